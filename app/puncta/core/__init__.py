@@ -1,0 +1,1 @@
+"""Values and pure functions shared by every room; standard library and numpy only."""

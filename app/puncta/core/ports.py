@@ -1,0 +1,71 @@
+"""What the pipeline asks of the outside world."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol, runtime_checkable
+
+from puncta.core.frame import Frame, SourceInfo
+from puncta.core.results import Analysis
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """Something that yields frames in presentation order. Used by one thread at a time.
+
+    ``read`` returns frames with ``epoch`` 0 and any ``frame_id``: the hub stamps both, and ``skipped`` counts only what
+    the source itself knows it lost.
+    """
+
+    @property
+    def info(self) -> SourceInfo:
+        """Facts about the source; known from the moment it is open."""
+        ...
+
+    def read(self) -> Frame | None:
+        """Return the next frame, or None at the end.
+
+        A live source blocks until a frame arrives or about 0.5 s pass, then raises ``TimeoutError``.
+
+        Raises
+        ------
+        SourceError
+            The source cannot be read any further.
+        """
+        ...
+
+    def seek(self, index: int) -> None:
+        """Make ``read`` return frame ``index`` next. Only for sources with ``info.seekable``."""
+        ...
+
+    def close(self) -> None:
+        """Release the device or file. May be called twice, also from another thread to unblock ``read``."""
+        ...
+
+
+class AnalysisSink(Protocol):
+    """Something that takes analysed frames in order (a file, a collector)."""
+
+    def put(self, analysis: Analysis) -> None:
+        """Take one analysed frame."""
+        ...
+
+    def close(self) -> None:
+        """Finish. Called once, also after a failure."""
+        ...
+
+
+class Clock(Protocol):
+    """Monotonic time, replaceable in tests."""
+
+    def now_ns(self) -> int:
+        """Monotonic time [ns]."""
+        ...
+
+
+class SystemClock:
+    """The machine's monotonic clock."""
+
+    def now_ns(self) -> int:
+        """Monotonic time [ns]."""
+        return time.monotonic_ns()

@@ -1,0 +1,169 @@
+"""What plugins say about a frame. Typed, frozen, in source-image pixels; no dicts cross the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from puncta.core.flags import Flag
+from puncta.core.frame import Frame
+
+Box = tuple[float, float, float, float]
+
+
+class Certainty(StrEnum):
+    """How a result is to be drawn: sure, uncertain or lost."""
+
+    SURE = "sure"
+    UNCERTAIN = "uncertain"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A named point [px]; ``point_px`` None means lost, and ``reason`` says why."""
+
+    label: str
+    point_px: tuple[float, float] | None
+    score: float
+    reason: str | None = None
+    type: Literal["point"] = "point"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A straight needle: from ``entry_px`` (clipped to the region) to ``tip_px`` [px]; None means lost.
+
+    Attributes
+    ----------
+    angle_deg : float or None
+        Angle of the axis to the picture's horizontal [deg], 0..90, in source pixels (in millimetres when the pixels
+        are anisotropic and calibrated).
+    sigma_deg : float or None
+        Its standard error [deg].
+    """
+
+    label: str
+    entry_px: tuple[float, float] | None
+    tip_px: tuple[float, float] | None
+    score: float
+    angle_deg: float | None = None
+    sigma_deg: float | None = None
+    reason: str | None = None
+    type: Literal["line"] = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A box with its anchor point. For `needle_tip` the box is centred on the tip.
+
+    Attributes
+    ----------
+    box : tuple of float or None
+        [x0, y0, w, h] [px]; None means lost, and ``reason`` says why.
+    tip_px : tuple of float or None
+        (x, y) [px].
+    radius90_px : float or None
+        Radius [px] of the circle meant to hold the tip 9 times in 10.
+    certainty : Certainty
+    predicted : bool
+        True when the position comes from the filter alone, without a measurement on this frame.
+    """
+
+    label: str
+    box: Box | None
+    tip_px: tuple[float, float] | None
+    score: float
+    radius90_px: float | None = None
+    certainty: Certainty = Certainty.SURE
+    predicted: bool = False
+    reason: str | None = None
+    type: Literal["detection"] = "detection"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskResult:
+    """A mask over part of the picture.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (h, w), or None
+        None means lost, and ``reason`` says why.
+    origin_px : tuple of int
+        (x, y) [px] of the mask's first pixel in the source picture.
+    """
+
+    label: str
+    mask: NDArray[np.bool_] | None
+    origin_px: tuple[int, int]
+    score: float
+    certainty: Certainty = Certainty.SURE
+    reason: str | None = None
+    type: Literal["mask"] = "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """One yes/no finding on the whole region; ``value`` None means that the plugin abstains."""
+
+    label: str
+    value: bool | None
+    probability: float
+    reason: str | None = None
+    type: Literal["class"] = "class"
+
+
+Result = Point | Line | Detection | MaskResult | ClassResult
+
+
+@dataclass(frozen=True, slots=True)
+class PluginOutput:
+    """All that one plugin says about one frame.
+
+    Attributes
+    ----------
+    frame_id : int
+        The frame the results were computed from; older than the analysis's frame when carried forward.
+    model : str
+        Identity of the model, "tip-ut 0.1"; empty where no model is used.
+    elapsed_ns : int
+        Time the plugin took [ns].
+    fault : str or None
+        A plain phrase when the plugin failed on this frame; results are then empty.
+    """
+
+    plugin_id: str
+    frame_id: int
+    results: tuple[Result, ...] = ()
+    flags: frozenset[Flag] = frozenset()
+    elapsed_ns: int = 0
+    model: str = ""
+    model_sha256: str = ""
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """A frame with everything the plugins said about it, so that picture and overlay cannot part.
+
+    Attributes
+    ----------
+    t_done_ns : int
+        Monotonic time at which the last plugin finished [ns].
+    timings_ns : tuple of (str, int)
+        Named stages and their duration [ns], e.g. ("needle-tip", 3100000).
+    """
+
+    frame: Frame
+    outputs: tuple[PluginOutput, ...] = ()
+    flags: frozenset[Flag] = frozenset()
+    t_done_ns: int = 0
+    timings_ns: tuple[tuple[str, int], ...] = field(default=())
+
+    def output(self, plugin_id: str) -> PluginOutput | None:
+        """Return the output of one plugin, or None where it did not run."""
+        return next((o for o in self.outputs if o.plugin_id == plugin_id), None)

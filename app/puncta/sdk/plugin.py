@@ -1,0 +1,60 @@
+"""The protocol a plugin implements. It is ready for another process: inputs and outputs serialise, state is reset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from puncta.core.flags import Flag
+from puncta.core.frame import Frame
+from puncta.core.results import PluginOutput, Result
+
+
+class ResetReason(StrEnum):
+    """Why a plugin must forget what it has seen."""
+
+    OPENED = "opened"
+    SEEK = "seek"
+    SOURCE_CHANGED = "source changed"
+    GEOMETRY_CHANGED = "geometry changed"
+    GAP = "gap"
+    MODEL_CHANGED = "model changed"
+    ENABLED = "enabled"
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What `step` returns: typed results of this frame, and flags."""
+
+    results: tuple[Result, ...] = ()
+    flags: frozenset[Flag] = field(default=frozenset())
+
+
+@runtime_checkable
+class Plugin(Protocol):
+    """One object a stream, used by one thread at a time.
+
+    A plugin's module (the manifest's ``entry``) exposes ``create(context) -> Plugin``.
+    """
+
+    def reset(self, reason: ResetReason) -> None:
+        """Forget all state; the next frame starts a new stream."""
+        ...
+
+    def step(self, frame: Frame, upstream: Mapping[str, PluginOutput]) -> StepResult:
+        """Analyse one frame.
+
+        Parameters
+        ----------
+        frame : Frame
+            Its pixels are read-only; its geometry says where the ultrasound region is.
+        upstream : mapping of plugin id to PluginOutput
+            Outputs of the plugins named in the manifest's ``after``, of the *same* frame.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release everything."""
+        ...
