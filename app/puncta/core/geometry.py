@@ -1,11 +1,11 @@
 """Pure geometry. Every function names the spaces it goes between; one module converts at every border.
 
-Spaces: ``px`` source-image pixels (x right, y down, centres at integers); ``mm`` millimetres in the same directions from
-the source picture's pixel (0, 0); ``display`` widget pixels; ``edge`` coordinates with (0, 0) at the outer corner of the
-first pixel (COCO, most drawing systems): edge = px + 0.5.
+Spaces: ``px`` source-image pixels (x right, y down, centres at integers); ``mm`` millimetres in the same directions
+from the source picture's pixel (0, 0); ``display`` widget pixels; ``edge`` coordinates with (0, 0) at the outer corner
+of the first pixel (COCO, most drawing systems): edge = px + 0.5.
 
-A result's box [x0, y0, w, h] is the continuous rectangle x0 .. x0 + w in px, so its centre is x0 + w / 2. A region's box
-holds whole pixels, x0 .. x0 + w - 1, so that it can slice an array.
+A result's box [x0, y0, w, h] is the continuous rectangle x0 .. x0 + w in px, so its centre is x0 + w / 2. A region's
+box holds whole pixels, x0 .. x0 + w - 1, so that it can slice an array.
 """
 
 from __future__ import annotations

@@ -128,6 +128,8 @@ class PluginOutput:
     ----------
     frame_id : int
         The frame the results were computed from; older than the analysis's frame when carried forward.
+    frame_t_ns : int
+        Arrival [ns] of the frame the results were computed from, so that a carried result knows its age.
     model : str
         Identity of the model, "tip-ut 0.1"; empty where no model is used.
     elapsed_ns : int
@@ -140,6 +142,7 @@ class PluginOutput:
     frame_id: int
     results: tuple[Result, ...] = ()
     flags: frozenset[Flag] = frozenset()
+    frame_t_ns: int = 0
     elapsed_ns: int = 0
     model: str = ""
     model_sha256: str = ""

@@ -1,0 +1,133 @@
+"""The user's settings: pydantic in memory, TOML on disk, versioned. A bad key warns and never blocks a start."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from puncta import paths
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+
+class LayerSetting(BaseModel):
+    """Visibility and opacity of one overlay layer."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    visible: bool = True
+    opacity: float = Field(default=1.0, ge=0.0, le=1.0)
+
+
+class ViewSetting(BaseModel):
+    """How the picture is shown. Display only: models and exports never see it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    gain: float = Field(default=1.0, ge=0.25, le=4.0)
+    gamma: float = Field(default=1.0, ge=0.3, le=3.0)
+
+
+class Settings(BaseModel):
+    """Everything that persists between starts."""
+
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+    version: int = VERSION
+    profile: Literal["trainee", "annotator", "educator"] = "trainee"
+    theme: Literal["dark", "light"] = "dark"
+    font_scale: float = Field(default=1.0, ge=0.75, le=2.0)
+    touch_size: bool = False
+    reduce_motion: bool = False
+    language: str = "en"
+    key_set: Literal["Puncta", "Slicer", "CVAT"] = "Puncta"
+    keys: dict[str, str] = Field(default_factory=dict)
+    recent: list[str] = Field(default_factory=list)
+    last_source: str = ""
+    presentation: Literal["coherent", "low latency"] = "coherent"
+    every_frame: bool = False
+    repeat: bool = True
+    enabled_plugins: list[str] = Field(default_factory=lambda: ["needle-tip"])
+    layers: dict[str, LayerSetting] = Field(default_factory=dict)
+    layer_order: list[str] = Field(default_factory=list)
+    view: ViewSetting = Field(default_factory=ViewSetting)
+    first_start_done: bool = False
+    window: dict[str, str] = Field(default_factory=dict)
+    rulers: dict[str, list[float]] = Field(default_factory=dict)
+    """Two-point calibrations by source identity: [mm per px x, mm per px y]."""
+
+
+def settings_file() -> Path:
+    """Where the settings live."""
+    return paths.user_config_dir() / "settings.toml"
+
+
+def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
+    """Read the settings; wrong values fall back to their defaults.
+
+    Returns
+    -------
+    settings : Settings
+    warnings : list of str
+        One plain sentence for each value or file that could not be used.
+    """
+    file = file or settings_file()
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Settings(), []
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        _set_aside(file)
+        return Settings(), [f"The settings file could not be read ({error}); it was set aside and defaults are used."]
+    warnings: list[str] = []
+    while True:
+        try:
+            return Settings.model_validate(data), warnings
+        except ValidationError as error:
+            # One bad key costs that key alone.
+            for problem in error.errors():
+                place = [p for p in problem["loc"]]
+                warnings.append(f"Setting '{'.'.join(map(str, place))}' is not usable: {problem['msg']}.")
+                _drop(data, place)
+
+
+def save_settings(settings: Settings, file: Path | None = None) -> None:
+    """Write the settings atomically.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    file = file or settings_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part.write_bytes(tomli_w.dumps(settings.model_dump(mode="json")).encode("utf-8"))
+    os.replace(part, file)
+
+
+def _drop(data: dict[str, Any], place: list[Any]) -> None:
+    """Remove the offending value, or the nearest parent that is a plain table key."""
+    node: Any = data
+    for step in place[:-1]:
+        inner = node.get(step) if isinstance(node, dict) else None
+        if not isinstance(inner, dict):
+            node.pop(step, None)
+            return
+        node = inner
+    node.pop(place[-1], None)
+
+
+def _set_aside(file: Path) -> None:
+    try:
+        os.replace(file, file.with_suffix(".broken.toml"))
+    except OSError:
+        log.warning("could not set aside %s", file.name)
