@@ -94,7 +94,7 @@ def load_settings(file: Path | None = None) -> tuple[Settings, list[str]]:
         except ValidationError as error:
             # One bad key costs that key alone.
             for problem in error.errors():
-                place = [p for p in problem["loc"]]
+                place = list(problem["loc"])
                 warnings.append(f"Setting '{'.'.join(map(str, place))}' is not usable: {problem['msg']}.")
                 _drop(data, place)
 

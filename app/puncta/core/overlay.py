@@ -342,7 +342,8 @@ def _class_chip(result: ClassResult) -> Chip:
     if result.value is None:
         return Chip(f"{result.label}: cannot tell", "caution", "diamond")
     word = "yes" if result.value else "no"
-    return Chip(f"{result.label}: {word}", "good" if result.value else "neutral", "circle" if result.value else "square")
+    tone, shape = ("good", "circle") if result.value else ("neutral", "square")
+    return Chip(f"{result.label}: {word}", tone, shape)
 
 
 def _with_opacity(item: OverlayItem, factor: float) -> OverlayItem:
