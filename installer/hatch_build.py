@@ -1,4 +1,4 @@
-"""Build hook: a real wheel carries resources, models and plugins as `puncta/_share`; an editable install reads the clone."""
+"""Build hook: a wheel carries resources, models and plugins as `puncta/_share`; an editable install reads the clone."""
 
 from __future__ import annotations
 
