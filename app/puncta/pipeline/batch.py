@@ -1,0 +1,131 @@
+"""EVERY_FRAME runs without a window: decode, infer and consume overlap in three threads, in exact order.
+
+The result is deterministic: every frame is analysed, none is dropped, and the consumer sees them in order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from puncta.core.channels import BoundedFifo, ChannelClosed
+from puncta.core.frame import Frame, SourceKind
+from puncta.core.ports import Clock, FrameSource, SystemClock
+from puncta.core.results import Analysis
+from puncta.pipeline.host import PluginHost
+from puncta.sdk.plugin import ResetReason
+
+_QUEUE_FRAMES = 8
+
+
+def frames_of(
+    source: FrameSource,
+    first: int = 0,
+    end: int | None = None,
+    *,
+    seconds: float | None = None,
+    stop: threading.Event | None = None,
+    clock: Clock | None = None,
+) -> Iterator[Frame]:
+    """Yield frames ``first`` .. ``end`` - 1 of a source in order, stamped with running numbers.
+
+    Parameters
+    ----------
+    end : int or None
+        Half-open; None runs to the end of the source, or until ``stop`` is set.
+    seconds : float or None
+        Stop after this much of the source's own time [s].
+    """
+    clock = clock or SystemClock()
+    stop = stop or threading.Event()
+    if first and source.info.seekable:
+        source.seek(first)
+    begin_ns: int | None = None
+    frame_id = 0
+    while not stop.is_set():
+        try:
+            frame = source.read()
+        except TimeoutError:
+            continue  # a live source without a frame yet; the stop event is looked at again
+        if frame is None:
+            return
+        if frame.key.index < first:
+            continue
+        begin_ns = frame.key.pts_ns if begin_ns is None else begin_ns
+        if end is not None and frame.key.index >= end:
+            return
+        if seconds is not None and frame.key.pts_ns - begin_ns >= seconds * 1e9:
+            return
+        t_ns = frame.t_ns if source.info.kind is SourceKind.LIVE else clock.now_ns()
+        yield replace(frame, frame_id=frame_id, t_ns=t_ns)
+        frame_id += 1
+
+
+@contextmanager
+def analyse(frames: Iterator[Frame], host: PluginHost, *, hashed: bool = True) -> Iterator[Iterator[Analysis]]:
+    """Analyse frames in background threads and yield an iterator over the analyses, in order.
+
+    Leaving the context early stops the threads; an error of the source or the host is raised to the caller.
+
+    Parameters
+    ----------
+    hashed : bool
+        Fill in the frames' hashes (in the decoding thread).
+    """
+    decoded: BoundedFifo[Frame] = BoundedFifo("decoded", _QUEUE_FRAMES)
+    done: BoundedFifo[Analysis] = BoundedFifo("analysed", _QUEUE_FRAMES)
+    failures: list[Exception] = []
+
+    def decode() -> None:
+        for frame in frames:
+            decoded.put(replace(frame, key=frame.hashed_key()) if hashed else frame)
+
+    def infer() -> None:
+        host.reset(ResetReason.OPENED)
+        while True:
+            frame = decoded.take()
+            if frame is not None:
+                done.put(host.step(frame))
+
+    threads = [
+        threading.Thread(target=_run, args=(decode, (decoded,), failures), name="puncta-capture"),
+        threading.Thread(target=_run, args=(infer, (decoded, done), failures), name="puncta-inference"),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield _drain(done, failures)
+    finally:
+        for channel in (decoded, done):
+            channel.close()
+        for thread in threads:
+            thread.join()
+
+
+def _run(
+    work: Callable[[], None], channels: tuple[BoundedFifo, ...], failures: list[Exception]
+) -> None:
+    """Run a thread's work; its end or its failure closes its channels, so that the others end too."""
+    try:
+        work()
+    except ChannelClosed:
+        pass  # the other side has ended
+    except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+        failures.append(error)
+    finally:
+        for channel in channels:
+            channel.close()
+
+
+def _drain(done: BoundedFifo[Analysis], failures: list[Exception]) -> Iterator[Analysis]:
+    while True:
+        try:
+            analysis = done.take()
+        except ChannelClosed:
+            if failures:
+                raise failures[0] from None
+            return
+        if analysis is not None:
+            yield analysis

@@ -1,0 +1,458 @@
+"""The capture thread: owns a source, keeps its clock, and hands out frames.
+
+Files and the simulator are paced by their stored times against an absolute anchor, so that playback keeps its rate and
+drops rather than slows. Commands (play, seek, ...) arrive from other threads and are taken between frames.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from puncta.core.channels import ChannelClosed, LatestSlot
+from puncta.core.errors import UserError
+from puncta.core.events import PlayState
+from puncta.core.frame import Calibration, Frame, SourceInfo, SourceKind
+from puncta.core.ports import Clock, FrameSource, SystemClock
+from puncta.pipeline.pacing import Pacer
+from puncta.pipeline.policy import Delivery, Job
+from puncta.sdk.plugin import ResetReason
+
+log = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class HubStatus:
+    """A snapshot of the capture thread."""
+
+    state: PlayState
+    info: SourceInfo | None
+    index: int
+    epoch: int
+    played: int
+    drops: tuple[tuple[str, int], ...]
+    message: str
+
+
+class Hub:
+    """Plays one source into two slots: `jobs` for inference, `preview` for the raw picture.
+
+    Parameters
+    ----------
+    open_source : callable
+        Opens the source; called in the capture thread, since files and devices may be slow.
+    history_frames : callable
+        How many earlier frames the plugins want after a seek.
+    on_change : callable
+        Called (in the capture thread) when the state changed or a preview frame came.
+    first_epoch : int
+        Epochs of one player grow over all its sources.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[], FrameSource],
+        jobs: LatestSlot[Job],
+        preview: LatestSlot[Frame],
+        *,
+        first_epoch: int = 0,
+        delivery: Delivery = Delivery.LIVE,
+        history_frames: Callable[[], int] = lambda: 0,
+        on_change: Callable[[], None] = lambda: None,
+        paused: bool = False,
+        start_index: int = 0,
+        rate: float = 1.0,
+        repeat: bool = False,
+        calibration_of: Callable[[SourceInfo], Calibration | None] = lambda _info: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._open_source = open_source
+        self._jobs, self._preview = jobs, preview
+        self._history_frames, self._on_change = history_frames, on_change
+        self._clock = clock or SystemClock()
+        self._condition = threading.Condition()
+        self._closing = False
+        self._source: FrameSource | None = None
+        self._info: SourceInfo | None = None
+        self._state = PlayState.OPENING
+        self._message = ""
+        self._epoch, self._reason = first_epoch, ResetReason.OPENED
+        self._delivery, self._repeat = delivery, repeat
+        self._pacer = Pacer(self._clock, rate)
+        self._loop: tuple[int, int] | None = None
+        self._target: int | None = start_index or None
+        self._play_after_open = not paused
+        self._calibration_of, self._override = calibration_of, None
+        self._index, self._played, self._frame_id = -1, 0, 0
+        self._next: Frame | None = None
+        self._last: Frame | None = None
+        self._refresh = False
+        self._drops: Counter[str] = Counter()
+        self._thread = threading.Thread(target=self._work, name="puncta-capture")
+
+    # --- called from other threads -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the capture thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """Ask the thread to end and wait for it; True when it has ended."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def play(self) -> None:
+        """Play on; from the start when the end was reached."""
+        with self._condition:
+            if self._state is PlayState.ENDED and self._seekable():
+                self._target = self._loop[0] if self._loop else 0
+                self._state = PlayState.PLAYING
+            elif self._state is PlayState.PAUSED:
+                self._state = PlayState.PLAYING
+            elif self._state is PlayState.OPENING:
+                self._play_after_open = True
+            self._pacer.release()
+            self._condition.notify_all()
+
+    def pause(self) -> None:
+        """Hold the picture."""
+        with self._condition:
+            if self._state is PlayState.PLAYING:
+                self._state = PlayState.PAUSED
+            elif self._state is PlayState.OPENING:
+                self._play_after_open = False
+            self._condition.notify_all()
+
+    def seek(self, index: int) -> None:
+        """Go to a frame; a newer seek replaces one that waits. The epoch grows at once, so older results are void."""
+        with self._condition:
+            if self._info is not None and not self._seekable():
+                return
+            self._target = max(0, index)
+            self._new_epoch(ResetReason.SEEK)
+            if self._state is PlayState.ENDED:
+                self._state = PlayState.PAUSED
+            self._condition.notify_all()
+
+    def step(self, delta: int) -> None:
+        """Pause and go ``delta`` frames on or back."""
+        with self._condition:
+            if self._state is PlayState.PLAYING:
+                self._state = PlayState.PAUSED
+            base = self._target if self._target is not None else self._index
+            if delta == 1 and self._target is None and self._next is not None and not self._at_end(base + 1):
+                # The very next frame needs no new epoch: the plugins' history runs on.
+                self._target = -1
+                self._condition.notify_all()
+                return
+        self.seek(min(base + delta, self._last_index()))
+
+    def refresh(self, reason: ResetReason) -> None:
+        """Analyse the shown frame again (a plugin was switched, a calibration changed)."""
+        with self._condition:
+            if self._info is None or self._index < 0:
+                return
+            self._new_epoch(reason)
+            if self._seekable() and self._state is not PlayState.PLAYING:
+                self._target = self._index
+            else:
+                self._refresh = self._state is not PlayState.PLAYING
+            self._condition.notify_all()
+
+    def set_rate(self, rate: float) -> None:
+        """Set the playback rate, 0.1 .. 4."""
+        with self._condition:
+            self._pacer.set_rate(rate)
+            self._condition.notify_all()
+
+    def set_loop(self, span: tuple[int, int] | None) -> None:
+        """Loop over a half-open range of frames, or over nothing."""
+        with self._condition:
+            if span is not None and span[1] - span[0] < 1:
+                span = None
+            self._loop = span
+            if span is not None and not span[0] <= self._index < span[1] and self._seekable():
+                self._target = span[0]
+                self._new_epoch(ResetReason.SEEK)
+            self._condition.notify_all()
+
+    def set_repeat(self, on: bool) -> None:
+        """Start again at the end."""
+        with self._condition:
+            self._repeat = on
+
+    def set_delivery(self, delivery: Delivery) -> None:
+        """Choose between dropping late frames and waiting for every one."""
+        with self._condition:
+            self._delivery = delivery
+            self._pacer.release()
+
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Put the user's calibration in place of the source's, or take it away."""
+        with self._condition:
+            self._override = calibration
+            if self._info is not None:
+                geometry = self._info.geometry.with_calibration(calibration or self._source.info.geometry.calibration)
+                self._info = replace(self._info, geometry=geometry)
+        self.refresh(ResetReason.GEOMETRY_CHANGED)
+
+    def status(self) -> HubStatus:
+        """Return a snapshot."""
+        with self._condition:
+            drops = Counter(self._drops) + Counter(self._jobs.drops)
+            drops.pop("outdated", None)  # thrown away on purpose: the user went elsewhere
+            index = max(0, self._index)
+            counted = tuple(drops.items())
+            return HubStatus(self._state, self._info, index, self._epoch, self._played, counted, self._message)
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch; results of an older one are void."""
+        return self._epoch
+
+    @property
+    def loop(self) -> tuple[int, int] | None:
+        """The looped half-open range of frames."""
+        return self._loop
+
+    # --- the capture thread ------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._open()
+            while self._turn():
+                pass
+        except ChannelClosed:
+            pass  # the player is closing
+        except UserError as error:
+            self._fail(str(error))
+        except Exception:
+            log.exception("the capture thread stopped")
+            self._fail("The source stopped working; the log has the details.")
+        finally:
+            if self._source is not None:
+                self._source.close()
+
+    def _open(self) -> None:
+        source = self._open_source()
+        with self._condition:
+            self._source, self._info = source, source.info
+            self._override = self._calibration_of(source.info)
+            if self._override is not None:
+                self._info = replace(source.info, geometry=source.info.geometry.with_calibration(self._override))
+            self._state = PlayState.PLAYING if self._play_after_open else PlayState.PAUSED
+            if self._target is None and not self._play_after_open and self._seekable():
+                self._target = 0
+            elif self._target is None and not self._play_after_open:
+                self._target = -1
+        self._on_change()
+
+    def _turn(self) -> bool:
+        """Do one thing: a seek, a refresh, the next frame, or wait. False ends the thread."""
+        with self._condition:
+            if self._closing:
+                return False
+            target, self._target = self._target, None
+            refresh, self._refresh = self._refresh, False
+            epoch = self._epoch
+            if target is None and not refresh and self._state is not PlayState.PLAYING:
+                self._condition.wait(0.5)
+                return True
+        if target is not None and target >= 0:
+            self._show(target, epoch)
+        elif target is not None:
+            self._show_next(epoch)
+        elif refresh:
+            if self._last is not None:
+                self._hand_out(self._last, epoch)
+        else:
+            self._play_one(epoch)
+        return True
+
+    def _show(self, index: int, epoch: int) -> None:
+        """Seek, pre-roll what the plugins want, and hand out the frame."""
+        source = self._source
+        assert source is not None
+        index = min(index, self._last_index())
+        begin = max(0, index - self._history_frames())
+        source.seek(begin)
+        self._next = None
+        pre_roll: list[Frame] = []
+        frame: Frame | None = None
+        for _ in range(begin, index + 1):
+            if self._epoch != epoch:
+                return  # a newer seek has come; do not finish this one
+            frame = source.read()
+            if frame is not None and frame.key.index < index:
+                pre_roll.append(frame)
+        with self._condition:
+            self._pacer.release()
+        if frame is not None:
+            self._hand_out(frame, epoch, pre_roll=tuple(pre_roll))
+            self._next = source.read()
+
+    def _show_next(self, epoch: int) -> None:
+        """Hand out the very next frame without a new epoch."""
+        frame = self._take_next()
+        if frame is None:
+            self._finish()
+        elif self._hand_out(frame, epoch):
+            self._next = self._take_next()
+
+    def _play_one(self, epoch: int) -> None:
+        try:
+            frame = self._take_next()
+        except TimeoutError:
+            return  # a live source without a frame yet; commands are looked at again
+        if frame is None or self._at_end(frame.key.index):
+            self._wrap()
+            return
+        skipped = 0
+        if self._info is not None and self._info.kind is not SourceKind.LIVE:
+            frame, skipped = self._pass_over(frame)
+            if frame is None:
+                return
+            if not self._wait_until_due(frame):
+                self._next = frame  # interrupted by a command: the frame is still the next one
+                return
+        self._hand_out(frame, epoch, skipped)
+
+    def _take_next(self) -> Frame | None:
+        frame, self._next = self._next, None
+        if frame is None:
+            assert self._source is not None
+            frame = self._source.read()
+        return frame
+
+    def _pass_over(self, frame: Frame) -> tuple[Frame | None, int]:
+        """Drop frames that are too late in live delivery; where nothing may be dropped, slow down instead."""
+        info = self._info
+        assert info is not None and self._source is not None
+        with self._condition:
+            if not self._pacer.too_late(frame.key.pts_ns, info.interval_ns):
+                return frame, 0
+            if self._delivery is Delivery.EVERY_FRAME or not info.seekable:
+                self._pacer.move_to(frame.key.pts_ns)
+                return frame, 0
+            media_ns = frame.key.pts_ns + round(self._pacer.late_ns(frame.key.pts_ns) * self._pacer.rate)
+            end = self._loop[1] if self._loop else self._last_index() + 1
+            index = int(np.searchsorted(info.times_ns, media_ns, side="right")) - 1
+            skipped = min(max(index, frame.key.index), end - 1) - frame.key.index
+            self._drops["late"] += skipped
+        if skipped <= 0:
+            return frame, 0
+        self._source.seek(frame.key.index + skipped)
+        return self._source.read(), skipped
+
+    def _wait_until_due(self, frame: Frame) -> bool:
+        """Wait for a frame's moment; False when a command came first."""
+        with self._condition:
+            due_ns = self._pacer.due_ns(frame.key.pts_ns)
+            while True:
+                if self._closing or self._target is not None or self._state is not PlayState.PLAYING:
+                    return False
+                if not self._pacer.anchored:
+                    return False
+                left_ns = due_ns - self._clock.now_ns()
+                if left_ns <= 0:
+                    self._pacer.shown(frame.key.pts_ns)
+                    return True
+                self._condition.wait(left_ns / 1e9)
+
+    def _wrap(self) -> None:
+        """Reach the end: loop, repeat, or stop. A loop keeps the rate: its first frame is due one interval on."""
+        with self._condition:
+            if self._target is not None:
+                return
+            info, loop = self._info, self._loop
+            assert info is not None
+            if loop is None and not (self._repeat and info.seekable):
+                self._state = PlayState.ENDED
+            else:
+                first = loop[0] if loop else 0
+                self._new_epoch(ResetReason.SEEK)
+                self._pacer.wrap_to(int(info.times_ns[first]), info.interval_ns)
+        if self._state is PlayState.ENDED:
+            self._on_change()
+            return
+        assert self._source is not None
+        self._source.seek(first)
+        self._next = None
+
+    def _finish(self) -> None:
+        with self._condition:
+            self._state = PlayState.ENDED
+        self._on_change()
+
+    def _stamp(self, frame: Frame, epoch: int, skipped: int = 0) -> Frame:
+        info = self._info
+        assert info is not None
+        self._frame_id += 1
+        return replace(
+            frame,
+            epoch=epoch,
+            frame_id=self._frame_id,
+            t_ns=frame.t_ns if info.kind is SourceKind.LIVE else self._clock.now_ns(),
+            skipped=frame.skipped + skipped,
+            geometry=frame.geometry.with_calibration(self._override) if self._override else frame.geometry,
+            source=info,
+        )
+
+    def _hand_out(self, frame: Frame, epoch: int, skipped: int = 0, pre_roll: tuple[Frame, ...] = ()) -> bool:
+        """Hand a frame to the preview and to inference; False when a command made it void."""
+        with self._condition:
+            if self._epoch != epoch:
+                self._next = frame if self._target is None else None
+                return False
+            if self._last is not None and self._last.pixels.shape != frame.pixels.shape:
+                self._new_epoch(ResetReason.GEOMETRY_CHANGED)
+            epoch = self._epoch
+            earlier = tuple(self._stamp(f, epoch) for f in pre_roll)
+            stamped = self._stamp(frame, epoch, skipped)
+            job = Job(stamped, self._reason, earlier)
+            wait = self._delivery is Delivery.EVERY_FRAME and self._state is PlayState.PLAYING
+        self._preview.put(stamped)
+        self._on_change()
+        if not wait:
+            self._jobs.put(job)
+        while wait and not self._jobs.put_wait(job, 0.1):
+            with self._condition:
+                if self._closing or self._target is not None or self._state is not PlayState.PLAYING:
+                    self._next = frame  # the user asked for something else; this frame is still the next one
+                    return False
+        with self._condition:
+            self._last, self._index = frame, frame.key.index
+            self._played += 1
+        return True
+
+    def _fail(self, message: str) -> None:
+        with self._condition:
+            self._state, self._message = PlayState.FAILED, message
+        self._on_change()
+
+    def _new_epoch(self, reason: ResetReason) -> None:
+        """Begin an epoch; the caller holds the lock."""
+        self._epoch += 1
+        self._reason = reason
+        self._jobs.clear("outdated")
+
+    def _seekable(self) -> bool:
+        return self._info is not None and self._info.seekable
+
+    def _last_index(self) -> int:
+        count = self._info.frame_count if self._info else None
+        return count - 1 if count else 2**31
+
+    def _at_end(self, index: int) -> bool:
+        if self._loop is not None:
+            return index >= self._loop[1]
+        return index > self._last_index()
+

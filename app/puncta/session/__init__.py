@@ -1,0 +1,1 @@
+"""The composition root without Qt: what the window and the command line start."""

@@ -1,0 +1,368 @@
+"""Plays one source at a time through capture and inference, and hands the newest picture to whoever shows it.
+
+No Qt here: the window gives a `wake` callable, which is called on a foreign thread without a payload and at most once
+until `take` is called.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from puncta.core.channels import ChannelClosed, LatestSlot
+from puncta.core.errors import UserError
+from puncta.core.events import PipelineStatus, PlayState, PluginStatus
+from puncta.core.frame import Calibration, Frame, SourceInfo
+from puncta.core.ports import FrameSource
+from puncta.core.results import Analysis, ClassResult, Detection
+from puncta.pipeline.host import HostedPlugin, PluginHost
+from puncta.pipeline.hub import Hub
+from puncta.pipeline.policy import STALL_NS, Delivery, Job, Presentation
+from puncta.pipeline.worker import InferenceWorker
+from puncta.sdk.plugin import ResetReason
+from puncta.session.latency import LatencyMeter, LatencySnapshot
+from puncta.session.plugins import hosted_plugins
+from puncta.sources.factory import open_source
+
+__all__ = ["Player", "Presentation"]
+
+log = logging.getLogger(__name__)
+
+
+class _Run:
+    """One open source with its threads and channels; thrown away at the next source."""
+
+    def __init__(self, hub: Hub, worker: InferenceWorker, host: PluginHost, channels: tuple[LatestSlot, ...]) -> None:
+        self.hub, self.worker, self.host, self.channels = hub, worker, host, channels
+
+    def stop(self) -> None:
+        """Stop order: source, channels, inference."""
+        for channel in self.channels:
+            channel.close()
+        if not self.hub.stop():
+            log.error("the capture thread did not stop in time")
+        if not self.worker.join(5.0):
+            log.error("the inference thread did not stop in time")
+
+
+class Player:
+    """See the module's text.
+
+    Parameters
+    ----------
+    wake : callable
+        Called when there is something new to take or the state changed; never with a payload.
+    enabled_plugins : sequence of str
+        Plugins that are on from the start.
+    models : mapping of plugin id to model id
+    plugins : sequence of HostedPlugin or None
+        None hosts all plugins that are found; tests give their own.
+    opener : callable
+        Opens a source by its URI.
+    calibration_of : callable
+        The user's remembered calibration of a source, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        wake: Callable[[], None] = lambda: None,
+        enabled_plugins: Sequence[str] = ("needle-tip",),
+        models: Mapping[str, str] | None = None,
+        every_frame: bool = False,
+        presentation: Presentation = Presentation.COHERENT,
+        repeat: bool = False,
+        plugins: Sequence[HostedPlugin] | None = None,
+        opener: Callable[[str], FrameSource] = open_source,
+        calibration_of: Callable[[SourceInfo], Calibration | None] = lambda _info: None,
+    ) -> None:
+        self._wake, self._wake_pending = wake, False
+        self._enabled = set(enabled_plugins)
+        self._plugins = tuple(plugins) if plugins is not None else None
+        self._models = dict(models or {})
+        self._delivery = Delivery.EVERY_FRAME if every_frame else Delivery.LIVE
+        self._presentation, self._repeat = presentation, repeat
+        self._opener, self._calibration_of = opener, calibration_of
+        self._rate = 1.0
+        self._lock = threading.Lock()
+        self._run: _Run | None = None
+        self._failed = ""
+        self._epoch = 0
+        self._newest: Analysis | None = None
+        self._taken_id = -1
+        self._newest_preview: Frame | None = None
+        self._screen: LatestSlot[Analysis] = LatestSlot("screen")
+        self._preview: LatestSlot[Frame] = LatestSlot("preview")
+        self._meter = LatencyMeter()
+        self._track: dict[str, NDArray[np.float32]] = {}
+
+    # --- the source ----------------------------------------------------------------------------------------------
+
+    def open(self, uri: str, *, paused: bool = False, start_index: int = 0) -> None:
+        """Open a source in the capture thread and play it; returns at once. What was open is closed first."""
+        self.close_source()
+        try:
+            plugins = self._hosted()
+        except UserError as error:
+            self._failed = str(error)
+            self._nudge()
+            return
+        self._failed = ""
+        host = PluginHost(plugins, tuple(self._enabled), live=self._delivery is Delivery.LIVE)
+        jobs: LatestSlot[Job] = LatestSlot("infer")
+        self._screen, self._preview = LatestSlot("screen"), LatestSlot("preview")
+        with self._lock:
+            self._newest, self._newest_preview, self._taken_id = None, None, -1
+            self._track = {}
+        self._meter.clear()
+        self._epoch += 1
+        hub = Hub(
+            lambda: self._opener(uri),
+            jobs,
+            self._preview,
+            first_epoch=self._epoch,
+            delivery=self._delivery,
+            history_frames=lambda: host.history_frames,
+            on_change=self._nudge,
+            paused=paused,
+            start_index=start_index,
+            rate=self._rate,
+            repeat=self._repeat,
+            calibration_of=self._calibration_of,
+        )
+        worker = InferenceWorker(host, jobs, self._deliver, lambda epoch: epoch != hub.epoch)
+        self._run = _Run(hub, worker, host, (jobs, self._screen, self._preview))
+        worker.start()
+        hub.start()
+
+    def close_source(self) -> None:
+        """Close what is open; joins its threads."""
+        run, self._run = self._run, None
+        if run is not None:
+            self._epoch = run.hub.epoch
+            run.stop()
+
+    def close(self) -> None:
+        """Close for good."""
+        self._wake = lambda: None
+        self.close_source()
+
+    # --- transport -----------------------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Play on; from the start when the end was reached."""
+        if self._run:
+            self._run.hub.play()
+
+    def pause(self) -> None:
+        """Hold the picture."""
+        if self._run:
+            self._run.hub.pause()
+            self._nudge()
+
+    def toggle(self) -> None:
+        """Play or pause."""
+        self.pause() if self.status().state is PlayState.PLAYING else self.play()
+
+    def seek(self, index: int) -> None:
+        """Go to a frame; only the newest of several quick seeks is carried out."""
+        if self._run:
+            self._run.hub.seek(index)
+
+    def step(self, delta: int) -> None:
+        """Pause and go frames on or back."""
+        if self._run:
+            self._run.hub.step(delta)
+
+    def set_rate(self, rate: float) -> None:
+        """Set the playback rate, 0.1 .. 4; it stays for the next source."""
+        self._rate = rate
+        if self._run:
+            self._run.hub.set_rate(rate)
+
+    def set_loop(self, span: tuple[int, int] | None) -> None:
+        """Loop over a half-open range of frames, or over nothing."""
+        if self._run:
+            self._run.hub.set_loop(span)
+
+    def set_repeat(self, on: bool) -> None:
+        """Start again at the end."""
+        self._repeat = on
+        if self._run:
+            self._run.hub.set_repeat(on)
+
+    def set_every_frame(self, on: bool) -> None:
+        """Wait for every frame's analysis instead of dropping late frames."""
+        self._delivery = Delivery.EVERY_FRAME if on else Delivery.LIVE
+        if self._run:
+            self._run.hub.set_delivery(self._delivery)
+
+    def set_presentation(self, presentation: Presentation) -> None:
+        """Choose between coherent and low-latency pictures."""
+        self._presentation = Presentation(presentation)
+
+    def set_plugin_enabled(self, plugin_id: str, on: bool) -> None:
+        """Switch a plugin on or off; a held picture is analysed again.
+
+        Raises
+        ------
+        UserError
+            No such plugin.
+        """
+        (self._enabled.add if on else self._enabled.discard)(plugin_id)
+        if self._run:
+            self._run.host.set_enabled(plugin_id, on)
+            if self.status().state is not PlayState.PLAYING:
+                self._run.hub.refresh(ResetReason.ENABLED)
+
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Put the user's calibration in place of the source's own, or take it away."""
+        if self._run:
+            self._run.hub.set_calibration(calibration)
+
+    # --- what is shown -------------------------------------------------------------------------------------------
+
+    def take(self) -> Analysis | None:
+        """Return the newest picture to show, once; None when there is nothing new.
+
+        COHERENT gives the newest analysed frame with its own outputs. When inference stalls, the raw frame comes
+        without outputs. LOW_LATENCY gives the newest frame; outputs of an older frame keep their own frame's number
+        and time, so that whoever draws them can dim or drop them.
+        """
+        with self._lock:
+            self._wake_pending = False
+        run = self._run
+        if run is None:
+            return None
+        analysis, preview = self._screen.take_nowait(), self._preview.take_nowait()
+        epoch = run.hub.epoch
+        if analysis is not None and analysis.frame.epoch != epoch:
+            analysis = None
+        if analysis is not None:
+            self._newest = analysis
+        if preview is not None and preview.epoch == epoch:
+            self._newest_preview = preview
+        return self._low_latency(epoch) if self._presentation is Presentation.LOW_LATENCY else self._coherent(analysis)
+
+    def _coherent(self, analysis: Analysis | None) -> Analysis | None:
+        if analysis is not None:
+            self._taken_id = analysis.frame.frame_id
+            return analysis
+        preview = self._newest_preview
+        if preview is None or preview.frame_id <= self._taken_id or not self.stalled():
+            return None
+        self._taken_id = preview.frame_id
+        return Analysis(preview, t_done_ns=time.monotonic_ns())
+
+    def _low_latency(self, epoch: int) -> Analysis | None:
+        preview, newest = self._newest_preview, self._newest
+        if newest is not None and newest.frame.epoch != epoch:
+            newest = None
+        if preview is None:
+            return None
+        own = newest is not None and newest.frame.frame_id == preview.frame_id
+        number = preview.frame_id * 2 + int(own)
+        if number == self._taken_id:
+            return None
+        self._taken_id = number
+        if own:
+            return newest
+        outputs = newest.outputs if newest is not None else ()
+        flags = newest.flags if newest is not None else frozenset()
+        return Analysis(preview, outputs, flags, time.monotonic_ns())
+
+    def stalled(self) -> bool:
+        """Tell whether frames come but no analysis has come for 250 ms."""
+        run, preview = self._run, self._newest_preview
+        if run is None or preview is None or not run.worker.busy_since_ns:
+            return False
+        return time.monotonic_ns() - run.worker.busy_since_ns > STALL_NS
+
+    def painted(self, analysis: Analysis, t_ns: int) -> None:
+        """Tell the latency meter that the paint event of a picture ended [ns, monotonic]."""
+        self._meter.painted(analysis, t_ns)
+
+    def latency(self) -> LatencySnapshot:
+        """Return what the latency meter shows."""
+        return self._meter.snapshot()
+
+    @property
+    def meter(self) -> LatencyMeter:
+        """The latency meter itself, for `puncta bench`."""
+        return self._meter
+
+    def status(self) -> PipelineStatus:
+        """Return a snapshot of the whole run."""
+        run = self._run
+        if run is None:
+            state = PlayState.FAILED if self._failed else PlayState.EMPTY
+            return PipelineStatus(state, message=self._failed, rate=self._rate, plugins=self._idle_plugins())
+        hub = run.hub.status()
+        return PipelineStatus(
+            hub.state,
+            hub.info,
+            hub.index,
+            hub.played,
+            run.worker.analysed,
+            hub.drops,
+            self._rate,
+            run.hub.loop,
+            hub.message,
+            run.host.statuses(),
+        )
+
+    def track(self) -> Mapping[str, NDArray[np.float32]]:
+        """Return confidence by frame, one array a track ("tip", "CSF", ...); NaN where not analysed yet."""
+        with self._lock:
+            return dict(self._track)
+
+    # --- called in the inference and capture threads ---------------------------------------------------------------
+
+    def _deliver(self, analysis: Analysis) -> None:
+        self._note(analysis)
+        try:
+            self._screen.put(analysis)
+        except ChannelClosed:
+            return  # the source is being closed; nobody waits for this picture
+        self._nudge()
+
+    def _note(self, analysis: Analysis) -> None:
+        """Keep the confidence of each frame for the timeline."""
+        count, index = analysis.frame.source.frame_count, analysis.frame.key.index
+        if count is None or index >= count:
+            return
+        for output in analysis.outputs:
+            for result in output.results:
+                if isinstance(result, Detection):
+                    name, value = "tip" if result.label == "needle_tip" else result.label, result.score
+                    value = value if result.tip_px is not None else 0.0
+                elif isinstance(result, ClassResult):
+                    name, value = result.label, result.probability
+                else:
+                    continue
+                with self._lock:
+                    track = self._track.get(name)
+                    if track is None or len(track) != count:
+                        track = self._track[name] = np.full(count, np.nan, np.float32)
+                    track[index] = value
+
+    def _nudge(self) -> None:
+        with self._lock:
+            if self._wake_pending:
+                return
+            self._wake_pending = True
+        self._wake()
+
+    def _hosted(self) -> tuple[HostedPlugin, ...]:
+        if self._plugins is None:
+            self._plugins = hosted_plugins(None, models=self._models)
+        return self._plugins
+
+    def _idle_plugins(self) -> tuple[PluginStatus, ...]:
+        plugins = self._plugins or ()
+        return tuple(PluginStatus(p.plugin_id, p.title, p.plugin_id in self._enabled) for p in plugins)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from pipeline_stage import EchoPlugin, NumberedSource, hosted
+
+from puncta.core.errors import UserError
+from puncta.core.flags import Flag
+from puncta.core.results import Detection, Point
+from puncta.pipeline.host import PluginHost
+from puncta.sdk.plugin import ResetReason, StepResult
+
+
+@pytest.fixture
+def frames():
+    source = NumberedSource(20)
+    return [source.read() for _ in range(20)]
+
+
+def test_outputs_carry_the_frame_they_were_computed_from(frames):
+    host = PluginHost([hosted(EchoPlugin())])
+    analysis = host.step(frames[7])
+    assert analysis.frame is frames[7]
+    assert analysis.output("echo").results[0].tip_px == (7.0, 2.0)
+    assert Flag.UNCALIBRATED in analysis.flags
+
+
+def test_three_faults_in_a_row_open_the_breaker_and_the_other_plugin_runs_on(frames):
+    bad, good = EchoPlugin(fail_on=lambda i: i >= 2), EchoPlugin()
+    host = PluginHost([hosted(bad, "bad"), hosted(good, "good")])
+    analyses = [host.step(f) for f in frames[:8]]
+    assert len(bad.seen) == 5, "stepped on frames 0..4, then switched off"
+    assert len(good.seen) == 8
+    assert analyses[3].output("bad").fault and Flag.PLUGIN_FAULT in analyses[3].flags
+    assert analyses[6].output("bad") is None
+    status = host.statuses()[0]
+    assert status.breaker_open and "switched off" in status.message
+    host.set_enabled("bad", True)
+    assert not host.statuses()[0].breaker_open
+
+
+def test_a_success_between_faults_keeps_the_plugin_on(frames):
+    flaky = EchoPlugin(fail_on=lambda i: i % 3 != 2)
+    host = PluginHost([hosted(flaky)])
+    for frame in frames:
+        host.step(frame)
+    assert len(flaky.seen) == 20
+    assert not host.statuses()[0].breaker_open
+
+
+def test_a_plugin_that_cannot_start_is_off_with_its_sentence(frames):
+    def create():
+        raise UserError("The model file is missing; install it again.")
+
+    host = PluginHost([hosted(EchoPlugin(), "good"), hosted(None, "broken").__class__("broken", "Broken", create)])
+    analysis = host.step(frames[0])
+    assert analysis.output("good").results
+    assert analysis.output("broken").fault == "The model file is missing; install it again."
+    assert host.statuses()[1].breaker_open
+
+
+def test_downstream_sees_the_same_frames_output_and_cannot_change_it(frames):
+    seen = []
+
+    class Down(EchoPlugin):
+        def step(self, frame, upstream):
+            seen.append(upstream["echo"].frame_id)
+            with pytest.raises(TypeError):
+                upstream["echo"] = None
+            return StepResult()
+
+    host = PluginHost([hosted(EchoPlugin()), hosted(Down(), "down", after=("echo",))])
+    for frame in frames[:3]:
+        host.step(frame)
+    assert seen == [f.frame_id for f in frames[:3]]
+
+
+def test_a_carried_result_keeps_its_own_frame(frames):
+    from dataclasses import replace
+
+    plugin = EchoPlugin()
+    host = PluginHost([hosted(plugin, every=3)])
+    ids = [host.step(replace(f, frame_id=i)).output("echo").frame_id for i, f in enumerate(frames[:7])]
+    assert ids == [0, 0, 0, 3, 3, 3, 6]
+    host.reset(ResetReason.SEEK)
+    assert host.step(replace(frames[7], frame_id=7)).output("echo").frame_id == 7
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Detection("needle_tip", (math.nan, 0, 1, 1), (1, 1), 0.5),
+        Point("p", (0.0, math.inf), 0.5),
+        Detection("needle_tip", None, None, 0.1),
+        "not a result",
+    ],
+)
+def test_what_cannot_be_drawn_or_written_counts_as_a_fault(frames, result):
+    class Odd(EchoPlugin):
+        def step(self, frame, upstream):
+            return StepResult((result,))
+
+    host = PluginHost([hosted(Odd())])
+    assert Flag.PLUGIN_FAULT in host.step(frames[0]).flags
+
+
+def test_pixels_are_read_only_for_plugins(frames):
+    class Scribbler(EchoPlugin):
+        def step(self, frame, upstream):
+            frame.pixels[0, 0] = 9
+            return StepResult()
+
+    host = PluginHost([hosted(Scribbler())])
+    assert Flag.PLUGIN_FAULT in host.step(frames[0]).flags
+
+
+def test_budget_is_judged_only_live(frames):
+    slow = EchoPlugin(delay_s=0.003)
+    assert Flag.OVER_BUDGET not in PluginHost([hosted(slow, budget_ms=1.0)]).step(frames[0]).flags
+    assert Flag.OVER_BUDGET in PluginHost([hosted(slow, budget_ms=1.0)], live=True).step(frames[0]).flags
+
+
+def test_unknown_plugin_is_named_with_the_known_ones():
+    with pytest.raises(UserError, match="no plugin 'x'.*echo"):
+        PluginHost([hosted(EchoPlugin())]).set_enabled("x", True)
