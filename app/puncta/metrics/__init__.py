@@ -1,0 +1,1 @@
+"""Figures of merit with their intervals: tip, detection, latency. Numbers in, numbers out; nothing is run here."""
