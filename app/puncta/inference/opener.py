@@ -1,0 +1,46 @@
+"""Opens models for plugins: a plugin gets its sessions from its context and nowhere else."""
+
+from __future__ import annotations
+
+from puncta.inference.registry import ModelCard, Registry
+from puncta.inference.session import OrtSession, open_session
+from puncta.inference.tuning import Tuning, tuning_for
+from puncta.sdk.context import SessionOpener
+
+
+def choose_card(registry: Registry, plugin_id: str, model_id: str | None = None) -> ModelCard:
+    """Return a model by id, or the plugin's default for None.
+
+    Raises
+    ------
+    UserError
+        There is no such model.
+    """
+    return registry.find(model_id) if model_id else registry.default_for(plugin_id)
+
+
+def opener_for(
+    plugin_id: str,
+    model_override: str | None = None,
+    tuning: Tuning | None = None,
+    registry: Registry | None = None,
+) -> SessionOpener:
+    """Return what a plugin's context offers as ``open_model``.
+
+    Parameters
+    ----------
+    model_override : str or None
+        The model that ``open_model()`` opens, where the plugin names none itself: the user's choice, else the
+        manifest's; None is the registry's default for the plugin.
+    tuning : Tuning or None
+        None takes what was measured on this machine for the model, or careful defaults; it never measures here.
+    registry : Registry or None
+        None reads the registries when the first model is asked for.
+    """
+
+    def open_model(model_id: str | None = None) -> OrtSession:
+        known = registry if registry is not None else Registry.load()
+        card = choose_card(known, plugin_id, model_id or model_override)
+        return open_session(card, tuning if tuning is not None else tuning_for(card))
+
+    return open_model
