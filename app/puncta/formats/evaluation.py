@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from puncta.core.errors import BugError, UserError
 from puncta.formats import schemas
@@ -31,7 +31,20 @@ class Metric:
     n: int
 
 
-Metrics = Mapping[str, Metric]
+class Figure(Protocol):
+    """Anything with the four members of a metric; what `puncta.metrics` computes fits."""
+
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def n(self) -> int: ...
+
+
+Metrics = Mapping[str, Figure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,7 @@ class Evaluation:
 
 def _json_from_metrics(metrics: Metrics) -> dict[str, Any]:
     def number(value: float | None, name: str) -> float | None:
-        return None if value is None else rounded(value, 5, name)
+        return None if value is None else rounded(value, 6, name)
 
     unknown = set(metrics) - set(METRIC_NAMES)
     if unknown:

@@ -151,8 +151,13 @@ class ResultLine:
 
 
 def line_from_analysis(analysis: Analysis, timings: bool = True) -> ResultLine:
-    """Return the line of an analysed frame: the frame's hashed key, all outputs, the flags of frame and outputs."""
+    """Return the line of an analysed frame: the frame's hashed key, all outputs, the flags of frame and outputs.
+
+    Without timings the flag OVER_BUDGET goes too: it is a timing, and two runs may differ in it.
+    """
     flags = analysis.flags.union(*(output.flags for output in analysis.outputs))
+    if not timings:
+        flags = flags - {Flag.OVER_BUDGET}
     return ResultLine(
         key=analysis.frame.hashed_key(),
         outputs={output.plugin_id: output.results for output in analysis.outputs},

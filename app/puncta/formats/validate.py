@@ -1,0 +1,252 @@
+"""Recognises a file or folder of any of our formats and checks it: the work behind `puncta doctor FILE`."""
+
+from __future__ import annotations
+
+import tomllib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from puncta.core.errors import UserError
+from puncta.formats import schemas, validate_folders
+from puncta.formats.atomic import read_text
+from puncta.formats.jsontext import parse_json, read_json
+from puncta.formats.validate_folders import Findings, check_lines
+
+MOST_PROBLEMS = 50
+"""A report lists no more problems than this; a note counts the others."""
+
+_NAMES = {
+    "dataset.json": "dataset",
+    "session.json": "session",
+    "training.json": "training-folder",
+    "truth.json": "truth",
+    "truth.jsonl": "truth-line",
+    "plugin.toml": "plugin-manifest",
+    "registry.toml": "model-registry",
+    "label-set.json": "label-set",
+}
+_FOLDER_HEADS = ("dataset.json", "session.json", "training.json", "truth.json", "plugin.toml", "registry.toml")
+_FORMATS = {
+    "puncta-label-set": "label-set",
+    "puncta-truth": "truth",
+    "puncta-session": "session",
+    "puncta-training": "training-folder",
+    "puncta-bench": "bench",
+}
+_LINE_KINDS = {
+    "results": {"key", "outputs"},
+    "truth-line": {"key", "needle"},
+    "training-log": {"step", "samples"},
+    "progress": {"task", "state"},
+}
+_JSON_KINDS = {
+    "dataset": {"images", "annotations", "categories"},
+    "evaluation": {"plugin", "metrics", "frames"},
+    "frame-key": {"stream", "index", "pts_ns"},
+}
+_TOML_KINDS = {
+    "plugin-manifest": {"id", "api"},
+    "experiment": {"plugin", "data", "training"},
+    "model-registry": {"models"},
+}
+TITLES = {
+    "results": "results",
+    "dataset": "dataset",
+    "coco": "plain COCO file",
+    "label-set": "label set",
+    "truth": "truth of a simulated case",
+    "truth-line": "truth of a simulated case",
+    "session": "session",
+    "experiment": "experiment",
+    "training-folder": "training folder",
+    "training-log": "training log",
+    "progress": "progress lines",
+    "evaluation": "evaluation",
+    "plugin-manifest": "plugin manifest",
+    "model-registry": "model registry",
+    "bench": "bench figures",
+    "case-pack": "case pack",
+    "frame-key": "frame key",
+}
+"""What a screen calls each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `validate` found.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the schema that was applied.
+    problems : tuple of str
+        What does not fit, one plain sentence each, with its place; empty means that the file is sound.
+    notes : tuple of str
+        Facts worth knowing that are no problem.
+    """
+
+    kind: str
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing is wrong."""
+        return not self.problems
+
+
+def identify(path: Path) -> str | None:
+    """Return the kind of a file or folder, the name of its schema; None where it is none of our formats.
+
+    Raises
+    ------
+    UserError
+        Nothing is there, or it cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return next((_NAMES[name] for name in _FOLDER_HEADS if (path / name).is_file()), None)
+    if not path.exists():
+        raise UserError(f"{path} does not exist.")
+    if path.name in _NAMES:
+        return _NAMES[path.name]
+    suffix = path.suffix.lower()
+    if suffix == ".puncta":
+        return "case-pack"
+    if suffix == ".jsonl":
+        return _kind_of_members(_first_line(path), _LINE_KINDS)
+    if suffix == ".toml":
+        return _kind_of_members(read_toml(path), _TOML_KINDS)
+    if suffix == ".json":
+        document = read_json(path)
+        named = _FORMATS.get(str(document.get("format"))) if isinstance(document, dict) else None
+        return named or _kind_of_members(document, _JSON_KINDS)
+    return None
+
+
+def _kind_of_members(document: Any, kinds: dict[str, set[str]]) -> str | None:
+    if not isinstance(document, dict):
+        return None
+    return next((kind for kind, members in kinds.items() if members <= set(document)), None)
+
+
+def _first_line(path: Path) -> Any:
+    for line in read_text(path).splitlines():
+        if line.strip():
+            return parse_json(line, f"{path}, line 1,")
+    raise UserError(f"{path} is empty.")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    UserError
+        It cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        text = str(error)
+        raise UserError(f"{path} is not TOML: {text[:1].lower() + text[1:]}.") from error
+
+
+def validate(path: Path) -> Report:
+    """Check a file or folder of any of our formats.
+
+    Raises
+    ------
+    UserError
+        Nothing is there, it cannot be read at all, or it is none of our formats.
+    """
+    path = Path(path)
+    kind = identify(path)
+    if kind is None:
+        raise UserError(f"{path} is none of the formats that Puncta checks: {', '.join(sorted(set(TITLES.values())))}.")
+    found = _CHECKS[kind](path)
+    problems = tuple(found.problems)
+    notes = list(found.notes)
+    if len(problems) > MOST_PROBLEMS:
+        notes.append(f"{len(problems) - MOST_PROBLEMS} more problems are not listed")
+    return Report(found.kind or kind, problems[:MOST_PROBLEMS], tuple(notes))
+
+
+def _json_check(kind: str) -> Callable[[Path], Findings]:
+    def check(path: Path) -> Findings:
+        return Findings(schemas.check(kind, read_json(path)))
+
+    return check
+
+
+def _toml_check(kind: str) -> Callable[[Path], Findings]:
+    def check(path: Path) -> Findings:
+        return Findings(schemas.check(kind, read_toml(path)))
+
+    return check
+
+
+def _line_check(kind: str) -> Callable[[Path], Findings]:
+    def check(path: Path) -> Findings:
+        return check_lines(kind, path)
+
+    return check
+
+
+def _check_label_set(path: Path) -> Findings:
+    document = read_json(path)
+    problems = schemas.check("label-set", document)
+    if not problems:
+        for part in ("categories", "flags"):
+            names = [entry["name"] for entry in document[part]]
+            problems += [f"{part}: '{name}' stands twice" for name in sorted(set(names)) if names.count(name) > 1]
+    return Findings(problems)
+
+
+def _check_plugin(path: Path) -> Findings:
+    file = path / "plugin.toml" if path.is_dir() else path
+    table = read_toml(file)
+    problems = schemas.check("plugin-manifest", table)
+    if not problems:
+        module = str(table.get("entry", "plugin:create")).partition(":")[0]
+        if not (file.parent / f"{module}.py").is_file() and not (file.parent / module / "__init__.py").is_file():
+            problems.append(f"entry: there is no {module}.py beside the manifest")
+    return Findings(problems)
+
+
+def _check_registry(path: Path) -> Findings:
+    file = path / "registry.toml" if path.is_dir() else path
+    table = read_toml(file)
+    problems = schemas.check("model-registry", table)
+    return Findings(problems) if problems else Findings(validate_folders.check_models(table, file.parent))
+
+
+def _check_pack(path: Path) -> Findings:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return Findings(validate_folders.check_pack(archive))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(f"{path} is not a case pack: it is not a readable zip file.") from error
+
+
+_CHECKS: dict[str, Callable[[Path], Findings]] = {
+    "results": _line_check("results"),
+    "training-log": _line_check("training-log"),
+    "progress": _line_check("progress"),
+    "truth": validate_folders.check_truth,
+    "truth-line": _line_check("truth-line"),
+    "dataset": validate_folders.check_dataset,
+    "session": validate_folders.check_session,
+    "training-folder": validate_folders.check_training,
+    "label-set": _check_label_set,
+    "evaluation": _json_check("evaluation"),
+    "frame-key": _json_check("frame-key"),
+    "bench": _json_check("bench"),
+    "experiment": _toml_check("experiment"),
+    "plugin-manifest": _check_plugin,
+    "model-registry": _check_registry,
+    "case-pack": _check_pack,
+}
