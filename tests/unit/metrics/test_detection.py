@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 import pytest
+
 from puncta.core.geometry import box_iou
 from puncta.metrics.detection import AP_10_50, FrameBoxes, average_precision, match_boxes
 
@@ -79,7 +80,8 @@ def _scene(seed: int) -> list[FrameBoxes]:
         labels = []
         for k in range(rng.integers(0, 4)):
             size = rng.uniform(12, 40, 2)
-            labels.append((float(60 * k + rng.uniform(0, 8)), float(rng.uniform(0, 60)), float(size[0]), float(size[1])))
+            corner = (float(60 * k + rng.uniform(0, 8)), float(rng.uniform(0, 60)))
+            labels.append((*corner, float(size[0]), float(size[1])))
         found = []
         for label in labels:
             for _ in range(rng.integers(0, 3)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from puncta.metrics.intervals import (
     calibration_error_of,
     draw_resamples,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from puncta.metrics.frames import FrameAnswer, FrameLabels, JudgedFrame
 from puncta.metrics.summary import compare, summarise, summarise_groups
 from puncta.metrics.tip import axis_difference_deg
