@@ -70,13 +70,15 @@ class NeedleEcho:
         self.attenuation = attenuation
         length = int((needle.goal_mm + 40.0) / STEP_MM)
         # The surface pattern is fixed to the needle, so it is indexed from the tip.
-        self.phase = np.cumsum(rng.standard_normal(length)) * math.sqrt(STEP_MM / rng.uniform(1.0, 8.0))
-        knots = rng.normal(0.0, rng.uniform(0.3, 2.2), length // 25 + 3)
-        self.pattern_db = np.interp(np.arange(length), np.arange(len(knots)) * 25, knots)
+        self.phase = np.cumsum(rng.standard_normal(length)) * math.sqrt(STEP_MM / rng.uniform(0.5, 5.0))
+        self.phase += rng.normal(0, rng.uniform(0.1, 1.1), length)
+        pitch = int(rng.integers(12, 60))
+        knots = rng.normal(0.0, rng.uniform(0.5, 3.0), length // pitch + 3)
+        self.pattern_db = np.interp(np.arange(length), np.arange(len(knots)) * pitch, knots)
+        self.scatter = rng.normal(0.0, 0.06 * needle.gauge_mm, length)
         if needle.floor > 0.45:  # dimples or coils of echogenic needles
             self.pattern_db += 2.5 * np.sign(np.sin(np.arange(length) * STEP_MM * 2 * math.pi / rng.uniform(0.8, 2.0)))
         self.copies = rng.uniform(0, 2 * math.pi, 12)
-        self.lobe_centre = 85.0
 
     def place(self, hand: Hand, motion: MotionState) -> Placement | None:
         """Lay the needle into probe space; None while it is wholly outside the skin."""
@@ -111,7 +113,7 @@ class NeedleEcho:
             angle = 90.0 - np.degrees(np.abs(against + c)) + machine.steer_deg
         else:
             angle = 90.0 - np.degrees(at.slope_rad) + machine.steer_deg
-        angle = np.minimum(angle, 85.0 + np.maximum(0.0, 5.0 - machine.steer_deg * 0.0))
+        angle = np.minimum(angle, 90.0)
         count = len(at.s)
         order = np.minimum(np.arange(count)[::-1], len(self.phase) - 1)
         phase = self.phase[order]
@@ -135,14 +137,16 @@ class NeedleEcho:
         )
         if roi[1] - roi[0] < 3 or roi[3] - roi[2] < 3:
             return None
-        grid = splat_points(scan, r, c, (amplitude * np.cos(phase)).astype(np.float32),
+        grid = splat_points(scan, r + self.scatter[order], c, (amplitude * np.cos(phase)).astype(np.float32),
                             (amplitude * np.sin(phase)).astype(np.float32))
         field = renderer.blur_plain(grid, roi)
         out = field.copy()
         if n.back_wall > 0:
             _add_below(out, field, int(round(n.gauge_mm / scan.dr_mm)), n.back_wall, self.copies[0])
+        # Reverberation needs the mirror-like echo: it fades with the specular lobe.
+        mirror = float(np.max(10.0 ** (shaft_gain_db(angle[near], 0.02) / 20.0)))
         for k in range(1, n.reverb_copies + 1):
-            _add_below(out, field, k * step, n.reverb_decay**k, self.copies[k])
+            _add_below(out, field, k * step, mirror * n.reverb_decay**k, self.copies[k])
         if n.comet:
             last = max(0, int(cols_of_tip(scan, r[-1], c[-1])) - roi[2])
             for k in range(1, 9):

@@ -42,7 +42,7 @@ class MachinePreset:
     gamma: Range = (0.9, 1.15)
     s_curve: Range = (0.0, 0.5)
     noise_db: Range = (-75.0, -58.0)
-    smoothing: Range = (0.0, 0.9)
+    smoothing: Range = (0.1, 0.95)
     edge: Range = (0.0, 0.3)
     persistence: Range = (0.0, 0.35)
     jpeg: Range = (70.0, 95.0)
@@ -54,15 +54,15 @@ class MachinePreset:
 
 PRESETS: dict[str, MachinePreset] = {
     "A": MachinePreset("A", (6, 9), (0.55, 0.65), (1.8, 2.5), (55, 65), (1.0, 1.6), (30, 45), (26, 50), (18, 30),
-                       looks=(1, 1, 2, 3), jpeg=(60, 95), uneven_rate=0.15),
+                       looks=(1, 2, 3, 3), jpeg=(60, 95), uneven_rate=0.15, smoothing=(0.15, 1.0)),
     "B": MachinePreset("B", (9, 13), (0.65, 0.75), (1.2, 1.8), (45, 55), (0.6, 1.0), (25, 40), (25, 40), (25, 40),
-                       looks=(2, 2, 3), gamma=(0.75, 0.9), smoothing=(0.0, 0.7), jpeg=(80, 95),
+                       looks=(2, 2, 3), gamma=(0.75, 0.9), smoothing=(0.15, 0.9), jpeg=(80, 95),
                        screen_px=(1024, 768)),
     "C": MachinePreset("C", (4, 6), (0.4, 0.5), (2.5, 3.5), (60, 75), (1.6, 2.6), (36, 50), (40, 60), (15, 25),
-                       convex_share=0.5, gamma=(1.2, 1.4), noise_db=(-55, -48), median_grey=(38, 80),
+                       convex_share=0.5, looks=(1, 2, 2), gamma=(1.2, 1.4), noise_db=(-55, -48), median_grey=(38, 80),
                        screen_px=(640, 480)),
     "D": MachinePreset("D", (10, 14), (0.68, 0.72), (1.35, 1.45), (44, 46), (0.65, 0.75), (28, 40), (25, 40),
-                       (35, 35), looks=(3,), edge=(0.5, 0.9), persistence=(0.3, 0.3), smoothing=(0.1, 0.4),
+                       (35, 35), looks=(3,), edge=(0.3, 0.7), persistence=(0.3, 0.3), smoothing=(0.3, 0.6),
                        jpeg=(92, 92), screen_px=(1024, 768)),
     "E": MachinePreset("E", (3, 5), (0.38, 0.42), (2.9, 3.1), (69, 71), (2.3, 2.5), (40, 50), (60, 90), (15, 15),
                        convex_share=1.0, radius_mm=(50, 50), sector_deg=(65, 65), convex_depth_mm=(60, 100),

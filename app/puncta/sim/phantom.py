@@ -109,14 +109,12 @@ def smooth_noise(
 
 def wavy(rng: np.random.Generator, xs: NDArray, corr_mm: float, amplitude_mm: float) -> NDArray[np.float64]:
     """A smooth random curve over ``xs`` [mm] with deviation ``amplitude_mm`` and zero mean."""
-    knots = np.arange(xs.min() - 2 * corr_mm, xs.max() + 2 * corr_mm, corr_mm)
-    values = rng.standard_normal(len(knots))
-    t = (xs - knots[0]) / corr_mm
-    i = np.clip(t.astype(int), 0, len(knots) - 2)
-    f = t - i
-    f = f * f * (3 - 2 * f)
-    curve = values[i] * (1 - f) + values[np.minimum(i + 1, len(knots) - 1)] * f
-    return (curve - curve.mean()) * amplitude_mm
+    curve = np.zeros(len(xs))
+    for k in range(4):
+        wave_mm = corr_mm * (6.0, 4.0, 2.6, 1.8)[k] * float(rng.uniform(0.8, 1.25))
+        share = (0.8, 0.5, 0.28, 0.18)[k] * math.sqrt(2.0) * float(rng.normal(0, 1))
+        curve += share * np.sin(xs * (2 * math.pi / wave_mm) + float(rng.uniform(0, 2 * math.pi)))
+    return curve * amplitude_mm
 
 
 class Builder:
@@ -152,7 +150,8 @@ class Builder:
         p.attenuation += weight * (attenuation - p.attenuation)
 
     def ellipse(
-        self, cx: float, cz: float, rx: float, rz: float, tilt_deg: float = 0.0, ragged: float = 0.0, soft_mm: float = 0.2
+        self, cx: float, cz: float, rx: float, rz: float, tilt_deg: float = 0.0, ragged: float = 0.0,
+        soft_mm: float = 0.2,
     ) -> Float32:
         """Soft weight 0..1 of an ellipse whose border wanders by a share ``ragged`` of its radius."""
         a = math.radians(tilt_deg)
@@ -164,7 +163,7 @@ class Builder:
             angle = np.arctan2(pz, px)
             border = np.ones_like(distance)
             for k in range(2, 9):
-                border += ragged / math.sqrt(k) * self.rng.standard_normal() * np.cos(
+                border += ragged / k * self.rng.standard_normal() * np.cos(
                     k * angle + self.u(0, 2 * math.pi)
                 ).astype(np.float32)
             distance = distance / np.maximum(border, 0.3)
@@ -183,46 +182,67 @@ class Builder:
         at = np.arange(0.0, arc[-1], 0.06 if thick_mm == 0 else 0.04)
         level = level_db + wavy(self.rng, at, 1.6, patchy_db) if len(at) > 3 else np.full(len(at), level_db)
         ends = np.minimum(at, arc[-1] - at)
-        level = level - 14.0 * np.exp(-ends / max(0.15, 0.12 * arc[-1]))
+        level = level - 16.0 * np.exp(-ends / max(0.2, min(3.0, 0.15 * arc[-1])))
         if gaps > 0:
-            level = level - 30.0 * (smooth_row(self.rng, at, 2.5) < -1.3 + 2.0 * gaps)
+            fade = wavy(self.rng, at, 2.5, 1.0) + 1.3 - 2.0 * gaps
+            level = level + 14.0 * np.clip(fade, -2.0, 0.0)
         self.phantom.reflectors.append(
             Reflector(np.interp(at, arc, x), np.interp(at, arc, z), level, rough_mm, thick_mm, specular)
         )
 
-    def texture(self, share_of_fine: float = 0.6) -> None:
-        """Make the echo level uneven at several scales, longer along than across, as filtered pictures show."""
+    def texture(self) -> None:
+        """Make the echo level uneven at several scales, longer along than across, as layered tissue is."""
         level = self.phantom.level_db
-        strength = self.u(1.5, 4.0)
-        level += strength * smooth_noise(self.rng, level.shape, self.u(2.0, 4.5), self.u(0.7, 1.5))
-        level += strength * share_of_fine * smooth_noise(self.rng, level.shape, self.u(0.8, 1.8), self.u(0.35, 0.7))
-        level += self.u(0.5, 2.5) * smooth_noise(self.rng, level.shape, 12.0, 7.0)
+        strength = self.u(1.2, 3.4)
+        stretch = self.u(2.5, 6.0)
+        noise = np.zeros_like(level)
+        for across, share in ((2.4, 1.0), (1.1, 0.9), (0.55, 0.6), (0.3, 0.35)):
+            noise += share * smooth_noise(self.rng, level.shape, across * stretch * self.u(0.7, 1.3), across)
+        # Tissue does not lie level: shear the pattern along a gentle slope that changes over the field.
+        tilt = math.tan(math.radians(self.u(-9, 9)))
+        dip = (tilt * self.gx + wavy(self.rng, self.x, 8.0, 0.5)[None, :]).astype(np.float32) / STEP_MM
+        grid_x, grid_z = np.meshgrid(np.arange(level.shape[1]), np.arange(level.shape[0]))
+        noise = cv2.remap(noise, grid_x.astype(np.float32), (grid_z - dip).astype(np.float32), cv2.INTER_LINEAR,
+                          borderMode=cv2.BORDER_REFLECT)
+        # Vessels, cysts and shadows stay dark.
+        level += strength * noise * np.clip((level + 48.0) / 12.0, 0.15, 1.0)
+        level += self.u(0.5, 2.5) * smooth_noise(self.rng, level.shape, 14.0, 8.0)
 
     def streaks(
         self, count: int, z_range: tuple[float, float], level_db: tuple[float, float], length_mm: tuple[float, float],
         slope_deg: float = 0.0, spread_deg: float = 4.0,
     ) -> None:
-        """Scatter short bright streaks: septa, perimysium, connective strands."""
+        """Scatter short bright streaks: septa, perimysium, connective strands; most are faint, few are bright."""
         for _ in range(count):
-            length = self.u(*length_mm)
+            length = length_mm[0] + (length_mm[1] - length_mm[0]) * float(self.rng.beta(1.0, 2.5))
             cx, cz = self.u(float(self.x[0]), float(self.x[-1])), self.u(*z_range)
             angle = math.radians(slope_deg + float(self.rng.normal(0, spread_deg)))
-            s = np.linspace(-length / 2, length / 2, max(4, int(length / 0.3)))
-            bow = self.u(-0.05, 0.05) * (s * s / max(length, 1.0))
-            self.line(cx + s * math.cos(angle), cz + s * math.sin(angle) + bow, self.u(*level_db),
-                      rough_mm=self.u(0.5, 3.0), thick_mm=self.u(0.0, 0.12), specular=0.3, patchy_db=2.5)
+            s = np.linspace(-length / 2, length / 2, max(5, int(length / 0.3)))
+            bow = self.u(-0.06, 0.06) * (s * s / max(length, 1.0)) + wavy(self.rng, s, 1.5, 0.05)
+            level = level_db[0] + (level_db[1] - level_db[0]) * float(self.rng.beta(1.6, 2.0))
+            self.line(cx + s * math.cos(angle), cz + s * math.sin(angle) + bow, level,
+                      rough_mm=self.u(0.4, 2.0), thick_mm=self.u(0.05, 0.35), specular=0.3, patchy_db=2.5)
+
+    def hide(self, weight: Float32, level_db: float = -30.0) -> None:
+        """Dim reflectors drawn so far where ``weight`` is 1: a structure takes their place."""
+        for line in self.phantom.reflectors:
+            here = self.phantom.sample(weight, line.x.astype(np.float32), line.z.astype(np.float32))
+            line.level_db = line.level_db + level_db * here
 
     def layer_line(self, curve: NDArray, level_db: float, **kind: float) -> None:
         """Add a surface that crosses the whole field."""
         self.line(self.x, curve, level_db, **kind)
 
     def skin(self) -> NDArray[np.float64]:
-        """Bright double line of the skin with the gel and pad above; returns its lower border [mm]."""
+        """Bright layered skin below the gel; returns its lower border [mm]."""
         thickness = self.u(0.8, 2.2)
-        border = thickness + wavy(self.rng, self.x, 9.0, 0.12)
-        self.paint(self.gz < border[None, :], self.u(-17, -10), 0.35)
-        self.layer_line(0.15 + 0 * self.x, self.u(-8, 0), rough_mm=20.0, patchy_db=1.0)
-        self.layer_line(border, self.u(-12, -3), rough_mm=6.0, thick_mm=0.05, patchy_db=2.0)
+        border = thickness + wavy(self.rng, self.x, 9.0, 0.1)
+        self.paint(self.gz < border[None, :], self.u(-24, -13), 0.35)
+        self.layer_line(0.12 + 0 * self.x, self.u(-12, 0), rough_mm=20.0, patchy_db=1.0, specular=0.0)
+        for share in self.rng.uniform(0.25, 1.6, int(self.rng.integers(1, 6))):  # layers seen as parallel lines
+            self.layer_line(border * share + wavy(self.rng, self.x, 7.0, 0.06), self.u(-22, -8), rough_mm=4.0,
+                            thick_mm=0.06, patchy_db=3.0, gaps=self.u(0.2, 0.8))
+        self.layer_line(border, self.u(-20, -7), rough_mm=4.0, thick_mm=0.1, patchy_db=2.5, gaps=self.u(0.0, 0.5))
         return border
 
     def fat_layer(self, top: NDArray, bottom: NDArray) -> None:
@@ -231,16 +251,18 @@ class Builder:
         self.paint(band, self.u(-30, -23), FAT)
         mean_top, mean_bottom = float(top.mean()), float(bottom.mean())
         count = int((mean_bottom - mean_top) * (self.x[-1] - self.x[0]) / self.u(14, 40))
-        self.streaks(count, (mean_top, mean_bottom), (-16, -6), (2.0, 12.0), spread_deg=9.0)
+        self.streaks(count, (mean_top, mean_bottom), (-22, -4), (1.0, 14.0), spread_deg=6.0)
 
     def bone(self, x: NDArray, z: NDArray, level_db: float, *, leak: float = 0.0) -> None:
         """A bright surface with shadow below; ``leak`` 0..1 lets a part of the beam through."""
-        at = np.interp(self.x, x, z, left=np.nan, right=np.nan)
-        below = (self.gz > np.nan_to_num(at, nan=1e6)[None, :] + 0.2).astype(np.float32)
-        below = cv2.GaussianBlur(below, (0, 0), 2.0)
-        self.paint(below * (1 - leak), -46.0, BONE * (1 - leak) + GLAND * leak)
-        self.line(x, z, level_db, rough_mm=self.u(0.6, 3.0), thick_mm=self.u(0.15, 0.45), specular=0.25, patchy_db=3.0)
-        self.line(x, z + 0.25, level_db - 4, rough_mm=0.5, thick_mm=0.3, specular=0.2, patchy_db=3.0)
+        at = np.interp(self.x, x, z, left=1e6, right=1e6)
+        below = np.clip((self.gz - at[None, :]) / 0.6, 0.0, 1.0).astype(np.float32)
+        below = cv2.GaussianBlur(below, (0, 0), sigmaX=9.0, sigmaY=1.0)
+        self.paint(below * (1 - leak), -44.0, BONE * (1 - leak) + GLAND * leak)
+        self.hide(below * (1 - leak))
+        for k in range(int(self.rng.integers(2, 5))):  # a rough surface: several broken sheets just below each other
+            self.line(x, z + 0.16 * k + wavy(self.rng, x, 1.5, 0.05), level_db - 3.0 * k, rough_mm=self.u(0.4, 2.0),
+                      thick_mm=self.u(0.15, 0.5), specular=0.2, patchy_db=3.5, gaps=0.25 * (k > 0))
 
     def look_alikes(self) -> None:
         """Straight bright lines that are not needles, often brighter than one: fascia or bone aslant."""
@@ -258,17 +280,18 @@ class Builder:
                 continue
             level = self.u(-9, 4)
             if self.chance(0.35):
-                self.bone(x[keep], z[keep], level, leak=self.u(0.2, 0.97))
+                self.bone(x[keep], z[keep], level, leak=self.u(0.5, 0.99))
             else:
-                self.line(x[keep], z[keep], level, rough_mm=self.u(0.5, 3.0), thick_mm=self.u(0.05, 0.4),
-                          specular=0.2, patchy_db=3.0)
+                for k in range(int(self.rng.integers(1, 4))):
+                    self.line(x[keep], z[keep] + 0.15 * k, level - 3.0 * k, rough_mm=self.u(0.4, 3.0),
+                              thick_mm=self.u(0.05, 0.4), specular=0.2, patchy_db=3.5, gaps=self.u(0.0, 0.3))
 
     def dark_patches(self, count: int) -> None:
         """Hypoechoic patches without a clear border."""
         x0, z0, x1, z1 = self.view
         for _ in range(count):
-            weight = self.ellipse(self.u(x0, x1), self.u(0.1 * z1, z1), self.u(1, 6), self.u(0.6, 3),
-                                  self.u(-25, 25), 0.25, self.u(0.4, 1.5))
+            weight = self.ellipse(self.u(x0, x1), self.u(0.1 * z1, z1), self.u(1.5, 7), self.u(0.6, 2.5),
+                                  self.u(-20, 20), 0.12, self.u(0.6, 2.0))
             self.phantom.level_db -= weight * self.u(5, 16)
 
     def bright_specks(self, count: int) -> None:
@@ -278,7 +301,7 @@ class Builder:
             half = self.u(0.2, 1.3)
             cx, cz = self.u(x0, x1), self.u(2.0, z1)
             s = np.linspace(-half, half, 8)
-            self.line(cx + s, cz + self.u(-0.2, 0.2) * s, self.u(-8, 4), rough_mm=3.0, thick_mm=0.08,
+            self.line(cx + s, cz + self.u(-0.2, 0.2) * s, self.u(-8, 4), rough_mm=3.0, thick_mm=0.15,
                       specular=0.0, patchy_db=1.0)
 
     def finish(self) -> Phantom:
@@ -288,8 +311,3 @@ class Builder:
         self.bright_specks(int(self.rng.integers(0, 6)))
         self.texture()
         return self.phantom
-
-
-def smooth_row(rng: np.random.Generator, at: NDArray, corr_mm: float) -> NDArray[np.float64]:
-    """Unit-deviation smooth noise along an arc [mm]."""
-    return wavy(rng, at, corr_mm, 1.0) if len(at) > 3 else np.zeros(len(at))

@@ -94,8 +94,8 @@ class Renderer:
         part = np.ascontiguousarray(grid[r0:r1, c0:c1]).view(np.float32).reshape(r1 - r0, c1 - c0, 2)
         part = cv2.GaussianBlur(part, (1, _odd(self.axial)), 1.0, None, self.axial, cv2.BORDER_CONSTANT)
         out = np.empty_like(part)
-        for a, b, sigma in self.bands:
-            a, b = max(a, r0) - r0, min(b, r1) - r0
+        for band_start, band_end, sigma in self.bands:
+            a, b = max(band_start, r0) - r0, min(band_end, r1) - r0
             if a < b:
                 out[a:b] = cv2.GaussianBlur(part[a:b], (_odd(sigma), 1), sigma, None, 1.0, cv2.BORDER_CONSTANT)
         return out.view(np.complex64)[..., 0]
@@ -124,6 +124,10 @@ class Renderer:
             envelope = cv2.magnitude(pairs[..., 0], pairs[..., 1])
             total = envelope if total is None else cv2.add(total, envelope)
         assert total is not None
+        strength = self.machine.smoothing
+        if strength > 0.1:
+            # Averaging the detected signal, as frequency compounding and receive filters do, fills speckle's dark gaps.
+            total = cv2.GaussianBlur(total, (7, 5), 1.5 * strength, None, 0.8 * strength)
         decibel = cv2.log(total + np.float32(1e-7))
         scale = 20.0 / math.log(10.0)
         level = decibel * np.float32(scale / self.machine.dynamic_range_db)
@@ -137,12 +141,11 @@ class Renderer:
         if strength < 0.05:
             return level
         size = 3 if strength < 0.3 else 5 if strength < 0.7 else 7
-        base = cv2.GaussianBlur(level, (5, 3), 0.5 + 0.9 * strength, None, 0.3 + 0.5 * strength) if strength > 0.4 else level
-        mean = cv2.blur(base, (size, size))
-        spread = cv2.blur(base * base, (size, size)) - mean * mean
-        speckle = (5.57 / self.machine.dynamic_range_db) ** 2 / self.machine.looks * 1.1
-        keep = np.clip((spread - np.float32(speckle * (0.35 if strength > 0.4 else 0.8))) / (spread + 1e-6), 0.0, 1.0)
-        filtered = mean + keep * (base - mean)
+        mean = cv2.blur(level, (size, size))
+        spread = cv2.blur(level * level, (size, size)) - mean * mean
+        speckle = (5.57 / self.machine.dynamic_range_db) ** 2 / self.machine.looks / (1.0 + 3.0 * strength)
+        keep = np.clip((spread - np.float32(speckle)) / (spread + 1e-6), 0.0, 1.0)
+        filtered = mean + keep * (level - mean)
         return level + np.float32(strength) * (filtered - level)
 
     def _edge(self, level: Float32) -> Float32:

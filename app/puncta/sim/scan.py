@@ -155,10 +155,10 @@ def plan_scan(
     if not convex:
         depth = h * mm_per_px  # whole pixels and square pixels at once
     axial = max(machine.axial_sigma_mm, 0.35 * mm_per_px)
-    rows = int(np.clip(depth / (0.8 * axial), 200, 1100))
+    rows = int(np.clip(depth / (0.8 * axial), 200, 820))
     lateral = machine.lateral_sigma_mm / (machine.radius_mm + machine.focus_mm if convex else 1.0)
     span_c = 2.0 * half if convex else width
-    cols = int(np.clip(span_c / (0.95 * lateral), 96, 420))
+    cols = int(np.clip(span_c / (0.95 * lateral), 96, 320))
     return Scan(convex, width, depth, machine.radius_mm, half, Layout(canvas_w, canvas_h, (x0, y0, w, h), mm_per_px),
                 rows, cols)
 

@@ -1,8 +1,8 @@
 """Point scatterers of a cine: tissue speckle and reflecting surfaces, with everything that stays the same precomputed.
 
 Speckle: a jittered lattice of complex Gaussian scatterers, about three a resolution cell, gives Rayleigh statistics.
-Elevation: a scatterer's phase turns by ``kappa * y`` as the image plane moves by y, kappa ~ N(0, 1/(sqrt(2) s_e)), so that
-the speckle of two planes correlates as exp(-dy^2 / (4 s_e^2)), as a slab of thickness s_e would.
+Elevation: a scatterer's phase turns by ``kappa * y`` as the image plane moves by y, kappa ~ N(0, 1/(sqrt(2) s_e)), so
+that the speckle of two planes correlates as exp(-dy^2 / (4 s_e^2)), as a slab of thickness s_e would.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from puncta.sim.phantom import Phantom
 from puncta.sim.scan import Scan
 
 Float32 = NDArray[np.float32]
-LATTICE_CELLS = 1.45
+LATTICE_CELLS = 1.65
 """Lattice spacing of the speckle scatterers in grid cells, in both directions."""
 POINTS_PER_CELL = 1.0 / LATTICE_CELLS**2
 
@@ -217,7 +217,8 @@ def spread_gain(scan: Scan, machine: Machine, r: NDArray | float) -> NDArray:
 
 def spread_peak(scan: Scan, machine: Machine, r: NDArray | float) -> NDArray:
     """Envelope of one unit point after blurs and ``spread_gain``."""
-    cells = 2.0 * math.pi * axial_sigma_cells(scan, machine) * np.sqrt(lateral_sigma_cells(scan, machine, r) ** 2 + 0.17)
+    lateral = np.sqrt(lateral_sigma_cells(scan, machine, r) ** 2 + 0.17)
+    cells = 2.0 * math.pi * axial_sigma_cells(scan, machine) * lateral
     return spread_gain(scan, machine, r) / cells
 
 

@@ -18,8 +18,9 @@ def muscle_layer(b: Builder, top: NDArray, bottom: NDArray, slope_deg: float) ->
     b.paint(band, b.u(-33, -25), MUSCLE)
     z0, z1 = float(top.mean()), float(bottom.mean())
     area = max(0.0, z1 - z0) * float(b.x[-1] - b.x[0])
-    b.streaks(int(area / b.u(8, 22)), (z0, z1), (-22, -9), (1.5, 11.0), slope_deg, 4.0)
-    b.layer_line(top, b.u(-14, -2), rough_mm=b.u(1, 6), thick_mm=b.u(0.03, 0.2), gaps=b.u(0.0, 0.4))
+    b.streaks(int(area / b.u(3, 16)), (z0, z1), (-26, -1), (0.6, 8.0), slope_deg, 4.0)
+    for k in range(int(b.rng.integers(1, 3))):  # epimysium: one or two sheets
+        b.layer_line(top + 0.25 * k, b.u(-18, -5), rough_mm=b.u(0.8, 4), thick_mm=b.u(0.08, 0.35), gaps=b.u(0.0, 0.5))
 
 
 def place_target(b: Builder) -> tuple[float, float]:
@@ -33,7 +34,7 @@ def breast(b: Builder) -> None:
     """Skin, fat with Cooper ligaments, gland, retromammary fat, pectoral muscle, ribs, and a mass."""
     depth = b.view[3]
     skin = b.skin()
-    fat_end = skin + b.u(0.1, 0.28) * depth + wavy(b.rng, b.x, 8.0, b.u(0.6, 2.2))
+    fat_end = skin + b.u(0.1, 0.28) * depth + wavy(b.rng, b.x, 6.0, b.u(0.5, 1.6))
     gland_end = fat_end + b.u(0.25, 0.45) * depth + wavy(b.rng, b.x, 12.0, 1.2)
     retro_end = gland_end + b.u(1.0, 4.0) + wavy(b.rng, b.x, 15.0, 0.4)
     muscle_end = retro_end + b.u(5.0, 10.0) + wavy(b.rng, b.x, 20.0, 0.5)
@@ -48,13 +49,13 @@ def breast(b: Builder) -> None:
         x0 = b.u(float(b.x[0]), float(b.x[-1]))
         reach, rise = b.u(2.5, 9.0) * (1 if b.chance(0.5) else -1), mean_fat - mean_skin
         t = np.linspace(0, 1, 40)
-        b.line(x0 + reach * t, mean_fat + 1.0 - (rise + 0.5) * np.sin(t * math.pi / 2) ** b.u(0.8, 2.0), b.u(-17, -6),
-               rough_mm=b.u(0.6, 3), thick_mm=b.u(0.05, 0.25), specular=0.35, patchy_db=3.0)
+        b.line(x0 + reach * t, mean_fat + 1.0 - (rise + 0.5) * np.sin(t * math.pi / 2) ** b.u(0.8, 2.0), b.u(-24, -11),
+               rough_mm=b.u(0.4, 2), thick_mm=b.u(0.15, 0.45), specular=0.4, patchy_db=3.0, gaps=0.3)
     b.layer_line(fat_end, b.u(-20, -10), rough_mm=1.0, thick_mm=0.15, gaps=0.5)
-    b.streaks(int(b.u(25, 70)), (mean_fat, mean_gland), (-18, -7), (1.0, 7.0), spread_deg=12.0)
+    b.streaks(int(b.u(50, 160)), (mean_fat, mean_gland), (-22, -2), (0.6, 7.0), spread_deg=10.0)
     b.paint((b.gz >= gland_end[None, :]) & (b.gz < retro_end[None, :]), b.u(-30, -24), FAT)
     muscle_layer(b, retro_end, muscle_end, b.u(-6, 6))
-    b.layer_line(retro_end, b.u(-8, 0), rough_mm=b.u(1.5, 8), thick_mm=b.u(0.05, 0.2), gaps=0.1)
+    b.layer_line(retro_end, b.u(-14, -3), rough_mm=b.u(1, 5), thick_mm=b.u(0.1, 0.35), patchy_db=5.0, gaps=0.3)
     b.paint(b.gz >= muscle_end[None, :], b.u(-34, -27), MUSCLE)
     if b.chance(0.5) and float(muscle_end.mean()) < depth:
         pitch = b.u(14, 20)
@@ -68,15 +69,20 @@ def breast(b: Builder) -> None:
     b.phantom.target, b.phantom.target_radius = (cx, cz), radius
     kind = b.rng.choice(["cyst", "benign", "malignant", "none"], p=[0.2, 0.4, 0.25, 0.15])
     if kind == "cyst":
-        b.paint(b.ellipse(cx, cz, radius, radius * b.u(0.6, 1.0), b.u(-15, 15), 0.03), -55.0, 0.05)
-        _cap_lines(b, cx, cz, radius, -10.0)
+        inside = b.ellipse(cx, cz, radius, radius * b.u(0.6, 1.0), b.u(-15, 15), 0.05, 0.4)
+        b.hide(inside)
+        b.paint(inside, -52.0, 0.05)
+        _cap_lines(b, cx, cz, radius, -14.0)
     elif kind == "benign":
-        b.paint(b.ellipse(cx, cz, radius, radius * b.u(0.45, 0.75), b.u(-12, 12), 0.05, 0.25), b.u(-40, -32), 0.5)
-        _cap_lines(b, cx, cz, radius, -12.0)
+        inside = b.ellipse(cx, cz, radius, radius * b.u(0.45, 0.75), b.u(-12, 12), 0.08, 0.5)
+        b.hide(inside)
+        b.paint(inside, b.u(-40, -32), 0.5)
+        _cap_lines(b, cx, cz, radius, -16.0)
     elif kind == "malignant":
         b.paint(b.ellipse(cx, cz, radius * 1.25, radius * 1.35, 0, 0.25, 1.2), b.u(-16, -12), GLAND)
-        b.paint(b.ellipse(cx, cz, radius * 0.8, radius * b.u(0.95, 1.3), b.u(-20, 20), 0.18, 0.4), b.u(-42, -34),
-                b.u(1.2, 2.0))
+        inside = b.ellipse(cx, cz, radius * 0.8, radius * b.u(0.95, 1.3), b.u(-20, 20), 0.18, 0.6)
+        b.hide(inside, -18.0)
+        b.paint(inside, b.u(-42, -34), b.u(1.0, 1.6))
 
 
 def _cap_lines(b: Builder, cx: float, cz: float, radius: float, level_db: float) -> None:
@@ -90,11 +96,13 @@ def _cap_lines(b: Builder, cx: float, cz: float, radius: float, level_db: float)
 def _vessel(b: Builder, cx: float, cz: float, radius: float, pulse_mm: float, squash: float = 1.0) -> None:
     """A vessel in short axis with its wall, nearly free of echoes inside."""
     b.paint(b.ellipse(cx, cz, radius + 0.5, radius * squash + 0.5, 0, 0.02, 0.4), b.u(-20, -14), CONNECTIVE)
-    b.paint(b.ellipse(cx, cz, radius, radius * squash, 0, 0.03, 0.2), b.u(-56, -44), BLOOD)
+    lumen = b.ellipse(cx, cz, radius, radius * squash, b.u(-15, 15), 0.05, 0.35)
+    b.paint(lumen, b.u(-52, -42), BLOOD)
+    b.hide(lumen)
     for half, sign in ((0.7, -1), (0.75, 1)):
         s = np.linspace(-half, half, 30) * radius
-        b.line(cx + s, cz + sign * squash * np.sqrt(radius**2 - s**2), b.u(-10, -2), rough_mm=8.0, thick_mm=0.05,
-               specular=0.6, patchy_db=1.5)
+        b.line(cx + s, cz + sign * squash * np.sqrt(radius**2 - s**2), b.u(-18, -6), rough_mm=4.0, thick_mm=0.12,
+               specular=0.6, patchy_db=2.5)
     b.phantom.vessels.append(Vessel(cx, cz, radius, pulse_mm))
 
 
@@ -109,24 +117,25 @@ def _limb(b: Builder) -> list[NDArray]:
     slope = b.u(5, 22) * (1 if b.chance(0.5) else -1)
     while float(border.mean()) < depth and len(curves) < 5:
         tilt = math.tan(math.radians(b.u(-14, 14)))
-        following = border + b.u(0.14, 0.45) * depth + tilt * (b.x - b.u(-8, 8)) * 0.6 + wavy(b.rng, b.x, 9.0, 0.9)
+        following = border + b.u(0.14, 0.45) * depth + tilt * (b.x - b.u(-8, 8)) * 0.6 + wavy(b.rng, b.x, 11.0, b.u(0.2, 0.9))
         following = np.maximum(following, border + 1.2)
         muscle_layer(b, border, following, slope)
         if b.chance(0.6):
-            b.layer_line(border, b.u(-8, 1), rough_mm=b.u(2, 9), thick_mm=b.u(0.03, 0.25), gaps=b.u(0, 0.3))
+            b.layer_line(border + 0.1, b.u(-16, -3), rough_mm=b.u(0.7, 4), thick_mm=b.u(0.1, 0.4), patchy_db=5.0,
+                         gaps=b.u(0, 0.5))
         slope = -slope if b.chance(0.6) else b.u(-20, 20)
         border = following
         curves.append(border)
     b.paint(b.gz >= border[None, :], b.u(-33, -26), MUSCLE)
-    if b.chance(0.45):
+    if b.chance(0.6):
         # Interstitial tissue: many short level streaks, which heavy filtering turns into a smeared texture.
-        b.streaks(int(b.u(40, 140)), (2.0, depth), (-18, -5), (0.8, 4.5), b.u(-6, 6), 6.0)
+        b.streaks(int(b.u(80, 320)), (1.5, depth), (-22, 3), (0.5, 4.5), b.u(-6, 6), 5.0)
     if b.chance(0.45):
         x = np.linspace(float(b.x[0]), float(b.x[-1]), 120)
         z = b.u(0.55, 0.95) * depth + math.tan(math.radians(b.u(-26, 26))) * (x - b.u(-10, 10))
         z = z + wavy(b.rng, x, 8.0, b.u(0.05, 0.5))
         z = np.maximum(z, 0.35 * depth)
-        b.bone(x, z, b.u(-5, 4), leak=b.u(0.0, 0.97))
+        b.bone(x, z, b.u(-5, 4), leak=float(b.rng.choice([b.u(0.1, 0.8), b.u(0.85, 1.0), b.u(0.85, 1.0)])))
     return curves
 
 
