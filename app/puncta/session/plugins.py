@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from puncta.core.errors import UserError
 from puncta.inference.opener import opener_for
 from puncta.inference.registry import Registry
-from puncta.inference.tuning import Tuning
+from puncta.inference.session import Tuning
 from puncta.pipeline.consent import is_granted
 from puncta.pipeline.discover import Discovery, FoundPlugin, discover, load
 from puncta.pipeline.host import HostedPlugin

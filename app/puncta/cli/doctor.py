@@ -1,0 +1,100 @@
+"""`puncta doctor`: checks this machine, or files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from puncta.core.errors import UserError
+from puncta.formats.validate import validate
+from puncta.session.checkup import Verdict, check_machine
+from puncta.sources.factory import open_source
+
+NAME = "doctor"
+HELP = "check this machine, or check files"
+DESCRIPTION = """\
+Without FILE: check that everything Puncta needs is in place here, and play the sample's first frames.
+With FILE: check files of Puncta's own formats (results, datasets, truth, manifests, ...) against their schema,
+and recordings by reading every frame."""
+EPILOG = """\
+Exit status: 0 all good, 2 something has to be mended.
+
+Simulation and training only, not for clinical use."""
+
+_MARKS = {Verdict.GOOD: "ok  ", Verdict.NOTE: "note", Verdict.BAD: "BAD "}
+_MEDIA = {".dcm", ".mp4", ".avi", ".mov", ".mkv", ".mha", ".mhd", ".nrrd"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help="files or folders to check")
+    parser.add_argument("--json", action="store_true", help="print machine-readable")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check and print; 2 when something is bad."""
+    if args.files:
+        return _check_files(args.files, args.json)
+    findings = list(check_machine())
+    if args.json:
+        print(json.dumps([{"name": f.name, "verdict": str(f.verdict), "text": f.text} for f in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{_MARKS[finding.verdict]}  {finding.name}: {finding.text}")
+    bad = [f for f in findings if f.verdict is Verdict.BAD]
+    if bad and not args.json:
+        print(f"\n{len(bad)} of {len(findings)} checks found something to mend.", file=sys.stderr)
+    return 2 if bad else 0
+
+
+def _check_files(files: list[Path], as_json: bool) -> int:
+    reports = []
+    for file in files:
+        if not file.exists():
+            raise UserError(f"There is no file {file}; check the name.")
+        reports.append(_check_media(file) if _is_media(file) else _check_format(file))
+    if as_json:
+        print(json.dumps(reports, indent=2))
+    else:
+        for report in reports:
+            print(f"{'BAD ' if report['problems'] else 'ok  '}  {report['file']}: {report['kind']}")
+            for problem in report["problems"]:
+                print(f"      {problem}")
+            for note in report["notes"]:
+                print(f"      note: {note}")
+    return 2 if any(report["problems"] for report in reports) else 0
+
+
+def _is_media(file: Path) -> bool:
+    return file.is_file() and file.suffix.lower() in _MEDIA
+
+
+def _check_media(file: Path) -> dict:
+    """Read every frame of a recording; the first that cannot be read is the problem."""
+    report: dict = {"file": str(file), "kind": "recording", "problems": [], "notes": []}
+    try:
+        source = open_source(str(file))
+    except UserError as error:
+        report["problems"].append(str(error))
+        return report
+    try:
+        read = 0
+        while source.read() is not None:
+            read += 1
+        info = source.info
+        report["notes"] += [f"{read} frames, {info.geometry.width_px} x {info.geometry.height_px} px"]
+        report["notes"] += [f"{name}: {value}" for name, value in info.details] + list(info.geometry.notes)
+        if info.frame_count is not None and read != info.frame_count:
+            report["problems"].append(f"{read} frames can be read, {info.frame_count} are announced.")
+    except UserError as error:
+        report["problems"].append(str(error))
+    finally:
+        source.close()
+    return report
+
+
+def _check_format(file: Path) -> dict:
+    found = validate(file)
+    return {"file": str(file), "kind": found.kind, "problems": list(found.problems), "notes": list(found.notes)}

@@ -1,0 +1,140 @@
+"""Parses the command line, runs one verb, and turns every failure into an exit status and a plain sentence.
+
+Exit status: 0 done; 2 wrong use or bad input (one sentence on stderr, no traceback); 1 our fault (the log has it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from puncta import __version__, paths
+from puncta.core.errors import UserError
+
+log = logging.getLogger("puncta")
+
+VERBS = ("open", "run", "simulate", "dataset", "train", "evaluate", "models", "plugins", "bench", "doctor")
+
+SAFETY_LINE = "Simulation and training only, not for clinical use."
+
+_DESCRIPTION = f"""\
+Puncta plays ultrasound cine loops and its own simulator, finds the needle tip on every frame,
+and shows what it found. {SAFETY_LINE}
+
+Without a verb the window opens on the last case, or on the sample."""
+
+_EPILOG = """\
+SOURCE is a file (.dcm .mp4 .avi .mov .mkv .mha .mhd .nrrd), a folder of pictures,
+or a simulator such as 'sim:breast?seed=1&machine=A' (breast, nerve, vessel).
+
+Examples:
+  puncta                                          the window
+  puncta run clip.mp4 --out clip-tip.mp4 --results clip.jsonl
+  puncta run "sim:nerve?seed=3" --seconds 5 --results tip.jsonl
+  puncta doctor                                   is everything in place here?
+  puncta run --help                               more about one verb
+
+Exit status: 0 done, 2 wrong use or bad input, 1 a fault of Puncta (the message names the log)."""
+
+
+class PlainParser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence instead of a usage block."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        text = message[:1].upper() + message[1:]
+        self.exit(2, f"{self.prog}: {text}. See '{self.prog} --help'.\n")
+
+
+def main(argv: Sequence[str] | None = None, windows: ModuleType | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    windows : module or None
+        The door to the window, given by `__main__`: `open_window(uri)` and `bench_window(...)`. This room never imports
+        the toolkit itself.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _log_to_file()
+    try:
+        args = _parse(arguments)
+        if args.verb is None:
+            args.verb = _import("open")
+            args.source = None
+        args.windows = windows
+        return args.verb.run(args)
+    except UserError as error:
+        print(f"puncta: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("puncta: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); nothing is wrong, and nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        log.exception("puncta %s failed", " ".join(arguments[:1]))
+        print(
+            f"puncta: Something went wrong inside Puncta; this is our fault. The details are in {log_file()}.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = PlainParser(
+        prog="puncta", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"Puncta {__version__}. {SAFETY_LINE}")
+    parser.set_defaults(verb=None)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=PlainParser)
+    # Only the verb that is asked for is imported, so that a short command stays short.
+    wanted = [v for v in VERBS if arguments and arguments[0] == v] or VERBS
+    for name in wanted:
+        verb = _import(name)
+        child = verbs.add_parser(
+            name,
+            help=verb.HELP,
+            description=getattr(verb, "DESCRIPTION", verb.HELP),
+            epilog=getattr(verb, "EPILOG", SAFETY_LINE),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.configure(child)
+        child.set_defaults(verb=verb)
+    return parser.parse_args(arguments)
+
+
+def _import(name: str) -> ModuleType:
+    return importlib.import_module(f"puncta.cli.{name}")
+
+
+def log_file() -> Path:
+    """Where the log is."""
+    return paths.user_log_dir() / "puncta.log"
+
+
+def _log_to_file() -> None:
+    """Send the log to a file; a folder that cannot be written costs the log, not the run."""
+    root = logging.getLogger()
+    if any(isinstance(h, RotatingFileHandler) for h in root.handlers):
+        return
+    try:
+        log_file().parent.mkdir(parents=True, exist_ok=True)
+        handler: logging.Handler = RotatingFileHandler(log_file(), maxBytes=1_000_000, backupCount=2, delay=True)
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+

@@ -1,0 +1,114 @@
+"""`puncta run`: analyse a source frame by frame and write what was found."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from puncta.cli.progress import ProgressLine
+from puncta.core.errors import UserError
+from puncta.session.plugins import models_by_plugin
+from puncta.session.run import RunRequest, RunSummary, run_case
+
+NAME = "run"
+HELP = "analyse a source frame by frame; write results, video, report"
+DESCRIPTION = """\
+Analyse every frame of a source and write what the plugins found.
+
+The result repeats to the byte with --no-timings: every frame is analysed in order, on the CPU, with the precision
+of the model's card. Frames count from 0 as decoded. A simulator without --seconds or --frames runs until Ctrl+C
+and then closes its files properly."""
+EPILOG = """\
+Examples:
+  puncta run clip.mp4 --out clip-tip.mp4 --results clip.jsonl
+  puncta run case.dcm --frames 100:200 --results part.jsonl --no-timings
+  puncta run "sim:breast?seed=1&machine=B" --seconds 10 --report breast.html
+
+Simulation and training only, not for clinical use."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("source", metavar="SOURCE", help="a file, a folder of pictures, or sim:breast?seed=1")
+    parser.add_argument("--plugins", metavar="A,B", default="needle-tip", help="plugins to run (default: needle-tip)")
+    parser.add_argument("--model", metavar="ID", action="append", default=[], help="use this model for its plugin")
+    parser.add_argument("--frames", metavar="A:B", help="half-open range of decoded frames, from 0; A: and :B work too")
+    parser.add_argument("--seconds", metavar="N", type=float, help="stop after N seconds of the source's own time")
+    parser.add_argument("--out", metavar="X.mp4", type=Path, help="write a video with the overlay, at the stored times")
+    parser.add_argument("--results", metavar="X.jsonl", type=Path, help="write one line of results a frame")
+    parser.add_argument("--no-timings", action="store_true", help="leave timings out, so that two runs are identical")
+    parser.add_argument("--report", metavar="X.html", type=Path, help="write a report that opens in any browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry the run out and print one screen about it."""
+    if args.seconds is not None and not args.seconds > 0:
+        raise UserError(f"--seconds {args.seconds:g} is not a time; give a number above 0.")
+    plugins = tuple(dict.fromkeys(p.strip() for p in args.plugins.split(",") if p.strip()))
+    if not plugins:
+        raise UserError("--plugins names no plugin; 'puncta plugins list' shows which there are.")
+    request = RunRequest(
+        args.source,
+        plugins,
+        models_by_plugin(args.model),
+        parse_range(args.frames),
+        args.seconds,
+        args.out,
+        args.results,
+        args.report,
+        not args.no_timings,
+    )
+    stop = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    line = ProgressLine("frame")
+    try:
+        summary = run_case(request, stop=stop, progress=line.show)
+    finally:
+        line.clear()
+        signal.signal(signal.SIGINT, before)
+    _print(summary)
+    endless = summary.info.frame_count is None and args.seconds is None and request.span[1] is None
+    return 130 if summary.stopped and not endless else 0
+
+
+def parse_range(text: str | None) -> tuple[int, int | None]:
+    """Return the half-open range of "A:B", "A:", ":B" or None.
+
+    Raises
+    ------
+    UserError
+        Not a range.
+    """
+    if text is None:
+        return 0, None
+    first, colon, end = text.partition(":")
+    try:
+        span = int(first or 0), int(end) if end else None
+    except ValueError:
+        span = (-1, None)
+    if not colon or span[0] < 0 or (span[1] is not None and span[1] < 0):
+        raise UserError(f"'{text}' is not a range of frames; write A:B, for example 0:100.")
+    return span
+
+
+def _print(summary: RunSummary) -> None:
+    info = summary.info
+    kind = "simulated" if info.simulated else "recorded"
+    print(f"{info.title} ({kind}, {info.geometry.width_px} x {info.geometry.height_px} px)")
+    rate = summary.frames / summary.elapsed_s if summary.elapsed_s else 0.0
+    verb = "Stopped after" if summary.stopped else "Analysed"
+    print(f"  {verb} {summary.frames} frames in {summary.elapsed_s:.1f} s ({rate:.0f} frames/s)")
+    for plugin, count in summary.found.items():
+        print(f"  {plugin}: found on {count} of {summary.frames} frames")
+    for plugin, message in summary.faults.items():
+        print(f"  {plugin}: {message}", file=sys.stderr)
+    for note in summary.notes:
+        print(f"  {note}", file=sys.stderr)
+    for path in summary.written:
+        print(f"  wrote {path}")
+    if not summary.written:
+        print("  Nothing was written; name files with --out, --results or --report.")
+    print("Simulation and training only, not for clinical use.")
