@@ -18,7 +18,7 @@ _, verb, case, out, video, results, jsonl = sys.argv
 assert (verb, out, results) == ("run", "--out", "--results"), sys.argv
 Path(video).write_bytes(b"video of " + Path(case).read_bytes())
 found = '{"label": "needle_tip", "box": [1, 2, 3, 4], "tip_px": [2, 3]}'
-Path(jsonl).write_text('{"outputs": {"needle-tip": [' + found + ']}}\\n' * 3)
+Path(jsonl).write_text(('{"outputs": {"needle-tip": [' + found + ']}}\\n') * 3)
 """
 
 
