@@ -1,0 +1,173 @@
+"""`puncta models`: which models are registered, whether their files are the recorded ones, how fast they run here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from puncta.core.errors import UserError
+from puncta.inference.registry import ModelCard, Registry
+from puncta.inference.tuning import TuningTable, measure, remember, stored_tuning
+
+NAME = "models"
+HELP = "list, verify and time the models"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    verbs = parser.add_subparsers(dest="models_verb", required=True, metavar="list|verify|bench")
+    for name, words in (
+        ("list", "show the registered models"),
+        ("verify", "compare every file with its recorded hash"),
+        ("bench", "time the settings on this machine and keep the best"),
+    ):
+        verb = verbs.add_parser(name, help=words)
+        if name != "list":
+            verb.add_argument("id", nargs="*", metavar="ID", help="only these models")
+        verb.add_argument("--json", action="store_true", help="print machine-readable JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb and return the exit status.
+
+    Raises
+    ------
+    UserError
+        Wrong use or bad input.
+    """
+    verbs = {"list": _list, "verify": _verify, "bench": _bench}
+    return verbs[args.models_verb](args)
+
+
+def _chosen(registry: Registry, ids: list[str]) -> list[ModelCard]:
+    return [registry.find(i) for i in ids] if ids else list(registry.cards)
+
+
+def _list(args: argparse.Namespace) -> int:
+    registry = Registry.load()
+    if args.json:
+        print(
+            json.dumps({"models": [_facts(c) for c in registry.cards], "problems": list(registry.problems)}, indent=2)
+        )
+        return 0
+    if not registry.cards:
+        print("No models are registered.")
+    else:
+        rows = [["model", "plugin", "precision", "licence", "trained on", "origin", "settings here"]]
+        for card in registry.cards:
+            tuning = stored_tuning(card)
+            data = f"{card.training_data}{' (simulated)' if card.simulated else ''}"
+            rows.append(
+                [
+                    f"{card.identity}{' *' if card.default else ''}",
+                    card.plugin,
+                    "/".join(f.precision for f in card.files),
+                    card.licence,
+                    data if len(data) <= 48 else f"{data[:45]}...",
+                    card.origin,
+                    tuning.words() if tuning else "not measured",
+                ]
+            )
+        _print_table(rows)
+        if any(c.default for c in registry.cards):
+            print("* used where nobody names a model")
+    _print_problems(registry)
+    return 0
+
+
+def _facts(card: ModelCard) -> dict[str, Any]:
+    facts = {
+        name: getattr(card, name)
+        for name in ("id", "version", "plugin", "file", "sha256", "precision", "default", "licence", "licence_url")
+        + ("training_data", "simulated", "card", "recipe", "origin")
+    }
+    tuning = stored_tuning(card)
+    return {
+        **facts,
+        "input": dict(card.input),
+        "outputs": list(card.outputs),
+        "metrics": dict(card.metrics),
+        "variants": [asdict(v) for v in card.variants],
+        "tuning": asdict(tuning) if tuning else None,
+    }
+
+
+def _verify(args: argparse.Namespace) -> int:
+    registry = Registry.load()
+    rows: list[dict[str, Any]] = []
+    for card in _chosen(registry, args.id):
+        message = ""
+        try:
+            registry.verify(card)
+            if not card.card_path.is_file():
+                message = f'The card {card.folder.name}/{card.card} of the model "{card.identity}" is not there.'
+        except UserError as error:
+            message = str(error)
+        rows.append({"model": card.identity, "files": len(card.files), "holds": not message, "message": message})
+    failures = [row["message"] for row in rows if row["message"]]
+    failures += registry.problems if not args.id else ()
+    if args.json:
+        print(json.dumps({"models": rows, "problems": list(registry.problems)}, indent=2))
+    else:
+        for row in rows:
+            if row["holds"]:
+                print(f"{row['model']}: {row['files']} {'file' if row['files'] == 1 else 'files'} as recorded")
+        if not rows and not failures:
+            print("No models are registered.")
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    registry = Registry.load()
+    cards = _chosen(registry, args.id)
+    if not cards:
+        raise UserError("No models are registered, so there is nothing to time.")
+    tables: list[TuningTable] = []
+    for card in cards:
+        if sys.stderr.isatty():
+            print(f"Timing {card.identity} ...", file=sys.stderr)
+        table = measure(card)
+        if table is None:
+            continue
+        remember(card, table)
+        tables.append(table)
+        if not args.json:
+            _print_bench(table)
+    if args.json:
+        print(json.dumps({"models": [{**asdict(t), "chosen": t.chosen} for t in tables]}, indent=2))
+    return 0
+
+
+def _print_bench(table: TuningTable) -> None:
+    print(f"{table.model} on {table.cpu}, {table.cores} cores, ONNX Runtime {table.runtime}")
+    rows = [["provider", "threads", "precision", "median ms", "p95 ms", "deviation", ""]]
+    for number, row in enumerate(table.rows):
+        rows.append(
+            [
+                row.provider,
+                str(row.threads),
+                row.precision,
+                f"{row.median_ms:.2f}" if row.median_ms is not None else "-",
+                f"{row.p95_ms:.2f}" if row.p95_ms is not None else "-",
+                f"{row.deviation:.1e}" if row.deviation is not None else "-",
+                "chosen" if number == table.chosen else row.note,
+            ]
+        )
+    _print_table(rows)
+    print("Deviation: largest difference of an output from the reference, as a share of its range.")
+
+
+def _print_problems(registry: Registry) -> None:
+    for problem in registry.problems:
+        print(problem, file=sys.stderr)
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

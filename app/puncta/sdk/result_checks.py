@@ -1,0 +1,146 @@
+"""What a plugin's results must be: typed, finite, inside the picture or lost with a reason, and as declared."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from puncta.core.flags import Flag
+from puncta.core.frame import Frame
+from puncta.core.results import ClassResult, Detection, Line, MaskResult, Point, Result
+from puncta.sdk.manifest import PluginManifest
+from puncta.sdk.plugin import StepResult
+
+_TYPES = (Point, Line, Detection, MaskResult, ClassResult)
+
+
+def find_result_faults(step: Any, frame: Frame, manifest: PluginManifest) -> list[str]:
+    """Return one phrase for each thing that is wrong with what `step` returned for a frame."""
+    if not isinstance(step, StepResult):
+        return [f"step returns {type(step).__name__}, not a StepResult"]
+    faults: list[str] = []
+    if not isinstance(step.results, tuple):
+        faults.append(f"StepResult.results is a {type(step.results).__name__}, not a tuple")
+    if not isinstance(step.flags, frozenset) or not all(isinstance(f, Flag) for f in step.flags):
+        faults.append("StepResult.flags must be a frozenset of puncta.core.flags.Flag")
+    declared = {(e.type, e.label) for e in manifest.results}
+    for result in step.results if isinstance(step.results, tuple | list) else ():
+        if not isinstance(result, _TYPES):
+            faults.append(f"a result is a {type(result).__name__}; use the types of puncta.core.results")
+            continue
+        name = f'{result.type} "{result.label}"'
+        if (result.type, result.label) not in declared:
+            faults.append(f"{name} is not declared under `results` in the manifest")
+        faults += [f"{name}: {fault}" for fault in _faults_of(result, frame)]
+    return faults
+
+
+def _faults_of(result: Result, frame: Frame) -> list[str]:
+    faults: list[str] = []
+    share = result.probability if isinstance(result, ClassResult) else result.score
+    word = "probability" if isinstance(result, ClassResult) else "score"
+    if not _is_number(share) or not 0.0 <= float(share) <= 1.0:
+        faults.append(f"its {word} is {share}, not a number from 0 to 1")
+    if _is_lost(result):
+        if not result.reason:
+            faults.append("it is lost without a reason; say in `reason` why there is nothing")
+        return faults
+    match result:
+        case Point():
+            faults += _point_faults("point_px", result.point_px, frame)
+        case Line():
+            faults += _point_faults("tip_px", result.tip_px, frame)
+            faults += _point_faults("entry_px", result.entry_px, frame)
+            faults += _finite_faults(result, ("angle_deg", "sigma_deg"))
+        case Detection():
+            faults += _box_faults(result.box, frame)
+            if result.tip_px is not None:
+                faults += _point_faults("tip_px", result.tip_px, frame)
+            faults += _finite_faults(result, ("radius90_px",))
+        case MaskResult():
+            faults += _mask_faults(result, frame)
+        case ClassResult():
+            if not isinstance(result.value, bool):
+                faults.append("its value must be True, False, or None to abstain")
+    return faults
+
+
+def _is_lost(result: Result) -> bool:
+    match result:
+        case Point():
+            return result.point_px is None
+        case Line():
+            return result.tip_px is None or result.entry_px is None
+        case Detection():
+            return result.box is None
+        case MaskResult():
+            return result.mask is None
+        case ClassResult():
+            return result.value is None
+
+
+def _is_number(value: Any) -> bool:
+    plain = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return plain and math.isfinite(value)
+
+
+def _finite_faults(result: Result, names: tuple[str, ...]) -> list[str]:
+    values = {name: getattr(result, name) for name in names}
+    return [f"its {n} is {v}, not a finite number" for n, v in values.items() if v is not None and not _is_number(v)]
+
+
+def _point_faults(name: str, point: Any, frame: Frame) -> list[str]:
+    if not isinstance(point, tuple) or len(point) != 2 or not all(_is_number(v) for v in point):
+        return [f"{name} is {point!r}, not a tuple of two finite numbers"]
+    width, height = frame.geometry.width_px, frame.geometry.height_px
+    if not (-0.5 <= point[0] <= width - 0.5 and -0.5 <= point[1] <= height - 0.5):
+        return [
+            f"{name} ({point[0]:.1f}, {point[1]:.1f}) lies outside the picture of {width} x {height} px; "
+            "results are in pixels of the source picture"
+        ]
+    return []
+
+
+def _box_faults(box: Any, frame: Frame) -> list[str]:
+    if not isinstance(box, tuple) or len(box) != 4 or not all(_is_number(v) for v in box):
+        return [f"its box is {box!r}, not a tuple of four finite numbers"]
+    if box[2] <= 0 or box[3] <= 0:
+        return [f"its box is {box[2]:.1f} x {box[3]:.1f} px large; both must be more than 0"]
+    # A box round a tip near the edge may reach over it; its centre may not.
+    return _point_faults("the centre of its box", (box[0] + box[2] / 2, box[1] + box[3] / 2), frame)
+
+
+def _mask_faults(result: MaskResult, frame: Frame) -> list[str]:
+    mask = result.mask
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.ndim != 2:
+        return ["its mask must be an array of bool with two dimensions"]
+    origin = result.origin_px
+    if not isinstance(origin, tuple) or len(origin) != 2 or not all(isinstance(v, int | np.integer) for v in origin):
+        return [f"its origin_px is {origin!r}, not a tuple of two whole numbers"]
+    right, bottom = origin[0] + mask.shape[1], origin[1] + mask.shape[0]
+    if min(origin) < 0 or right > frame.geometry.width_px or bottom > frame.geometry.height_px:
+        return [f"its mask reaches outside the picture ({origin[0]}, {origin[1]} to {right}, {bottom})"]
+    return []
+
+
+def same_result(a: StepResult, b: StepResult) -> bool:
+    """Tell whether two step results are equal to the last bit."""
+    if a.flags != b.flags or len(a.results) != len(b.results):
+        return False
+    return all(_same(x, y) for x, y in zip(a.results, b.results))
+
+
+def _same(a: Result, b: Result) -> bool:
+    if type(a) is not type(b):
+        return False
+    for item in fields(a):
+        x, y = getattr(a, item.name), getattr(b, item.name)
+        if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+            if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and np.array_equal(x, y)):
+                return False
+        elif x != y and repr(x) != repr(y):  # NaN is its own fault, not a difference
+            return False
+    return True
