@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
-from puncta.sim.echo import NeedleEcho, Placement
+from puncta.sim.echo import NeedleEcho
 from puncta.sim.furniture import Furniture, draw_furniture
 from puncta.sim.machines import Machine, draw_machine
 from puncta.sim.motion import Motion, MotionState
@@ -26,6 +26,8 @@ from puncta.sim.truth_frame import describe_frame
 
 NO_NEEDLE_SHARE = 0.12
 """Share of cines without any needle when nothing is asked for."""
+SETTLE_FRAMES = 40
+"""Frames after which nothing of an older picture is left: persistence .35 to the power of 40 is below float32."""
 Start = Literal["any", "outside", "inside"]
 
 
@@ -33,6 +35,19 @@ def stream_rng(seed: int, *names: str) -> np.random.Generator:
     """Independent random stream of a cine's part, fixed by seed and names."""
     words = [zlib.crc32(name.encode()) for name in names]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed & 0xFFFFFFFFFFFFFFFF, *words])))
+
+
+def frame_step_ns(machine: Machine, clock: np.random.Generator) -> int:
+    """Time from one frame to the next [ns], uneven where the machine's rate is."""
+    wobble = 1.0 + machine.uneven_rate * float(clock.uniform(-1.0, 1.0)) if machine.uneven_rate > 0 else 1.0
+    return int(round(1e9 / machine.fps * wobble))
+
+
+def frame_times_ns(procedure: str, machine: Machine, seed: int, n_frames: int) -> NDArray[np.int64]:
+    """Presentation times [ns] of a cine's frames without rendering them."""
+    clock = stream_rng(seed, "clock", procedure, machine.name)
+    steps = [frame_step_ns(machine, clock) for _ in range(n_frames - 1)]
+    return np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
 
 
 class CineGenerator:
@@ -138,10 +153,7 @@ class CineGenerator:
 
     def next_frame(self) -> tuple[NDArray[np.uint8], FrameTruth]:
         """Render the next frame."""
-        dt = self.last_dt_s
-        motion = self.motion.step(dt)
-        hand = self.insertion.step(dt) if self.has_needle else Hand(-1.0, 0.0, 0.0)
-        pull = self.drag.step(hand, dt)
+        motion, hand, pull, noise = self._step()
         at = self.echo.place(hand, motion) if self.has_needle else None
         dx, dz = self.scatterers.displacement(motion)
         if at is not None and abs(pull) > 1e-3:
@@ -151,34 +163,48 @@ class CineGenerator:
             dx[self.near] += shift * self.axis[0]
             dz[self.near] += shift * self.axis[1]
         looks = self.renderer.looks(self.scatterers.splat(dx, dz, motion.elevation_mm))
-        shift = self.renderer.noise_shift()
         drawn, roi, twin = looks, None, None
-        if at is not None:
-            echoes = self.echo.field(at, self.renderer)
-            if echoes is not None:
-                field, roi = echoes
-                r0, r1, c0, c1 = roi
-                twin = self.renderer.detect([look[r0:r1, c0:c1] for look in looks], shift, roi)
-                if self.draw_needle_echo:
-                    shade = self.echo.shadow(at)
-                    drawn = []
-                    for look in looks:
-                        copy = look.copy()
-                        if shade is not None:
-                            copy[:, shade[1]] *= shade[0]
-                        copy[r0:r1, c0:c1] += field
-                        drawn.append(copy)
-        level = self.renderer.detect(drawn, shift)
-        truth = self._truth(at, hand, level, twin, roi)
+        echoes = self.echo.field(at, self.renderer) if at is not None else None
+        if at is not None and echoes is not None:
+            field, roi = echoes
+            r0, r1, c0, c1 = roi
+            twin = self.renderer.detect([look[r0:r1, c0:c1] for look in looks], noise, roi)
+            if self.draw_needle_echo:
+                shade = self.echo.shadow(at)
+                drawn = []
+                for look in looks:
+                    copy = look.copy()
+                    if shade is not None:
+                        copy[:, shade[1]] *= shade[0]
+                    copy[r0:r1, c0:c1] += field
+                    drawn.append(copy)
+        level = self.renderer.detect(drawn, noise)
+        truth = describe_frame(self.index, self.t_ns, self.scan, self.needle, at, hand, level, twin, roi)
         picture = self._screen(self.renderer.display(level, motion.gain_db))
         self._advance()
         return picture, truth
 
+    def skip_to(self, index: int) -> None:
+        """Move on to a later frame without rendering those on the way.
+
+        The last ``SETTLE_FRAMES`` before it are rendered, which brings persistence to the same state as playing would.
+        """
+        while self.index < index - SETTLE_FRAMES:
+            self._step()
+            self._advance()
+        while self.index < index:
+            self.next_frame()
+
+    def _step(self) -> tuple[MotionState, Hand, float, tuple[int, int]]:
+        """Advance everything that moves by one frame; returns motion, hand, drag [mm] and the place of the noise."""
+        dt = self.last_dt_s
+        motion = self.motion.step(dt)
+        hand = self.insertion.step(dt) if self.has_needle else Hand(-1.0, 0.0, 0.0)
+        return motion, hand, self.drag.step(hand, dt), self.renderer.noise_shift()
+
     def _advance(self) -> None:
-        """Move the clock on by one frame of the machine's rate, uneven where the machine's is."""
-        m = self.machine
-        wobble = 1.0 + m.uneven_rate * float(self.clock.uniform(-1.0, 1.0)) if m.uneven_rate > 0 else 1.0
-        step = int(round(1e9 / m.fps * wobble))
+        """Move the clock on by one frame."""
+        step = frame_step_ns(self.machine, self.clock)
         self.last_dt_s = step / 1e9
         self.t_ns += step
         self.index += 1
@@ -193,11 +219,6 @@ class CineGenerator:
             self.furniture.draw_over(screen, self.index)
         quality = [cv2.IMWRITE_JPEG_QUALITY, self.machine.jpeg_quality]
         return cv2.imdecode(cv2.imencode(".jpg", screen, quality)[1], cv2.IMREAD_GRAYSCALE)
-
-    def _truth(
-        self, at: Placement | None, hand: Hand, level: NDArray, twin: NDArray | None, roi: tuple | None
-    ) -> FrameTruth:
-        return describe_frame(self.index, self.t_ns, self.scan, self.needle, at, hand, level, twin, roi)
 
 
 @dataclass(frozen=True, slots=True)
