@@ -36,14 +36,6 @@ class Estimate:
     high: float | None
     n: int
 
-    def as_json(self) -> dict[str, float | int | None]:
-        """Return the four fields as files hold them, rounded to 6 digits after the point."""
-
-        def tidy(v: float | None) -> float | None:
-            return None if v is None else round(v, 6)
-
-        return {"value": tidy(self.value), "low": tidy(self.low), "high": tidy(self.high), "n": self.n}
-
 
 class Statistic(Protocol):
     """A figure that can be computed for any multiset of clips."""
