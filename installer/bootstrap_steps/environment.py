@@ -33,7 +33,7 @@ _REASONS = (
      r"connection broken|Max retries exceeded",
      "the package index cannot be reached; check the network or proxy and start again"),
     (r"Could not find a version that satisfies the requirement (\S+)|No matching distribution found for (\S+)",
-     "the package index has no ready-made build of {0} for this Python and machine"),
+     "the package index has no ready-made build of {0} for this Python and machine, or cannot be reached"),
     (r"Permission denied|Errno 13", "the folder of the project cannot be written to"),
 )  # fmt: skip
 
