@@ -116,8 +116,9 @@ class CineGenerator:
         self.needle: Needle = draw_needle(
             rng, procedure, self.scan.extent_mm, float(face), self.phantom.target,
             float(self.machine.elevation_sigma_mm(self.machine.focus_mm)), self.scan.inside,
+            self.phantom.typical_level_db(self.scan.extent_mm),
         )
-        inside = rng.random() < 0.75 if start == "any" else start == "inside"
+        inside = rng.random() < 0.85 if start == "any" else start == "inside"
         self.insertion = Insertion(rng, self.needle, "inside" if inside else "outside")
         self.drag = Drag(rng)
         self.echo = NeedleEcho(self.needle, self.scan, self.machine, attenuation, stream_rng(seed, "shaft", *key))
@@ -158,7 +159,8 @@ class CineGenerator:
         dx, dz = self.scatterers.displacement(motion)
         if at is not None and abs(pull) > 1e-3:
             # Tissue ahead of the tip bulges a little way, tissue behind follows the shaft.
-            reach = 1.0 / (1.0 + np.exp((self.near_along - np.float32(hand.s_mm + 1.0)) / np.float32(1.2)))
+            ahead = (self.near_along - np.float32(hand.s_mm + 1.0)) / np.float32(1.2)
+            reach = 1.0 / (1.0 + np.exp(np.clip(ahead, -30.0, 30.0)))
             shift = np.float32(pull) * self.near_pull * reach
             dx[self.near] += shift * self.axis[0]
             dz[self.near] += shift * self.axis[1]

@@ -103,6 +103,7 @@ def draw_needle(
     target: tuple[float, float],
     elevation_sigma_mm: float,
     inside: Callable[[NDArray, NDArray], NDArray[np.bool_]],
+    tissue_db: float,
 ) -> Needle:
     """Draw a needle that a hand beside the probe can bring into the field.
 
@@ -118,6 +119,8 @@ def draw_needle(
         Half thickness of the image plane.
     inside : callable
         Tells which points [mm] lie in the field.
+    tissue_db : float
+        Typical echo level of the tissue [dB]; operators choose needles and gain that stand out from it.
     """
     x0, _, x1, z1 = extent_mm
     side = int(rng.choice([-1, 1]))
@@ -165,8 +168,8 @@ def draw_needle(
         goal_mm=goal,
         floor=float(rng.uniform(*floor)),
         tip_floor=float(rng.uniform(0.25, 0.9)),
-        level_db=float(rng.uniform(-11.0, 3.0)),
-        tip_boost_db=float(rng.uniform(-3.0, 5.0)),
+        level_db=float(rng.uniform(-9.0, 4.0)) + 0.7 * float(np.clip(tissue_db + 27.0, -3.0, 10.0)),
+        tip_boost_db=float(rng.uniform(-2.0, 7.0)),
         bevel_mm=gauge * float(rng.uniform(1.2, 2.6)),
         back_wall=float(rng.choice([0.0, rng.uniform(0.1, 0.45)])),
         reverb_mm=float(rng.uniform(0.6, 1.9)),

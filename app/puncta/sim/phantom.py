@@ -84,6 +84,13 @@ class Phantom:
         """Row places [mm]."""
         return (self.z0 + np.arange(self.shape[0]) * STEP_MM).astype(np.float32)
 
+    def typical_level_db(self, extent_mm: tuple[float, float, float, float]) -> float:
+        """Median echo level inside the field of view [dB]."""
+        x0, z0, x1, z1 = extent_mm
+        rows = (self.zs >= max(z0, 0.0)) & (self.zs <= z1)
+        columns = (self.xs >= x0) & (self.xs <= x1)
+        return float(np.median(self.level_db[np.ix_(rows, columns)][::3, ::3]))
+
     def sample(self, grid: Float32, x: Float32, z: Float32) -> Float32:
         """Sample a map at points [mm], bilinear, clamped at the borders."""
         u = ((x - self.x0) / STEP_MM).astype(np.float32).reshape(-1, 1)

@@ -58,7 +58,7 @@ class Renderer:
         across = np.zeros(cols)
         at = np.linspace(0, 1, cols)
         across -= rng.uniform(0, 5.0) * (np.exp(-at / 0.04) + np.exp(-(1 - at) / 0.04))
-        if rng.random() < 0.2:  # an end of the probe lifts off the skin
+        if rng.random() < 0.14:  # an end of the probe lifts off the skin
             edge, width = rng.uniform(0.0, 0.16), rng.uniform(0.01, 0.05)
             away = 1 - at if rng.random() < 0.5 else at
             across -= rng.uniform(15, 45) / (1.0 + np.exp((away - edge) / width))

@@ -69,15 +69,17 @@ def breast(b: Builder) -> None:
     b.phantom.target, b.phantom.target_radius = (cx, cz), radius
     kind = b.rng.choice(["cyst", "benign", "malignant", "none"], p=[0.2, 0.4, 0.25, 0.15])
     if kind == "cyst":
-        inside = b.ellipse(cx, cz, radius, radius * b.u(0.6, 1.0), b.u(-15, 15), 0.05, 0.4)
+        flat = b.u(0.6, 1.0)
+        inside = b.ellipse(cx, cz, radius, radius * flat, b.u(-6, 6), 0.03, 0.4)
         b.hide(inside)
         b.paint(inside, -52.0, 0.05)
-        _cap_lines(b, cx, cz, radius, -14.0)
+        _cap_lines(b, cx, cz, radius, flat, -14.0)
     elif kind == "benign":
-        inside = b.ellipse(cx, cz, radius, radius * b.u(0.45, 0.75), b.u(-12, 12), 0.08, 0.5)
+        flat = b.u(0.45, 0.75)
+        inside = b.ellipse(cx, cz, radius, radius * flat, b.u(-6, 6), 0.06, 0.5)
         b.hide(inside)
         b.paint(inside, b.u(-40, -32), 0.5)
-        _cap_lines(b, cx, cz, radius, -16.0)
+        _cap_lines(b, cx, cz, radius, flat, -16.0)
     elif kind == "malignant":
         b.paint(b.ellipse(cx, cz, radius * 1.25, radius * 1.35, 0, 0.25, 1.2), b.u(-16, -12), GLAND)
         inside = b.ellipse(cx, cz, radius * 0.8, radius * b.u(0.95, 1.3), b.u(-20, 20), 0.18, 0.6)
@@ -85,11 +87,11 @@ def breast(b: Builder) -> None:
         b.paint(inside, b.u(-42, -34), b.u(1.0, 1.6))
 
 
-def _cap_lines(b: Builder, cx: float, cz: float, radius: float, level_db: float) -> None:
+def _cap_lines(b: Builder, cx: float, cz: float, radius: float, flat: float, level_db: float) -> None:
     """Bright front and back walls of a smooth mass."""
     s = np.linspace(-0.55, 0.55, 30) * radius
     for sign in (-1, 1):
-        z = cz + sign * 0.6 * radius * np.sqrt(1 - (s / radius) ** 2)
+        z = cz + sign * flat * radius * np.sqrt(1 - (s / radius) ** 2)
         b.line(cx + s, z, level_db + b.u(-4, 3), rough_mm=4.0, thick_mm=0.05, specular=0.5, patchy_db=2.0)
 
 
@@ -117,7 +119,8 @@ def _limb(b: Builder) -> list[NDArray]:
     slope = b.u(5, 22) * (1 if b.chance(0.5) else -1)
     while float(border.mean()) < depth and len(curves) < 5:
         tilt = math.tan(math.radians(b.u(-14, 14)))
-        following = border + b.u(0.14, 0.45) * depth + tilt * (b.x - b.u(-8, 8)) * 0.6 + wavy(b.rng, b.x, 11.0, b.u(0.2, 0.9))
+        following = border + b.u(0.14, 0.45) * depth + tilt * (b.x - b.u(-8, 8)) * 0.6
+        following = following + wavy(b.rng, b.x, 11.0, b.u(0.2, 0.9))
         following = np.maximum(following, border + 1.2)
         muscle_layer(b, border, following, slope)
         if b.chance(0.6):

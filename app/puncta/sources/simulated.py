@@ -1,4 +1,4 @@
-"""The simulator as a source: `sim:breast?seed=1&machine=A`. Further keys: size=WxH, needle, frames, furniture, start."""
+"""The simulator as a source: `sim:breast?seed=1&machine=A`; keys also size=WxH, needle, frames, furniture, start."""
 
 from __future__ import annotations
 
@@ -58,8 +58,13 @@ class SimulationRequest:
     def open_generator(self) -> CineGenerator:
         """Make the generator of this cine."""
         return CineGenerator(
-            self.procedure, self.machine, self.seed, size_px=self.size_px, furniture=self.furniture,
-            needle=self.needle, start=self.start,
+            self.procedure,
+            self.machine,
+            self.seed,
+            size_px=self.size_px,
+            furniture=self.furniture,
+            needle=self.needle,
+            start=self.start,
         )
 
 
