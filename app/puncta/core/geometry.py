@@ -147,9 +147,7 @@ def axis_angle_deg(entry_px: PointPx, tip_px: PointPx, calibration: Calibration 
     return math.degrees(math.atan2(dy, dx)) if dx or dy else None
 
 
-def clip_segment(
-    a_px: PointPx, b_px: PointPx, region_box: tuple[int, int, int, int]
-) -> tuple[PointPx, PointPx] | None:
+def clip_segment(a_px: PointPx, b_px: PointPx, region_box: tuple[int, int, int, int]) -> tuple[PointPx, PointPx] | None:
     """Clip a segment to a region (Liang and Barsky, ACM TOG 3:1, 1984); None when it lies outside."""
     left, top, right, bottom = region_edges_px(region_box)
     t0, t1 = 0.0, 1.0

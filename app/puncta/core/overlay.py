@@ -212,9 +212,7 @@ def _fade(output: PluginOutput, analysis: Analysis, now_ns: int | None) -> float
     return STALE_OPACITY
 
 
-def _items_of(
-    output: PluginOutput, region: UltrasoundRegion, fade: float, style: OverlayStyle
-) -> list[OverlayItem]:
+def _items_of(output: PluginOutput, region: UltrasoundRegion, fade: float, style: OverlayStyle) -> list[OverlayItem]:
     items: list[OverlayItem] = []
     stale = fade < 1.0
     for result in output.results:
@@ -261,9 +259,7 @@ def _line_items(
     """Solid measured axis, dashed projection ahead of the tip, distance to the target."""
     assert result.entry_px is not None and result.tip_px is not None
     items: list[OverlayItem] = [
-        Stroke(
-            Layer.PATH, (result.entry_px, result.tip_px), "accent", 2.0, Dash.DOTTED if stale else Dash.SOLID, fade
-        )
+        Stroke(Layer.PATH, (result.entry_px, result.tip_px), "accent", 2.0, Dash.DOTTED if stale else Dash.SOLID, fade)
     ]
     ahead = projected_path(result, region)
     if ahead is not None:

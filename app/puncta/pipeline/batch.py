@@ -104,9 +104,7 @@ def analyse(frames: Iterator[Frame], host: PluginHost, *, hashed: bool = True) -
             thread.join()
 
 
-def _run(
-    work: Callable[[], None], channels: tuple[BoundedFifo, ...], failures: list[Exception]
-) -> None:
+def _run(work: Callable[[], None], channels: tuple[BoundedFifo, ...], failures: list[Exception]) -> None:
     """Run a thread's work; its end or its failure closes its channels, so that the others end too."""
     try:
         work()

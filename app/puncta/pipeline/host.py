@@ -193,8 +193,10 @@ class PluginHost:
                 log.exception("plugin %s cannot be created", slot.spec.plugin_id)
             with self._lock:
                 slot.plugin, slot.breaker_open = None, True
-                slot.message = str(error) if isinstance(error, PunctaError) else (
-                    f"{slot.spec.title} could not start and is switched off; the log has the details."
+                slot.message = (
+                    str(error)
+                    if isinstance(error, PunctaError)
+                    else (f"{slot.spec.title} could not start and is switched off; the log has the details.")
                 )
             return False
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,26 +18,14 @@ from puncta.core.errors import UserError
 from puncta.core.events import PlayState
 from puncta.core.frame import Calibration, Frame, SourceInfo, SourceKind
 from puncta.core.ports import Clock, FrameSource, SystemClock
-from puncta.pipeline.pacing import Pacer
 from puncta.pipeline.policy import Delivery, Job
+from puncta.pipeline.transport import Transport
 from puncta.sdk.plugin import ResetReason
 
 log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class HubStatus:
-    """A snapshot of the capture thread."""
 
-    state: PlayState
-    info: SourceInfo | None
-    index: int
-    epoch: int
-    played: int
-    drops: tuple[tuple[str, int], ...]
-    message: str
-
-
-class Hub:
+class Hub(Transport):
     """Plays one source into two slots: `jobs` for inference, `preview` for the raw picture.
 
     Parameters
@@ -70,31 +57,23 @@ class Hub:
         calibration_of: Callable[[SourceInfo], Calibration | None] = lambda _info: None,
         clock: Clock | None = None,
     ) -> None:
-        self._open_source = open_source
-        self._jobs, self._preview = jobs, preview
+        clock = clock or SystemClock()
+        super().__init__(
+            jobs,
+            clock,
+            first_epoch=first_epoch,
+            delivery=delivery,
+            paused=paused,
+            start_index=start_index,
+            rate=rate,
+            repeat=repeat,
+        )
+        self._open_source, self._preview = open_source, preview
         self._history_frames, self._on_change = history_frames, on_change
-        self._clock = clock or SystemClock()
-        self._condition = threading.Condition()
-        self._closing = False
+        self._calibration_of = calibration_of
         self._source: FrameSource | None = None
-        self._info: SourceInfo | None = None
-        self._state = PlayState.OPENING
-        self._message = ""
-        self._epoch, self._reason = first_epoch, ResetReason.OPENED
-        self._delivery, self._repeat = delivery, repeat
-        self._pacer = Pacer(self._clock, rate)
-        self._loop: tuple[int, int] | None = None
-        self._target: int | None = start_index or None
-        self._play_after_open = not paused
-        self._calibration_of, self._override = calibration_of, None
-        self._index, self._played, self._frame_id = -1, 0, 0
-        self._next: Frame | None = None
-        self._last: Frame | None = None
-        self._refresh = False
-        self._drops: Counter[str] = Counter()
+        self._frame_id = 0
         self._thread = threading.Thread(target=self._work, name="puncta-capture")
-
-    # --- called from other threads -----------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the capture thread."""
@@ -108,122 +87,6 @@ class Hub:
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
-
-    def play(self) -> None:
-        """Play on; from the start when the end was reached."""
-        with self._condition:
-            if self._state is PlayState.ENDED and self._seekable():
-                self._target = self._loop[0] if self._loop else 0
-                self._state = PlayState.PLAYING
-            elif self._state is PlayState.PAUSED:
-                self._state = PlayState.PLAYING
-            elif self._state is PlayState.OPENING:
-                self._play_after_open = True
-            self._pacer.release()
-            self._condition.notify_all()
-
-    def pause(self) -> None:
-        """Hold the picture."""
-        with self._condition:
-            if self._state is PlayState.PLAYING:
-                self._state = PlayState.PAUSED
-            elif self._state is PlayState.OPENING:
-                self._play_after_open = False
-            self._condition.notify_all()
-
-    def seek(self, index: int) -> None:
-        """Go to a frame; a newer seek replaces one that waits. The epoch grows at once, so older results are void."""
-        with self._condition:
-            if self._info is not None and not self._seekable():
-                return
-            self._target = max(0, index)
-            self._new_epoch(ResetReason.SEEK)
-            if self._state is PlayState.ENDED:
-                self._state = PlayState.PAUSED
-            self._condition.notify_all()
-
-    def step(self, delta: int) -> None:
-        """Pause and go ``delta`` frames on or back."""
-        with self._condition:
-            if self._state is PlayState.PLAYING:
-                self._state = PlayState.PAUSED
-            base = self._target if self._target is not None else self._index
-            if delta == 1 and self._target is None and self._next is not None and not self._at_end(base + 1):
-                # The very next frame needs no new epoch: the plugins' history runs on.
-                self._target = -1
-                self._condition.notify_all()
-                return
-        self.seek(min(base + delta, self._last_index()))
-
-    def refresh(self, reason: ResetReason) -> None:
-        """Analyse the shown frame again (a plugin was switched, a calibration changed)."""
-        with self._condition:
-            if self._info is None or self._index < 0:
-                return
-            self._new_epoch(reason)
-            if self._seekable() and self._state is not PlayState.PLAYING:
-                self._target = self._index
-            else:
-                self._refresh = self._state is not PlayState.PLAYING
-            self._condition.notify_all()
-
-    def set_rate(self, rate: float) -> None:
-        """Set the playback rate, 0.1 .. 4."""
-        with self._condition:
-            self._pacer.set_rate(rate)
-            self._condition.notify_all()
-
-    def set_loop(self, span: tuple[int, int] | None) -> None:
-        """Loop over a half-open range of frames, or over nothing."""
-        with self._condition:
-            if span is not None and span[1] - span[0] < 1:
-                span = None
-            self._loop = span
-            if span is not None and not span[0] <= self._index < span[1] and self._seekable():
-                self._target = span[0]
-                self._new_epoch(ResetReason.SEEK)
-            self._condition.notify_all()
-
-    def set_repeat(self, on: bool) -> None:
-        """Start again at the end."""
-        with self._condition:
-            self._repeat = on
-
-    def set_delivery(self, delivery: Delivery) -> None:
-        """Choose between dropping late frames and waiting for every one."""
-        with self._condition:
-            self._delivery = delivery
-            self._pacer.release()
-
-    def set_calibration(self, calibration: Calibration | None) -> None:
-        """Put the user's calibration in place of the source's, or take it away."""
-        with self._condition:
-            self._override = calibration
-            if self._info is not None:
-                geometry = self._info.geometry.with_calibration(calibration or self._source.info.geometry.calibration)
-                self._info = replace(self._info, geometry=geometry)
-        self.refresh(ResetReason.GEOMETRY_CHANGED)
-
-    def status(self) -> HubStatus:
-        """Return a snapshot."""
-        with self._condition:
-            drops = Counter(self._drops) + Counter(self._jobs.drops)
-            drops.pop("outdated", None)  # thrown away on purpose: the user went elsewhere
-            index = max(0, self._index)
-            counted = tuple(drops.items())
-            return HubStatus(self._state, self._info, index, self._epoch, self._played, counted, self._message)
-
-    @property
-    def epoch(self) -> int:
-        """The current epoch; results of an older one are void."""
-        return self._epoch
-
-    @property
-    def loop(self) -> tuple[int, int] | None:
-        """The looped half-open range of frames."""
-        return self._loop
-
-    # --- the capture thread ------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         try:
@@ -245,6 +108,7 @@ class Hub:
         source = self._open_source()
         with self._condition:
             self._source, self._info = source, source.info
+            self._own_calibration = source.info.geometry.calibration
             self._override = self._calibration_of(source.info)
             if self._override is not None:
                 self._info = replace(source.info, geometry=source.info.geometry.with_calibration(self._override))
@@ -437,22 +301,3 @@ class Hub:
         with self._condition:
             self._state, self._message = PlayState.FAILED, message
         self._on_change()
-
-    def _new_epoch(self, reason: ResetReason) -> None:
-        """Begin an epoch; the caller holds the lock."""
-        self._epoch += 1
-        self._reason = reason
-        self._jobs.clear("outdated")
-
-    def _seekable(self) -> bool:
-        return self._info is not None and self._info.seekable
-
-    def _last_index(self) -> int:
-        count = self._info.frame_count if self._info else None
-        return count - 1 if count else 2**31
-
-    def _at_end(self, index: int) -> bool:
-        if self._loop is not None:
-            return index >= self._loop[1]
-        return index > self._last_index()
-

@@ -28,7 +28,14 @@ LINE = Line("needle", (10.0, 50.0), (100.0, 80.0), 0.9, 18.4, 1.2)
 
 def analysis(*results, frame_id=5, own_id=5, flags=(), geometry=GEOMETRY) -> Analysis:
     frame = Frame(
-        FrameKey("s", 3, 0), 2, frame_id, 1000, 0, np.zeros((150, 200), np.uint8), geometry, replace(INFO, geometry=geometry)
+        FrameKey("s", 3, 0),
+        2,
+        frame_id,
+        1000,
+        0,
+        np.zeros((150, 200), np.uint8),
+        geometry,
+        replace(INFO, geometry=geometry),
     )
     output = PluginOutput("needle-tip", own_id, tuple(results), frame_t_ns=500)
     return Analysis(frame, (output,), frozenset(flags))
@@ -110,7 +117,9 @@ def test_the_projection_runs_from_the_tip_to_the_regions_edge():
 
 def test_classes_say_yes_no_and_cannot_tell():
     scene = compose(
-        analysis(ClassResult("CSF", True, 0.9), ClassResult("cord", False, 0.1), ClassResult("quality", None, 0.5, "low"))
+        analysis(
+            ClassResult("CSF", True, 0.9), ClassResult("cord", False, 0.1), ClassResult("quality", None, 0.5, "low")
+        )
     )
     assert [c.text for c in scene.chips] == ["CSF: yes", "cord: no", "quality: cannot tell"]
     assert len({c.shape for c in scene.chips}) == 3

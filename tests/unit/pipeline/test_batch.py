@@ -44,10 +44,10 @@ def test_stopping_early_leaves_no_thread():
 def test_a_broken_file_gives_the_frames_before_the_break_then_its_sentence():
     host = PluginHost([hosted(EchoPlugin())])
     got = []
-    with pytest.raises(SourceError, match="breaks off at frame 7"):
-        with analyse(frames_of(NumberedSource(50, fail_at=7)), host) as analyses:
-            for analysis in analyses:
-                got.append(analysis.frame.key.index)
+    breaks = pytest.raises(SourceError, match="breaks off at frame 7")
+    with breaks, analyse(frames_of(NumberedSource(50, fail_at=7)), host) as analyses:
+        for analysis in analyses:
+            got.append(analysis.frame.key.index)
     assert got == list(range(7))
 
 

@@ -33,7 +33,9 @@ def make(request):
     def build(source=None, plugin=None, **more):
         sources = {"numbered": source or NumberedSource(200)}
         more.setdefault("opener", lambda uri: sources[uri])
-        player = Player(plugins=[hosted(plugin or EchoPlugin(), **more.pop("spec", {}))], enabled_plugins=["echo"], **more)
+        player = Player(
+            plugins=[hosted(plugin or EchoPlugin(), **more.pop("spec", {}))], enabled_plugins=["echo"], **more
+        )
         players.append(player)
         return player
 

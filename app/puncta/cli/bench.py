@@ -1,0 +1,88 @@
+"""`puncta bench`: measures Puncta on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from puncta.core.errors import UserError
+from puncta.formats.atomic import write_text_atomic
+from puncta.session import bench
+
+NAME = "bench"
+HELP = "measure speed and smoothness on this machine"
+DESCRIPTION = """\
+Measure what the manual promises: pipeline against bare model, random seeks, playback rate, and (where there is a
+screen, or with QT_QPA_PLATFORM=offscreen) the window: frame in to painted, and how late its timer is.
+Close other programs first; a busy machine measures itself."""
+EPILOG = """\
+Parts: throughput, seek, playback, window.
+
+Simulation and training only, not for clinical use."""
+
+PARTS = ("throughput", "seek", "playback", "window")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--only", metavar="A,B", help="measure these parts only")
+    parser.add_argument("--seconds", metavar="N", type=float, default=60.0, help="length of each playback (60)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, and write; figures that miss their mark are told, not failed."""
+    wanted = tuple(args.only.split(",")) if args.only else PARTS
+    unknown = [p for p in wanted if p not in PARTS]
+    if unknown:
+        raise UserError(f"There is no part '{unknown[0]}' to measure; the parts are {', '.join(PARTS)}.")
+    if not args.seconds > 0:
+        raise UserError(f"--seconds {args.seconds:g} is not a time; give a number above 0.")
+    if args.json is not None and not args.json.absolute().parent.is_dir():
+        raise UserError(f"The folder {args.json.parent} does not exist; make it first or name another place.")
+    figures: list[bench.Figure] = []
+
+    def add(found: list[bench.Figure]) -> None:
+        for figure in found:
+            print(_line(figure), flush=True)
+        figures.extend(found)
+
+    if "seek" in wanted:
+        add(bench.measure_seeks())
+    if {"throughput", "playback", "window"} & set(wanted):
+        with bench.bench_clip() as clip:
+            if "throughput" in wanted:
+                add(bench.measure_throughput(clip))
+            if "playback" in wanted:
+                add(bench.measure_playback(clip, args.seconds))
+            if "window" in wanted:
+                _window(args, clip, add)
+    if args.json is not None:
+        write_text_atomic(args.json, json.dumps(bench.document_of(figures), indent=2) + "\n")
+        print(f"wrote {args.json}")
+    return 0
+
+
+def _window(args: argparse.Namespace, clip: Path, add: object) -> None:
+    if args.windows is None:
+        print("The window is not measured: the command line was started without one.", file=sys.stderr)
+        return
+    try:
+        add(bench.measure_window(clip, args.seconds, args.windows.bench_window))
+    except UserError as error:
+        print(f"The window is not measured: {error}", file=sys.stderr)
+
+
+def _line(figure: bench.Figure) -> str:
+    value = "not measured" if figure.value is None else f"{figure.value:.3f} {figure.unit}"
+    parts = [f"{figure.title}: {value}"]
+    if figure.p50 is not None:
+        parts.append(f"p50 {figure.p50:.2f}, p95 {figure.p95:.2f}, p99 {figure.p99:.2f}, max {figure.max:.2f}")
+    if figure.reach:
+        verdict = {True: "reached", False: "MISSED", None: "not judged"}[figure.met]
+        parts.append(f"to reach: {figure.reach} ({verdict})")
+    if figure.note:
+        parts.append(figure.note)
+    return "; ".join(parts)
