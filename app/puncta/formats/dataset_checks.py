@@ -125,7 +125,10 @@ def check_files(dataset: Dataset, folder: Path) -> tuple[list[str], list[str]]:
             problems += _check_picture(image, path, f"images[{n}]")
         else:
             clips.add(image.file_name)
-    notes = [f"{len(clips)} clips exist; their frames were not decoded"] if clips else []
+    notes = []
+    if clips:
+        notes = ["1 clip exists; its frames were not decoded" if len(clips) == 1
+                 else f"{len(clips)} clips exist; their frames were not decoded"]
     return problems, notes
 
 

@@ -100,4 +100,5 @@ def find_label_set(set_id: str, dataset_folder: Path | None = None) -> LabelSet 
         if carried.id == set_id:
             return carried
     shipped = label_sets_dir() / f"{set_id}.json"
-    return read_label_set(shipped) if set_id and shipped.is_file() else None
+    inside = shipped.parent == label_sets_dir() and bool(set_id)
+    return read_label_set(shipped) if inside and shipped.is_file() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -29,6 +30,11 @@ class Findings:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     kind: str | None = None
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number with its thing: "1 gap", "2 gaps"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def hash_file(path: Path) -> str:
@@ -73,11 +79,11 @@ def check_lines(kind: str, path: Path) -> Findings:
         found.problems.append(str(error).rstrip("."))
     if seen:
         frames = f"frames {min(seen)} to {max(seen)}" if len(seen) > 1 else f"frame {min(seen)}"
-        found.notes.append(f"{count} lines, {frames}")
+        found.notes.append(f"{counted(count, 'line')}, {frames}")
         if len(seen) < count and not found.problems:
-            found.notes.append(f"{count - len(seen)} frames stand more than once")
+            found.notes.append(f"{counted(count - len(seen), 'line')} for frames that already stood there")
     else:
-        found.notes.append(f"{count} lines")
+        found.notes.append(counted(count, "line"))
     return found
 
 
@@ -118,7 +124,8 @@ def check_dataset(path: Path) -> Findings:
         _check_against_label_set(dataset, file.parent, found)
     problems, notes = check_files(dataset, file.parent)
     found.problems += problems
-    found.notes += [f"{len(dataset.images)} frames, {len(dataset.annotations)} annotations", *notes]
+    frames, annotations = counted(len(dataset.images), "frame"), counted(len(dataset.annotations), "annotation")
+    found.notes += [f"{frames}, {annotations}", *notes]
     machines = machines_by_split(dataset)
     for split in machines:
         shared = sorted(set(machines[split]) & set(machines.get("train", ()))) if split != "train" else []
@@ -136,7 +143,7 @@ def _check_against_label_set(dataset: Dataset, folder: Path, found: Findings) ->
         found.problems.append(str(error).rstrip("."))
         return
     if label_set is None:
-        found.notes.append(f"the label set '{dataset.info.label_set}' is not here, so names were not checked against it")
+        found.notes.append(f"the label set '{dataset.info.label_set}' is not here, so names were not checked")
         return
     for n, category in enumerate(dataset.categories):
         if label_set.category(category.name) is None:
@@ -191,10 +198,10 @@ def _check_session_keys(d: Mapping[str, Any], names: set[str]) -> list[str]:
 
 
 def _session_notes(d: Mapping[str, Any]) -> list[str]:
-    notes = [f"{stream['frames']} frames in '{stream['id']}' ({stream['codec']})" for stream in d["streams"]]
+    notes = [f"{counted(stream['frames'], 'frame')} in '{stream['id']}' ({stream['codec']})" for stream in d["streams"]]
     lost = sum(gap["frames"] or 0 for gap in d["gaps"])
     if d["gaps"]:
-        notes.append(f"{len(d['gaps'])} gaps, {lost} frames counted as lost")
+        notes.append(f"{counted(len(d['gaps']), 'gap')}, {counted(lost, 'frame')} counted as lost")
     if not d["closed"]:
         notes.append("the recording ended without closing")
     if d["simulated"]:
@@ -222,7 +229,7 @@ def check_training(path: Path) -> Findings:
     parity = d.get("parity")
     if parity is not None and parity["max_abs"] > parity["tolerance"]:
         found.problems.append(f"parity: outputs differ by {parity['max_abs']}, more than {parity['tolerance']}")
-    found.notes.append(f"state {d['state']}, {d['samples']} samples")
+    found.notes.append(f"state {d['state']}, {counted(d['samples'], 'sample')}")
     if d["simulated"]:
         found.notes.append("trained on simulated pictures")
     return found
@@ -232,13 +239,15 @@ def check_models(table: Mapping[str, Any], folder: Path) -> list[str]:
     """Check that each registered model's file has its hash, its card is there, and no model stands twice."""
     problems: list[str] = []
     seen: set[tuple[str, str]] = set()
-    for n, model in enumerate(table["models"]):
+    for n, model in enumerate(table.get("models", ())):
         place = f"models[{n}] ({model['id']} {model['version']})"
         if (model["id"], model["version"]) in seen:
             problems.append(f"{place}: stands twice")
         seen.add((model["id"], model["version"]))
         problems += _check_file(folder, model["file"], model["sha256"], None, place)
         problems += _check_file(folder, model["card"], None, None, place)
+        for variant in model.get("variants", ()):
+            problems += _check_file(folder, variant["file"], variant["sha256"], None, place)
     return problems
 
 
@@ -280,6 +289,6 @@ def _check_packed(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | None, item:
         with archive.open(entry) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
         return [f"{place}: {item['path']} cannot be unpacked ({error})"]
     return [] if digest.hexdigest() == item["sha256"] else [f"{place}: {item['path']} has another hash"]

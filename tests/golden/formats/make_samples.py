@@ -1,0 +1,521 @@
+"""Writes the golden samples: small, hand-made, all labelled simulated or made up. Run from the project's top folder."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tomli_w
+
+from puncta.core.flags import Flag
+from puncta.core.frame import Calibration, CalibrationOrigin, FrameKey, hash_planes
+from puncta.core.results import Certainty, ClassResult, Detection, Line, MaskResult, Point
+from puncta.formats.dataset import Annotation, Category, Dataset, Image, Info, Review, Video, Visibility, save_dataset
+from puncta.formats.evaluation import Evaluation, Metric, write_evaluation
+from puncta.formats.jsontext import json_document, json_line
+from puncta.formats.progress import Progress, TaskState, text_from_progress
+from puncta.formats.results_lines import ResultLine, ResultsWriter
+from puncta.formats.truth import NeedleTruth, TruthHead, TruthLine, write_truth
+
+WHEN = "2026-01-31T12:00:00Z"
+PROGRAM = "puncta 0.1.0"
+NEEDLE_PX = np.array([[2.0, 4.0], [20.0, 13.0]])
+
+
+def sha_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def draw_frame(number: int, needle: bool) -> np.ndarray:
+    """A 32 x 24 picture: noise with a bright line where a needle is."""
+    pixels = np.random.default_rng(number).integers(20, 70, size=(24, 32), dtype=np.uint8)
+    if needle:
+        entry, tip = NEEDLE_PX.astype(int)
+        cv2.line(pixels, tuple(map(int, entry)), tuple(map(int, tip)), 230, 1)
+    return pixels
+
+
+def make_frame_key(folder: Path) -> None:
+    key = {"stream": "case.mp4", "index": 12, "pts_ns": 480_000_000, "sha256": hash_planes((draw_frame(12, True),))}
+    (folder / "frame-key.json").write_text(json_document(key), encoding="utf-8")
+
+
+def make_results(folder: Path) -> None:
+    shaft = np.zeros((3, 4), bool)
+    shaft[1, 1:3] = True
+    found = (
+        Detection("needle_tip", (18.6, 12.5, 2.8, 1.0), (20.0, 13.0), 0.9312, 2.5),
+        Line("needle", (2.0, 4.0), (20.0, 13.0), 0.88, 26.565, 0.8),
+        Point("target", (27.0, 20.0), 1.0),
+        MaskResult("needle", shaft, (2, 4), 0.75),
+        ClassResult("csf", True, 0.91),
+    )
+    lost = (
+        Detection("needle_tip", None, None, 0.08, certainty=Certainty.LOST, reason="no tip since 0.5 s"),
+        Line("needle", None, None, 0.0, reason="no straight line found"),
+        Point("target", None, 0.0, reason="no target chosen"),
+        MaskResult("needle", None, (0, 0), 0.0, Certainty.LOST, "no needle found"),
+        ClassResult("csf", None, 0.5, "picture quality is too low"),
+    )
+    with ResultsWriter(folder / "results.jsonl") as writer:
+        for number, (results, flags) in enumerate(
+            ((found, {Flag.SIMULATED}), (lost, {Flag.SIMULATED, Flag.TRACK_LOST}))
+        ):
+            key = FrameKey("made.mp4", number, number * 40_000_000, hash_planes((draw_frame(number, not number),)))
+            writer.put_line(ResultLine(key, {"needle-tip": results}, frozenset(flags), {"needle-tip": 3_100_000}))
+
+
+def make_dataset(folder: Path) -> None:
+    images = []
+    (folder / "images").mkdir()
+    for number, (needle, review) in enumerate(
+        ((True, Review.CONFIRMED), (False, Review.BULK), (True, Review.PROPOSED))
+    ):
+        pixels = draw_frame(number, needle)
+        cv2.imwrite(str(folder / f"images/{number:03d}.png"), pixels)
+        test = number == 2
+        images.append(
+            Image(
+                id=number + 1,
+                video_id=2 if test else 1,
+                frame_index=0 if test else number,
+                file_name=f"images/{number:03d}.png",
+                width=32,
+                height=24,
+                pts_ns=0 if test else number * 40_000_000,
+                sha256=hash_planes((pixels,)),
+                region=(0.0, 0.0, 32.0, 24.0),
+                machine="D" if test else "A",
+                subject=f"made-{2 if test else 1}",
+                split="test" if test else "train",
+                review=review,
+                labelled=() if test else ("needle_tip", "needle"),
+                difficulty={"hard": False, "tip_cnr": 5.2},
+            )
+        )
+    polygon = [[2.0, 3.5, 20.0, 12.5, 20.0, 13.5, 2.0, 4.5]]
+    keypoints = (20.0, 13.0, 2.0, 2.0, 4.0, 2.0)
+    annotations = (
+        Annotation(1, 1, 1, (19.092, 13.02, 2.816, 0.96), 2.703, keypoints=keypoints, rater="AB", source="human"),
+        Annotation(
+            2, 1, 2, (2.0, 4.0, 19.0, 10.0), 18.0, segmentation=polygon, keypoints=keypoints, rater="AB", source="human"
+        ),
+        Annotation(
+            3,
+            3,
+            1,
+            (19.092, 13.02, 2.816, 0.96),
+            2.703,
+            keypoints=keypoints,
+            visibility=Visibility.UNCERTAIN,
+            source="model:tip-ut 0.1",
+        ),
+    )
+    videos = (
+        Video(1, "made 1", 25.0, (0.1, 0.1), "A", "made-1", "train"),
+        Video(2, "made 2", 25.0, None, "D", "made-2", "test"),
+    )
+    save_dataset(
+        Dataset(
+            Info("needle", "CC0-1.0", True),
+            videos,
+            tuple(images),
+            (Category(1, "needle_tip"), Category(2, "needle")),
+            annotations,
+        ),
+        folder,
+    )
+
+
+def make_coco(folder: Path) -> None:
+    (folder / "images").mkdir()
+    cv2.imwrite(str(folder / "images/a.png"), draw_frame(0, True))
+    cv2.imwrite(str(folder / "images/b.png"), draw_frame(1, False))
+    images = [
+        {"id": n, "file_name": f"images/{name}.png", "width": 32, "height": 24} for n, name in ((1, "a"), (2, "b"))
+    ]
+    document = {
+        "images": images,
+        "categories": [{"id": 1, "name": "needle", "supercategory": "tool"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 4, 19, 10], "area": 190, "iscrowd": 0}],
+    }
+    (folder / "dataset.json").write_text(json_document(document), encoding="utf-8")
+
+
+def make_label_set(folder: Path) -> None:
+    document = {
+        "format": "puncta-label-set",
+        "version": 1,
+        "id": "made",
+        "title": "Made-up label set",
+        "categories": [
+            {
+                "id": 1,
+                "name": "needle_tip",
+                "title": "Needle tip",
+                "shape": "point",
+                "keypoints": ["tip", "entry"],
+                "colour": "#f0e442",
+                "meaning": "The far end of the bevel.",
+            }
+        ],
+        "flags": [
+            {"name": "csf", "title": "CSF", "key": "3", "meaning": "Fluid is in view."},
+            {"name": "shadow", "title": "Shadow", "grades": ["none", "some", "most"], "key": "4"},
+        ],
+    }
+    (folder / "label-set.json").write_text(json_document(document), encoding="utf-8")
+
+
+def make_truth(folder: Path) -> None:
+    shaft = np.zeros((24, 32), bool)
+    shaft[4:14, 2:21] = np.eye(10, 19, dtype=bool)
+    needle = NeedleTruth(
+        Visibility.CLEAR,
+        (20.0, 13.0),
+        (2.0, 4.0),
+        (19.092, 13.02, 2.816, 0.96),
+        (2.0, 4.0, 19.0, 10.0),
+        ((2.0, 3.5), (20.0, 12.5), (20.0, 13.5), (2.0, 4.5)),
+        20.125,
+        (20.0, 13.0),
+        (0.45, 1.35),
+        1.35,
+        0.1,
+        26.565,
+        "left",
+        0.91,
+        3.0,
+        5.2,
+        6.1,
+        None,
+        shaft,
+    )
+    lines = [
+        TruthLine(
+            FrameKey("made.dcm", 0, 0, hash_planes((draw_frame(0, True),))),
+            needle,
+            {"csf": None},
+            {"hard": False},
+            {"target": np.zeros((24, 32), bool)},
+        ),
+        TruthLine(FrameKey("made.dcm", 1, 40_000_000, hash_planes((draw_frame(1, False),))), None, {"csf": 0}),
+    ]
+    calibration = Calibration((0.1, 0.1), CalibrationOrigin.SIMULATED, "simulated probe")
+    head = TruthHead(
+        "breast",
+        "A",
+        1,
+        "puncta-sim 0.1",
+        "made.dcm",
+        32,
+        24,
+        (0.0, 0.0, 32.0, 24.0),
+        calibration,
+        "needle",
+        {"f0_mhz": 7.5, "dynamic_range_db": 60.0},
+    )
+    write_truth(folder, head, lines)
+
+
+def make_session(folder: Path) -> None:
+    (folder / "frames.bin").write_bytes(b"".join(draw_frame(n, not n).tobytes() for n in (0, 1)))
+    make_results(folder)
+    keys = [
+        {"stream": "made.mp4", "index": n, "pts_ns": n * 40_000_000, "sha256": hash_planes((draw_frame(n, not n),))}
+        for n in (0, 1)
+    ]
+    document = {
+        "format": "puncta-session",
+        "version": 1,
+        "id": "made-session-1",
+        "created_utc": WHEN,
+        "program": PROGRAM,
+        "simulated": True,
+        "closed": True,
+        "streams": [
+            {
+                "id": "main",
+                "title": "Made-up stream",
+                "stream": "made.mp4",
+                "file": "frames.bin",
+                "codec": "raw planes",
+                "pixel_format": "gray8",
+                "lossless": True,
+                "width": 32,
+                "height": 24,
+                "frames": 2,
+                "first_pts_ns": 0,
+                "last_pts_ns": 40_000_000,
+                "region": [0, 0, 32, 24],
+            }
+        ],
+        "results": [
+            {
+                "file": "results.jsonl",
+                "plugins": ["needle-tip"],
+                "models": [{"id": "tip-ut 0.1", "sha256": sha_of_text("made up")}],
+            }
+        ],
+        "gaps": [
+            {
+                "stream": "main",
+                "after_index": 0,
+                "frames": 1,
+                "from_ns": 40_000_000,
+                "to_ns": 80_000_000,
+                "cause": "recorder full",
+            }
+        ],
+        "markers": [
+            {"key": keys[0], "kind": "comment", "text": "tip enters", "author": "AB", "point_px": [20.0, 13.0]}
+        ],
+        "attempts": [
+            {"id": "attempt-1", "first": keys[0], "last": keys[1], "exercise": None, "trainee": "T1", "overlay": "on"}
+        ],
+        "calibration": {"mm_per_px": [0.1, 0.1], "origin": "simulated", "note": "simulated probe"},
+        "files": [
+            {"path": name, "bytes": (folder / name).stat().st_size, "sha256": sha_of_file(folder / name)}
+            for name in ("frames.bin", "results.jsonl")
+        ],
+    }
+    (folder / "session.json").write_text(json_document(document), encoding="utf-8")
+
+
+def make_training(folder: Path) -> None:
+    log = [
+        {
+            "step": 100,
+            "samples": 3200,
+            "split": "train",
+            "elapsed_s": 12.5,
+            "learning_rate": 0.002,
+            "losses": {"focal": 0.81},
+        },
+        {"step": 100, "samples": 3200, "split": "tune", "elapsed_s": 13.0, "metrics": {"tip_within_2mm": 0.42}},
+    ]
+    (folder / "log.jsonl").write_text("".join(json_line(line) + "\n" for line in log), encoding="utf-8")
+    (folder / "table.md").write_text("Made-up table.\n", encoding="utf-8")
+    document = {
+        "format": "puncta-training",
+        "version": 1,
+        "state": "done",
+        "simulated": True,
+        "config": {"name": "made", "plugin": "needle-tip", "seed": 1},
+        "created_utc": WHEN,
+        "device": "cpu",
+        "threads": 2,
+        "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
+        "samples": 3200,
+        "parameters": 546328,
+        "elapsed_s": 13.0,
+        "best": {"step": 100, "metric": "tip_within_2mm", "value": 0.42},
+        "parity": {"max_abs": 1.2e-5, "tolerance": 1e-3, "inputs": 16},
+        "files": {
+            "log": "log.jsonl",
+            "weights": None,
+            "onnx": None,
+            "table": {"path": "table.md", "sha256": sha_of_file(folder / "table.md")},
+        },
+    }
+    (folder / "training.json").write_text(json_document(document), encoding="utf-8")
+
+
+def make_experiment(folder: Path) -> None:
+    table = {
+        "version": 1,
+        "name": "made",
+        "title": "Made-up experiment",
+        "plugin": "needle-tip",
+        "seed": 1,
+        "data": {"source": "sim", "label_set": "needle", "machines": ["A", "B", "C"]},
+        "model": {"id": "tip-ut", "version": "0.1", "net": "tip_ut", "input": {"size": [256, 256], "history": 3}},
+        "training": {"samples": 3200, "batch": 32, "learning_rate": 0.002},
+        "augment": {"flip": True},
+        "export": {"tolerance": 0.001},
+        "evaluation": {"machines": ["D", "E"], "baselines": ["max-of-older-frames"]},
+    }
+    (folder / "made.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+
+
+def make_progress(folder: Path) -> None:
+    lines = [
+        Progress("train", TaskState.RUNNING, 120, 480, "steps", 30.0, 90.0, "", {"loss": 0.81}),
+        Progress("train", TaskState.DONE, 480, 480, "steps", 121.5, 0.0, "Training is done."),
+    ]
+    (folder / "progress.jsonl").write_text("".join(text_from_progress(p) for p in lines), encoding="utf-8")
+
+
+def make_evaluation(folder: Path) -> None:
+    metrics = {
+        "tip_error_px": Metric(8.2, 7.1, 9.6, 180),
+        "tip_error_mm": Metric(0.82, 0.71, 0.96, 180),
+        "tip_within_2mm": Metric(0.81, 0.76, 0.86, 200),
+        "miss_rate": Metric(0.1, 0.06, 0.14, 200),
+        "false_alarm_rate": Metric(None, None, None, 0),
+        "ms_per_frame": Metric(4.1, 4.0, 4.3, 200),
+    }
+    write_evaluation(
+        Evaluation(
+            "needle-tip",
+            "tip-ut 0.1",
+            sha_of_text("made up"),
+            "made",
+            "test",
+            200,
+            metrics,
+            {"D": {"tip_within_2mm": Metric(0.78, 0.7, 0.85, 100)}},
+            {"hard": {"tip_within_2mm": Metric(0.55, 0.45, 0.65, 80)}},
+        ),
+        folder / "evaluation.json",
+    )
+
+
+def make_plugin(folder: Path) -> None:
+    table = {
+        "id": "made-plugin",
+        "title": "Made-up plugin",
+        "version": "0.1.0",
+        "api": 1,
+        "entry": "plugin:create",
+        "after": ["needle-tip"],
+        "every": 2,
+        "budget_ms": 20.0,
+        "history_frames": 3,
+        "model": "tip-ut@0.1",
+        "results": [{"type": "detection", "label": "needle_tip"}],
+        "layers": ["tip"],
+        "options": {"threshold": 0.3, "mode": {"default": "fast", "choices": ["fast", "exact"]}},
+        "description": "Does nothing; shows what a manifest holds.",
+        "licence": "Apache-2.0",
+        "author": "The Puncta authors",
+    }
+    (folder / "plugin.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    (folder / "plugin.py").write_text(
+        '"""Stands beside the manifest so that its entry exists; never imported."""\n', encoding="utf-8"
+    )
+
+
+def make_registry(folder: Path) -> None:
+    (folder / "made.onnx").write_bytes(b"made up, not a network\n")
+    (folder / "made.md").write_text(
+        "# Made-up model\n\nNot a network; shows what a registry holds.\n", encoding="utf-8"
+    )
+    model = {
+        "id": "tip-made",
+        "version": "0.1",
+        "plugin": "needle-tip",
+        "file": "made.onnx",
+        "sha256": sha_of_file(folder / "made.onnx"),
+        "precision": "fp32",
+        "licence": "Apache-2.0",
+        "input": {"channels": 4, "size": [256, 256], "layout": "NCHW", "normalisation": "zscore", "history": 3},
+        "outputs": ["heatmap", "offset"],
+        "training_data": "Made up; trained on nothing.",
+        "simulated": True,
+        "metrics": {"tip_within_2mm": 0.81},
+        "card": "made.md",
+    }
+    (folder / "registry.toml").write_text(tomli_w.dumps({"version": 1, "models": [model]}), encoding="utf-8")
+
+
+def make_bench(folder: Path) -> None:
+    document = {
+        "format": "puncta-bench",
+        "version": 1,
+        "program": PROGRAM,
+        "created_utc": WHEN,
+        "machine": {
+            "cpu": "made-up CPU",
+            "cores": 2,
+            "memory_gib": 8.0,
+            "system": "Linux",
+            "python": "3.11.2",
+            "accelerator": None,
+        },
+        "figures": [
+            {
+                "name": "frame_to_painted",
+                "title": "Frame in to painted",
+                "value": 8.3,
+                "unit": "ms",
+                "n": 300,
+                "p50": 6.1,
+                "p95": 8.3,
+                "p99": 11.0,
+                "reach": "p95 <= 10 ms, p99 <= 16 ms",
+                "met": True,
+            },
+            {
+                "name": "pipeline_to_model",
+                "title": "Pipeline throughput / raw model throughput",
+                "value": 0.94,
+                "unit": "ratio",
+                "n": 300,
+                "reach": ">= 0.9",
+                "met": True,
+                "ratio": 0.94,
+            },
+        ],
+    }
+    (folder / "bench.json").write_text(json_document(document), encoding="utf-8")
+
+
+def make_pack(folder: Path) -> None:
+    comments = "Made-up comment.\n"
+    manifest = {
+        "format": "puncta-pack",
+        "version": 1,
+        "title": "Made-up case",
+        "created_utc": WHEN,
+        "program": PROGRAM,
+        "simulated": True,
+        "deidentified": True,
+        "licence": "CC0-1.0",
+        "contents": [
+            {"path": "comments.txt", "kind": "comments", "bytes": len(comments), "sha256": sha_of_text(comments)}
+        ],
+    }
+    with zipfile.ZipFile(folder / "made.puncta", "w") as archive:
+        for name, text in (("manifest.json", json_document(manifest)), ("comments.txt", comments)):
+            archive.writestr(zipfile.ZipInfo(name), text)
+
+
+MAKERS = {
+    "frame-key": make_frame_key,
+    "results": make_results,
+    "dataset": make_dataset,
+    "coco": make_coco,
+    "label-set": make_label_set,
+    "truth": make_truth,
+    "session": make_session,
+    "training-folder": make_training,
+    "experiment": make_experiment,
+    "progress": make_progress,
+    "evaluation": make_evaluation,
+    "plugin-manifest": make_plugin,
+    "model-registry": make_registry,
+    "bench": make_bench,
+    "case-pack": make_pack,
+}
+
+
+def main(top: Path) -> None:
+    for name, make in MAKERS.items():
+        folder = top / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in sorted(folder.rglob("*"), reverse=True):
+            old.rmdir() if old.is_dir() else old.unlink()
+        make(folder)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent)

@@ -1,0 +1,1 @@
+"""Stands beside the manifest so that its entry exists; never imported."""
