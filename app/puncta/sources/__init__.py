@@ -1,0 +1,1 @@
+"""Where frames come from. `factory.open_source` turns a path or URI into something that yields frames."""
