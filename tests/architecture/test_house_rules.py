@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +45,31 @@ def test_modules_stay_short() -> None:
     assert too_long == {}
     short_again = {name for name in LONGER if lengths.get(name, 0) <= MOST_LINES}
     assert short_again == set(), "take these out of LONGER"
+
+
+def test_the_linter_has_nothing_to_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", "."],
+        cwd=REPO, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_file_knows_one_machine() -> None:
+    """Paths of the machine that a file was written on have no place in the project."""
+    home = re.compile(r"(?<![\w.:/-])/(?:root|work|home/\w+|Users/\w+)/")
+    texts = {".py", ".toml", ".md", ".json", ".txt", ".jsonl", ".qss", ".yml", ".ts"}
+    files = [path for top in TOP_LEVEL for path in (REPO / top).rglob("*") if path.suffix in texts]
+    files += [REPO / "pyproject.toml", REPO / "README.md", REPO / ".ci" / "run"]
+    own = Path(__file__)
+    found = [
+        f"{path.relative_to(REPO)}:{number}"
+        for path in files
+        if path.is_file() and path != own
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if home.search(line)
+    ]
+    assert found == []
 
 
 def test_no_catch_all_names() -> None:
