@@ -118,7 +118,7 @@ def _verify(args: argparse.Namespace) -> int:
         if not rows and not failures:
             print("No models are registered.")
     for failure in failures:
-        print(failure, file=sys.stderr)
+        print(f"puncta: {failure}", file=sys.stderr)
     return 2 if failures else 0
 
 
@@ -164,7 +164,7 @@ def _print_bench(table: TuningTable) -> None:
 
 def _print_problems(registry: Registry) -> None:
     for problem in registry.problems:
-        print(problem, file=sys.stderr)
+        print(f"puncta: {problem}", file=sys.stderr)
 
 
 def _print_table(rows: list[list[str]]) -> None:

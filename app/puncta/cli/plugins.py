@@ -61,7 +61,7 @@ def _list(args: argparse.Namespace) -> int:
         columns = ("id", "version", "origin", "consent", "model", "state")
         _print_table(columns, [[str(row[c] or "-") for c in columns] for row in rows])
     for problem in discovery.problems:
-        print(problem, file=sys.stderr)
+        print(f"puncta: {problem}", file=sys.stderr)
     return 0
 
 
@@ -114,7 +114,7 @@ def _check(args: argparse.Namespace) -> int:
         print("\n".join(report.lines()))
     if not report.passed:
         name = report.plugin_id or args.path
-        print(f"The plugin {name} does not keep the contract; the report says what to mend.", file=sys.stderr)
+        print(f"puncta: The plugin {name} does not keep the contract; the report says what to mend.", file=sys.stderr)
     return 0 if report.passed else 2
 
 

@@ -15,7 +15,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from puncta import paths
 from puncta.core.errors import UserError
@@ -144,6 +153,18 @@ class _Variant(_Strict):
     _file = field_validator("file")(_inside)
 
 
+class _Input(_Strict):
+    """What every plugin needs to know; further keys are agreed between plugin and recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    size: Annotated[tuple[PositiveInt, PositiveInt], Field(strict=False)]
+    channels: PositiveInt
+    layout: Literal["NCHW", "NHWC"]
+    normalisation: Words
+    history: NonNegativeInt
+
+
 class _Entry(_Strict):
     """One `[[models]]` table."""
 
@@ -156,7 +177,7 @@ class _Entry(_Strict):
     default: bool = False
     licence: Words
     licence_url: str = ""
-    input: dict[str, Any]
+    input: _Input
     outputs: Annotated[tuple[Words, ...], Field(strict=False, min_length=1)]
     training_data: Words
     simulated: bool
@@ -169,7 +190,7 @@ class _Entry(_Strict):
 
     def as_card(self, folder: Path, origin: RegistryOrigin) -> ModelCard:
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        values["input"] = MappingProxyType(dict(self.input))
+        values["input"] = MappingProxyType(self.input.model_dump())
         values["metrics"] = MappingProxyType(dict(self.metrics))
         values["variants"] = tuple(ModelFile(v.file, v.sha256, v.precision) for v in self.variants)
         return ModelCard(**values, folder=folder, origin=origin)

@@ -90,13 +90,13 @@ class Option(_Strict):
     def complaint(self, value: Any) -> str | None:
         """Say why a value does not fit, as the end of a sentence, or None where it does."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        wants_number = isinstance(self.default, int | float) and not isinstance(self.default, bool)
-        if isinstance(self.default, bool) != isinstance(value, bool):
-            return "must be true or false" if isinstance(self.default, bool) else "must not be true or false"
-        if isinstance(self.default, str) != isinstance(value, str):
-            return "must be text" if isinstance(self.default, str) else "must be a number"
-        if wants_number and not (number and math.isfinite(value)):
-            return "must be a finite number"
+        if isinstance(self.default, bool):
+            return None if isinstance(value, bool) else "must be true or false"
+        if isinstance(self.default, str):
+            if not isinstance(value, str):
+                return "must be text"
+        elif not (number and math.isfinite(value)):
+            return "must be a finite number" if number else "must be a number"
         if number and self.min is not None and value < self.min:
             return f"must be at least {self.min:g}"
         if number and self.max is not None and value > self.max:

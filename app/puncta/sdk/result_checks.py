@@ -126,16 +126,18 @@ def _mask_faults(result: MaskResult, frame: Frame) -> list[str]:
     return []
 
 
-def same_result(a: StepResult, b: StepResult) -> bool:
-    """Tell whether two step results are equal to the last bit."""
+def same_result(a: Any, b: Any) -> bool:
+    """Tell whether what `step` returned twice is equal to the last bit; what is no StepResult is a fault of its own."""
+    if not isinstance(a, StepResult) or not isinstance(b, StepResult):
+        return type(a) is type(b)
     if a.flags != b.flags or len(a.results) != len(b.results):
         return False
     return all(_same(x, y) for x, y in zip(a.results, b.results))
 
 
-def _same(a: Result, b: Result) -> bool:
-    if type(a) is not type(b):
-        return False
+def _same(a: Any, b: Any) -> bool:
+    if type(a) is not type(b) or not isinstance(a, _TYPES):
+        return type(a) is type(b)
     for item in fields(a):
         x, y = getattr(a, item.name), getattr(b, item.name)
         if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):

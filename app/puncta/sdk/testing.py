@@ -197,7 +197,7 @@ class _Run:
                 faults += [f"frame {frame.key.index}: {f}" for f in find_result_faults(result, frame, manifest)]
             broken |= len(results) < len(case.frames)
             all_results.append(results)
-            given = sum(len(r.results) for r in results)
+            given = sum(len(r.results) for r in results if isinstance(r, StepResult))
             self._add(f"frames: {case.name}", faults, f"{len(case.frames)} frames, {given} results")
         return None if broken else all_results
 
