@@ -1,0 +1,187 @@
+"""Motion channels of a tip network: what changed against older frames, after taking out drift of the probe and gain.
+
+A needle that moves is easier to see in time than in space: "this frame minus the maximum of older frames" alone finds
+three to ten times as many tips as the brightest point does. The channels are computed outside the network so that the
+network sees one frame at a time and costs the price of a still picture.
+
+Training and inference both call `stack_channels`, so what the network learnt on is what it gets.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+LAG_SHORT = 1
+LAG_MIDDLE = 3
+LAGS_OLD = (4, 6, 8, 10, 12)
+"""Older distinct frames that make up the maximum and the mean, counted back from the newest."""
+
+HISTORY_FRAMES = max(LAGS_OLD)
+CHANNELS = ("grey", "minus 1", "minus 3", "minus maximum of older", "minus mean of older")
+
+SAME_FRAME_GREY = 0.3
+"""Mean absolute difference [grey levels] below which a frame repeats the one before (a video padded to a higher rate)."""
+
+SHIFT_LIMIT = 12.0
+_SHIFT_SIZE = 128
+_HIGH_PASS = 33
+_SWING = 2.5
+
+
+def lags_used() -> tuple[int, ...]:
+    """Lags [frames] that `stack_channels` reads, newest first; 0 is the frame itself."""
+    return (0, LAG_SHORT, LAG_MIDDLE, *LAGS_OLD)
+
+
+def small_for_shift(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the reduced, evened picture on which `measure_shift` works."""
+    small = cv2.resize(grey, (_SHIFT_SIZE, _SHIFT_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    # Without the slow part a change of gain or of contact does not look like a shift.
+    return small - cv2.blur(small, (17, 17))
+
+
+def measure_shift(older: NDArray[np.float32], newer: NDArray[np.float32], size: int) -> tuple[float, float]:
+    """Measure how far the whole picture moved between two frames (phase correlation).
+
+    Parameters
+    ----------
+    older, newer : ndarray
+        Results of `small_for_shift`.
+    size : int
+        Side of the full picture [px].
+
+    Returns
+    -------
+    tuple of float
+        (dx, dy) [px of the full picture], so that newer(p + d) = older(p); (0, 0) where no clear shift is found.
+    """
+    (dx, dy), response = cv2.phaseCorrelate(older, newer, _window())
+    scale = size / _SHIFT_SIZE
+    dx, dy = dx * scale, dy * scale
+    if response < 0.08 or max(abs(dx), abs(dy)) > SHIFT_LIMIT:
+        return (0.0, 0.0)
+    return (dx, dy)
+
+
+_WINDOW: list[NDArray[np.float32]] = []
+
+
+def _window() -> NDArray[np.float32]:
+    if not _WINDOW:
+        _WINDOW.append(cv2.createHanningWindow((_SHIFT_SIZE, _SHIFT_SIZE), cv2.CV_32F))
+    return _WINDOW[0]
+
+
+def shift_picture(grey: NDArray[np.uint8], dx: float, dy: float) -> NDArray[np.uint8]:
+    """Move a picture by (dx, dy) [px], repeating its border."""
+    if abs(dx) < 0.05 and abs(dy) < 0.05:
+        return grey
+    matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]], dtype=np.float32)
+    size = (grey.shape[1], grey.shape[0])
+    return cv2.warpAffine(grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def stack_channels(aligned: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Build a network's input from the newest frame and its aligned older frames.
+
+    Parameters
+    ----------
+    aligned : sequence of ndarray of uint8, shape (S, S)
+        One picture for every lag of `lags_used`, moved so that tissue lies where it lies in the first.
+
+    Returns
+    -------
+    ndarray of float32, shape (5, S, S)
+        In the order of `CHANNELS`. The first is standardised over the picture; the others are differences without
+        their slow part (gain, TGC and contact change slowly across the picture), in units of the picture's spread.
+    """
+    now = aligned[0].astype(np.float32)
+    mean, spread = cv2.meanStdDev(aligned[0])
+    scale = 1.0 / (float(spread[0, 0]) + 8.0)
+    out = np.empty((len(CHANNELS), *now.shape), dtype=np.float32)
+    np.multiply(now - float(mean[0, 0]), scale, out=out[0])
+    old = aligned[3:]
+    highest = old[0]
+    for picture in old[1:]:
+        highest = cv2.max(highest, picture)
+    # Dilated by a pixel each way: tissue that moves on its own by about a pixel is no news.
+    highest = cv2.dilate(highest, np.ones((3, 3), np.uint8))
+    average = np.mean(np.stack(old), axis=0, dtype=np.float32)
+    for channel, reference in enumerate((aligned[1], aligned[2], highest, average), start=1):
+        difference = now - reference
+        difference -= cv2.blur(difference, (_HIGH_PASS, _HIGH_PASS))
+        np.clip(difference * scale, -_SWING, _SWING, out=out[channel])
+    return out
+
+
+class MotionHistory:
+    """Keeps the last distinct frames of one stream and their shifts, and builds the network's input.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square pictures [px].
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._frames: deque[NDArray[np.uint8]] = deque(maxlen=HISTORY_FRAMES + 1)
+        self._positions: deque[tuple[float, float]] = deque(maxlen=HISTORY_FRAMES + 1)
+        self._small: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self._frames.clear()
+        self._positions.clear()
+        self._small = None
+
+    def push(self, grey: NDArray[np.uint8]) -> bool:
+        """Take the next frame; return False where it only repeats the one before, which then stays the newest.
+
+        Parameters
+        ----------
+        grey : ndarray of uint8, shape (S, S)
+        """
+        if self._frames and repeats(self._frames[-1], grey):
+            return False
+        small = small_for_shift(grey)
+        x, y = (0.0, 0.0)
+        if self._small is not None:
+            dx, dy = measure_shift(self._small, small, self._size)
+            x, y = self._positions[-1][0] + dx, self._positions[-1][1] + dy
+        self._frames.append(grey)
+        self._positions.append((x, y))
+        self._small = small
+        return True
+
+    def channels(self) -> NDArray[np.float32]:
+        """Return the network's input for the newest frame, shape (5, S, S).
+
+        Where the stream is younger than a lag, its oldest frame stands in.
+
+        Raises
+        ------
+        IndexError
+            No frame has been pushed.
+        """
+        last = len(self._frames) - 1
+        x, y = self._positions[last]
+        aligned = []
+        for lag in lags_used():
+            at = max(0, last - lag)
+            px, py = self._positions[at]
+            aligned.append(shift_picture(self._frames[at], x - px, y - py))
+        return stack_channels(aligned)
+
+
+def repeats(older: NDArray[np.uint8], newer: NDArray[np.uint8]) -> bool:
+    """Tell whether a frame only repeats another."""
+    return cv2.norm(older, newer, cv2.NORM_L1) < SAME_FRAME_GREY * newer.size

@@ -1,0 +1,1 @@
+"""Training of the networks that ship: data, nets, loop, export, parity, registration. The only room with torch."""

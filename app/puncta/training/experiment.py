@@ -1,0 +1,130 @@
+"""An experiment file (TOML), checked and with every default filled in."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from puncta.core.errors import UserError
+from puncta.formats.schemas import check
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "data": {
+        "machines": ["A", "B", "C"],
+        "procedures": ["breast", "nerve", "vessel"],
+        "clips": 0,
+        "tune_clips": 0,
+        "frames": 30,
+        "backgrounds": [],
+        "composites": 0,
+        "tune_composites": 0,
+        "composite_share": 0.5,
+        "datasets": [],
+    },
+    "model": {"id": "tip", "version": "0.0", "widths": [16, 32, 64, 112, 128]},
+    "training": {
+        "samples": 10_000,
+        "batch": 32,
+        "learning_rate": 2e-3,
+        "weight_decay": 1e-3,
+        "ema": 0.999,
+        "warm_up": 0.08,
+        "threads": 2,
+        "bfloat16": True,
+        "checkpoint_every": 100,
+        "augment": True,
+    },
+    "export": {"tolerance": 1e-3},
+}
+HELD_OUT_MACHINES = frozenset({"D", "E"})
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What one training does.
+
+    Attributes
+    ----------
+    config : dict
+        The file with defaults filled in; what training.json keeps.
+    """
+
+    name: str
+    plugin: str
+    seed: int
+    config: dict[str, Any]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """One section of the file."""
+        return self.config[name]
+
+    @property
+    def size(self) -> int:
+        """Side of the network's input [px]."""
+        return int(self.config["model"]["input"]["size"])
+
+
+def experiment_from(table: dict[str, Any], name: str = "experiment") -> Experiment:
+    """Check a table and fill in defaults.
+
+    Raises
+    ------
+    UserError
+        The table does not fit the schema, or trains on a machine that is kept for testing.
+    """
+    problems = check("experiment", table)
+    if problems:
+        raise UserError(f"The experiment {name} does not fit: {problems[0]}.")
+    config: dict[str, Any] = {**table}
+    for section, defaults in DEFAULTS.items():
+        config[section] = {**defaults, **table.get(section, {})}
+    config["model"]["input"] = {"size": 256, "channels": 5, **config["model"].get("input", {})}
+    if config["model"]["net"] != "tip_ut":
+        raise UserError(f'The experiment {name} names the network "{config["model"]["net"]}"; there is only "tip_ut".')
+    if config["model"]["input"]["size"] % 32:
+        raise UserError(f"The experiment {name} asks for an input size that is no multiple of 32.")
+    held = HELD_OUT_MACHINES & {str(m).upper() for m in config["data"]["machines"]}
+    if held:
+        raise UserError(f"The experiment {name} trains on machine {sorted(held)[0]}, which is kept for testing.")
+    return Experiment(table["name"], table["plugin"], int(table["seed"]), config)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment file.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is no TOML or does not fit.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"The experiment {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"The experiment {path} is not valid TOML: {error}.") from error
+    return experiment_from(table, path.name)
+
+
+def shipped_experiments() -> dict[str, Path]:
+    """Experiments that ship, by name."""
+    return {p.stem: p for p in sorted((Path(__file__).parent / "experiments").glob("*.toml"))}
+
+
+def find_experiment(text: str) -> Path:
+    """Return the file of an experiment: a path, or the name of one that ships.
+
+    Raises
+    ------
+    UserError
+        There is neither.
+    """
+    path = Path(text)
+    if path.is_file():
+        return path
+    shipped = shipped_experiments()
+    if text in shipped:
+        return shipped[text]
+    raise UserError(f'There is no experiment "{text}"; name a file, or one of these: {", ".join(shipped)}.')

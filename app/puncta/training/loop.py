@@ -1,0 +1,291 @@
+"""The training loop: samples in, weights out. Stopped at any moment it goes on from its last checkpoint.
+
+Sample number i is a function of (seed, i) alone and the learning rate of the step alone, so an interrupted run ends in
+the same weights as one that was never stopped, and the same seed gives the same weights on the same CPU and threads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from puncta.training.augment import STRIDE, Sample, make_sample
+from puncta.training.data import Clip
+from puncta.training.losses import Targets, tip_loss
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """Budget and optimiser.
+
+    Attributes
+    ----------
+    samples : int
+        Samples seen in all; the budget is never wall clock.
+    stop_after : int or None
+        Steps after which to stop early, as a cancelled run would (tests, trials).
+    """
+
+    samples: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    ema: float
+    warm_up: float
+    seed: int
+    size: int
+    threads: int = 2
+    bfloat16: bool = True
+    checkpoint_every: int = 100
+    augment: bool = True
+    stop_after: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return max(1, self.samples // self.batch)
+
+    def rate(self, step: int) -> float:
+        """Learning rate at a step: linear warm-up, then half a cosine down to a hundredth."""
+        warm = max(1, int(self.warm_up * self.steps))
+        if step < warm:
+            return self.learning_rate * (step + 1) / warm
+        done = (step - warm) / max(1, self.steps - warm)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+class ClipPool:
+    """Draws the clip of each sample number, by groups with shares (simulated, composite)."""
+
+    def __init__(self, groups: Sequence[tuple[float, Sequence[Clip]]], seed: int) -> None:
+        self.groups = [
+            (share, [c for c in clips if (c.judged >= 0).any()]) for share, clips in groups if share > 0 and clips
+        ]
+        self.groups = [(share, clips) for share, clips in self.groups if clips]
+        if not self.groups:
+            raise ValueError("there is no clip with a judged frame to train on")
+        total = sum(share for share, _ in self.groups)
+        self.edges = np.cumsum([share / total for share, _ in self.groups])
+        self.seed = seed
+
+    def sample(self, number: int, size: int, augment: bool) -> Sample:
+        """Make sample ``number``."""
+        rng = np.random.default_rng([self.seed, number])
+        group = self.groups[int(np.searchsorted(self.edges, rng.random(), side="right").clip(0, len(self.groups) - 1))]
+        clip = group[1][int(rng.integers(len(group[1])))]
+        return make_sample(clip, size, rng, plain=not augment)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch on its way into the network."""
+
+    channels: Tensor
+    targets: Targets
+
+
+def stack_samples(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a batch."""
+    return Batch(
+        torch.from_numpy(np.stack([s.channels for s in samples])).contiguous(memory_format=torch.channels_last),
+        Targets(
+            heat=torch.from_numpy(np.stack([s.heat for s in samples])),
+            shaft=torch.from_numpy(np.stack([s.shaft for s in samples])),
+            cell=torch.tensor([s.cell for s in samples], dtype=torch.long),
+            offset=torch.tensor([s.offset for s in samples], dtype=torch.float32),
+            direction=torch.tensor([s.direction for s in samples], dtype=torch.float32),
+            present=torch.tensor([s.present for s in samples], dtype=torch.float32),
+        ),
+    )
+
+
+def batches(pool: ClipPool, settings: LoopSettings, first: int) -> Iterator[Batch]:
+    """Yield the batches from step ``first`` on, made ahead in a second thread."""
+
+    def make(step: int) -> Batch:
+        numbers = range(step * settings.batch, (step + 1) * settings.batch)
+        return stack_samples([pool.sample(n, settings.size, settings.augment) for n in numbers])
+
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="samples") as workers:
+        ahead: list[Future[Batch]] = []
+        for step in range(first, settings.steps):
+            while len(ahead) < 4 and step + len(ahead) < settings.steps:
+                ahead.append(workers.submit(make, step + len(ahead)))
+            yield ahead.pop(0).result()
+
+
+def update_average(average: nn.Module, net: nn.Module, step: int, decay: float) -> None:
+    """Move the averaged weights towards the network's (faster in the first steps); copy whole-number buffers."""
+    keep = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for a, b in zip(average.state_dict().values(), net.state_dict().values()):
+            if a.dtype.is_floating_point:
+                a.mul_(keep).add_(b, alpha=1 - keep)
+            else:
+                a.copy_(b)
+
+
+Watch = Callable[[int, dict[str, float], float], None]
+"""Called with (step, losses, learning rate)."""
+
+
+def train_net(
+    build: Callable[[], nn.Module],
+    pool: ClipPool,
+    settings: LoopSettings,
+    folder: Path,
+    watch: Watch | None = None,
+    examine: Callable[[nn.Module], dict[str, float]] | None = None,
+    examine_every: int = 1000,
+) -> tuple[nn.Module, bool]:
+    """Train and return the averaged network, and whether all steps are done.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the network; called after seeding.
+    folder : Path
+        Holds the checkpoint and log.jsonl; a checkpoint found there is gone on from.
+    examine : callable
+        Figures of the averaged network on the tune split, logged every ``examine_every`` steps.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.set_flush_denormal(True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    cv2.setNumThreads(1)
+    torch.manual_seed(settings.seed)
+    net = build().to(memory_format=torch.channels_last)
+    average = build().to(memory_format=torch.channels_last)
+    average.load_state_dict(net.state_dict())
+    plain = [p for p in net.parameters() if p.ndim == 1]
+    weights = [p for p in net.parameters() if p.ndim > 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=settings.learning_rate, betas=(0.9, 0.99),
+    )
+    first, spent = _resume(folder, net, average, optimiser)
+    began = time.monotonic() - spent
+    _trim_log(folder / LOG, first)
+    step = first
+    sums: dict[str, float] = {}
+    for batch in batches(pool, settings, first):
+        rate = settings.rate(step)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        net.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+            maps, presence = net(batch.channels)
+        loss, parts = tip_loss(maps, presence, batch.targets)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        step += 1
+        update_average(average, net, step, settings.ema)
+        for name, value in parts.items():
+            sums[name] = sums.get(name, value) * 0.95 + 0.05 * value
+        stop = settings.stop_after is not None and step >= settings.stop_after
+        elapsed = time.monotonic() - began
+        if step % settings.checkpoint_every == 0 or step == settings.steps or stop:
+            _log(folder / LOG, step, settings, "train", elapsed, rate, losses=sums)
+            if examine and (step % examine_every == 0 or step == settings.steps):
+                _log(folder / LOG, step, settings, "tune", elapsed, rate, metrics=examine(average.eval()))
+            _save(folder, step, elapsed, net, average, optimiser)
+        if watch:
+            watch(step, sums, rate)
+        if stop:
+            break
+    return average.eval(), step >= settings.steps
+
+
+def _save(folder: Path, step: int, elapsed: float, net: nn.Module, average: nn.Module, optimiser: Any) -> None:
+    temporary = folder / f".{CHECKPOINT}.part"
+    state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
+    torch.save({"step": step, "elapsed": elapsed, **state}, temporary)
+    os.replace(temporary, folder / CHECKPOINT)
+
+
+def _resume(folder: Path, net: nn.Module, average: nn.Module, optimiser: Any) -> tuple[int, float]:
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return 0, 0.0
+    state = torch.load(path, weights_only=True)
+    net.load_state_dict(state["net"])
+    average.load_state_dict(state["average"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"]), float(state["elapsed"])
+
+
+def _trim_log(path: Path, step: int) -> None:
+    """Take out lines that a stopped run wrote after its last checkpoint."""
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (json.JSONDecodeError, KeyError):
+        return math.inf
+
+
+def _log(
+    path: Path, step: int, settings: LoopSettings, split: str, elapsed: float, rate: float, **figures: dict[str, float]
+) -> None:
+    line = {
+        "step": step, "samples": step * settings.batch, "split": split, "elapsed_s": round(elapsed, 1),
+        "learning_rate": round(rate, 8),
+        **{kind: {k: round(v, 5) for k, v in values.items()} for kind, values in figures.items()},
+    }
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def decode_cells(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find each map's tip: (B, 6, h, w) -> (points [input px] of shape (B, 2), logits of shape (B,))."""
+    count, _, _, width = maps.shape
+    flat = maps[:, 0].reshape(count, -1)
+    best = flat.argmax(axis=1)
+    rows, columns = best // width, best % width
+    index = np.arange(count)
+    x = columns + maps[index, 1, rows, columns]
+    y = rows + maps[index, 2, rows, columns]
+    return np.stack([x, y], axis=1) * STRIDE + (STRIDE - 1) / 2, flat[index, best]
+
+
+def examine_samples(net: nn.Module, samples: Sequence[Sample], size: int) -> dict[str, float]:
+    """Figures on fixed samples: share of tips within 5 % of the side, ranking of presence (AUC)."""
+    errors, scores, present = [], [], []
+    with torch.no_grad():
+        for start in range(0, len(samples), 32):
+            part = samples[start : start + 32]
+            maps, presence = net(stack_samples(part).channels)
+            points, _ = decode_cells(maps.float().numpy())
+            scores += presence.tolist()
+            for sample, point in zip(part, points):
+                present.append(sample.present > 0.5)
+                if sample.cell[0] >= 0:
+                    tip = (np.array(sample.cell[::-1]) + np.array(sample.offset)) * STRIDE + (STRIDE - 1) / 2
+                    errors.append(float(np.hypot(*(point - tip))))
+    out = {"within_5_percent": float(np.mean(np.array(errors) <= 0.05 * size)) if errors else math.nan}
+    yes, no = np.array(scores)[present], np.array(scores)[~np.array(present)]
+    if len(yes) and len(no):
+        out["presence_auc"] = float((yes[:, None] > no[None]).mean())
+    return {k: v for k, v in out.items() if math.isfinite(v)}

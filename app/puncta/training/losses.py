@@ -1,0 +1,53 @@
+"""Losses of the tip network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """A batch of targets; the fields are those of `augment.Sample`, stacked."""
+
+    heat: Tensor
+    shaft: Tensor
+    cell: Tensor
+    offset: Tensor
+    direction: Tensor
+    present: Tensor
+
+
+def gaussian_focal(logits: Tensor, heat: Tensor) -> Tensor:
+    """Penalty-reduced focal loss on a Gaussian target (Law and Deng, CornerNet, 2018), alpha 2, beta 4.
+
+    Divided by the number of tips: without that, a map with one positive in 4,096 cells hardly learns.
+    """
+    p = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
+    positive = (heat >= 1.0).float()
+    hit = positive * (1 - p) ** 2 * torch.log(p)
+    miss = (1 - positive) * (1 - heat) ** 4 * p**2 * torch.log(1 - p)
+    return -(hit + miss).sum() / positive.sum().clamp(min=1.0)
+
+
+def tip_loss(maps: Tensor, presence: Tensor, targets: Targets) -> tuple[Tensor, dict[str, float]]:
+    """Sum of the losses, and each of them by name."""
+    maps, presence = maps.float(), presence.float()
+    parts = {"tip": gaussian_focal(maps[:, 0], targets.heat)}
+    parts["shaft"] = 2.0 * F.binary_cross_entropy_with_logits(maps[:, 5], targets.shaft, reduction="mean") * 4.0
+    told = targets.present >= 0
+    parts["presence"] = F.binary_cross_entropy_with_logits(presence[told], targets.present[told]) if told.any() else presence.sum() * 0
+    with_tip = torch.nonzero(targets.cell[:, 0] >= 0)[:, 0]
+    if len(with_tip):
+        rows, columns = targets.cell[with_tip, 0], targets.cell[with_tip, 1]
+        at = maps[with_tip, :, rows, columns]
+        parts["offset"] = F.smooth_l1_loss(at[:, 1:3], targets.offset[with_tip], beta=0.2)
+        unit = F.normalize(at[:, 3:5], dim=1, eps=1e-4)
+        parts["direction"] = (1 - (unit * targets.direction[with_tip]).sum(dim=1)).mean() + 0.01 * (
+            at[:, 3:5].pow(2).sum(dim=1) - 1
+        ).pow(2).mean()
+    total = torch.stack(list(parts.values())).sum()
+    return total, {name: float(value.detach()) for name, value in parts.items()}
