@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def _says_simulated(cine: CineFile) -> bool:
     """Tell whether the file was written by a simulator that says so in a field that describes the picture."""
     header = cine.header
     fields = [header.get(k) for k in ("ImageType", "DerivationDescription", "ImageComments", "ManufacturerModelName")]
-    return any("simulat" in str(value).lower() for value in fields if value)
+    return any(re.search(r"\bsimulat(ed|or)\b", str(value), re.IGNORECASE) for value in fields if value)
 
 
 def _details(cine: CineFile, width: int, height: int, time_note: str) -> tuple[tuple[str, str], ...]:
