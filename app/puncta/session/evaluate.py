@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from puncta.formats.dataset import (
     is_true_negative,
     load_dataset,
 )
-from puncta.formats.evaluation import Evaluation, Figure
+from puncta.formats.evaluation import Evaluation
 from puncta.inference.session import Tuning
 from puncta.metrics.frames import FrameAnswer, FrameLabels, JudgedFrame
 from puncta.metrics.intervals import Estimate
@@ -32,7 +32,7 @@ from puncta.pipeline.host import PluginHost
 from puncta.sdk.manifest import PluginManifest
 from puncta.sdk.plugin import ResetReason
 from puncta.session.dataset_source import DatasetClip, clips_of, frames_of_clip
-from puncta.session.plugins import hosted_plugins
+from puncta.session.plugins import hosted_plugins, models_by_plugin
 
 VISIBLE = frozenset({Visibility.CLEAR, Visibility.UNCERTAIN})
 LINE_PAD_PX = 2.0
@@ -136,7 +136,9 @@ def run_plugin(
         a row.
     """
     discovery = discovery or discover()
-    models = {plugin_id: model} if model else {}
+    models = models_by_plugin([model]) if model else {}
+    if models and plugin_id not in models:
+        raise UserError(f'The model "{model}" belongs to the plugin {next(iter(models))}, not to {plugin_id}.')
     hosted = hosted_plugins([plugin_id], models=models, tuning=Tuning.deterministic(), discovery=discovery)
     found = discovery.get(plugin_id)
     if found is None:  # hosted_plugins has said so already
@@ -179,13 +181,13 @@ def evaluation_of(run: Run, data: LabelledData) -> Evaluation:
         data=data.name,
         split=data.split,
         frames=len(run.frames),
-        metrics=_metrics(summarise(run.frames)),
-        per_machine={name: _metrics(group) for name, group in summarise_groups(run.frames, "machine").items()},
-        per_difficulty={name: _metrics(group) for name, group in summarise_groups(run.frames, "difficulty").items()},
+        metrics=summarise(run.frames),
+        per_machine=summarise_groups(run.frames, "machine"),
+        per_difficulty=summarise_groups(run.frames, "difficulty"),
     )
 
 
-def differences(run: Run, other: Run) -> dict[str, Figure]:
+def differences(run: Run, other: Run) -> dict[str, Estimate]:
     """Return the run's figures minus the other's, paired by clip.
 
     Raises
@@ -194,16 +196,12 @@ def differences(run: Run, other: Run) -> dict[str, Figure]:
         The two plugins do not find the same kinds of things, so they were judged on different frames.
     """
     try:
-        return _metrics(compare(run.frames, other.frames))
+        return compare(run.frames, other.frames)
     except ValueError as error:
         raise UserError(
             f'The plugins "{run.plugin}" and "{other.plugin}" do not find the same kinds of things, '
             "so their figures cannot be compared frame by frame."
         ) from error
-
-
-def _metrics(figures: Mapping[str, Estimate]) -> dict[str, Figure]:
-    return {name: Figure(f.value, f.low, f.high, f.n) for name, f in figures.items()}
 
 
 class Labels:
@@ -275,7 +273,8 @@ def answer_from_output(output: PluginOutput, region: UltrasoundRegion, timings: 
     best = max(given, key=lambda r: r.score, default=None)
     scores = [r.score for r in (given or tips)]
     lines = [
-        r for r in output.results
+        r
+        for r in output.results
         if isinstance(r, Line) and r.label == NEEDLE_CATEGORY and r.tip_px is not None and r.entry_px is not None
     ]
     line = max(lines, key=lambda r: r.score, default=None)
@@ -310,7 +309,9 @@ def _needle_boxes(output: PluginOutput, lines: Sequence[Line]) -> tuple[tuple[fl
     boxes = tuple(
         (r.score, r.box)
         for r in output.results
-        if isinstance(r, Detection) and r.label == NEEDLE_CATEGORY and r.box is not None
+        if isinstance(r, Detection)
+        and r.label == NEEDLE_CATEGORY
+        and r.box is not None
         and r.certainty is not Certainty.LOST
     )
     if boxes:

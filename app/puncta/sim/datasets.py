@@ -115,7 +115,6 @@ def _claim(folder: Path, mark: dict[str, str]) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = {entry.name for entry in folder.iterdir()}
-        (folder / "images").mkdir(exist_ok=True)
     except OSError as error:
         raise plain_os_error(error, folder, "write to") from error
     if MARK_FILE in held:
@@ -123,7 +122,7 @@ def _claim(folder: Path, mark: dict[str, str]) -> bool:
     elif DATASET_FILE in held:
         info = read_json(folder / DATASET_FILE).get("info", {})
         known = {name: info.get(name) for name in mark}
-    elif held - {"images"} or any((folder / "images").iterdir()):
+    elif held:
         raise UserError(f"The folder {folder} is not empty; choose a new folder for the dataset.")
     else:
         write_text_atomic(folder / MARK_FILE, json_line(mark) + "\n")
