@@ -232,9 +232,14 @@ class Builder:
 
     def hide(self, weight: Float32, level_db: float = -30.0) -> None:
         """Dim reflectors drawn so far where ``weight`` is 1: a structure takes their place."""
-        for line in self.phantom.reflectors:
-            here = self.phantom.sample(weight, line.x.astype(np.float32), line.z.astype(np.float32))
-            line.level_db = line.level_db + level_db * here
+        lines = self.phantom.reflectors
+        if not lines:
+            return
+        x = np.concatenate([line.x for line in lines]).astype(np.float32)
+        z = np.concatenate([line.z for line in lines]).astype(np.float32)
+        dimmed = np.split(level_db * self.phantom.sample(weight, x, z), np.cumsum([len(line.x) for line in lines])[:-1])
+        for line, by in zip(lines, dimmed, strict=True):
+            line.level_db = line.level_db + by
 
     def layer_line(self, curve: NDArray, level_db: float, **kind: float) -> None:
         """Add a surface that crosses the whole field."""

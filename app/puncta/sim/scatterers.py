@@ -180,7 +180,9 @@ def _slide(rng: np.random.Generator, phantom: Phantom) -> Float32:
     return cv2.resize(coarse, (phantom.shape[1], phantom.shape[0]), interpolation=cv2.INTER_CUBIC)
 
 
-def coherent_point_amplitude(scan: Scan, machine: Machine, r: NDArray, slope_rad: NDArray, step_mm: float) -> NDArray:
+def coherent_point_amplitude(
+    scan: Scan, machine: Machine, r: NDArray, slope_rad: NDArray, step_mm: NDArray | float
+) -> NDArray:
     """Amplitude per point so that a smooth line of points ``step_mm`` apart has unit envelope after the point spread.
 
     The line's integral through a Gaussian spread is sqrt(2 pi) times its sigma along the line.
@@ -226,29 +228,41 @@ def _reflector_points(
     phantom: Phantom, scan: Scan, machine: Machine, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Points, amplitudes and phases of all reflecting surfaces."""
-    parts: list[tuple[NDArray, NDArray, NDArray, NDArray]] = []
-    for line in phantom.reflectors:
-        n = len(line.x)
-        if n < 3:
-            continue
-        slope = np.arctan(np.gradient(line.z, line.x + 1e-9 * np.arange(n)))
-        r, c = scan.beam_from_mm(line.x, line.z)
-        against_beam = slope + (c if scan.convex else 0.0)
-        step = float(np.hypot(np.diff(line.x), np.diff(line.z)).mean())
-        mirror = np.exp(-0.5 * (against_beam / math.radians(16.0)) ** 2)
-        level = line.level_db + 20 * np.log10(1.0 - line.specular + line.specular * mirror + 0.02)
-        amplitude = 10.0 ** (level / 20.0) * coherent_point_amplitude(scan, machine, r, against_beam, step)
-        walk = np.cumsum(rng.standard_normal(n)) * math.sqrt(step / max(line.rough_mm, 0.05)) * 1.4
-        phase = walk + rng.uniform(0, 2 * math.pi)
-        x, z = line.x, line.z
-        if line.thick_mm > 0:
-            # Points spread across the surface are not in step: more of them are needed for the same level.
-            z = z + rng.normal(0, line.thick_mm / 2, n)
-            phase = phase + rng.normal(0, 0.9, n)
-            amplitude = amplitude * 2.0
-        parts.append((x, z, amplitude, phase))
-    if not parts:
+    lines = [line for line in phantom.reflectors if len(line.x) >= 3]
+    if not lines:
         empty = np.zeros(0)
         return empty, empty, empty, empty
-    x, z, a, p = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return x, z, a, p
+    counts = np.array([len(line.x) for line in lines])
+
+    def per_point(values: list[float]) -> NDArray:
+        return np.repeat(np.array(values), counts)
+
+    x, z = np.concatenate([line.x for line in lines]), np.concatenate([line.z for line in lines])
+    level = np.concatenate([line.level_db for line in lines])
+    specular = per_point([line.specular for line in lines])
+    thick = per_point([line.thick_mm for line in lines])
+    rough = np.maximum(per_point([line.rough_mm for line in lines]), 0.05)
+    steps = [float(np.hypot(np.diff(line.x), np.diff(line.z)).mean()) for line in lines]
+    slope = np.concatenate([np.arctan2(_steps(line.z), np.abs(_steps(line.x)) + 1e-9) * np.sign(line.x[-1] - line.x[0])
+                            for line in lines])
+    r, c = scan.beam_from_mm(x, z)
+    against_beam = slope + (c if scan.convex else 0.0)
+    step = per_point(steps)
+    mirror = np.exp(-0.5 * (against_beam / math.radians(16.0)) ** 2)
+    level = level + 20 * np.log10(1.0 - specular + specular * mirror + 0.02)
+    amplitude = 10.0 ** (level / 20.0) * coherent_point_amplitude(scan, machine, r, against_beam, step)
+    # The walk runs on from line to line, which sets lines at random phases to each other as well.
+    phase = np.cumsum(rng.standard_normal(len(x)) * np.sqrt(step / rough) * 1.4)
+    # Points spread across the surface are not in step: more of them are needed for the same level.
+    spread = thick > 0
+    z = z + rng.standard_normal(len(x)) * thick / 2
+    phase = phase + rng.standard_normal(len(x)) * 0.9 * spread
+    return x, z, amplitude * np.where(spread, 2.0, 1.0), np.mod(phase, 2 * math.pi)
+
+
+def _steps(values: NDArray) -> NDArray:
+    """Central differences."""
+    out = np.empty_like(values)
+    out[1:-1] = values[2:] - values[:-2]
+    out[0], out[-1] = 2 * (values[1] - values[0]), 2 * (values[-1] - values[-2])
+    return out

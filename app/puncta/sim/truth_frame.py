@@ -119,7 +119,7 @@ def _contrast(
     if len(on_rows) < 4 or len(by_rows) < 8:
         return None
     beside = twin[by_rows - r0, by_cols - c0]
-    return float((level[on_rows, on_cols].mean() - beside.mean()) / max(float(beside.std()), 0.01))
+    return float((level[on_rows, on_cols].mean() - beside.mean()) / max(float(beside.std()), 0.03))
 
 
 def _outline(scan: Scan, needle: Needle, at: Placement, seen: NDArray[np.bool_]) -> tuple[PointPx, ...]:
