@@ -53,7 +53,7 @@ def _check_region(image: Image, place: str) -> list[str]:
     if image.region is None:
         return []
     x0, y0, w, h = image.region
-    # Outer edges: a box covers pixels x0 .. x0 + w - 1, and the picture covers pixels 0 .. width - 1.
+    # A region holds the whole pixels x0 .. x0 + w - 1.
     inside = x0 >= 0 and y0 >= 0 and x0 + w <= image.width and y0 + h <= image.height and w > 0 and h > 0
     return [] if inside else [f"{place}.region: {list(image.region)} lies outside the picture of "
                               f"{image.width} x {image.height} pixels"]

@@ -24,6 +24,9 @@ from puncta.formats.truth import NeedleTruth, TruthHead, TruthLine, write_truth
 WHEN = "2026-01-31T12:00:00Z"
 PROGRAM = "puncta 0.1.0"
 NEEDLE_PX = np.array([[2.0, 4.0], [20.0, 13.0]])
+NEEDLE_BOX = (2.0, 4.0, 18.0, 9.0)
+# Centred on the tip, 8.8 % x 4.0 % of a region of 32 x 24 pixels.
+TIP_BOX = (18.592, 12.52, 2.816, 0.96)
 
 
 def sha_of_text(text: str) -> str:
@@ -52,7 +55,7 @@ def make_results(folder: Path) -> None:
     shaft = np.zeros((3, 4), bool)
     shaft[1, 1:3] = True
     found = (
-        Detection("needle_tip", (18.6, 12.5, 2.8, 1.0), (20.0, 13.0), 0.9312, 2.5),
+        Detection("needle_tip", TIP_BOX, (20.0, 13.0), 0.9312, 2.5),
         Line("needle", (2.0, 4.0), (20.0, 13.0), 0.88, 26.565, 0.8),
         Point("target", (27.0, 20.0), 1.0),
         MaskResult("needle", shaft, (2, 4), 0.75),
@@ -104,15 +107,13 @@ def make_dataset(folder: Path) -> None:
     polygon = [[2.0, 3.5, 20.0, 12.5, 20.0, 13.5, 2.0, 4.5]]
     keypoints = (20.0, 13.0, 2.0, 2.0, 4.0, 2.0)
     annotations = (
-        Annotation(1, 1, 1, (19.092, 13.02, 2.816, 0.96), 2.703, keypoints=keypoints, rater="AB", source="human"),
-        Annotation(
-            2, 1, 2, (2.0, 4.0, 19.0, 10.0), 18.0, segmentation=polygon, keypoints=keypoints, rater="AB", source="human"
-        ),
+        Annotation(1, 1, 1, TIP_BOX, 2.703, keypoints=keypoints, rater="AB", source="human"),
+        Annotation(2, 1, 2, NEEDLE_BOX, 18.0, segmentation=polygon, keypoints=keypoints, rater="AB", source="human"),
         Annotation(
             3,
             3,
             1,
-            (19.092, 13.02, 2.816, 0.96),
+            TIP_BOX,
             2.703,
             keypoints=keypoints,
             visibility=Visibility.UNCERTAIN,
@@ -145,7 +146,7 @@ def make_coco(folder: Path) -> None:
     document = {
         "images": images,
         "categories": [{"id": 1, "name": "needle", "supercategory": "tool"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 4, 19, 10], "area": 190, "iscrowd": 0}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 4, 18, 9], "area": 162, "iscrowd": 0}],
     }
     (folder / "dataset.json").write_text(json_document(document), encoding="utf-8")
 
@@ -182,8 +183,8 @@ def make_truth(folder: Path) -> None:
         Visibility.CLEAR,
         (20.0, 13.0),
         (2.0, 4.0),
-        (19.092, 13.02, 2.816, 0.96),
-        (2.0, 4.0, 19.0, 10.0),
+        TIP_BOX,
+        NEEDLE_BOX,
         ((2.0, 3.5), (20.0, 12.5), (20.0, 13.5), (2.0, 4.5)),
         20.125,
         (20.0, 13.0),
