@@ -46,6 +46,8 @@ class Settings(BaseModel):
     theme: Literal["dark", "light"] = "dark"
     font_scale: float = Field(default=1.0, ge=0.75, le=2.0)
     touch_size: bool = False
+    far_view: bool = False
+    """Read-outs large enough for a screen two metres away."""
     reduce_motion: bool = False
     language: str = "en"
     key_set: Literal["Puncta", "Slicer", "CVAT"] = "Puncta"

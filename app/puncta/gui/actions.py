@@ -1,0 +1,136 @@
+"""One table of everything a key can do, with the default key of each key set. Users may change every key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from PySide6.QtGui import QKeySequence
+
+KEY_SETS = ("Puncta", "Slicer", "CVAT")
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One thing the user can do.
+
+    Attributes
+    ----------
+    id : str
+        Stable name, the key of `settings.keys`.
+    words : str
+        What the menus and the key list say.
+    group : str
+        Heading in the key list.
+    keys : str
+        Default in the key set "Puncta", in Qt's portable notation.
+    others : mapping of str to str
+        Defaults in other key sets where they differ.
+    modes : tuple of str
+        Modes in which the action does something; empty means all.
+    hint : str
+        Two or three words for the status line; empty keeps it out.
+    hold : bool
+        Works while the key is held down.
+    repeats : bool
+        A key held down repeats it.
+    """
+
+    id: str
+    words: str
+    group: str
+    keys: str
+    others: Mapping[str, str] | None = None
+    modes: tuple[str, ...] = ()
+    hint: str = ""
+    hold: bool = False
+    repeats: bool = False
+
+    def default_key(self, key_set: str) -> str:
+        """Key of this action in a key set."""
+        return (self.others or {}).get(key_set, self.keys)
+
+
+_PLAY, _RANGE, _VIEW, _CASE, _WINDOW = "Play", "Range", "Picture", "Case", "Window"
+_REVIEW = ("review",)
+
+ACTIONS: tuple[ActionSpec, ...] = (
+    ActionSpec("play", "Play or pause", _PLAY, "Space", {"Slicer": "Ctrl+Shift+Down"}, hint="play, pause"),
+    ActionSpec(
+        "frame_back", "One frame back", _PLAY, "Left", {"Slicer": "Ctrl+Shift+Left", "CVAT": "D"}, _REVIEW, repeats=True
+    ),
+    ActionSpec(
+        "frame_on",
+        "One frame on",
+        _PLAY,
+        "Right",
+        {"Slicer": "Ctrl+Shift+Right", "CVAT": "F"},
+        _REVIEW,
+        hint="frame",
+        repeats=True,
+    ),
+    ActionSpec("frames_back", "Ten frames back", _PLAY, "Shift+Left", {"CVAT": "C"}, _REVIEW, repeats=True),
+    ActionSpec(
+        "frames_on", "Ten frames on", _PLAY, "Shift+Right", {"CVAT": "V"}, _REVIEW, hint="10 frames", repeats=True
+    ),
+    ActionSpec("first", "First frame", _PLAY, "Home", {"Slicer": "Ctrl+Shift+Home"}, _REVIEW),
+    ActionSpec("last", "Last frame", _PLAY, "End", {"Slicer": "Ctrl+Shift+End"}, _REVIEW),
+    ActionSpec("shuttle_back", "Play backwards, again for faster", _PLAY, "J", None, _REVIEW),
+    ActionSpec("shuttle_hold", "Hold", _PLAY, "K", None, _REVIEW),
+    ActionSpec("shuttle_on", "Play forwards, again for faster", _PLAY, "L", None, _REVIEW),
+    ActionSpec("slower", "Slower", _PLAY, "Ctrl+Left", None, _REVIEW),
+    ActionSpec("faster", "Faster", _PLAY, "Ctrl+Right", None, _REVIEW),
+    ActionSpec("range_first", "Range starts here", _RANGE, "I", None, _REVIEW, hint="range starts"),
+    ActionSpec("range_last", "Range ends here", _RANGE, "O", None, _REVIEW, hint="ends"),
+    ActionSpec("range_loop", "Loop the range, or stop looping", _RANGE, "Return", None, _REVIEW, hint="loop"),
+    ActionSpec("hide_overlay", "Hide the overlay while held", _VIEW, "H", hint="hold to hide overlay", hold=True),
+    ActionSpec("target", "Set the target at the cursor", _VIEW, "T", hint="set target"),
+    ActionSpec("target_clear", "Remove the target", _VIEW, "Shift+T"),
+    ActionSpec("ruler", "Calibrate with a two-point ruler", _VIEW, "Ctrl+R"),
+    ActionSpec("zoom_in", "Magnify", _VIEW, "Ctrl++", repeats=True),
+    ActionSpec("zoom_out", "Make smaller", _VIEW, "Ctrl+-", repeats=True),
+    ActionSpec("fit", "Show the whole picture", _VIEW, "Ctrl+0"),
+    ActionSpec("snapshot", "Save the picture with its overlay", _CASE, "Ctrl+Shift+S", hint="save picture"),
+    ActionSpec("snapshot_raw", "Save the picture without overlay", _CASE, "Ctrl+Alt+Shift+S"),
+    ActionSpec("open", "Open a file", _CASE, "Ctrl+O", hint="open"),
+    ActionSpec("open_folder", "Open a folder", _CASE, "Ctrl+Shift+O"),
+    ActionSpec("open_simulator", "Open the simulator", _CASE, "Ctrl+Shift+N"),
+    ActionSpec("mode_live", "Live", _WINDOW, "Ctrl+1"),
+    ActionSpec("mode_review", "Review", _WINDOW, "Ctrl+2"),
+    ActionSpec("panel_left", "Show or hide the sources", _WINDOW, "Ctrl+Shift+L"),
+    ActionSpec("panel_right", "Show or hide the inspector", _WINDOW, "Ctrl+Shift+I"),
+    ActionSpec("full_screen", "Full screen", _WINDOW, "F11"),
+    ActionSpec("settings", "Settings", _WINDOW, "Ctrl+,"),
+    ActionSpec("keys", "All keys", _WINDOW, "?", hint="all keys"),
+    ActionSpec("escape", "Put the tool down, close what is open", _WINDOW, "Esc"),
+    ActionSpec("quit", "Quit", _WINDOW, "Ctrl+Q"),
+)
+
+SPECS: Mapping[str, ActionSpec] = {spec.id: spec for spec in ACTIONS}
+
+
+def keys_of(key_set: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the key of every action: the user's own where there is one, else the key set's.
+
+    An empty string of the user's own takes the key away.
+    """
+    return {spec.id: own.get(spec.id, spec.default_key(key_set)) for spec in ACTIONS}
+
+
+def find_conflict(action_id: str, key: str, keys: Mapping[str, str]) -> str | None:
+    """Return the id of another action that has this key already, or None."""
+    wanted = QKeySequence(key)
+    if wanted.isEmpty():
+        return None
+    for other, other_key in keys.items():
+        if other != action_id and QKeySequence(other_key) == wanted:
+            return other
+    return None
+
+
+def key_words(key: str) -> str:
+    """Return a key as this machine's keyboards name it."""
+    words = QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)
+    return {"Return": "Enter", "Left": "←", "Right": "→", "Shift+Left": "Shift ←", "Shift+Right": "Shift →"}.get(
+        words, words
+    )

@@ -1,0 +1,157 @@
+"""Starts the window: application, event loop, player, first case; and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import qasync
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication
+
+from puncta import paths
+from puncta.gui.bridge import Bridge, Jobs
+from puncta.gui.desk import Desk, remembered_ruler
+from puncta.gui.i18n import install_language, tr
+from puncta.gui.main_window import MainWindow, first_sources
+from puncta.gui.preferences import Preferences
+from puncta.gui.theme import apply_theme, draw_icon, load_fonts, make_theme
+from puncta.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from puncta.session.player import Player
+
+log = logging.getLogger(__name__)
+
+
+class Parts:
+    """Everything that runs while the window is open, made in order and stopped in the other order."""
+
+    def __init__(self, settings: Settings, make_player: Callable[[Bridge, Preferences], Player] | None = None) -> None:
+        self.bridge, self.jobs = Bridge(), Jobs()
+        self.preferences = Preferences(settings, self.jobs)
+        self.player = (make_player or _make_player)(self.bridge, self.preferences)
+        self.desk = Desk(self.player, self.preferences, self.bridge)
+        self.window = MainWindow(self.desk, self.preferences, self.jobs)
+
+    def stop(self) -> None:
+        """Stop order: wakes, player (source, channels, inference), jobs; then the settings are saved."""
+        self.bridge.close()
+        self.desk.close()
+        self.player.close()
+        self.jobs.close()
+        self.preferences.save_now()
+
+
+def run_window(
+    uri: str | None = None,
+    *,
+    argv: list[str] | None = None,
+    quit_after_s: float | None = None,
+    on_ready: Callable[[Parts], None] | None = None,
+) -> int:
+    """Open the window and return when it is closed.
+
+    Parameters
+    ----------
+    uri : str or None
+        What to open: a path or an address such as ``sim:breast?seed=1``. None opens the last case, or the sample.
+    argv : list of str or None
+        Arguments for Qt.
+    quit_after_s : float or None
+        Close the window after this time [s], for smoke tests and `puncta bench`.
+    on_ready : callable or None
+        Called in the GUI thread, once the window is shown, with everything that runs.
+
+    Returns
+    -------
+    int
+        0, or 1 where an error of our own came up while the window was open.
+    """
+    app = _application(argv)
+    settings, warnings = load_settings()
+    translators = install_language(app, settings.language)
+    load_fonts()
+    apply_theme(app, make_theme(settings.theme, settings.font_scale, settings.touch_size))
+    app.setWindowIcon(draw_icon("target", "#56b4e9", 64))
+    loop = qasync.QEventLoop(app)
+    asyncio.set_event_loop(loop)
+    parts = Parts(settings)
+    faults = _Faults(parts.window)
+    hook, sys.excepthook = sys.excepthook, faults.take
+    try:
+        for words in warnings:
+            parts.window.stage.banners.say("settings", "caution", words)
+        parts.window.stage.try_card.setVisible(not settings.first_start_done)
+        first, *others = first_sources(uri, settings.last_source)
+        parts.window.open_uri(first, fallbacks=tuple(others))
+        parts.window.show()
+        if quit_after_s is not None:
+            QTimer.singleShot(round(quit_after_s * 1000), parts.window.close)
+        if on_ready is not None:
+            QTimer.singleShot(0, lambda: on_ready(parts))
+        loop.run_until_complete(_until_closed(parts.window, loop))
+    finally:
+        sys.excepthook = hook
+        parts.stop()
+        parts.window.deleteLater()
+        app.sendPostedEvents()
+        loop.close()
+        del translators
+    return 1 if faults.count else 0
+
+
+async def _until_closed(window: MainWindow, loop: asyncio.AbstractEventLoop) -> None:
+    closed = loop.create_future()
+    window.closed.connect(lambda: closed.done() or closed.set_result(None))
+    await closed
+
+
+def _application(argv: list[str] | None) -> QApplication:
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    app = QApplication(argv if argv is not None else ["puncta"])
+    app.setApplicationName("Puncta")
+    app.setDesktopFileName("puncta")
+    app.setStyle("Fusion")  # the same on every system; the style sheet does the rest
+    app.setQuitOnLastWindowClosed(False)
+    return app
+
+
+def _make_player(bridge: Bridge, preferences: Preferences) -> Player:
+    from puncta.session.player import Player, Presentation
+
+    settings = preferences.settings
+    return Player(
+        wake=bridge.wake,
+        enabled_plugins=tuple(settings.enabled_plugins),
+        every_frame=settings.every_frame,
+        presentation=Presentation(settings.presentation),
+        repeat=settings.repeat,
+        calibration_of=lambda info: remembered_ruler(preferences, info),
+    )
+
+
+class _Faults:
+    """Our own faults in the GUI thread: logged with their traceback, told in one sentence, never a crash."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self.count = 0
+
+    def take(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Stand in for `sys.excepthook`."""
+        if issubclass(kind, KeyboardInterrupt):
+            self._window.close()
+            return
+        self.count += 1
+        log.error("an error in the window", exc_info=(kind, error, trace))
+        words = tr("Something went wrong inside Puncta. Your work is not touched. The log is in {folder}.")
+        self._window.stage.banners.say("fault", "bad", words.format(folder=paths.user_log_dir()))

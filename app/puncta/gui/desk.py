@@ -1,0 +1,368 @@
+"""What the window works on: the player, the picture it shows, the case that is open. No widgets here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from puncta.core.events import PipelineStatus, PlayState
+from puncta.core.frame import Calibration, CalibrationOrigin, SourceInfo
+from puncta.core.geometry import PointPx
+from puncta.core.results import Analysis
+from puncta.gui.bridge import Bridge
+from puncta.gui.preferences import Preferences
+
+if TYPE_CHECKING:
+    from puncta.session.latency import LatencySnapshot
+    from puncta.session.player import Player
+
+POLL_MS = 100
+SEEK_PATIENCE_NS = 200_000_000
+"""While one seek is under way, the next one waits for its picture, but no longer than this [ns]."""
+SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+SHUTTLE_SPEEDS = (1.0, 2.0, 4.0)
+AT_WORK = (PlayState.PLAYING, PlayState.PAUSED, PlayState.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a case was left, so that it can be opened again there."""
+
+    uri: str
+    index: int
+    playing: bool
+
+
+def ruler_identity(info: SourceInfo) -> str:
+    """Name under which a two-point calibration of a source is remembered: its stream and picture size."""
+    return f"{info.stream}|{info.geometry.width_px}x{info.geometry.height_px}"
+
+
+def remembered_ruler(preferences: Preferences, info: SourceInfo) -> Calibration | None:
+    """Return the user's two-point calibration of a source, or None."""
+    values = preferences.settings.rulers.get(ruler_identity(info), [])
+    if len(values) != 2 or not all(np.isfinite(v) and v > 0 for v in values):
+        return None
+    return Calibration((values[0], values[1]), CalibrationOrigin.RULER)
+
+
+class Desk(QObject):
+    """Joins the player to the window.
+
+    Signals carry no picture. After `pictured` read `analysis`; after `status_changed` read `status`.
+    """
+
+    pictured = Signal()
+    status_changed = Signal()
+    source_changed = Signal()
+    target_changed = Signal()
+    loop_changed = Signal()
+    failed = Signal(str)
+
+    def __init__(self, player: Player, preferences: Preferences, bridge: Bridge, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.player, self.preferences = player, preferences
+        self.analysis: Analysis | None = None
+        self.status: PipelineStatus = player.status()
+        self.stalled = False
+        self.target_px: PointPx | None = None
+        self.loop_marks: list[int | None] = [None, None]
+        self._opening: str | None = None
+        self._before: Place | None = None
+        self._current: str = ""
+        self._fallbacks: list[str] = []
+        self._epoch = -1
+        self._seek_wanted: int | None = None
+        self._seek_sent_ns = 0
+        self._reverse = 0.0
+        self._reverse_timer = QTimer(self)
+        self._reverse_timer.setInterval(80)
+        self._reverse_timer.timeout.connect(self._go_back)
+        self._poll = QTimer(self)
+        self._poll.setInterval(POLL_MS)
+        self._poll.timeout.connect(self._look)
+        self._poll.start()
+        bridge.woken.connect(self.take)
+
+    # --- what is open ------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> SourceInfo | None:
+        """Facts about the open case."""
+        return self.status.info
+
+    @property
+    def uri(self) -> str:
+        """What is open, or about to be."""
+        return self._opening or self._current
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the open source has no end, so that it cannot be sought."""
+        return self.info is not None and not self.info.seekable
+
+    def open(self, uri: str, *, fallbacks: tuple[str, ...] = (), start_index: int = 0) -> None:
+        """Open a source. Where that fails, the case that was open comes back, or the first fallback that opens."""
+        if self._opening is None and self._current and self.status.state in AT_WORK:
+            self._before = Place(self._current, self.status.index, self.status.state is PlayState.PLAYING)
+        self._fallbacks = list(fallbacks)
+        self._start(uri, start_index)
+
+    def close(self) -> None:
+        """Stop listening to the player. Its owner closes it."""
+        self._poll.stop()
+        self._reverse_timer.stop()
+
+    def _start(self, uri: str, start_index: int = 0) -> None:
+        self._opening = uri
+        self._stop_shuttle()
+        self.loop_marks = [None, None]
+        self._seek_wanted = None
+        self.player.set_loop(None)
+        self.player.open(uri, start_index=start_index)
+        self.loop_changed.emit()
+        self._look()
+
+    # --- what the player says ----------------------------------------------------------------------------------
+
+    def take(self) -> None:
+        """Take the newest picture. A picture of an older epoch is never shown."""
+        analysis = self.player.take()
+        if analysis is not None and analysis.frame.epoch >= self._epoch:
+            self._epoch = analysis.frame.epoch
+            self.analysis = analysis
+            self._seek_sent_ns = 0
+            self.pictured.emit()
+        if self._opening is not None:
+            self._look()
+        self._send_seek()
+
+    def _look(self) -> None:
+        """Read the status, ten times a second and whenever something is being opened."""
+        self.status = self.player.status()
+        if self._opening is not None:
+            self._follow_opening()
+        stalled = self.status.state is PlayState.PLAYING and self.player.stalled()
+        self.stalled = stalled
+        if stalled:
+            self.take_raw()
+        self._send_seek()
+        self.status_changed.emit()
+
+    def take_raw(self) -> None:
+        """During a stall the player hands out raw pictures; nobody wakes for them, so they are fetched."""
+        analysis = self.player.take()
+        if analysis is not None and analysis.frame.epoch >= self._epoch:
+            self._epoch = analysis.frame.epoch
+            self.analysis = analysis
+            self.pictured.emit()
+
+    def _follow_opening(self) -> None:
+        if self.status.state in AT_WORK and self.status.info is not None:
+            uri, self._opening = self._opening or "", None
+            restored = self._before is not None and self._before.uri == uri and self._current == uri
+            self._current, self._before = uri, None
+            if not restored:
+                self.target_px = None
+                self.preferences.remember_source(uri)
+                self.target_changed.emit()
+            self.source_changed.emit()
+        elif self.status.state is PlayState.FAILED:
+            message, uri = self.status.message, self._opening or ""
+            self._opening = None
+            self.preferences.forget_source(uri)
+            self.failed.emit(message or "This source cannot be opened.")
+            self._recover()
+
+    def _recover(self) -> None:
+        if self._fallbacks:
+            self._start(self._fallbacks.pop(0))
+        elif self._before is not None:
+            place = self._before
+            self._opening = place.uri
+            self.player.open(place.uri, paused=not place.playing, start_index=place.index)
+            if place.uri != self._current:  # the case that was open cannot be opened either: end there
+                self._before = None
+
+    # --- transport ---------------------------------------------------------------------------------------------
+
+    def toggle(self) -> None:
+        """Play or pause."""
+        self._stop_shuttle()
+        self.player.toggle()
+        self._look()
+
+    def step(self, delta: int) -> None:
+        """Pause and go frames on or back."""
+        self._stop_shuttle()
+        self.player.step(delta)
+        self._look()
+
+    def seek(self, index: int) -> None:
+        """Go to a frame. While one seek is under way, only the newest wish is kept."""
+        info = self.info
+        if info is None or info.frame_count is None:
+            return
+        self._seek_wanted = max(0, min(info.frame_count - 1, index))
+        self._send_seek()
+
+    def seek_end(self) -> None:
+        """Go to the last frame."""
+        if self.info is not None and self.info.frame_count:
+            self.seek(self.info.frame_count - 1)
+
+    def set_rate(self, rate: float) -> None:
+        """Choose the playback speed."""
+        self.player.set_rate(rate)
+        self._look()
+
+    def nudge_rate(self, by: int) -> None:
+        """Choose the next faster or slower speed."""
+        place = int(np.argmin([abs(np.log(speed / self.status.rate)) for speed in SPEEDS]))
+        self.set_rate(SPEEDS[max(0, min(len(SPEEDS) - 1, place + by))])
+
+    def shuttle(self, direction: int) -> None:
+        """Play backwards (-1), hold (0) or play forwards (1); again is faster."""
+        if direction == 0:
+            self._stop_shuttle()
+            self.player.pause()
+        elif direction > 0:
+            again = self.status.state is PlayState.PLAYING and not self._reverse
+            self._stop_shuttle()
+            self.player.set_rate(_next_faster(self.status.rate) if again else 1.0)
+            self.player.play()
+        elif self.info is not None and self.info.seekable:
+            self.player.pause()
+            self._reverse = _next_faster(self._reverse) if self._reverse else 1.0
+            self._reverse_timer.start()
+        self._look()
+
+    @property
+    def reverse_rate(self) -> float:
+        """Speed of backward play; 0 while it does not run."""
+        return self._reverse
+
+    def _go_back(self) -> None:
+        info = self.info
+        if info is None or not info.seekable or self.status.index <= 0:
+            self._stop_shuttle()
+            return
+        frames = self._reverse * self._reverse_timer.interval() * 1e6 / info.interval_ns
+        base = self._seek_wanted if self._seek_wanted is not None else self.shown_index()
+        self.seek(base - max(1, round(frames)))
+        if base <= 0:
+            self._stop_shuttle()
+
+    def _stop_shuttle(self) -> None:
+        self._reverse = 0.0
+        self._reverse_timer.stop()
+
+    def _send_seek(self) -> None:
+        if self._seek_wanted is None:
+            return
+        now = time.monotonic_ns()
+        if self._seek_sent_ns and now - self._seek_sent_ns < SEEK_PATIENCE_NS:
+            return
+        index, self._seek_wanted = self._seek_wanted, None
+        self._seek_sent_ns = now
+        self.player.seek(index)
+
+    def shown_index(self) -> int:
+        """Number of the frame on the screen."""
+        return self.analysis.frame.key.index if self.analysis is not None else 0
+
+    def shown_time_s(self) -> float:
+        """Time of the frame on the screen, from the start of the case [s]."""
+        if self.analysis is None:
+            return 0.0
+        key, info = self.analysis.frame.key, self.analysis.frame.source
+        start = int(info.times_ns[0]) if info.times_ns is not None and len(info.times_ns) else 0
+        return (key.pts_ns - start) / 1e9
+
+    # --- range -------------------------------------------------------------------------------------------------
+
+    def mark_loop(self, end: int) -> None:
+        """Set the first (0) or last (1) frame of the range at the frame on the screen."""
+        if self.info is None or not self.info.seekable:
+            return
+        self.loop_marks[end] = self.shown_index()
+        first, last = self.loop_marks
+        if first is not None and last is not None and first > last:
+            self.loop_marks[1 - end] = None
+        self.loop_changed.emit()
+
+    def apply_loop(self) -> None:
+        """Loop over the marked range; where a range is looped already, stop looping."""
+        if self.status.loop is not None:
+            self.clear_loop()
+            return
+        if self.info is None or self.info.frame_count is None:
+            return
+        first, last = self.loop_marks
+        if first is None and last is None:
+            return
+        first = 0 if first is None else first
+        last = self.info.frame_count - 1 if last is None else last
+        self.loop_marks = [first, last]
+        self.player.set_loop((first, last + 1))
+        self.player.play()
+        self._look()
+        self.loop_changed.emit()
+
+    def clear_loop(self) -> None:
+        """Forget the range."""
+        self.loop_marks = [None, None]
+        self.player.set_loop(None)
+        self._look()
+        self.loop_changed.emit()
+
+    # --- target and calibration --------------------------------------------------------------------------------
+
+    def set_target(self, point_px: PointPx | None) -> None:
+        """Choose the point the needle is to reach, or none."""
+        self.target_px = point_px
+        self.target_changed.emit()
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Calibration of the picture on the screen."""
+        if self.analysis is not None:
+            return self.analysis.frame.geometry.calibration
+        return self.info.geometry.calibration if self.info is not None else None
+
+    def set_ruler(self, mm_per_px: float) -> None:
+        """Calibrate the open case by a two-point ruler and remember it."""
+        if self.info is None:
+            return
+        self.preferences.settings.rulers[ruler_identity(self.info)] = [mm_per_px, mm_per_px]
+        self.preferences.touch("rulers")
+        self.player.set_calibration(Calibration((mm_per_px, mm_per_px), CalibrationOrigin.RULER))
+
+    def clear_ruler(self) -> None:
+        """Go back to the calibration of the file itself."""
+        if self.info is not None and self.preferences.settings.rulers.pop(ruler_identity(self.info), None):
+            self.preferences.touch("rulers")
+        self.player.set_calibration(None)
+
+    # --- measurements ------------------------------------------------------------------------------------------
+
+    def painted(self, analysis: Analysis, t_ns: int) -> None:
+        """Tell the player when the paint event of a picture ended [ns, monotonic]."""
+        self.player.painted(analysis, t_ns)
+
+    def latency(self) -> LatencySnapshot:
+        """What the latency meter shows."""
+        return self.player.latency()
+
+    def tracks(self) -> dict[str, NDArray[np.float32]]:
+        """Confidence by frame, one array a track; NaN where a frame is not analysed yet."""
+        return dict(self.player.track())
+
+
+def _next_faster(rate: float) -> float:
+    return next((speed for speed in SHUTTLE_SPEEDS if speed > rate + 1e-6), SHUTTLE_SPEEDS[-1])

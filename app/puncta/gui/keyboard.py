@@ -1,0 +1,163 @@
+"""Keys of the window: one Qt action for each row of the table, and one filter for keys that are held down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QWidget,
+)
+
+from puncta.gui.actions import ACTIONS, SPECS, key_words, keys_of
+from puncta.gui.i18n import tr
+
+_MOVES = {
+    Qt.Key.Key_Left,
+    Qt.Key.Key_Right,
+    Qt.Key.Key_Up,
+    Qt.Key.Key_Down,
+    Qt.Key.Key_Home,
+    Qt.Key.Key_End,
+    Qt.Key.Key_PageUp,
+    Qt.Key.Key_PageDown,
+}
+
+
+class Keyboard(QObject):
+    """Runs actions by their keys.
+
+    Parameters
+    ----------
+    window : QWidget
+        Whose keys these are.
+    run : callable
+        Called with the id of an action.
+    hold : callable
+        Called with the id of a held action and whether it is held.
+    """
+
+    def __init__(self, window: QWidget, run: Callable[[str], None], hold: Callable[[str, bool], None]) -> None:
+        super().__init__(window)
+        self._window, self._hold = window, hold
+        self._held: str | None = None
+        self._held_key = 0
+        self.keys: dict[str, str] = {}
+        self.actions: dict[str, QAction] = {}
+        for spec in ACTIONS:
+            action = QAction(tr(spec.words), window)
+            action.setObjectName(f"action_{spec.id}")
+            action.setAutoRepeat(spec.repeats)
+            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            if not spec.hold:
+                action.triggered.connect(lambda _checked=False, name=spec.id: run(name))
+                window.addAction(action)
+            self.actions[spec.id] = action
+        application = QApplication.instance()
+        assert application is not None
+        application.installEventFilter(self)
+
+    def set_keys(self, key_set: str, own: Mapping[str, str]) -> None:
+        """Give every action its key."""
+        self.keys = keys_of(key_set, own)
+        for name, key in self.keys.items():
+            sequences = [QKeySequence(key)] if key else []
+            if key == "Return":
+                sequences.append(QKeySequence("Enter"))
+            if SPECS[name].hold:
+                continue
+            self.actions[name].setShortcuts(sequences)
+
+    def set_mode(self, mode: str) -> None:
+        """Switch off what does nothing in this mode."""
+        for spec in ACTIONS:
+            self.actions[spec.id].setEnabled(not spec.modes or mode in spec.modes)
+
+    @property
+    def held(self) -> str | None:
+        """Id of the action whose key is held down, or None."""
+        return self._held
+
+    def words(self) -> dict[str, str]:
+        """Keys as the keyboard names them, by action."""
+        return {name: key_words(key) for name, key in self.keys.items()}
+
+    def hints(self, mode: str) -> list[tuple[str, str]]:
+        """Keys that work in a mode, for the status line."""
+        shown = [
+            spec for spec in ACTIONS if spec.hint and self.keys.get(spec.id) and (not spec.modes or mode in spec.modes)
+        ]
+        return [(key_words(self.keys[spec.id]), tr(spec.hint)) for spec in shown]
+
+    def release(self) -> None:
+        """Let a held key go: the window lost the focus, so its release will not be seen."""
+        if self._held is not None:
+            name, self._held = self._held, None
+            self._hold(name, False)
+
+    def close(self) -> None:
+        """Stop listening."""
+        application = QApplication.instance()
+        if application is not None:
+            application.removeEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Leave keys to widgets that need them, and follow keys that are held down."""
+        kind = event.type()
+        if kind is QEvent.Type.ApplicationDeactivate or (
+            kind is QEvent.Type.WindowDeactivate and watched is self._window
+        ):
+            self.release()
+        elif isinstance(event, QKeyEvent) and isinstance(watched, QWidget) and watched.window() is self._window:
+            if kind is QEvent.Type.ShortcutOverride and needs_key(watched, event):
+                event.accept()
+                return True
+            if kind is QEvent.Type.KeyPress and self._press(watched, event):
+                return True
+            if kind is QEvent.Type.KeyRelease and self._let_go(event):
+                return True
+        return False
+
+    def _press(self, watched: QWidget, event: QKeyEvent) -> bool:
+        name = self._hold_action(event)
+        if name is None or needs_key(watched, event):
+            return False
+        if not event.isAutoRepeat() and self._held is None:
+            self._held, self._held_key = name, event.key()
+            self._hold(name, True)
+        return True
+
+    def _let_go(self, event: QKeyEvent) -> bool:
+        if self._held is None or event.key() != self._held_key:
+            return False
+        if not event.isAutoRepeat():
+            self.release()
+        return True
+
+    def _hold_action(self, event: QKeyEvent) -> str | None:
+        pressed = QKeySequence(event.keyCombination())
+        for spec in ACTIONS:
+            if spec.hold and self.keys.get(spec.id) and QKeySequence(self.keys[spec.id]) == pressed:
+                return spec.id
+        return None
+
+
+def needs_key(widget: QWidget, event: QKeyEvent) -> bool:
+    """Tell whether a widget with the focus needs a key for itself: text fields, sliders, buttons reached by Tab."""
+    plain = event.modifiers() in {Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier}
+    if isinstance(widget, QLineEdit | QAbstractSpinBox):
+        return plain and event.key() != Qt.Key.Key_Escape
+    if isinstance(widget, QComboBox):
+        return plain and (event.key() in _MOVES or event.key() == Qt.Key.Key_Space)
+    if isinstance(widget, QAbstractSlider):
+        return plain and event.key() in _MOVES
+    if isinstance(widget, QAbstractButton):
+        return plain and event.key() == Qt.Key.Key_Space
+    return False

@@ -1,0 +1,384 @@
+"""The window: panels round one picture, and what each action does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QMainWindow,
+    QScrollArea,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from puncta import paths
+from puncta.core.overlay import Layer, OverlayStyle
+from puncta.gui.bridge import Jobs
+from puncta.gui.desk import Desk, remembered_ruler
+from puncta.gui.i18n import tr
+from puncta.gui.keyboard import Keyboard
+from puncta.gui.menus import make_menu
+from puncta.gui.modes.live import LiveBar
+from puncta.gui.modes.review import ReviewBar
+from puncta.gui.panels.inspector import Inspector
+from puncta.gui.panels.layers_panel import LayersPanel
+from puncta.gui.panels.parts import restyle_all
+from puncta.gui.panels.source_panel import SourcePanel, words_of
+from puncta.gui.panels.status_line import StatusLine
+from puncta.gui.panels.top_bar import TopBar
+from puncta.gui.preferences import Preferences
+from puncta.gui.theme import apply_theme, make_theme
+from puncta.gui.thumbnails import Thumbnails
+from puncta.gui.video.stage import Stage
+from puncta.gui.video.tools import Tool
+from puncta.gui.window_actions import WindowActions
+
+PANEL_WIDTHS = (226, 270)
+NARROW = 1080
+"""Below this width, in units of the font scale, the sources give their room to the picture."""
+FIGURES_MS = 100
+"""Figures change at most this often, so that they can be read [ms]."""
+
+
+class MainWindow(QMainWindow):
+    """Joins desk, panels and keys. Pictures reach the view by `Desk.analysis`, never by a signal."""
+
+    closed = Signal()
+
+    def __init__(self, desk: Desk, preferences: Preferences, jobs: Jobs, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("window")
+        self.setWindowTitle("Puncta")
+        self.setAcceptDrops(True)
+        self.setMinimumSize(760, 520)
+        self.desk, self.preferences, self.jobs = desk, preferences, jobs
+        settings = preferences.settings
+        self.theme = make_theme(settings.theme, settings.font_scale, settings.touch_size)
+        self.thumbnails = Thumbnails(jobs)
+        self.mode = "review"
+        self._side_choice: dict[str, bool] = {}
+        self._thumbnail_of = ""
+        self.does = WindowActions(self)
+        run: Callable[[str], None] = self.does.run
+        self.keyboard = Keyboard(self, run, self.does.hold)
+        self.top = TopBar(self.theme, run, make_menu(self, self.keyboard.actions, preferences, self.open_uri))
+        self.sources = SourcePanel(self.theme, self.thumbnails, self.open_uri, lambda: run("open"))
+        self.layers = LayersPanel(preferences, self.theme)
+        self.stage = Stage(self.theme, run)
+        self.inspector = Inspector(self.theme, self.does.switch_plugin)
+        self.live, self.review = LiveBar(desk, self.theme, run), ReviewBar(desk, self.theme, run)
+        self.status_line = StatusLine()
+        self._figures = QTimer(self)
+        self._figures.setSingleShot(True)
+        self._figures.setInterval(FIGURES_MS)
+        self._figures.timeout.connect(self.show_figures)
+        self._assemble()
+        self._connect()
+        self.keyboard.set_keys(settings.key_set, settings.keys)
+        self._show_keys()
+        self.set_mode("review")
+        self._restore()
+        self._apply_view()
+        self.refresh()
+        self.stage.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # --- assembly ----------------------------------------------------------------------------------------------
+
+    def _assemble(self) -> None:
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(14, 14, 14, 14)
+        column.setSpacing(18)
+        column.addWidget(self.sources)
+        column.addWidget(self.layers)
+        column.addStretch(1)
+        self.left, self.right = _side(left, "left"), _side(self.inspector, "right")
+        self.split = QSplitter(Qt.Orientation.Horizontal)
+        for widget in (self.left, self.stage, self.right):
+            self.split.addWidget(widget)
+        self.split.setStretchFactor(1, 1)
+        self.split.setChildrenCollapsible(False)
+        self.split.setHandleWidth(1)
+        self.bottom = QStackedWidget()
+        self.bottom.setObjectName("bottomBar")
+        self.bottom.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.bottom.addWidget(self.live)
+        self.bottom.addWidget(self.review)
+        root = QWidget()
+        rows = QVBoxLayout(root)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(0)
+        rows.addWidget(self.top)
+        rows.addWidget(self.split, 1)
+        rows.addWidget(self.bottom)
+        rows.addWidget(self.status_line)
+        self.setCentralWidget(root)
+
+    def _connect(self) -> None:
+        desk, view = self.desk, self.stage.view
+        view.on_painted = desk.painted
+        view.clicked.connect(lambda x, y: self.does.place_target((x, y)))
+        view.ruled.connect(self.does.finish_ruler)
+        desk.pictured.connect(self._show_picture)
+        desk.status_changed.connect(self.refresh)
+        desk.source_changed.connect(self._take_source)
+        desk.target_changed.connect(self._apply_view)
+        desk.failed.connect(lambda text: self.stage.banners.say("open", "bad", text))
+        self.preferences.changed.connect(self._follow)
+        self.preferences.on_failure = lambda text: self.stage.banners.say("settings", "caution", text)
+        self.stage.try_card.dismissed.connect(self.does.dismiss_tips)
+
+    # --- what is open ------------------------------------------------------------------------------------------
+
+    def open_uri(self, uri: str, *, fallbacks: tuple[str, ...] = (), start_index: int = 0) -> None:
+        """Open a source in the mode that suits it. Where it cannot be opened, the current case stays."""
+        self.stage.banners.hush("open")
+        self.stage.set_tool(Tool.NONE)
+        self.desk.open(uri, fallbacks=fallbacks, start_index=start_index)
+
+    def set_mode(self, mode: str) -> None:
+        """Show the bars of a mode; `WindowActions.enter_mode` also brings its source."""
+        self.mode = mode
+        self.top.set_mode(mode)
+        current = self.live if mode == "live" else self.review
+        for bar in (self.live, self.review):
+            bar.setVisible(bar is current)
+        self.bottom.setCurrentWidget(current)
+        self._fit_bottom()
+        self.keyboard.set_mode(mode)
+        self.status_line.set_hints(self.keyboard.hints(mode))
+        self._size_read_outs()
+
+    def _take_source(self) -> None:
+        """Another case is open."""
+        desk, info = self.desk, self.desk.info
+        self.set_mode("live" if desk.is_live else "review")
+        self._thumbnail_of = desk.uri
+        title = words_of(desk.uri)[0]
+        self.setWindowTitle(f"{title} – Puncta")
+        self.status_line.set_case(title)
+        self.sources.show_sources(self.preferences.settings.recent)
+        second = ""
+        if info is not None:
+            rate = 1e9 / info.interval_ns
+            second = f"{info.geometry.width_px} × {info.geometry.height_px}, {rate:.0f} fps"
+        self.sources.mark(desk.uri, second)
+        self.stage.simulated.setVisible(info is not None and info.simulated)
+        self.refresh()
+
+    def _show_picture(self) -> None:
+        """A new picture has come: hand it to the view, and a moment later its figures to the panels."""
+        analysis = self.desk.analysis
+        self.stage.view.show_analysis(analysis)
+        bar = self.live if self.mode == "live" else self.review
+        bar.refresh_place()
+        if not self._figures.isActive():
+            self._figures.start()
+        if self._thumbnail_of and analysis is not None:
+            uri, self._thumbnail_of = self._thumbnail_of, ""
+            self.thumbnails.keep(uri, analysis.frame, lambda: self.sources.refresh_thumbnail(uri))
+
+    def show_figures(self) -> None:
+        """Show what stands beside the picture: read-outs, cards, flags."""
+        analysis, scene = self.desk.analysis, self.stage.view.scene
+        shown = not self.desk.stalled
+        self.inspector.show_analysis(analysis if shown else None)
+        self.inspector.show_chips(scene.chips if scene is not None and shown else ())
+        self.stage.read_outs.show_read_outs(scene.read_outs if scene is not None and shown else ())
+        calibration = self.desk.calibration
+        ruler = self.desk.info is not None and remembered_ruler(self.preferences, self.desk.info) is not None
+        self.top.show_calibration(calibration, ruler=ruler, known=analysis is not None)
+
+    def refresh(self) -> None:
+        """Follow the player's state."""
+        status = self.desk.status
+        figures = self.preferences.settings.profile != "trainee"
+        self.inspector.show_plugins(status.plugins, figures=figures)
+        self.top.latency.show_values(status, self.desk.latency(), stalled=self.desk.stalled, figures=figures)
+        (self.live if self.mode == "live" else self.review).refresh()
+        self.does.show_faults()
+
+    # --- settings ----------------------------------------------------------------------------------------------
+
+    def overlay_style(self) -> OverlayStyle:
+        """Layers and target as they are chosen now."""
+        preferences = self.preferences
+        settings = {layer: preferences.layer(layer) for layer in Layer}
+        return OverlayStyle(
+            visible={layer: setting.visible for layer, setting in settings.items()},
+            opacity={layer: setting.opacity for layer, setting in settings.items()},
+            order=preferences.layer_order(),
+            target_px=self.desk.target_px,
+            show_confidence=True,
+        )
+
+    def _apply_view(self) -> None:
+        view = self.preferences.settings.view
+        self.stage.view.set_style(self.overlay_style())
+        self.stage.view.set_tone(view.gain, view.gamma)
+        self.show_figures()
+
+    def _follow(self, name: str) -> None:
+        settings = self.preferences.settings
+        if name in {"theme", "font_scale", "touch_size"}:
+            self.apply_look()
+        elif name in {"layers", "layer_order", "view"}:
+            self._apply_view()
+        elif name in {"keys", "key_set"}:
+            self.keyboard.set_keys(settings.key_set, settings.keys)
+            self._show_keys()
+        elif name == "far_view":
+            self._size_read_outs()
+        elif name == "presentation":
+            from puncta.session.player import Presentation
+
+            self.desk.player.set_presentation(Presentation(settings.presentation))
+        elif name == "every_frame":
+            self.desk.player.set_every_frame(settings.every_frame)
+        elif name == "recent":
+            self.sources.show_sources(settings.recent)
+        self.refresh()
+
+    def apply_look(self) -> None:
+        """Style everything again."""
+        settings = self.preferences.settings
+        self.theme = make_theme(settings.theme, settings.font_scale, settings.touch_size)
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        apply_theme(app, self.theme)
+        restyle_all(self, self.theme)
+        self._set_side_widths()
+        self._fit_bottom()
+        self._adapt()
+
+    def _show_keys(self) -> None:
+        words = self.keyboard.words()
+        for part in (self.top, self.stage, self.live, self.review):
+            part.set_keys(words)
+        self.status_line.set_hints(self.keyboard.hints(self.mode))
+
+    def _size_read_outs(self) -> None:
+        far = self.preferences.settings.far_view
+        self.stage.read_outs.set_size("far" if far else "live" if self.mode == "live" else "")
+
+    # --- sizes -------------------------------------------------------------------------------------------------
+
+    def _set_side_widths(self) -> None:
+        """Panels grow with the text, but less, since the picture owns the middle."""
+        grow = 1.0 + (self.theme.scale - 1.0) * 0.75
+        for side, width in zip((self.left, self.right), PANEL_WIDTHS, strict=True):
+            side.setMinimumWidth(round(width * grow))
+            side.setMaximumWidth(round(width * grow * 1.7))
+
+    def _fit_bottom(self) -> None:
+        self.bottom.setFixedHeight(
+            self.bottom.currentWidget().sizeHint().height() if self.bottom.currentWidget() else 0
+        )
+
+    def toggle_side(self, side: str) -> None:
+        """Show or hide a panel; the choice holds until the window changes its size class."""
+        panel = self.left if side == "left" else self.right
+        self._side_choice[side] = not panel.isVisible()
+        self._adapt()
+
+    def _adapt(self) -> None:
+        """Give a narrow window's room to the picture."""
+        room = self.width() / (1.0 + (self.theme.scale - 1.0) * 0.75)
+        self.left.setVisible(self._side_choice.get("left", room >= NARROW))
+        self.right.setVisible(self._side_choice.get("right", room >= NARROW * 0.7))
+
+    def _restore(self) -> None:
+        kept = self.preferences.settings.window
+        self._set_side_widths()
+        if not kept.get("geometry") or not self.restoreGeometry(_bytes(kept["geometry"])):
+            self.resize(1440, 900)
+        if kept.get("split"):
+            self.split.restoreState(_bytes(kept["split"]))
+            self.split.setHandleWidth(1)
+        for side in ("left", "right"):
+            if kept.get(side) in {"shown", "hidden"}:
+                self._side_choice[side] = kept[side] == "shown"
+        self._adapt()
+
+    def keep_layout(self) -> None:
+        """Put size, place and panels into the settings."""
+        kept = {"geometry": _text(self.saveGeometry()), "split": _text(self.split.saveState())}
+        kept |= {side: "shown" if shown else "hidden" for side, shown in self._side_choice.items()}
+        self.preferences.set("window", kept)
+
+    # --- Qt's own ----------------------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit panels to the width."""
+        super().resizeEvent(event)
+        self._adapt()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Let a held key go when the window loses the focus."""
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.ActivationChange and not self.isActiveWindow():
+            self.keyboard.release()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files and folders."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open the first file or folder; several pictures of one folder stand for their folder."""
+        dropped = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if dropped:
+            event.acceptProposedAction()
+            self.open_uri(str(dropped[0]))
+            if len(dropped) > 1:
+                self.stage.banners.say(
+                    "drop", "info", tr("One case is open at a time; the first of them opens."), passing=True
+                )
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Keep the layout and stop listening. Whoever made the player closes it."""
+        self.keep_layout()
+        self.keyboard.close()
+        self.desk.close()
+        self._figures.stop()
+        super().closeEvent(event)
+        self.closed.emit()
+
+
+def first_sources(asked: str | None, last: str) -> tuple[str, ...]:
+    """Return what to open at the start, best first: what was asked for, or the last case, the sample, the simulator."""
+    if asked:
+        return (asked,)
+    sample = str(paths.sample_case())
+    return tuple(dict.fromkeys(uri for uri in (last, sample, "sim:breast?seed=1") if uri))
+
+
+def _side(content: QWidget, side: str) -> QFrame:
+    frame = QFrame()
+    frame.setObjectName("sidePanel")
+    frame.setProperty("side", side)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setWidget(content)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    row = QHBoxLayout(frame)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.addWidget(area)
+    return frame
+
+
+def _bytes(text: str) -> QByteArray:
+    return QByteArray.fromBase64(text.encode("ascii", "ignore"))
+
+
+def _text(data: QByteArray) -> str:
+    return bytes(data.toBase64().data()).decode("ascii")

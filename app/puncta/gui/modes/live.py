@@ -1,0 +1,67 @@
+"""Live: a stream without an end, with a button that freezes it. Nothing to scrub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from puncta.core.events import PlayState
+from puncta.gui.desk import Desk
+from puncta.gui.i18n import tr
+from puncta.gui.panels.parts import text_label
+from puncta.gui.panels.timeline import clock_words
+from puncta.gui.theme import Theme
+
+
+class LiveBar(QWidget):
+    """What stands under the picture in Live."""
+
+    def __init__(self, desk: Desk, theme: Theme, run: Callable[[str], None], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._desk, self._theme = desk, theme
+        self.freeze = QPushButton()
+        self.freeze.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.freeze.clicked.connect(lambda: run("play"))
+        self._state = text_label(role="quiet")
+        self._clock = text_label(role="strong")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 8, 16, 8)
+        row.setSpacing(14)
+        row.addWidget(self.freeze)
+        row.addWidget(self._state)
+        row.addStretch(1)
+        row.addWidget(self._clock)
+        self.refresh()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Tint the icon."""
+        self._theme = theme
+        self.refresh()
+
+    def set_keys(self, words: Mapping[str, str]) -> None:
+        """Name the key in the tool tip."""
+        self.freeze.setToolTip(words.get("play", ""))
+
+    def refresh_place(self) -> None:
+        """Follow the picture on the screen."""
+        self._clock.setText(clock_words(self._desk.shown_time_s()) if self._desk.analysis is not None else "")
+
+    def refresh(self) -> None:
+        """Follow the player's state."""
+        status = self._desk.status
+        playing = status.state is PlayState.PLAYING
+        self.freeze.setText(tr("Freeze") if playing else tr("Run"))
+        self.freeze.setAccessibleName(self.freeze.text())
+        self.freeze.setIcon(self._theme.icon("pause" if playing else "play", "text1"))
+        self.freeze.setEnabled(status.info is not None)
+        words = {
+            PlayState.PLAYING: tr("Running"),
+            PlayState.PAUSED: tr("Frozen. The picture is not live."),
+            PlayState.OPENING: tr("Opening"),
+            PlayState.RECONNECTING: tr("Source lost. Trying again."),
+            PlayState.FAILED: tr("Source lost"),
+            PlayState.ENDED: tr("Ended"),
+        }
+        self._state.setText(words.get(status.state, tr("No source is open.")))

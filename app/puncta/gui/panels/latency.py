@@ -1,0 +1,166 @@
+"""The latency meter: one dot that says live, late or lost; figures for those who want them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtWidgets import QFrame, QGridLayout, QPushButton, QVBoxLayout, QWidget
+
+from puncta.core.events import PipelineStatus, PlayState
+from puncta.gui.i18n import tr
+from puncta.gui.panels.parts import draw_mark, text_label, tone_colour
+from puncta.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from puncta.session.latency import LatencySnapshot
+
+LATE_MS = 50.0
+"""A picture painted later than this after it came is late."""
+LOST_NS = 1_000_000_000
+
+DROP_WORDS = {
+    "late": "late for its time",
+    "overwritten": "inference busy",
+    "replaced": "inference busy",
+    "infer": "inference busy",
+    "source": "lost by the source",
+}
+
+
+def judge_latency(
+    status: PipelineStatus, latency: LatencySnapshot, now_ns: int, *, stalled: bool
+) -> tuple[str, str, str]:
+    """Return word, tone and shape of the dot."""
+    if status.state is PlayState.OPENING:
+        return tr("opening"), "neutral", "ring"
+    if status.state in {PlayState.FAILED, PlayState.RECONNECTING}:
+        return tr("lost"), "bad", "cross"
+    if status.state is not PlayState.PLAYING:
+        return (tr("paused") if status.info is not None else tr("no source")), "neutral", "square"
+    patience = max(LOST_NS, round(3 * (status.info.interval_ns if status.info else 0) / max(0.1, status.rate)))
+    if stalled or (latency.last_paint_ns and now_ns - latency.last_paint_ns > patience):
+        return tr("lost"), "bad", "cross"
+    if latency.frame_to_painted is not None and latency.frame_to_painted.p95_ms > LATE_MS:
+        return tr("late"), "caution", "diamond"
+    return tr("live"), "good", "circle"
+
+
+def figures_of(status: PipelineStatus, latency: LatencySnapshot) -> str:
+    """Return the figures of the meter in one line."""
+    if latency.frame_to_painted is None:
+        return ""
+    drops = sum(count for _cause, count in status.drops)
+    values = latency.frame_to_painted
+    return f"{latency.fps:.0f} fps   {values.p50_ms:.0f} ms   p95 {values.p95_ms:.0f}   " + tr(
+        "{count} dropped"
+    ).format(count=drops)
+
+
+class LatencyDetails(QFrame):
+    """All figures; a pop-up that a click elsewhere closes."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self.setObjectName("popup")
+        self.setAccessibleName(tr("Latency"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 14, 16, 14)
+        column.setSpacing(8)
+        column.addWidget(text_label(tr("From frame in to painted"), "strong"))
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(28)
+        self._grid.setVerticalSpacing(4)
+        column.addLayout(self._grid)
+        self._labels: list[tuple[QWidget, QWidget]] = []
+
+    def show_values(self, status: PipelineStatus, latency: LatencySnapshot) -> None:
+        """Fill the table."""
+        values = latency.frame_to_painted
+        rows: list[tuple[str, str]] = []
+        if values is None:
+            rows.append((tr("Nothing is measured yet"), ""))
+        else:
+            rows += [
+                (tr("Median"), f"{values.p50_ms:.1f} ms"),
+                (tr("95 of 100 within"), f"{values.p95_ms:.1f} ms"),
+                (tr("99 of 100 within"), f"{values.p99_ms:.1f} ms"),
+                (tr("Pictures a second"), f"{latency.fps:.1f}"),
+            ]
+        if latency.overlay_age_ms is not None:
+            rows.append((tr("Age of the overlay"), f"{latency.overlay_age_ms:.1f} ms"))
+        rows.append((tr("Analysed"), tr("{done} of {count} frames").format(done=status.analysed, count=status.played)))
+        rows += [(tr("Dropped: {cause}").format(cause=tr(DROP_WORDS.get(c, c))), str(n)) for c, n in status.drops]
+        for key, value in self._labels:
+            key.deleteLater()
+            value.deleteLater()
+        self._labels = []
+        for i, (words, figure) in enumerate(rows):
+            key, value = text_label(words, "quiet"), text_label(figure)
+            value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            self._grid.addWidget(key, i, 0)
+            self._grid.addWidget(value, i, 1)
+            self._labels.append((key, value))
+        self.adjustSize()
+
+
+class LatencyButton(QPushButton):
+    """The dot, with its word or its figures; opens the details."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setToolTip(tr("Latency, drops and age of the overlay"))
+        self._theme = theme
+        self._mark = ("", "", "")
+        self._latest: tuple[PipelineStatus, LatencySnapshot] | None = None
+        self.details: LatencyDetails | None = None
+        self.clicked.connect(self._open)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Tint the dot."""
+        self._theme = theme
+        self._mark = ("", "", "")
+
+    def show_values(self, status: PipelineStatus, latency: LatencySnapshot, *, stalled: bool, figures: bool) -> None:
+        """Follow the meter."""
+        self._latest = (status, latency)
+        mark = judge_latency(status, latency, time.monotonic_ns(), stalled=stalled)
+        if mark != self._mark:
+            self._mark = mark
+            self.setIcon(_mark_icon(self._theme, mark[2], mark[1]))
+        line = figures_of(status, latency) if figures and status.state is PlayState.PLAYING else ""
+        text = f"{mark[0]}   {line}" if line else mark[0]
+        if text != self.text():
+            self.setText(text)
+            self.setAccessibleName(tr("Latency: {word}").format(word=mark[0]))
+        if self.details is not None and self.details.isVisible():
+            self.details.show_values(status, latency)
+
+    @property
+    def word(self) -> str:
+        """What the dot says."""
+        return self._mark[0]
+
+    def _open(self) -> None:
+        if self._latest is None:
+            return
+        if self.details is None:
+            self.details = LatencyDetails(self)
+        self.details.show_values(*self._latest)
+        corner = self.mapToGlobal(QPoint(self.width() - self.details.width(), self.height() + 6))
+        self.details.move(corner)
+        self.details.show()
+
+
+def _mark_icon(theme: Theme, shape: str, tone: str) -> QIcon:
+    edge = 32
+    pixmap = QPixmap(edge, edge)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    draw_mark(painter, QRectF(6, 6, edge - 12, edge - 12), shape, tone_colour(theme, tone))
+    painter.end()
+    return QIcon(pixmap)

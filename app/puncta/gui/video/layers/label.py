@@ -1,0 +1,87 @@
+"""Short words near a point, never on the tip and never outside the view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPen
+
+from puncta.core.overlay import Label, Layer, OverlayItem, Ring, Stroke
+from puncta.gui.i18n import tr
+from puncta.gui.video.layers.canvas import Canvas
+
+GAP_PT = 5.0
+
+
+def clear_spots(items: Iterable[OverlayItem], canvas: Canvas) -> list[QRectF]:
+    """Return the rectangles that no word may cover: the tip's brackets, cross and circle."""
+    spots: list[QRectF] = []
+    for item in items:
+        if item.layer is not Layer.TIP:
+            continue
+        if isinstance(item, Ring):
+            reach = item.radius_px * canvas.view.scale
+            centre = canvas.place(item.centre_px)
+            spots.append(QRectF(centre.x() - reach, centre.y() - reach, 2 * reach, 2 * reach))
+        elif isinstance(item, Stroke):
+            spots.append(_rectangle_round([canvas.place(point) for point in item.points_px]))
+    return spots
+
+
+def draw_label(painter: QPainter, item: Label, canvas: Canvas, taken: Sequence[QRectF]) -> QRectF:
+    """Draw a word at the first place near its point that is free; return the place it takes."""
+    text = translate_label(item.text)
+    metrics = QFontMetricsF(canvas.font)
+    size = metrics.boundingRect(text).size()
+    box = _free_place(
+        canvas.place(item.at_px), canvas.place(item.avoid_px), size.width(), metrics.height(), canvas, taken
+    )
+    words = QPainterPath()
+    words.addText(box.left(), box.top() + metrics.ascent(), canvas.font, text)
+    rim = QColor(0, 0, 0, round(200 * min(1.0, item.opacity)))
+    painter.strokePath(words, _rim_pen(rim, canvas))
+    painter.fillPath(words, canvas.colour(item.colour, item.opacity))
+    return box
+
+
+def translate_label(text: str) -> str:
+    """Translate the words of a label and keep the figure that may follow them."""
+    words, _space, figure = text.rpartition(" ")
+    if words and figure[:1].isdigit():
+        return f"{tr(words)} {figure}"
+    return tr(text)
+
+
+def _rim_pen(colour: QColor, canvas: Canvas) -> QPen:
+    pen = QPen(colour, 2.4 * canvas.point)
+    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    return pen
+
+
+def _rectangle_round(points: Sequence[QPointF]) -> QRectF:
+    xs, ys = [p.x() for p in points], [p.y() for p in points]
+    return QRectF(min(xs) - 2, min(ys) - 2, max(xs) - min(xs) + 4, max(ys) - min(ys) + 4)
+
+
+def _free_place(
+    at: QPointF, avoid: QPointF, width: float, height: float, canvas: Canvas, taken: Sequence[QRectF]
+) -> QRectF:
+    gap = GAP_PT * canvas.point
+    right, below = at.x() >= avoid.x(), at.y() > avoid.y()
+    first = [(right, below), (right, not below), (not right, below), (not right, not below)]
+    boxes: list[QRectF] = []
+    if abs(at.x() - avoid.x()) < gap:  # straight above or below its point: centred
+        boxes += [
+            QRectF(at.x() - width / 2, y, width, height) for y in (at.y() + gap, 2 * avoid.y() - at.y() - gap - height)
+        ]
+    for to_right, to_below in first:
+        x = at.x() if to_right == right else 2 * avoid.x() - at.x()
+        y = at.y() if to_below == below else 2 * avoid.y() - at.y()
+        for far in (0.0, 1.0, 2.0):
+            left = x + gap * (1 + far) if to_right else x - gap * (1 + far) - width
+            top = y + far * height if to_below else y - height - far * height
+            boxes.append(QRectF(left, top, width, height))
+    inside = [box for box in boxes if canvas.bounds.contains(box)]
+    free = [box for box in inside if not any(box.intersects(spot) for spot in taken)]
+    return (free or inside or boxes)[0]

@@ -1,0 +1,45 @@
+"""From pixels in memory to something Qt paints, without a copy where none is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtGui import QImage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A `QImage` together with the memory it shows, which must live as long as the image does."""
+
+    image: QImage
+    pixels: NDArray[np.uint8]
+
+
+def tone_table(gain: float, gamma: float) -> NDArray[np.uint8] | None:
+    """Return the look-up table of the view's gain and gamma, ``255 * min(1, gain * (v / 255)) ** (1 / gamma)``.
+
+    Returns
+    -------
+    ndarray of uint8, shape (256,), or None
+        None where the picture is shown as it is.
+    """
+    if gain == 1.0 and gamma == 1.0:
+        return None
+    values = np.clip(np.arange(256) / 255.0 * gain, 0.0, 1.0) ** (1.0 / gamma)
+    return np.round(values * 255.0).astype(np.uint8)
+
+
+def picture_from_pixels(pixels: NDArray[np.uint8], table: NDArray[np.uint8] | None = None) -> Picture:
+    """Wrap a grey (H, W) or RGB (H, W, 3) picture for Qt.
+
+    Shares the memory of ``pixels`` where they are contiguous and no table is given; ``pixels`` are never changed.
+    """
+    shown = cv2.LUT(pixels, table) if table is not None else pixels
+    if not shown.flags.c_contiguous:
+        shown = np.ascontiguousarray(shown)
+    height, width = shown.shape[:2]
+    form = QImage.Format.Format_Grayscale8 if shown.ndim == 2 else QImage.Format.Format_RGB888
+    return Picture(QImage(shown.data, width, height, shown.strides[0], form), shown)

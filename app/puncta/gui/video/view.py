@@ -1,0 +1,327 @@
+"""The picture with its overlay: painted by one paint event from one analysis, so that the two cannot part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QFont,
+    QMouseEvent,
+    QNativeGestureEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from puncta.core.geometry import PointPx, ViewTransform, fit_view
+from puncta.core.overlay import Dash, OverlayScene, OverlayStyle, compose
+from puncta.core.results import Analysis
+from puncta.gui.i18n import tr
+from puncta.gui.theme import Theme
+from puncta.gui.video.layers import draw_scene
+from puncta.gui.video.layers.canvas import Canvas
+from puncta.gui.video.picture import Picture, picture_from_pixels, tone_table
+from puncta.gui.video.tools import RulerPoints, Tool
+
+ZOOM_LIMITS = (1.0, 16.0)
+ZOOM_STEP = 1.25
+
+
+class VideoView(QWidget):
+    """Shows one analysis at a time.
+
+    Signals carry no picture: `clicked` gives a point [px], `zoomed` says that the view changed, `ruled` that both
+    ends of the ruler are set.
+    """
+
+    clicked = Signal(float, float)
+    ruled = Signal()
+    zoomed = Signal()
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("videoView")
+        self.setAccessibleName(tr("Picture"))
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self.on_painted: Callable[[Analysis, int], None] = _ignore
+        self.analysis: Analysis | None = None
+        self.scene: OverlayScene | None = None
+        self.tool = Tool.NONE
+        self.ruler = RulerPoints()
+        self.empty_text = ""
+        self._theme = theme
+        self._style = OverlayStyle()
+        self._composed_ns = 0
+        self._overlay_on = True
+        self._table = tone_table(1.0, 1.0)
+        self._picture: Picture | None = None
+        self._unpainted = False
+        self._zoom = 1.0
+        self._centre_px: PointPx | None = None
+        self._drag_from: QPointF | None = None
+        self._cursor: QPointF | None = None
+        self._canvas = Canvas(ViewTransform(1.0, (0.0, 0.0)), QRectF(), theme, self._label_font())
+
+    # what is shown ---------------------------------------------------------------------------------------------
+
+    def show_analysis(self, analysis: Analysis | None, now_ns: int | None = None) -> None:
+        """Show a frame with its own overlay, or nothing at all."""
+        before = self.analysis
+        self.analysis = analysis
+        self._composed_ns = time.monotonic_ns() if now_ns is None else now_ns
+        self._unpainted = analysis is not None
+        if analysis is None:
+            self._picture = self.scene = None
+        else:
+            self._picture = picture_from_pixels(analysis.frame.pixels, self._table)
+            self._compose()
+            if before is None or before.frame.pixels.shape[:2] != analysis.frame.pixels.shape[:2]:
+                self.fit()
+        self.update()
+
+    def set_style(self, style: OverlayStyle) -> None:
+        """Change layers, their opacity and order, or the target."""
+        self._style = style
+        self._compose()
+        self.update()
+
+    def set_overlay_on(self, on: bool) -> None:
+        """Show or take away everything that lies over the picture."""
+        if on != self._overlay_on:
+            self._overlay_on = on
+            self.update()
+
+    @property
+    def overlay_on(self) -> bool:
+        """Whether the overlay is drawn."""
+        return self._overlay_on
+
+    def set_tone(self, gain: float, gamma: float) -> None:
+        """Change gain and gamma of the view. Models and exports never see it."""
+        self._table = tone_table(gain, gamma)
+        if self.analysis is not None:
+            self._picture = picture_from_pixels(self.analysis.frame.pixels, self._table)
+        self.update()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take over another theme or font scale."""
+        self._theme = theme
+        self._canvas.theme = theme
+        self._canvas.font = self._label_font()
+        self.update()
+
+    @property
+    def picture(self) -> Picture | None:
+        """The picture as it is toned now."""
+        return self._picture
+
+    def set_tool(self, tool: Tool) -> None:
+        """Take a tool in hand; a ruler begun before is forgotten."""
+        self.tool = tool
+        self.ruler.clear()
+        self.setCursor(Qt.CursorShape.ArrowCursor if tool is Tool.NONE else Qt.CursorShape.CrossCursor)
+        self.update()
+
+    # where it is shown -----------------------------------------------------------------------------------------
+
+    def transform(self) -> ViewTransform:
+        """From source pixels to widget positions, as painted now."""
+        size = self._picture.image.size() if self._picture else QSize(1, 1)
+        return fit_view(
+            (max(1, size.width()), max(1, size.height())),
+            (max(1, self.width()), max(1, self.height())),
+            self._zoom,
+            self._centre_px,
+        )
+
+    @property
+    def zoom(self) -> float:
+        """1 shows the whole picture."""
+        return self._zoom
+
+    def fit(self) -> None:
+        """Show the whole picture."""
+        self._zoom, self._centre_px = 1.0, None
+        self._moved()
+
+    def zoom_by(self, factor: float, at: QPointF | None = None) -> None:
+        """Magnify about a widget position; the point of the picture that is there stays there."""
+        if self._picture is None:
+            return
+        anchor = at or QPointF(self.width() / 2, self.height() / 2)
+        before = self.transform()
+        held = before.image_from_display((anchor.x(), anchor.y()))
+        self._zoom = min(ZOOM_LIMITS[1], max(ZOOM_LIMITS[0], self._zoom * factor))
+        if self._zoom == 1.0:
+            self._centre_px = None
+        else:
+            scale = self.transform().scale
+            self._centre_px = (
+                held[0] + (self.width() / 2 - anchor.x()) / scale,
+                held[1] + (self.height() / 2 - anchor.y()) / scale,
+            )
+        self._keep_in_sight()
+        self._moved()
+
+    def point_at(self, position: QPointF) -> PointPx | None:
+        """Source point [px] at a widget position; None beside the picture."""
+        if self._picture is None:
+            return None
+        x, y = self.transform().image_from_display((position.x(), position.y()))
+        size = self._picture.image.size()
+        inside = -0.5 <= x <= size.width() - 0.5 and -0.5 <= y <= size.height() - 0.5
+        return (x, y) if inside else None
+
+    def cursor_point(self) -> PointPx | None:
+        """Source point [px] under the mouse; None where the mouse is elsewhere."""
+        return self.point_at(self._cursor) if self._cursor is not None else None
+
+    # painting --------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Paint picture, overlay and tool, then report the moment at which that was done."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), self._theme.colour("picture"))
+        if self._picture is None:
+            self._paint_empty(painter)
+        else:
+            view = self.transform()
+            size = self._picture.image.size()
+            target = QRectF(*view.offset, size.width() * view.scale, size.height() * view.scale)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
+            painter.drawImage(target, self._picture.image)
+            self._canvas.view = view
+            self._canvas.bounds = QRectF(self.rect()).adjusted(4, 4, -4, -4)
+            if self._overlay_on and self.scene is not None:
+                draw_scene(painter, self.scene, self._canvas)
+            if self.tool is Tool.RULER:
+                self._paint_ruler(painter)
+        painter.end()
+        if self._unpainted and self.analysis is not None:
+            self._unpainted = False
+            self.on_painted(self.analysis, time.monotonic_ns())
+
+    def _paint_empty(self, painter: QPainter) -> None:
+        if self.empty_text:
+            painter.setPen(self._theme.on_picture("text2"))
+            painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignCenter), self.empty_text)
+
+    def _paint_ruler(self, painter: QPainter) -> None:
+        ends = [self._canvas.place(point) for point in self.ruler.points_px]
+        if len(ends) == 1 and self._cursor is not None:
+            ends.append(self._cursor)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        for pen in self._canvas.pens("accent", 2.0, Dash.SOLID, 1.0):
+            painter.setPen(pen)
+            if len(ends) == 2:
+                painter.drawLine(ends[0], ends[1])
+            for end in ends:
+                painter.drawLine(end + QPointF(-6, 0), end + QPointF(6, 0))
+                painter.drawLine(end + QPointF(0, -6), end + QPointF(0, 6))
+        painter.setPen(QPen(Qt.PenStyle.NoPen))
+
+    # mouse -----------------------------------------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Use the tool, or start to drag the picture."""
+        pans = event.button() is Qt.MouseButton.MiddleButton or (
+            event.button() is Qt.MouseButton.LeftButton and self.tool is Tool.NONE
+        )
+        if pans:
+            self._drag_from = event.position()
+            return
+        point = self.point_at(event.position())
+        if event.button() is not Qt.MouseButton.LeftButton or point is None:
+            return
+        if self.tool is Tool.TARGET:
+            self.clicked.emit(*point)
+        elif self.tool is Tool.RULER:
+            if self.ruler.add(point):
+                self.ruled.emit()
+            self.update()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Drag the picture, and know where the cursor is."""
+        self._cursor = event.position()
+        if self._drag_from is not None:
+            self._pan(event.position() - self._drag_from)
+            self._drag_from = event.position()
+        elif self.tool is Tool.RULER:
+            self.update()
+
+    def mouseReleaseEvent(self, _event: QMouseEvent) -> None:
+        """Let the picture go."""
+        self._drag_from = None
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Show the whole picture."""
+        if event.button() is Qt.MouseButton.LeftButton and self.tool is Tool.NONE:
+            self.fit()
+
+    def leaveEvent(self, _event: QEvent) -> None:
+        """Forget the cursor."""
+        self._cursor = None
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Magnify about the cursor; a sideways wheel pans."""
+        steps = event.angleDelta().y() / 120.0
+        if steps:
+            self.zoom_by(ZOOM_STEP**steps, event.position())
+        elif event.angleDelta().x():
+            self._pan(QPointF(event.angleDelta().x() / 2.0, 0.0))
+        event.accept()
+
+    def event(self, event: QEvent) -> bool:
+        """Take pinches of a touch pad as magnification."""
+        if isinstance(event, QNativeGestureEvent) and event.gestureType() is Qt.NativeGestureType.ZoomNativeGesture:
+            self.zoom_by(1.0 + event.value(), event.position())
+            return True
+        return super().event(event)
+
+    def resizeEvent(self, _event: QResizeEvent) -> None:
+        """Keep the picture in sight."""
+        self._keep_in_sight()
+
+    # inside ----------------------------------------------------------------------------------------------------
+
+    def _label_font(self) -> QFont:
+        return self._theme.font(12, QFont.Weight.DemiBold)
+
+    def _compose(self) -> None:
+        if self.analysis is not None:
+            self.scene = compose(self.analysis, self._style, self._composed_ns)
+
+    def _pan(self, by: QPointF) -> None:
+        if self._picture is None or self._zoom <= 1.0:
+            return
+        view = self.transform()
+        middle = view.image_from_display((self.width() / 2 - by.x(), self.height() / 2 - by.y()))
+        self._centre_px = middle
+        self._keep_in_sight()
+        self._moved()
+
+    def _keep_in_sight(self) -> None:
+        """Keep the middle of the widget on the picture."""
+        if self._centre_px is None or self._picture is None:
+            return
+        size = self._picture.image.size()
+        self._centre_px = (
+            min(size.width() - 1.0, max(0.0, self._centre_px[0])),
+            min(size.height() - 1.0, max(0.0, self._centre_px[1])),
+        )
+
+    def _moved(self) -> None:
+        self.update()
+        self.zoomed.emit()
+
+
+def _ignore(_analysis: Analysis, _t_ns: int) -> None:
+    """Nobody measures."""

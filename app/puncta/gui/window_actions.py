@@ -1,0 +1,324 @@
+"""What each action of the table does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QDialog, QFileDialog
+
+from puncta import paths
+from puncta.core.errors import UserError
+from puncta.core.geometry import PointPx
+from puncta.gui.desk import Place
+from puncta.gui.dialogs.keys import KeysDialog
+from puncta.gui.dialogs.ruler import RulerDialog
+from puncta.gui.dialogs.settings import SettingsDialog
+from puncta.gui.dialogs.simulator import SimulatorDialog
+from puncta.gui.i18n import tr
+from puncta.gui.panels.source_panel import is_stream, words_of
+from puncta.gui.panels.top_bar import calibration_words
+from puncta.gui.snapshot import Caption, render_snapshot, snapshot_name, write_snapshot
+from puncta.gui.video.stage import SAFETY_LINE
+from puncta.gui.video.tools import Tool
+from puncta.gui.video.view import ZOOM_STEP
+
+if TYPE_CHECKING:
+    from puncta.gui.main_window import MainWindow
+
+SHORTEST_RULER_PX = 5.0
+
+
+class WindowActions:
+    """The verbs of one window."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self._places: dict[str, Place] = {}
+        self.dialogs: dict[str, QDialog] = {}
+        step: Callable[[int], Callable[[], None]] = lambda by: lambda: window.desk.step(by)  # noqa: E731
+        self._verbs: dict[str, Callable[[], None]] = {
+            "play": lambda: window.desk.toggle(),
+            "frame_back": step(-1),
+            "frame_on": step(1),
+            "frames_back": step(-10),
+            "frames_on": step(10),
+            "first": lambda: window.desk.seek(0),
+            "last": lambda: window.desk.seek_end(),
+            "shuttle_back": lambda: window.desk.shuttle(-1),
+            "shuttle_hold": lambda: window.desk.shuttle(0),
+            "shuttle_on": lambda: window.desk.shuttle(1),
+            "slower": lambda: window.desk.nudge_rate(-1),
+            "faster": lambda: window.desk.nudge_rate(1),
+            "range_first": lambda: window.desk.mark_loop(0),
+            "range_last": lambda: window.desk.mark_loop(1),
+            "range_loop": lambda: window.desk.apply_loop(),
+            "target": self.target,
+            "target_clear": lambda: window.desk.set_target(None),
+            "ruler": self.ruler,
+            "ruler_clear": lambda: window.desk.clear_ruler(),
+            "zoom_in": lambda: window.stage.view.zoom_by(ZOOM_STEP),
+            "zoom_out": lambda: window.stage.view.zoom_by(1 / ZOOM_STEP),
+            "fit": lambda: window.stage.view.fit(),
+            "snapshot": self.snapshot,
+            "snapshot_raw": lambda: self.snapshot(raw=True),
+            "open": self.open_file,
+            "open_folder": self.open_folder,
+            "open_simulator": self.open_simulator,
+            "mode_live": lambda: self.enter_mode("live"),
+            "mode_review": lambda: self.enter_mode("review"),
+            "panel_left": lambda: window.toggle_side("left"),
+            "panel_right": lambda: window.toggle_side("right"),
+            "full_screen": self.full_screen,
+            "settings": self.settings,
+            "keys": self.keys,
+            "escape": self.escape,
+            "quit": lambda: _close(window),
+        }
+
+    def run(self, name: str) -> None:
+        """Do an action of the table."""
+        self._verbs[name]()
+
+    def names(self) -> set[str]:
+        """Ids of all actions that do something here."""
+        return set(self._verbs)
+
+    def hold(self, name: str, held: bool) -> None:
+        """Follow a key that is held down."""
+        if name == "hide_overlay":
+            self._window.stage.view.set_overlay_on(not held)
+
+    # --- sources -----------------------------------------------------------------------------------------------
+
+    def open_file(self) -> None:
+        """Ask for a file."""
+        from puncta.sources.factory import FILE_SUFFIXES
+
+        kinds = " ".join(f"*{ending}" for ending in FILE_SUFFIXES)
+        choices = f"{tr('Cases')} ({kinds});;{tr('All files')} (*)"
+        file, _kind = QFileDialog.getOpenFileName(self._window, tr("Open a file"), self._folder(), choices)
+        if file:
+            self._window.open_uri(str(Path(file)))
+
+    def open_folder(self) -> None:
+        """Ask for a folder of pictures."""
+        folder = QFileDialog.getExistingDirectory(self._window, tr("Open a folder"), self._folder())
+        if folder:
+            self._window.open_uri(str(Path(folder)))
+
+    def open_simulator(self) -> None:
+        """Ask which simulated procedure."""
+        from puncta.sim.machines import PRESETS
+
+        dialog = SimulatorDialog(list(PRESETS), self._window)
+        dialog.accepted.connect(lambda: self._window.open_uri(dialog.uri()))
+        self._show(dialog, "simulator")
+
+    def enter_mode(self, mode: str) -> None:
+        """Go to a mode, and to the source that was open in it."""
+        window = self._window
+        desk = window.desk
+        if mode == window.mode:
+            return
+        if desk.info is not None:
+            self._places[window.mode] = Place(desk.uri, desk.shown_index(), True)
+        place = self._places.get(mode)
+        recent = window.preferences.settings.recent
+        wanted = [uri for uri in recent if is_stream(uri) == (mode == "live")]
+        if place is not None:
+            window.open_uri(place.uri, start_index=place.index if mode == "review" else 0)
+        elif mode == "live":
+            window.open_uri(wanted[0] if wanted else "sim:breast?seed=1")
+        else:
+            window.open_uri(wanted[0] if wanted else str(paths.sample_case()))
+        window.top.set_mode(window.mode)  # the bars change when the source is there
+
+    def _folder(self) -> str:
+        last = self._window.preferences.settings.recent
+        files = [uri for uri in last if not is_stream(uri)]
+        return str(Path(files[0]).parent) if files else str(Path.home())
+
+    # --- the picture -------------------------------------------------------------------------------------------
+
+    def target(self) -> None:
+        """Set the target at the cursor; where the cursor is elsewhere, the next click sets it."""
+        stage = self._window.stage
+        point = stage.view.cursor_point()
+        if point is not None:
+            self.place_target(point)
+        else:
+            tool = Tool.NONE if stage.view.tool is Tool.TARGET else Tool.TARGET
+            stage.set_tool(tool)
+            self._say_tool(tool, tr("Click the point the needle is to reach. Esc puts the tool down."))
+
+    def place_target(self, point_px: PointPx) -> None:
+        """Set the target [px] and put the tool down."""
+        self._window.desk.set_target(point_px)
+        self._put_down()
+
+    def ruler(self) -> None:
+        """Take the two-point ruler in hand, or put it down."""
+        stage = self._window.stage
+        tool = Tool.NONE if stage.view.tool is Tool.RULER or stage.view.analysis is None else Tool.RULER
+        stage.set_tool(tool)
+        if tool is Tool.RULER and self._window.desk.info is not None and self._window.desk.info.seekable:
+            self._window.desk.player.pause()
+        self._say_tool(tool, tr("Click two points whose distance you know. Esc puts the ruler down."))
+
+    def finish_ruler(self) -> None:
+        """Both ends are set: ask for the distance."""
+        window = self._window
+        length = window.stage.view.ruler.length_px()
+        if length < SHORTEST_RULER_PX:
+            window.stage.view.ruler.clear()
+            window.stage.banners.say("tool", "caution", tr("These points are too close together. Click two others."))
+            return
+        dialog = RulerDialog(length, window)
+
+        def done(result: int) -> None:
+            scale = dialog.mm_per_px()
+            if result == QDialog.DialogCode.Accepted and scale is not None:
+                window.desk.set_ruler(scale)
+            self._put_down()
+
+        dialog.finished.connect(done)
+        self._show(dialog, "ruler")
+
+    def snapshot(self, *, raw: bool = False) -> None:
+        """Save the picture as it is shown, or without its overlay."""
+        window = self._window
+        view = window.stage.view
+        if view.analysis is None or view.picture is None:
+            window.stage.banners.say("snapshot", "info", tr("There is no picture to save."), passing=True)
+            return
+        frame = view.analysis.frame
+        words = tr("Frame {index}").format(index=frame.key.index + 1)
+        caption = Caption(
+            tr(SAFETY_LINE),
+            words_of(window.desk.uri)[0],
+            words,
+            calibration_words(frame.geometry.calibration),
+            frame.source.simulated,
+        )
+        scene = view.scene if view.overlay_on and not raw else None
+        image = render_snapshot(view.picture, scene, window.theme, caption)
+        name = snapshot_name(view.analysis, raw=raw)
+        window.jobs.run(lambda: write_snapshot(image, name), self._saved, self._not_saved)
+
+    def _saved(self, file: Path) -> None:
+        folder = QUrl.fromLocalFile(str(file.parent))
+        self._window.stage.banners.say(
+            "snapshot",
+            "good",
+            tr("Saved as {name} in {folder}").format(name=file.name, folder=file.parent),
+            (tr("Show folder"), lambda: QDesktopServices.openUrl(folder)),
+            passing=True,
+        )
+
+    def _not_saved(self, error: Exception) -> None:
+        words = str(error) if isinstance(error, UserError) else tr("The picture cannot be saved.")
+        self._window.stage.banners.say("snapshot", "bad", words)
+
+    # --- plugins -----------------------------------------------------------------------------------------------
+
+    def switch_plugin(self, plugin_id: str, on: bool) -> None:
+        """Switch a plugin on or off, and remember it."""
+        window = self._window
+        names = [name for name in window.preferences.settings.enabled_plugins if name != plugin_id]
+        window.preferences.set("enabled_plugins", [*names, plugin_id] if on else names)
+        try:
+            window.desk.player.set_plugin_enabled(plugin_id, on)
+        except UserError as error:
+            window.stage.banners.say(f"plugin-{plugin_id}", "bad", str(error))
+        window.refresh()
+
+    def show_faults(self) -> None:
+        """Say which plugin was switched off, and that analysis does not keep up."""
+        window = self._window
+        banners = window.stage.banners
+        for status in window.desk.status.plugins:
+            topic = f"plugin-{status.plugin_id}"
+            if status.breaker_open:
+                words = tr("{plugin} is off after three faults in a row. The picture goes on without it.")
+                again = (tr("Switch on again"), lambda name=status.plugin_id: self.switch_plugin(name, True))
+                banners.say(topic, "bad", words.format(plugin=tr(status.title)), again)
+            elif topic in banners.texts():
+                banners.hush(topic)
+        if window.desk.stalled:
+            banners.say("stall", "caution", tr("Analysis does not keep up. The overlay is off until it does."))
+        else:
+            banners.hush("stall")
+        # A stalled analysis must not leave its last overlay on a picture that has moved on.
+        view = window.stage.view
+        if window.desk.stalled and view.analysis is not None and view.analysis.outputs:
+            view.set_overlay_on(False)
+        elif window.keyboard.held != "hide_overlay":
+            view.set_overlay_on(True)
+
+    # --- the window --------------------------------------------------------------------------------------------
+
+    def settings(self) -> None:
+        """Show the settings."""
+        window = self._window
+        self._show(SettingsDialog(window.preferences, window.theme, self.keys, window), "settings")
+
+    def keys(self) -> None:
+        """Show all keys."""
+        window = self._window
+        self._show(KeysDialog(window.preferences, window.theme, window), "keys")
+
+    def full_screen(self) -> None:
+        """Fill the screen, or stop to."""
+        window = self._window
+        window.showNormal() if window.isFullScreen() else window.showFullScreen()
+
+    def escape(self) -> None:
+        """Put the tool down; else leave the full screen; else give the keys back to the picture."""
+        window = self._window
+        if window.stage.view.tool is not Tool.NONE:
+            self._put_down()
+        elif window.isFullScreen():
+            window.showNormal()
+        else:
+            window.stage.banners.hush("open")
+            window.stage.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def dismiss_tips(self) -> None:
+        """Close the card of the first start for good."""
+        self._window.stage.try_card.hide()
+        self._window.preferences.set("first_start_done", True)
+
+    def _put_down(self) -> None:
+        self._window.stage.set_tool(Tool.NONE)
+        self._window.stage.banners.hush("tool")
+
+    def _say_tool(self, tool: Tool, words: str) -> None:
+        banners = self._window.stage.banners
+        banners.hush("tool")
+        if tool is not Tool.NONE:
+            banners.say("tool", "info", words)
+
+    def _show(self, dialog: QDialog, name: str) -> None:
+        """Open a dialog without stopping the picture; it is thrown away when it closes."""
+        old = self.dialogs.get(name)
+        if old is not None:
+            old.raise_()
+            dialog.deleteLater()
+            return
+        self.dialogs[name] = dialog
+        dialog.setModal(True)
+
+        def gone(_result: int) -> None:
+            self.dialogs.pop(name, None)
+            dialog.deleteLater()
+
+        dialog.finished.connect(gone)
+        dialog.open()
+
+
+def _close(window: MainWindow) -> None:
+    window.close()
