@@ -121,7 +121,9 @@ class PackageManager:
 
     def line_for_the_user(self, packages: Sequence[str]) -> str:
         """Return the one line that a person types."""
-        return " ".join(["sudo", *self.install_command(packages)])
+        line = " ".join(["sudo", *self.install_command(packages)])
+        # A fresh Debian knows no package before its list is fetched.
+        return f"sudo apt-get update && {line}" if self.name == "apt" else line
 
     def install(self, packages: Sequence[str]) -> bool:
         """Install `packages`; return whether that worked. Needs `prefix`."""
@@ -205,9 +207,10 @@ def need_venv_support() -> None:
     package = "python3-venv"
     manager = find_package_manager()
     if manager is not None and manager.name == "apt":
-        print(f"Installing a system package: {package}", flush=True)
-        if manager.install([package]) and _can_make_venv():
-            return
+        if manager.prefix is not None:
+            print(f"Installing a system package: {package}", flush=True)
+            if manager.install([package]) and _can_make_venv():
+                return
         line = manager.line_for_the_user([package])
         raise StopInstalling(f"This Python cannot make a virtual environment. This line adds what lacks:\n  {line}")
     raise StopInstalling(
