@@ -139,7 +139,7 @@ def _group_lines(title: str, groups: Mapping[str, Mapping[str, Figure]]) -> list
     shown = [row for row in ROWS if row[0] in GROUP_ROWS and any(g[row[0]].n for g in groups.values() if row[0] in g)]
     lines = [f"{'by ' + title:34}" + "".join(f"{name:>24}" for name in groups)]
     for name, words, factor, form, _better in shown:
-        cells = [f"{_figure(g[name].value, factor, form)} {_span(g[name], factor, form)}" for g in groups.values()]
+        cells = [f"{_figure(g[name].value, factor, form)} ({_span(g[name], factor, form)})" for g in groups.values()]
         lines.append(f"{words:34}" + "".join(f"{cell:>24}" for cell in cells))
     return lines
 

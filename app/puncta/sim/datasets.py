@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta import __version__
 from puncta.core.errors import UserError
 from puncta.core.frame import hash_planes
 from puncta.core.results import Box
@@ -101,10 +103,10 @@ def clip_folder(plan: ClipPlan) -> str:
 def simulator_digest() -> str:
     """Return a hash over the simulator's source, so that a begun build never mixes two simulators.
 
-    A frozen program has no sources; its version stands for them.
+    A frozen program has no sources beside it; there the program's version stands for them.
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(__version__.encode())
     for source in sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()
@@ -144,7 +146,7 @@ def _each_clip(plans: list[ClipPlan], folder: Path, jobs: int) -> Iterator[int]:
             yield build_clip(plan, folder)
         return
     # Threads of the window or of OpenCV do not survive a fork.
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker)
     try:
         for future in [pool.submit(build_clip, plan, folder) for plan in plans]:
             yield future.result()
@@ -152,8 +154,10 @@ def _each_clip(plans: list[ClipPlan], folder: Path, jobs: int) -> Iterator[int]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _prepare_worker() -> None:
+    """One process is one core, and Ctrl+C is answered by the parent alone, once."""
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def build_clip(plan: ClipPlan, folder: Path) -> int:
