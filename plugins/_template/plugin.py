@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame, grey_from_pixels
-from puncta.core.results import PluginOutput, Point
+from puncta.core.geometry import box_around_px
+from puncta.core.results import Certainty, Detection, PluginOutput
 from puncta.sdk.context import PluginContext
 from puncta.sdk.plugin import ResetReason, StepResult
 
 LABEL = "brightest_change"
+BOX_SHARE = 0.06
+"""Side of the drawn box as a share of the region's width."""
 
 
 class BrightestChange:
@@ -37,16 +40,29 @@ class BrightestChange:
         smooth = cv2.GaussianBlur(grey, (5, 5), 0).astype(np.float32)
         previous, self._previous = self._previous, smooth
         if previous is None or previous.shape != smooth.shape:
-            return StepResult((Point(LABEL, None, 0.0, reason="there is no earlier frame to compare with"),))
+            return self._lost("there is no earlier frame to compare with")
         rise = smooth - previous
         row, column = np.unravel_index(int(np.argmax(rise)), rise.shape)
         change = float(rise[row, column])
         if change < self._least_change:
-            lost = Point(LABEL, None, 0.0, reason="nothing grew clearly brighter")
-            return StepResult((lost,), frozenset({Flag.TRACK_LOST}))
+            return self._lost("nothing grew clearly brighter")
         # Results are in pixels of the whole source picture, so the region's corner is added back.
         point_px = (float(x0 + column), float(y0 + row))
-        return StepResult((Point(LABEL, point_px, min(1.0, change / 255.0)),))
+        found = Detection(
+            LABEL,
+            box=box_around_px(point_px, (w * BOX_SHARE, w * BOX_SHARE)),
+            tip_px=point_px,
+            score=min(1.0, change / 255.0),
+            # A rise in brightness is no proof of a needle, so it is drawn as unsure.
+            certainty=Certainty.UNCERTAIN,
+        )
+        return StepResult((found,))
+
+    @staticmethod
+    def _lost(reason: str) -> StepResult:
+        # Nothing found is an answer too: it says why, and a flag shows it.
+        lost = Detection(LABEL, box=None, tip_px=None, score=0.0, certainty=Certainty.LOST, reason=reason)
+        return StepResult((lost,), frozenset({Flag.TRACK_LOST}))
 
     def close(self) -> None:
         """Release the previous frame."""

@@ -21,7 +21,8 @@ from puncta.core.frame import (
 from puncta.sdk.plugin import ResetReason
 
 _INTERVAL_NS = 40_000_000
-_MOST_FRAMES = 40
+_MOST_FRAMES = 120
+_SHORT_CASE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +35,22 @@ class CheckCase:
 
 
 def built_in_cases(history_frames: int = 0) -> tuple[CheckCase, ...]:
-    """Return the cases, each long enough to fill a plugin's history. The same call gives the same frames.
+    """Return the cases; the first is long enough to fill a plugin's history. The same call gives the same frames.
 
     Parameters
     ----------
     history_frames : int
         As in the manifest.
     """
-    n = min(_MOST_FRAMES, max(6, history_frames + 3))
+    full = min(_MOST_FRAMES, max(6, history_frames + 3))
+    n = min(_SHORT_CASE, full)
     whole = UltrasoundRegion((0, 0, 320, 240), "whole picture")
     inset = UltrasoundRegion(
         (83, 41, 401, 333), "dicom", Calibration((0.12, 0.1), CalibrationOrigin.REGION, "made for a check")
     )
     tiny = UltrasoundRegion((0, 0, 9, 7), "whole picture")
     return (
-        _case("grey, moving spot", _moving_spot(n, whole, (320, 240), seed=1), (whole,)),
+        _case("grey, moving spot", _moving_spot(full, whole, (320, 240), seed=1), (whole,)),
         _case("RGB, region not at the origin", _rgb(_moving_spot(n, inset, (640, 480), seed=2)), (inset,)),
         _case("tiny picture", _moving_spot(n, tiny, (9, 7), seed=3), ()),
         _case("all black", [np.zeros((240, 320), np.uint8) for _ in range(n)], (whole,)),

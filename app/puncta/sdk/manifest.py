@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from puncta.core.errors import UserError
+from puncta.core.overlay import Layer
 
 SDK_API = 1
 """Major version of the plugin protocol. A manifest's ``api`` must be this number."""
@@ -45,6 +46,13 @@ def _scalar(value: Any) -> Any:
     return value
 
 
+def _layer(value: str) -> str:
+    if value not in set(Layer):
+        raise ValueError(f"must be an overlay layer: {', '.join(Layer)}")
+    return value
+
+
+LayerName = Annotated[str, AfterValidator(_layer)]
 AnyScalar = Annotated[Any, AfterValidator(_scalar)]
 ModelId = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*(@[0-9][a-z0-9.+-]*)?$", max_length=96)
@@ -146,7 +154,7 @@ class PluginManifest(_Strict):
     history_frames: int = Field(default=0, ge=0, le=10_000)
     model: ModelId | None = None
     results: Annotated[tuple[Emits, ...], Field(strict=False, min_length=1)]
-    layers: Annotated[tuple[Slug, ...], Field(strict=False)] = ()
+    layers: Annotated[tuple[LayerName, ...], Field(strict=False)] = ()
     options: dict[Slug, Option] = Field(default_factory=dict)
     description: Words
     licence: Words
