@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,8 +117,8 @@ def _write_video(path: Path, frames: Iterator[NDArray[np.uint8]], times_ns: list
     try:
         for picture in frames:
             height, width = picture.shape
-            grey = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-            writer.put(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), times_ns[-1])
+            grey = np.pad(picture, ((0, height % 2), (0, width % 2)), mode="edge")
+            writer.put(np.dstack([grey, grey, grey]), times_ns[-1])
         writer.close()
     finally:
         writer.discard()

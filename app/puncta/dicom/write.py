@@ -18,7 +18,14 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_encoder
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import JPEGBaseline8Bit, JPEGLSLossless, RLELossless, UltrasoundMultiFrameImageStorage, generate_uid
+from pydicom.uid import (
+    UID,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    RLELossless,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
 
 from puncta import __version__
 from puncta.core.errors import UserError
@@ -108,7 +115,7 @@ def write_cine(
         encoded.clear()
         buffer = io.BytesIO()
         dataset.save_as(buffer, enforce_file_format=True)
-        file.write(buffer.getbuffer())
+        file.write(buffer.getvalue())
     return len(times)
 
 
@@ -119,8 +126,13 @@ def _encode(frame: NDArray[np.uint8], codec: Codec, quality: int) -> bytes:
         Image.fromarray(frame).save(out, "JPEG", quality=quality, subsampling=1)
         return out.getvalue()
     options = {
-        "rows": frame.shape[0], "columns": frame.shape[1], "samples_per_pixel": 1 if frame.ndim == 2 else 3,
-        "bits_allocated": 8, "bits_stored": 8, "pixel_representation": 0, "number_of_frames": 1,
+        "rows": frame.shape[0],
+        "columns": frame.shape[1],
+        "samples_per_pixel": 1 if frame.ndim == 2 else 3,
+        "bits_allocated": 8,
+        "bits_stored": 8,
+        "pixel_representation": 0,
+        "number_of_frames": 1,
         "photometric_interpretation": "MONOCHROME2" if frame.ndim == 2 else "RGB",
     }
     if frame.ndim == 3:
@@ -132,7 +144,8 @@ def _dataset(
     entropy: bytes, shape: tuple[int, ...], codec: Codec, title: str, model_name: str, comment: str
 ) -> FileDataset:
     """Everything but times, regions and pixels. Identifiers follow from the content, so that files repeat."""
-    def uid(what: str) -> str:
+
+    def uid(what: str) -> UID:
         return generate_uid(prefix="2.25.", entropy_srcs=[entropy.hex(), what])
 
     meta = FileMetaDataset()

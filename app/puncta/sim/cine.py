@@ -220,7 +220,8 @@ class CineGenerator:
         if self.furniture:
             self.furniture.draw_over(screen, self.index)
         quality = [cv2.IMWRITE_JPEG_QUALITY, self.machine.jpeg_quality]
-        return cv2.imdecode(cv2.imencode(".jpg", screen, quality)[1], cv2.IMREAD_GRAYSCALE)
+        decoded = cv2.imdecode(cv2.imencode(".jpg", screen, quality)[1], cv2.IMREAD_GRAYSCALE)
+        return np.asarray(decoded, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

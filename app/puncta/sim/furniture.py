@@ -39,7 +39,7 @@ class Furniture:
 def draw_furniture(layout: Layout, machine: Machine, rng: np.random.Generator) -> Furniture:
     """Draw one machine's screen."""
     w, h = layout.width_px, layout.height_px
-    under = np.full((h, w), int(rng.choice([0, 0, 0, rng.integers(5, 25)])), np.uint8)
+    under = np.full((h, w), int(rng.integers(5, 25)) if rng.random() < 0.25 else 0, np.uint8)
     x0, y0, rw, rh = layout.region
     under[y0 : y0 + rh, x0 : x0 + rw] = 0
     over = np.zeros((h, w), np.uint8)

@@ -72,7 +72,7 @@ class Phantom:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the maps."""
-        return self.level_db.shape  # type: ignore[return-value]
+        return self.level_db.shape
 
     @property
     def xs(self) -> Float32:
@@ -110,7 +110,7 @@ def smooth_noise(
     rows = max(2, int(shape[0] * STEP_MM / corr_z_mm) + 2)
     cols = max(2, int(shape[1] * STEP_MM / corr_x_mm) + 2)
     coarse = rng.standard_normal((rows, cols)).astype(np.float32)
-    noise = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    noise: Float32 = np.asarray(cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
     return noise / max(float(noise.std()), 1e-3)
 
 
@@ -209,8 +209,8 @@ class Builder:
         tilt = math.tan(math.radians(self.u(-9, 9)))
         dip = (tilt * self.gx + wavy(self.rng, self.x, 8.0, 0.5)[None, :]).astype(np.float32) / STEP_MM
         grid_x, grid_z = np.meshgrid(np.arange(level.shape[1]), np.arange(level.shape[0]))
-        noise = cv2.remap(noise, grid_x.astype(np.float32), (grid_z - dip).astype(np.float32), cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_REFLECT)
+        noise = np.asarray(cv2.remap(noise, grid_x.astype(np.float32), (grid_z - dip).astype(np.float32),
+                                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.float32)
         # Vessels, cysts and shadows stay dark.
         level += strength * noise * np.clip((level + 48.0) / 12.0, 0.15, 1.0)
         level += self.u(0.5, 2.5) * smooth_noise(self.rng, level.shape, 14.0, 8.0)

@@ -92,7 +92,7 @@ class Renderer:
         """Blur the splatted needle inside a part of the grid, straight look only."""
         r0, r1, c0, c1 = roi
         part = np.ascontiguousarray(grid[r0:r1, c0:c1]).view(np.float32).reshape(r1 - r0, c1 - c0, 2)
-        part = cv2.GaussianBlur(part, (1, _odd(self.axial)), 1.0, None, self.axial, cv2.BORDER_CONSTANT)
+        part[...] = cv2.GaussianBlur(part, (1, _odd(self.axial)), 1.0, None, self.axial, cv2.BORDER_CONSTANT)
         out = np.empty_like(part)
         for band_start, band_end, sigma in self.bands:
             a, b = max(band_start, r0) - r0, min(band_end, r1) - r0
@@ -116,18 +116,17 @@ class Renderer:
         r0, r1, c0, c1 = roi or (0, self.scan.rows, 0, self.scan.cols)
         gain = self.gain[r0:r1, c0:c1]
         noise = self.noise[r0 + shift[0] : r1 + shift[0], c0 + shift[1] : c1 + shift[1]] * self.noise_row[r0:r1]
-        total: Float32 | None = None
+        total = np.zeros((r1 - r0, c1 - c0), np.float32)
         for look in looks:
             field = look * gain
             field += noise
             pairs = field.view(np.float32).reshape(*field.shape, 2)
             envelope = cv2.magnitude(pairs[..., 0], pairs[..., 1])
-            total = envelope if total is None else cv2.add(total, envelope)
-        assert total is not None
+            total += envelope
         strength = self.machine.smoothing
         if strength > 0.1:
             # Averaging the detected signal, as frequency compounding and receive filters do, fills speckle's dark gaps.
-            total = cv2.GaussianBlur(total, (7, 5), 1.5 * strength, None, 0.8 * strength)
+            total = np.asarray(cv2.GaussianBlur(total, (7, 5), 1.5 * strength, None, 0.8 * strength), np.float32)
         decibel = cv2.log(total + np.float32(1e-7))
         scale = 20.0 / math.log(10.0)
         level = decibel * np.float32(scale / self.machine.dynamic_range_db)
@@ -172,7 +171,7 @@ class Renderer:
         self.previous = level
         shifted = (level + np.float32(gain_db / self.machine.dynamic_range_db)) * np.float32(255.0)
         np.clip(shifted, 0, 255, out=shifted)
-        return self.converter.convert(cv2.LUT(shifted.astype(np.uint8), self.grey))
+        return self.converter.convert(np.asarray(cv2.LUT(shifted.astype(np.uint8), self.grey), np.uint8))
 
 
 def _odd(sigma: float) -> int:

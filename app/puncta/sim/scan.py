@@ -107,6 +107,12 @@ class Scan:
         return (r >= 0) & (r <= self.depth_mm) & (np.abs(c) <= self.half_c)
 
 
+def lateral_growth(machine: Machine, r: NDArray | float) -> NDArray:
+    """Lateral sigma against that at the focus."""
+    off = (np.asarray(r, float) - machine.focus_mm) / machine.focus_mm
+    return np.sqrt(1.0 + (0.9 * off) ** 2)
+
+
 def plan_scan(
     machine: Machine, rng: np.random.Generator, size_px: tuple[int, int] | None, furniture: bool
 ) -> Scan:
@@ -156,7 +162,9 @@ def plan_scan(
         depth = h * mm_per_px  # whole pixels and square pixels at once
     axial = max(machine.axial_sigma_mm, 0.35 * mm_per_px)
     rows = int(np.clip(depth / (0.8 * axial), 200, 820))
-    lateral = machine.lateral_sigma_mm / (machine.radius_mm + machine.focus_mm if convex else 1.0)
+    depths = np.linspace(0.0, depth, 24)
+    per_radian = machine.radius_mm + depths if convex else np.ones_like(depths)
+    lateral = float(np.min(machine.lateral_sigma_mm * lateral_growth(machine, depths) / per_radian))
     span_c = 2.0 * half if convex else width
     cols = int(np.clip(span_c / (0.95 * lateral), 96, 320))
     return Scan(convex, width, depth, machine.radius_mm, half, Layout(canvas_w, canvas_h, (x0, y0, w, h), mm_per_px),
@@ -168,21 +176,22 @@ class ScanConverter:
     """Turns a beam-grid picture into the region's pixels."""
 
     size_px: tuple[int, int]
-    map_x: Float32 | None
-    map_y: Float32 | None
-    outside: NDArray[np.bool_] | None
+    maps: tuple[Float32, Float32, NDArray[np.bool_]] | None
     blur: tuple[int, int]
 
     def convert(self, grid: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the region's picture, black outside the sector."""
-        if self.map_x is None:
+        if self.maps is None:
             w, h = self.size_px
             shrinks = grid.shape[0] > h or grid.shape[1] > w
-            return cv2.resize(grid, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+            kind = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            return np.asarray(cv2.resize(grid, (w, h), interpolation=kind), np.uint8)
         if max(self.blur) > 1:
-            grid = cv2.blur(grid, self.blur)
-        picture = cv2.remap(grid, self.map_x, self.map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        picture[self.outside] = 0
+            grid = np.asarray(cv2.blur(grid, self.blur), np.uint8)
+        map_x, map_y, outside = self.maps
+        remapped = cv2.remap(grid, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        picture = np.asarray(remapped, np.uint8)
+        picture[outside] = 0
         return picture
 
 
@@ -190,7 +199,7 @@ def make_converter(scan: Scan) -> ScanConverter:
     """Precompute the scan conversion of one cine."""
     _, _, w, h = scan.layout.region
     if not scan.convex:
-        return ScanConverter((w, h), None, None, None, (1, 1))
+        return ScanConverter((w, h), None, (1, 1))
     left, top, right, _ = scan.extent_mm
     scale = (right - left) / w
     xs = left + (np.arange(w) + 0.5) * scale
@@ -201,4 +210,4 @@ def make_converter(scan: Scan) -> ScanConverter:
     outside = ~scan.inside(gx, gz)
     # Averaging before sampling stands for the machine's own resampling; it keeps small pictures free of aliasing.
     blur = max(1, int(round(scale / scan.dr_mm)))
-    return ScanConverter((w, h), cols.astype(np.float32), rows.astype(np.float32), outside, (1, blur))
+    return ScanConverter((w, h), (cols.astype(np.float32), rows.astype(np.float32), outside), (1, blur))

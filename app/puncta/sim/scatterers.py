@@ -1,6 +1,6 @@
 """Point scatterers of a cine: tissue speckle and reflecting surfaces, with everything that stays the same precomputed.
 
-Speckle: a jittered lattice of complex Gaussian scatterers, about three a resolution cell, gives Rayleigh statistics.
+Speckle: a jittered lattice of random-phase scatterers, about three a resolution cell, gives Rayleigh statistics.
 Elevation: a scatterer's phase turns by ``kappa * y`` as the image plane moves by y, kappa ~ N(0, 1/(sqrt(2) s_e)), so
 that the speckle of two planes correlates as exp(-dy^2 / (4 s_e^2)), as a slab of thickness s_e would.
 """
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from puncta.sim.machines import Machine
 from puncta.sim.motion import MotionState
 from puncta.sim.phantom import Phantom
-from puncta.sim.scan import Scan
+from puncta.sim.scan import Scan, lateral_growth
 
 Float32 = NDArray[np.float32]
 LATTICE_CELLS = 1.65
 """Lattice spacing of the speckle scatterers in grid cells, in both directions."""
+EQUAL_SHARE = 0.5
+"""Share of a scatterer's power that is the same for all; the rest is exponential."""
 POINTS_PER_CELL = 1.0 / LATTICE_CELLS**2
 
 
@@ -63,7 +65,7 @@ def make_attenuation(phantom: Phantom, scan: Scan, machine: Machine) -> Attenuat
     excess = alpha - median[:, None]
     loss = 2.0 * machine.f0_mhz * np.cumsum(excess, axis=0) * (reach / nr / 10.0)
     residual = np.clip(-loss, -70.0, 9.0).astype(np.float32)
-    residual = cv2.GaussianBlur(residual, (0, 0), sigmaX=1.5, sigmaY=0.6)
+    residual = np.asarray(cv2.GaussianBlur(residual, (0, 0), sigmaX=1.5, sigmaY=0.6), np.float32)
     return AttenuationMap(residual, reach / nr, 2 * half / nc, half)
 
 
@@ -78,8 +80,9 @@ class Scatterers:
         r, c = _lattice(scan, rng)
         x, z = scan.mm_from_beam(r, c)
         level = phantom.sample(phantom.level_db, x.astype(np.float32), z.astype(np.float32))
-        scale = np.sqrt(-np.log(1.0 - rng.random(len(r), np.float32)))  # Rayleigh: complex Gaussian of unit power
-        amplitude = scale * 10.0 ** ((level + attenuation.sample(r, c)) / 20.0)
+        # Between equal and complex Gaussian scatterers: so few a cell, the one would be too even, the other too uneven.
+        power = EQUAL_SHARE - (1.0 - EQUAL_SHARE) * np.log(1.0 - rng.random(len(r), np.float32))
+        amplitude = np.sqrt(power) * 10.0 ** ((level + attenuation.sample(r, c)) / 20.0)
         phase = rng.random(len(r), np.float32) * (2 * math.pi)
         rx, rz, ra, rp = _reflector_points(phantom, scan, machine, rng)
         rr, rc = scan.beam_from_mm(rx, rz)
@@ -177,7 +180,8 @@ def _lattice(scan: Scan, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
 def _slide(rng: np.random.Generator, phantom: Phantom) -> Float32:
     """How structures run across the slab: shift per mm of elevation, smooth over the field."""
     coarse = rng.normal(0.0, 0.22, (4, 4)).astype(np.float32)
-    return cv2.resize(coarse, (phantom.shape[1], phantom.shape[0]), interpolation=cv2.INTER_CUBIC)
+    whole = cv2.resize(coarse, (phantom.shape[1], phantom.shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(whole, np.float32)
 
 
 def coherent_point_amplitude(
@@ -191,12 +195,6 @@ def coherent_point_amplitude(
     axial = max(machine.axial_sigma_mm, scan.dr_mm)
     along = 1.0 / np.sqrt((np.cos(slope_rad) / lateral) ** 2 + (np.sin(slope_rad) / axial) ** 2)
     return step_mm / (math.sqrt(2 * math.pi) * along) / spread_peak(scan, machine, r)
-
-
-def lateral_growth(machine: Machine, r: NDArray | float) -> NDArray:
-    """Lateral sigma against that at the focus."""
-    off = (np.asarray(r, float) - machine.focus_mm) / machine.focus_mm
-    return np.sqrt(1.0 + (0.9 * off) ** 2)
 
 
 def lateral_sigma_cells(scan: Scan, machine: Machine, r: NDArray | float) -> NDArray:
