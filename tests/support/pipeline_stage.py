@@ -20,7 +20,7 @@ class NumberedSource:
     """A file whose every pixel is its frame's index; can fail or stop at a frame."""
 
     def __init__(self, count: int = 60, interval_ms: float = 10.0, name: str = "numbered", fail_at: int | None = None):
-        geometry = ImageGeometry(32, 24)
+        geometry = ImageGeometry(256, 24)
         times = np.arange(count, dtype=np.int64) * round(interval_ms * 1e6)
         self.info = SourceInfo(name, name, name, SourceKind.FILE, geometry, count, times)
         self.fail_at = fail_at
@@ -36,7 +36,7 @@ class NumberedSource:
             raise SourceError(f"The file {self.info.stream} breaks off at frame {index}.")
         self._next += 1
         self.reads.append(index)
-        pixels = np.full((24, 32), index % 256, np.uint8)
+        pixels = np.full((24, 256), index % 256, np.uint8)
         key = FrameKey(self.info.stream, index, int(self.info.times_ns[index]))
         return Frame(key, 0, 0, time.monotonic_ns(), 0, pixels, self.info.geometry, self.info)
 
@@ -71,7 +71,7 @@ class EchoPlugin:
         if self.fail_on(frame.key.index):
             raise RuntimeError("planted")
         value = float(frame.pixels[0, 0])
-        return StepResult((Detection("needle_tip", (value, 1.0, 3.0, 2.0), (value, 2.0), 0.9),), frozenset({Flag.STALE}))
+        return StepResult((Detection("needle_tip", (value - 1.5, 1.0, 3.0, 2.0), (value, 2.0), 0.9),), frozenset({Flag.STALE}))
 
     def close(self) -> None:
         self.closed = True

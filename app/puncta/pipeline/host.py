@@ -6,7 +6,6 @@ The host belongs to one inference thread. Only `set_enabled`, `close_breaker` an
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -20,18 +19,10 @@ from puncta.core.errors import PunctaError, UserError
 from puncta.core.events import PluginStatus
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame
-from puncta.core.results import (
-    Analysis,
-    ClassResult,
-    Detection,
-    Line,
-    MaskResult,
-    PluginOutput,
-    Point,
-    Result,
-)
+from puncta.core.results import Analysis, PluginOutput
 from puncta.pipeline.policy import FAULTS_TO_OPEN
 from puncta.sdk.plugin import Plugin, ResetReason, StepResult
+from puncta.sdk.result_checks import find_result_faults
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +205,7 @@ class PluginHost:
             return slot.last
         upstream = MappingProxyType({name: outputs[name] for name in spec.after if name in outputs})
         begun = time.perf_counter_ns()
-        result = self._guard(slot, lambda: _checked(slot.plugin.step(frame, upstream)))
+        result = self._guard(slot, lambda: _checked(slot.plugin.step(frame, upstream), frame))
         elapsed = time.perf_counter_ns() - begun
         if result is None:
             slot.last = None
@@ -273,43 +264,9 @@ def _status(slot: _Slot) -> PluginStatus:
     )
 
 
-def _checked(result: StepResult) -> StepResult:
-    """Refuse what could not be drawn or written: wrong types, NaN, a loss without a reason."""
-    if not isinstance(result, StepResult):
-        raise TypeError(f"step returned {type(result).__name__}, not StepResult")
-    for item in result.results:
-        if not isinstance(item, Result):
-            raise TypeError(f"step returned a {type(item).__name__} among its results")
-        if not all(math.isfinite(v) for v in _numbers(item)):
-            raise ValueError(f"result '{item.label}' holds a number that is not finite")
-        if _lost(item) and not item.reason:
-            raise ValueError(f"result '{item.label}' is lost without a reason")
+def _checked(result: StepResult, frame: Frame) -> StepResult:
+    """Refuse what could not be drawn or written: wrong types, NaN, a loss without a reason, points off the picture."""
+    faults = find_result_faults(result, frame)
+    if faults:
+        raise ValueError("; ".join(faults))
     return result
-
-
-def _numbers(item: Result) -> Iterator[float]:
-    if isinstance(item, ClassResult):
-        yield item.probability
-        return
-    yield item.score
-    pairs: tuple[tuple[float, ...] | None, ...] = ()
-    if isinstance(item, Point):
-        pairs = (item.point_px,)
-    elif isinstance(item, Line):
-        pairs = (item.entry_px, item.tip_px, None if item.angle_deg is None else (item.angle_deg,))
-    elif isinstance(item, Detection):
-        pairs = (item.box, item.tip_px, None if item.radius90_px is None else (item.radius90_px,))
-    for pair in pairs:
-        yield from pair or ()
-
-
-def _lost(item: Result) -> bool:
-    if isinstance(item, ClassResult):
-        return item.value is None
-    if isinstance(item, MaskResult):
-        return item.mask is None
-    if isinstance(item, Detection):
-        return item.tip_px is None or item.box is None
-    if isinstance(item, Line):
-        return item.tip_px is None or item.entry_px is None
-    return item.point_px is None

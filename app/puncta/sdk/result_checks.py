@@ -17,8 +17,11 @@ from puncta.sdk.plugin import StepResult
 _TYPES = (Point, Line, Detection, MaskResult, ClassResult)
 
 
-def find_result_faults(step: Any, frame: Frame, manifest: PluginManifest) -> list[str]:
-    """Return one phrase for each thing that is wrong with what `step` returned for a frame."""
+def find_result_faults(step: Any, frame: Frame, manifest: PluginManifest | None = None) -> list[str]:
+    """Return one phrase for each thing that is wrong with what `step` returned for a frame.
+
+    Without a manifest any label is taken.
+    """
     if not isinstance(step, StepResult):
         return [f"step returns {type(step).__name__}, not a StepResult"]
     faults: list[str] = []
@@ -26,13 +29,13 @@ def find_result_faults(step: Any, frame: Frame, manifest: PluginManifest) -> lis
         faults.append(f"StepResult.results is a {type(step.results).__name__}, not a tuple")
     if not isinstance(step.flags, frozenset) or not all(isinstance(f, Flag) for f in step.flags):
         faults.append("StepResult.flags must be a frozenset of puncta.core.flags.Flag")
-    declared = {(e.type, e.label) for e in manifest.results}
+    declared = None if manifest is None else {(e.type, e.label) for e in manifest.results}
     for result in step.results if isinstance(step.results, tuple | list) else ():
         if not isinstance(result, _TYPES):
             faults.append(f"a result is a {type(result).__name__}; use the types of puncta.core.results")
             continue
         name = f'{result.type} "{result.label}"'
-        if (result.type, result.label) not in declared:
+        if declared is not None and (result.type, result.label) not in declared:
             faults.append(f"{name} is not declared under `results` in the manifest")
         faults += [f"{name}: {fault}" for fault in _faults_of(result, frame)]
     return faults
