@@ -32,9 +32,15 @@ log = logging.getLogger(__name__)
 class Parts:
     """Everything that runs while the window is open, made in order and stopped in the other order."""
 
-    def __init__(self, settings: Settings, make_player: Callable[[Bridge, Preferences], Player] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        make_player: Callable[[Bridge, Preferences], Player] | None = None,
+        *,
+        keep: bool = True,
+    ) -> None:
         self.bridge, self.jobs = Bridge(), Jobs()
-        self.preferences = Preferences(settings, self.jobs)
+        self.preferences = Preferences(settings, self.jobs, keep=keep)
         self.player = (make_player or _make_player)(self.bridge, self.preferences)
         self.desk = Desk(self.player, self.preferences, self.bridge)
         self.window = MainWindow(self.desk, self.preferences, self.jobs)
@@ -54,6 +60,7 @@ def run_window(
     argv: list[str] | None = None,
     quit_after_s: float | None = None,
     on_ready: Callable[[Parts], None] | None = None,
+    keep_settings: bool = True,
 ) -> int:
     """Open the window and return when it is closed.
 
@@ -67,6 +74,8 @@ def run_window(
         Close the window after this time [s], for smoke tests and `puncta bench`.
     on_ready : callable or None
         Called in the GUI thread, once the window is shown, with everything that runs.
+    keep_settings : bool
+        False uses defaults and writes none, for measuring.
 
     Returns
     -------
@@ -74,14 +83,14 @@ def run_window(
         0, or 1 where an error of our own came up while the window was open.
     """
     app = _application(argv)
-    settings, warnings = load_settings()
+    settings, warnings = load_settings() if keep_settings else (Settings(first_start_done=True), [])
     translators = install_language(app, settings.language)
     load_fonts()
     apply_theme(app, make_theme(settings.theme, settings.font_scale, settings.touch_size))
     app.setWindowIcon(draw_icon("target", "#56b4e9", 64))
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)
-    parts = Parts(settings)
+    parts = Parts(settings, keep=keep_settings)
     faults = _Faults(parts.window)
     hook, sys.excepthook = sys.excepthook, faults.take
     try:

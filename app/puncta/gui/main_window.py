@@ -44,6 +44,8 @@ from puncta.gui.window_actions import WindowActions
 PANEL_WIDTHS = (226, 270)
 NARROW = 1080
 """Below this width, in units of the font scale, the sources give their room to the picture."""
+LOW = 620
+"""Below this height, in units of the font scale, read-outs and timeline take one line each."""
 FIGURES_MS = 100
 """Figures change at most this often, so that they can be read [ms]."""
 
@@ -66,6 +68,7 @@ class MainWindow(QMainWindow):
         self.mode = "review"
         self._side_choice: dict[str, bool] = {}
         self._thumbnail_of = ""
+        self._roomy = True
         self.does = WindowActions(self)
         run: Callable[[str], None] = self.does.run
         self.keyboard = Keyboard(self, run, self.does.hold)
@@ -202,7 +205,9 @@ class MainWindow(QMainWindow):
         status = self.desk.status
         figures = self.preferences.settings.profile != "trainee"
         self.inspector.show_plugins(status.plugins, figures=figures)
-        self.top.latency.show_values(status, self.desk.latency(), stalled=self.desk.stalled, figures=figures)
+        self.top.latency.show_values(
+            status, self.desk.latency(), stalled=self.desk.stalled, figures=figures and self._roomy
+        )
         (self.live if self.mode == "live" else self.review).refresh()
         self.does.show_faults()
 
@@ -291,7 +296,13 @@ class MainWindow(QMainWindow):
 
     def _adapt(self) -> None:
         """Give a narrow window's room to the picture."""
-        room = self.width() / (1.0 + (self.theme.scale - 1.0) * 0.75)
+        grow = 1.0 + (self.theme.scale - 1.0) * 0.75
+        room = self.width() / grow
+        self._roomy = room >= NARROW
+        low = self.height() / grow < LOW
+        self.stage.read_outs.set_inline(low and not self.preferences.settings.far_view)
+        self.review.timeline.set_compact(low)
+        self._fit_bottom()
         self.left.setVisible(self._side_choice.get("left", room >= NARROW))
         self.right.setVisible(self._side_choice.get("right", room >= NARROW * 0.7))
 

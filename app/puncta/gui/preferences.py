@@ -31,12 +31,20 @@ class Preferences(QObject):
     changed = Signal(str)
     """Name of the setting that changed."""
 
-    def __init__(self, settings: Settings, jobs: Jobs, parent: QObject | None = None, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        jobs: Jobs,
+        parent: QObject | None = None,
+        *,
+        file: Path | None = None,
+        keep: bool = True,
+    ) -> None:
         super().__init__(parent)
         self.settings = settings
         self.on_failure: Callable[[str], None] = log.warning
         self._jobs = jobs
-        self._file = file
+        self._file, self._keep = file, keep
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SAVE_DELAY_MS)
@@ -52,7 +60,8 @@ class Preferences(QObject):
 
     def touch(self, name: str) -> None:
         """Announce and save a setting that was changed in place."""
-        self._timer.start()
+        if self._keep:
+            self._timer.start()
         self.changed.emit(name)
 
     def layer(self, layer: Layer) -> LayerSetting:
@@ -102,6 +111,8 @@ class Preferences(QObject):
     def save_now(self) -> None:
         """Save at once, in this thread: for the end of the program, when the job threads are gone."""
         self._timer.stop()
+        if not self._keep:
+            return
         try:
             save_settings(self.settings, self._file)
         except OSError as error:

@@ -93,7 +93,7 @@ class SettingsDialog(QDialog):
         column.setSpacing(12)
         column.addWidget(area, 1)
         column.addWidget(buttons)
-        self.resize(theme.font_px(500), theme.font_px(600))
+        self.resize(theme.font_px(500), theme.font_px(690))
 
     def _head(self, words: str) -> None:
         label = text_label(words.upper(), "head")

@@ -7,12 +7,13 @@ from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
 
 
 class FlowLayout(QLayout):
-    """Left to right, top to bottom."""
+    """Left to right, top to bottom; ``centred`` puts the rows into the middle of spare height."""
 
-    def __init__(self, parent: QWidget | None = None, gap: int = 6) -> None:
+    def __init__(self, parent: QWidget | None = None, gap: int = 6, *, centred: bool = False) -> None:
         super().__init__(parent)
         self._entries: list[QLayoutItem] = []
         self._gap = gap
+        self._centred = centred
         self.setContentsMargins(0, 0, 0, 0)
 
     def addItem(self, item: QLayoutItem) -> None:
@@ -46,6 +47,9 @@ class FlowLayout(QLayout):
     def setGeometry(self, rect: QRect) -> None:
         """Move the items to their places."""
         super().setGeometry(rect)
+        if self._centred:
+            spare = rect.height() - self.heightForWidth(rect.width())
+            rect = rect.adjusted(0, max(0, spare // 2), 0, 0)
         self._arrange(rect, move=True)
 
     def sizeHint(self) -> QSize:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from puncta.core.overlay import ReadOut
 from puncta.gui.i18n import tr
@@ -25,13 +25,20 @@ class ReadOutTile(QWidget):
         self._name = text_label(role="readName")
         self._value = text_label("–", "readValue")
         self._basis = text_label(role="readBasis")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 18, 0)
-        column.setSpacing(0)
+        self._box = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
+        self._box.setContentsMargins(0, 0, 18, 0)
         for label in (self._name, self._value, self._basis):
-            column.addWidget(label)
+            self._box.addWidget(label)
+        self.set_inline(False)
 
-    def show_read_out(self, read_out: ReadOut | None, name: str, size: str, *, with_basis: bool) -> None:
+    def set_inline(self, inline: bool) -> None:
+        """Put name and figure beside each other, to save height; the basis then stands in the tool tip."""
+        self._inline = inline
+        directions = QBoxLayout.Direction
+        self._box.setDirection(directions.LeftToRight if inline else directions.TopToBottom)
+        self._box.setSpacing(10 if inline else 0)
+
+    def show_read_out(self, read_out: ReadOut | None, name: str, size: str) -> None:
         """Show a figure, or its name with a dash."""
         value = "–" if read_out is None else read_out.text()
         basis = "" if read_out is None else tr(read_out.basis)
@@ -39,12 +46,14 @@ class ReadOutTile(QWidget):
             if label.text() != text:
                 label.setText(text)
             set_property(label, "big", size)
-        self._basis.setVisible(with_basis and bool(basis))
+        self._basis.setVisible(bool(basis) and not self._inline)
+        self.setToolTip(basis)
         spoken = f"{tr(name)}: {value}"
         if self.accessibleName() != spoken:
             self.setAccessibleName(spoken)
         # A figure must not push its neighbours about while it changes: the tile only ever grows.
-        wanted = max(label.sizeHint().width() for label in (self._name, self._value)) + 18
+        widths = [label.sizeHint().width() for label in (self._name, self._value)]
+        wanted = (sum(widths) + 28) if self._inline else max(widths) + 18
         if wanted > self.minimumWidth():
             self.setMinimumWidth(wanted)
 
@@ -64,6 +73,7 @@ class ReadOutStrip(QWidget):
         self._theme = theme
         self._tiles: list[ReadOutTile] = []
         self._size = ""
+        self._inline = False
         self._last: tuple[ReadOut, ...] = ()
         self._flow = FlowLayout(self, gap=8)
         self._flow.setContentsMargins(16, 6, 16, 8)
@@ -80,6 +90,15 @@ class ReadOutStrip(QWidget):
             self._size = size
             self._relax()
 
+    def set_inline(self, inline: bool) -> None:
+        """Use one line instead of three."""
+        if inline != self._inline:
+            self._inline = inline
+            for tile in self._tiles:
+                tile.set_inline(inline)
+            self._flow.setContentsMargins(16, 2 if inline else 6, 16, 2 if inline else 8)
+            self._relax()
+
     def show_read_outs(self, read_outs: Sequence[ReadOut]) -> None:
         """Show figures; where there are none, the usual ones with a dash."""
         self._last = tuple(read_outs)
@@ -87,12 +106,13 @@ class ReadOutStrip(QWidget):
         shown = shown or [(name, None) for name in EXPECTED]
         while len(self._tiles) < len(shown):
             tile = ReadOutTile(self)
+            tile.set_inline(self._inline)
             self._tiles.append(tile)
             self._flow.addWidget(tile)
         for i, tile in enumerate(self._tiles):
             tile.setVisible(i < len(shown))
             if i < len(shown):
-                tile.show_read_out(shown[i][1], shown[i][0], self._size, with_basis=True)
+                tile.show_read_out(shown[i][1], shown[i][0], self._size)
 
     def _relax(self) -> None:
         for tile in self._tiles:

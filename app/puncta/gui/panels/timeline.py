@@ -83,6 +83,7 @@ class Timeline(QWidget):
         self._looping = False
         self._ground: QPixmap | None = None
         self._dragging = False
+        self._compact = False
 
     # what is shown ---------------------------------------------------------------------------------------------
 
@@ -124,6 +125,13 @@ class Timeline(QWidget):
         self.updateGeometry()
         self._redraw()
 
+    def set_compact(self, compact: bool) -> None:
+        """Show the tip alone, to save height; gaps then need a taller window."""
+        if compact != self._compact:
+            self._compact = compact
+            self.updateGeometry()
+            self._redraw()
+
     # geometry --------------------------------------------------------------------------------------------------
 
     def sizeHint(self) -> QSize:
@@ -139,11 +147,11 @@ class Timeline(QWidget):
         self._ground = None
 
     def _names(self) -> list[str]:
-        return [
-            *(["tip"] if "tip" not in self._tracks else []),
-            *sorted(self._tracks, key=lambda n: (n != "tip", n)),
-            "gaps",
-        ]
+        """Tracks from top to bottom."""
+        if self._compact:
+            return ["tip"]
+        known = sorted(set(self._tracks) | {"tip"}, key=lambda name: (name != "tip", name))
+        return [*known, "gaps"]
 
     def _row(self) -> int:
         return self._theme.font_px(13) + 9

@@ -34,7 +34,7 @@ class TryCard(QWidget):
         row = QHBoxLayout(card)
         row.setContentsMargins(14, 8, 8, 8)
         things = QWidget()
-        flow = FlowLayout(things, gap=16)
+        flow = FlowLayout(things, gap=16, centred=True)
         flow.addWidget(text_label(tr("Three things to try"), "strong"))
         self._keys: dict[str, QLabel] = {}
         for action, words in THINGS:
