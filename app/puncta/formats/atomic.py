@@ -30,6 +30,7 @@ class AtomicFile:
     def __init__(self, path: Path, binary: bool = False) -> None:
         self.path = Path(path)
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._placed = False
         try:
             if binary:
                 self._stream: IO = self._temporary.open("wb")
@@ -45,21 +46,33 @@ class AtomicFile:
         except OSError as error:
             raise plain_os_error(error, self.path, "write") from error
 
-    def commit(self) -> None:
-        """Bring everything to the disk and put the file in its place; a second call does nothing."""
+    def finish(self) -> None:
+        """Bring everything to the disk, still under the temporary name; what can fail, fails here."""
         if self._stream.closed:
             return
         try:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
-            os.replace(self._temporary, self.path)
         except OSError as error:
             self.discard()
             raise plain_os_error(error, self.path, "write") from error
 
+    def commit(self) -> None:
+        """Finish and put the file in its place; a second call does nothing."""
+        if self._placed:
+            return
+        self.finish()
+        try:
+            os.replace(self._temporary, self.path)
+        except OSError as error:
+            self.discard()
+            raise plain_os_error(error, self.path, "write") from error
+        self._placed = True
+
     def discard(self) -> None:
         """Leave nothing behind. Does nothing after `commit`."""
+        self._placed = True
         try:
             self._stream.close()
         except OSError:  # A full disk makes close fail as well; the file goes either way.

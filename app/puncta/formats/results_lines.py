@@ -226,6 +226,10 @@ class ResultsWriter:
         self._file.write(text_from_line(line))
         self.lines += 1
 
+    def finish(self) -> None:
+        """Bring everything to the disk, still under the temporary name; what can fail, fails here."""
+        self._file.finish()
+
     def close(self) -> None:
         """Put the file in its place. A second call does nothing."""
         self._file.commit()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 from pathlib import Path
 
 import cv2
 from numpy.typing import NDArray
 
-from puncta.core.errors import UserError
 from puncta.core.frame import SourceInfo
 from puncta.core.overlay import OverlayScene
 from puncta.core.results import Analysis, Detection
+from puncta.formats.atomic import AtomicFile
 from puncta.recording.sheet import SAFETY_LINE, draw_sheet
 
 _PICTURES = 4
@@ -32,16 +31,12 @@ class ReportWriter:
 
     def __init__(self, path: Path, info: SourceInfo) -> None:
         self.path = Path(path)
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._file = AtomicFile(path)
         self._info = info
         self._points: list[tuple[float, float | None]] = []
         self._best: list[tuple[float, int, bytes]] = []
         self._models: dict[str, str] = {}
         self._radii_mm: list[float] = []
-        try:
-            self._part.open("wb").close()
-        except OSError as error:
-            raise _plain(error, self.path) from error
 
     def put(self, analysis: Analysis, scene: OverlayScene) -> None:
         """Take one analysed frame with its scene."""
@@ -49,7 +44,7 @@ class ReportWriter:
         tip = next((r for o in analysis.outputs for r in o.results if isinstance(r, Detection)), None)
         score = tip.score if tip is not None and tip.tip_px is not None else None
         self._points.append((analysis.frame.key.pts_ns / 1e9, score))
-        # Pictures spread over the run: keep one each time the count of frames doubles past a quarter.
+        # Candidates: each frame surer than all before, and frames 0, 1, 2, 4, 8, ... where nothing is found at all.
         index = len(self._points) - 1
         if index & (index - 1) == 0 or (score or 0.0) > max((s for s, _, _ in self._best), default=0.0):
             self._keep(analysis, scene, score or 0.0)
@@ -58,18 +53,18 @@ class ReportWriter:
         self._best.append((score, analysis.frame.key.index, _png(draw_sheet(analysis, scene))))
         self._best = sorted(self._best, key=lambda b: -b[0])[:_PICTURES]
 
+    def finish(self) -> None:
+        """Write the page, still under the temporary name; what can fail, fails here."""
+        self._file.write(self._page())
+        self._file.finish()
+
     def close(self) -> None:
-        """Write the report and put it in place."""
-        try:
-            self._part.write_text(self._page(), encoding="utf-8")
-            os.replace(self._part, self.path)
-        except OSError as error:
-            self.discard()
-            raise _plain(error, self.path) from error
+        """Put the finished report in place."""
+        self._file.commit()
 
     def discard(self) -> None:
         """Give up: leave no file behind. Does nothing after `close`."""
-        self._part.unlink(missing_ok=True)
+        self._file.discard()
 
     def _page(self) -> str:
         info, esc = self._info, html.escape
@@ -135,7 +130,3 @@ def _png(picture: NDArray) -> bytes:
         raise RuntimeError("a picture could not be encoded as PNG")
     return data.tobytes()
 
-
-def _plain(error: OSError, path: Path) -> UserError:
-    why = error.strerror or type(error).__name__
-    return UserError(f"Cannot write {path}: {why[:1].lower() + why[1:]}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -47,6 +48,7 @@ class VideoWriter:
         self._timescale = timescale
         self._stream: av.VideoStream | None = None
         self._last_ticks = -1
+        self._done = False
         self.frames = 0
         try:
             # Opened by us first: FFmpeg's own words for a folder that cannot be written are hard to read.
@@ -75,8 +77,8 @@ class VideoWriter:
             raise _plain(error, self.path) from error
         self.frames += 1
 
-    def close(self) -> None:
-        """Finish the file and put it in place. A second call does nothing."""
+    def finish(self) -> None:
+        """Write the rest, still under the temporary name; what can fail, fails here."""
         if self._container is None:
             return
         try:
@@ -85,20 +87,31 @@ class VideoWriter:
                     self._container.mux(packet)
             self._container.close()
             self._container = None
-            os.replace(self._part, self.path)
         except (OSError, FFmpegError) as error:
             self.discard()
             raise _plain(error, self.path) from error
 
+    def close(self) -> None:
+        """Finish the file and put it in place. A second call does nothing."""
+        if self._done:
+            return
+        self.finish()
+        try:
+            os.replace(self._part, self.path)
+        except OSError as error:
+            self.discard()
+            raise _plain(error, self.path) from error
+        self._done = True
+
     def discard(self) -> None:
         """Give up: leave no file behind. Does nothing after `close`."""
-        container, self._container = self._container, None
-        if container is None:
+        if self._done:
             return
-        try:
-            container.close()
-        except (OSError, FFmpegError):
-            pass  # the trailer of a file that is thrown away
+        self._done = True
+        container, self._container = self._container, None
+        if container is not None:
+            with contextlib.suppress(OSError, FFmpegError):  # the trailer of a file that is thrown away
+                container.close()
         self._part.unlink(missing_ok=True)
 
     def _open_stream(self, picture: NDArray[np.uint8]) -> av.VideoStream:

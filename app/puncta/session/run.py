@@ -144,10 +144,12 @@ class _Sinks:
             self._report.put(analysis, scene)
 
     def close(self) -> list[Path]:
-        # The slowest and likeliest to fail first, so that a full disk leaves nothing behind.
-        for sink in (self._video, self._report, self._results):
-            if sink is not None:
-                sink.close()
+        sinks = [s for s in (self._video, self._report, self._results) if s is not None]
+        # First everything that can fail (a full disk, say), then the names: all files appear, or none.
+        for sink in sinks:
+            sink.finish()
+        for sink in sinks:
+            sink.close()
         return self._files
 
     def discard(self) -> None:
