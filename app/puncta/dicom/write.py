@@ -154,12 +154,12 @@ def _dataset(
     meta.TransferSyntaxUID = _SYNTAX[codec]
     d = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     d.SpecificCharacterSet = "ISO_IR 192"
-    d.ImageType = ["DERIVED", "PRIMARY", "", "0001"]
+    d.ImageType = ["DERIVED", "PRIMARY", "SMALL PARTS", "0001"]
     d.SOPClassUID, d.SOPInstanceUID = UltrasoundMultiFrameImageStorage, meta.MediaStorageSOPInstanceUID
     d.StudyInstanceUID, d.SeriesInstanceUID = uid("study"), uid("series")
     d.StudyDate = d.StudyTime = d.AccessionNumber = d.ReferringPhysicianName = ""
     d.StudyID, d.SeriesNumber, d.InstanceNumber = "SIM", 1, 1
-    d.PatientOrientation = ""
+    d.PatientOrientation = d.Laterality = ""
     d.Modality = "US"
     d.Manufacturer, d.ManufacturerModelName = "Puncta", model_name[:64]
     d.SoftwareVersions = __version__

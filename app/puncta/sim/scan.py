@@ -161,12 +161,13 @@ def plan_scan(
     if not convex:
         depth = h * mm_per_px  # whole pixels and square pixels at once
     axial = max(machine.axial_sigma_mm, 0.35 * mm_per_px)
-    rows = int(np.clip(depth / (0.8 * axial), 200, 820))
+    # A grid much finer than the picture costs time and shows nothing.
+    rows = int(np.clip(depth / (0.8 * axial), 200, min(820, max(320, 2.3 * h))))
     depths = np.linspace(0.0, depth, 24)
     per_radian = machine.radius_mm + depths if convex else np.ones_like(depths)
     lateral = float(np.min(machine.lateral_sigma_mm * lateral_growth(machine, depths) / per_radian))
     span_c = 2.0 * half if convex else width
-    cols = int(np.clip(span_c / (0.95 * lateral), 96, 320))
+    cols = int(np.clip(span_c / (0.95 * lateral), 96, min(320, max(140, 1.3 * w))))
     return Scan(convex, width, depth, machine.radius_mm, half, Layout(canvas_w, canvas_h, (x0, y0, w, h), mm_per_px),
                 rows, cols)
 
