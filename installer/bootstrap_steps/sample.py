@@ -35,7 +35,8 @@ def run_sample(python: Path, root: Path, environ: Mapping[str, str]) -> int:
     video.parent.mkdir(exist_ok=True)
     print("No display here: the sample case is analysed without a window.", flush=True)
     command = [str(python), "-P", "-m", "puncta", "run", str(sample), "--out", str(video), "--results", str(results)]
-    status = subprocess.run(command, env=dict(environ), cwd=root, check=False).returncode
+    # What the command says of itself on stdout is on the screen below; progress and errors come by stderr.
+    status = subprocess.run(command, env=dict(environ), cwd=root, stdout=subprocess.DEVNULL, check=False).returncode
     if status == 0:
         with results.open(encoding="utf-8") as lines:
             print(write_summary(sample, video, results, count_tips(lines)), flush=True)
@@ -67,8 +68,8 @@ def write_summary(sample: Path, video: Path, results: Path, tally: Tally) -> str
         f"Puncta has analysed its sample case: {tally.frames} simulated frames of {sample.name}",
         *(found or ["  no plugin speaks about a needle tip"]),
         "",
-        f"  video with overlay   {video}",
-        f"  results, a frame a line   {results}",
+        f"  the video with its overlay   {video}",
+        f"  the results, a frame a line  {results}",
         "",
         "Next:",
         "  python3 installer/bootstrap.py run            on a machine with a display: the window",

@@ -132,7 +132,8 @@ class TestInstalling:
         assert manager.prefix is None
         assert manager.install(["x"]) is False
         missing = [system.Library("libEGL.so.1", "libegl1", "e", "e")]
-        assert "sudo apt-get install -y --no-install-recommends libegl1" in system.say_what_lacks(missing)
+        line = "  sudo apt-get update && sudo apt-get install -y --no-install-recommends libegl1"
+        assert system.say_what_lacks(missing).splitlines()[-1] == line
 
     def test_sudo_without_a_question_is_used(
         self, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
