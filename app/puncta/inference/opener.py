@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from puncta.inference.registry import ModelCard, Registry
-from puncta.inference.session import OrtSession, open_session
+from puncta.inference.session import LoadedModel, open_session
 from puncta.inference.tuning import Tuning, tuning_for
 from puncta.sdk.context import SessionOpener
 
@@ -38,7 +38,7 @@ def opener_for(
         None reads the registries when the first model is asked for.
     """
 
-    def open_model(model_id: str | None = None) -> OrtSession:
+    def open_model(model_id: str | None = None) -> LoadedModel:
         known = registry if registry is not None else Registry.load()
         card = choose_card(known, plugin_id, model_id or model_override)
         return open_session(card, tuning if tuning is not None else tuning_for(card))

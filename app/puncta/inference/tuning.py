@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 
 from puncta import paths
 from puncta.core.errors import UserError
+from puncta.inference.loaded import LoadedModel, Tuning
 from puncta.inference.registry import ModelCard
-from puncta.inference.session import OrtSession, Tuning, available_providers, open_session, runtime_version
+from puncta.inference.session import available_providers, open_session, runtime_version
 from puncta.sdk.context import TensorSpec
 
 __all__ = ["Tuning", "TuningRow", "TuningTable", "measure", "remember", "stored_tuning", "tuning_for"]
@@ -137,7 +139,8 @@ def _measure_one(
     except Exception as error:  # noqa: BLE001 - an optional provider may fail in ways of its own; it then does not count
         return TuningRow(**{**facts, "note": f"{type(error).__name__}: {error}"})
     deviation = deviation_from(truth, outputs)
-    same = candidate.precision == card.precision
+    # OpenVINO computes in bfloat16 where the processor can, so it is judged like a lower precision.
+    same = candidate.precision == card.precision and candidate.provider == "cpu"
     tolerance = _SAME_PRECISION_TOLERANCE if same else _LOWER_PRECISION_TOLERANCE
     times_ms = _time_runs(session, samples[0], clock_ns)
     return TuningRow(
@@ -152,7 +155,7 @@ def _measure_one(
     )
 
 
-def _time_runs(session: OrtSession, feeds: dict[str, NDArray[Any]], clock_ns: Callable[[], int]) -> list[float]:
+def _time_runs(session: LoadedModel, feeds: dict[str, NDArray[Any]], clock_ns: Callable[[], int]) -> list[float]:
     for _ in range(_WARM_UP_RUNS):
         session.run(feeds)
     times_ms: list[float] = []
@@ -197,7 +200,7 @@ def _best(rows: list[TuningRow]) -> int:
     return min(good, key=lambda n: (rows[n].threads, rows[n].p95_ms))
 
 
-def _random_feeds(session: OrtSession, card: ModelCard, seed: int) -> dict[str, NDArray[Any]]:
+def _random_feeds(session: LoadedModel, card: ModelCard, seed: int) -> dict[str, NDArray[Any]]:
     rng = np.random.default_rng(seed)
     feeds: dict[str, NDArray[Any]] = {}
     for spec in session.inputs:
@@ -292,7 +295,11 @@ def _read() -> dict[str, Any]:
 
 def _key(card: ModelCard) -> str:
     files = hashlib.sha256(" ".join(f.sha256 for f in card.files).encode()).hexdigest()
-    return f"{files} | onnxruntime {runtime_version()} | {cpu_name()} | {core_count()} cores"
+    runtimes = f"onnxruntime {runtime_version()}"
+    if "openvino" in available_providers():
+        with suppress(PackageNotFoundError):
+            runtimes += f", openvino {version('openvino')}"
+    return f"{files} | {runtimes} | {cpu_name()} | {core_count()} cores"
 
 
 def core_count() -> int:

@@ -70,7 +70,8 @@ def models_by_plugin(model_ids: Sequence[str], registry: Registry | None = None)
 def _hosted(found: FoundPlugin, registry: Registry, model_id: str | None, tuning: Tuning | None) -> HostedPlugin:
     manifest = found.manifest
     opened: list[ModelSession] = []
-    opener = opener_for(found.id, model_override=model_id or manifest.model, registry=registry, tuning=tuning)
+    models = registry.with_plugin_models(found.folder)
+    opener = opener_for(found.id, model_override=model_id or manifest.model, registry=models, tuning=tuning)
 
     def open_model(asked: str | None = None) -> ModelSession:
         session = opener(asked)

@@ -19,7 +19,7 @@ from puncta.imaging.filtering import TipFilterSettings, TipGridFilter
 from puncta.imaging.heatmap import best_cell, sigmoid
 from puncta.imaging.motion_history import MotionHistory
 from puncta.imaging.preprocess import resample_region
-from puncta.inference.session import OrtSession
+from puncta.inference.session import LoadedModel
 from puncta.training.augment import STRIDE
 from puncta.training.data import Clip
 
@@ -48,7 +48,7 @@ class Answers:
     presence: NDArray[np.float64]
 
 
-def answer_clip(session: OrtSession, clip: Clip, size: int) -> Answers:
+def answer_clip(session: LoadedModel, clip: Clip, size: int) -> Answers:
     """Run the network over a clip as the plugin does."""
     history = MotionHistory(size)
     tips, offsets, presence = [], [], []
@@ -155,7 +155,7 @@ class Calibration:
         return {"filter": asdict(self.filter), "calibration": self.calibration}
 
 
-def calibrate(session: OrtSession, clips: Sequence[Clip], size: int) -> Calibration:
+def calibrate(session: LoadedModel, clips: Sequence[Clip], size: int) -> Calibration:
     """Tune on clips of the tune split."""
     answers = [answer_clip(session, clip, size) for clip in clips]
     logits = np.concatenate([a.presence[a.clip.judged >= 0] for a in answers])

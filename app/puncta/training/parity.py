@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from puncta.core.errors import BugError
 from puncta.inference.registry import ModelCard
-from puncta.inference.session import OrtSession, Tuning, open_session
+from puncta.inference.session import LoadedModel, Tuning, open_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Parity:
     inputs: int
 
 
-def open_exported(path: Path) -> OrtSession:
+def open_exported(path: Path) -> LoadedModel:
     """Open a graph that is in no registry yet."""
     card = ModelCard(
         id="exported", version="0", plugin="none", file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
