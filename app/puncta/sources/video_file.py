@@ -20,7 +20,7 @@ from puncta.core.ports import Clock
 from puncta.sources.frame_cache import CACHE_BYTES, FrameCache
 from puncta.sources.recorded import Picture, PictureMissing, RecordedSource
 from puncta.sources.region_guess import SAMPLE_COUNT, geometry_with_guess
-from puncta.sources.video_index import PtsIndex, index_by_decoding, index_packets
+from puncta.sources.video_index import PtsIndex, index_by_decoding, index_packets, table_holds
 from puncta.sources.video_pixels import display_pixels, is_grey, native_planes
 
 _KEYS_TRIED = 3
@@ -61,6 +61,10 @@ class VideoReader:
         self._open()
         try:
             index = index_packets(self._container, self._stream)
+            if index is not None:
+                self._reopen()
+                if not table_holds(self._container, self._stream, index):
+                    index = None
             if index is None:
                 self._reopen()
                 index = index_by_decoding(self._container, self._stream)
@@ -205,9 +209,20 @@ class VideoReader:
         return None
 
     def _place(self, frame: av.VideoFrame) -> int | None:
-        """Index of a decoded frame, or None for one that is not shown or not to be trusted."""
+        """Index of a decoded frame, or None for one that is not shown or not to be trusted.
+
+        A decoder patches damaged pictures with parts of others and marks them corrupt: these are never shown.
+        """
         if self.index.by_count:
-            return self._at if self._at is not None and self._at < len(self.index.pts) else None
+            at = self._at
+            if at is None or at >= len(self.index.pts):
+                return None
+            if frame.is_corrupt:
+                self._at = at + 1
+                return None
+            return at
+        if frame.is_corrupt:
+            return None
         if frame.pts is None or (self._trusted_from is not None and frame.pts < self._trusted_from):
             return None
         pts = self.index.pts
@@ -235,7 +250,9 @@ class VideoReader:
         return self._decoded.popleft()
 
 
-def open_video(path: Path, uri: str | None = None, clock: Clock | None = None) -> RecordedSource:
+def open_video(
+    path: Path, uri: str | None = None, clock: Clock | None = None, limit_bytes: int = CACHE_BYTES
+) -> RecordedSource:
     """Open a video file.
 
     Parameters
@@ -243,13 +260,15 @@ def open_video(path: Path, uri: str | None = None, clock: Clock | None = None) -
     path : Path
     uri : str or None
         What the user named; the path where None.
+    limit_bytes : int
+        Bound of the cache of decoded frames [bytes].
 
     Raises
     ------
     UserError
         The file is not a video that can be read.
     """
-    reader = VideoReader(path)
+    reader = VideoReader(path, limit_bytes)
     try:
         samples = _sample_frames(reader)
     except (SourceError, PictureMissing) as error:
@@ -263,10 +282,7 @@ def open_video(path: Path, uri: str | None = None, clock: Clock | None = None) -
         [display_pixels(f, native_planes(f), reader.grey) for f in samples],
     )
     count = len(reader.index.pts)
-    stated = 0 if reader.index.decoded else reader.stream.frames
-    ends_early = None
-    if stated > count and not _has_hidden_frames(reader):
-        ends_early = f"{path.name} is cut off: only {count} of its {stated} frames are there, get a complete copy."
+    ends_early = _says_more(reader, path.name)
     info = SourceInfo(
         uri=uri or str(path),
         stream=path.name,
@@ -304,9 +320,23 @@ def _sample_frames(reader: VideoReader) -> list[av.VideoFrame]:
     return same_size[:SAMPLE_COUNT]
 
 
-def _has_hidden_frames(reader: VideoReader) -> bool:
-    """Tell whether an edit list hides frames, so that fewer are shown than the file states."""
-    return bool(np.any(~np.isin(reader.index.key_pts, reader.index.pts)))
+def _says_more(reader: VideoReader, name: str) -> str | None:
+    """Return a sentence for a file whose header promises more than is there."""
+    index, container = reader.index, reader.container
+    kinds = container.format.name.split(",")
+    count = len(index.pts)
+    # An edit list hides frames, so that fewer are shown than the file lists.
+    edited = bool(np.any(~np.isin(index.key_pts, index.pts)))
+    # Only mp4 and mov list their frames; others (AVI) state a count that follows from the duration.
+    if "mp4" in kinds and not index.decoded and not edited and reader.stream.frames > count:
+        return f"{name} is cut off: only {count} of its {reader.stream.frames} frames are there, get a complete copy."
+    if "matroska" in kinds and len(container.streams) == 1 and container.duration:
+        times = index.times_ns()
+        slack = max(1_000_000_000, 10 * int(np.diff(times).max(initial=0)))
+        if container.duration * 1000 > int(times[-1]) + slack:
+            seconds = (times[-1] / 1e9, container.duration / 1e6)
+            return f"{name} is cut off: it ends at {seconds[0]:.1f} of {seconds[1]:.1f} s, get a complete copy."
+    return None
 
 
 def _says_simulated(container: av.container.InputContainer) -> bool:

@@ -20,6 +20,10 @@ ONE_PACKET_ONE_PICTURE = frozenset(
 )  # fmt: skip
 """Codecs whose packets hold exactly one shown picture each. The others may hide or pack pictures (VP8, MPEG-4 ASP)."""
 
+_INTRA_ONLY = frozenset({"mjpeg", "ljpeg", "ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "png", "rawvideo"})
+CHECKED_FRAMES = 12
+"""So many frames are decoded when a file opens, to see whether the packets' table holds."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PtsIndex:
@@ -34,7 +38,7 @@ class PtsIndex:
     time_base : Fraction
         Seconds per unit.
     by_count : bool
-        True where the pictures carry no times at all: then they are told apart by counting from the start.
+        True where the decoder's times do not name its pictures (AVI with B-frames): these are counted from the start.
     decoded : bool
         True when the table comes from a whole decode.
     """
@@ -66,7 +70,9 @@ def index_packets(container: av.container.InputContainer, stream: av.VideoStream
     """
     shown: list[int] = []
     keys: list[int] = []
-    trusted = stream.codec_context.name in ONE_PACKET_ONE_PICTURE
+    codec = stream.codec_context.name
+    # AVI stores no presentation times; FFmpeg makes some up in decoding order.
+    trusted = codec in ONE_PACKET_ONE_PICTURE and (codec in _INTRA_ONLY or container.format.name != "avi")
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
@@ -101,13 +107,30 @@ def index_by_decoding(container: av.container.InputContainer, stream: av.VideoSt
         if not pts:
             raise
     known = [p for p in pts if p is not None]
-    if len(known) == len(pts) and all(a <= b for a, b in zip(known, known[1:])):
-        shown = np.array(known, np.int64)
-        return PtsIndex(shown, np.sort(np.array(keys or known[:1], np.int64)), _time_base(stream), decoded=True)
+    if len(known) == len(pts):
+        shown = np.sort(np.array(known, np.int64))
+        ascending = bool(np.array_equal(shown, known))
+        key_pts = np.sort(np.array(keys or known[:1], np.int64))
+        if ascending or len(np.unique(shown)) == len(shown):
+            return PtsIndex(shown, key_pts, _time_base(stream), by_count=not ascending, decoded=True)
     # No usable times: count, and space the pictures by the stream's rate (25 a second where it states none).
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     counted = np.arange(len(pts), dtype=np.int64)
     return PtsIndex(counted, counted[:1], 1 / Fraction(rate), by_count=True, decoded=True)
+
+
+def table_holds(container: av.container.InputContainer, stream: av.VideoStream, index: PtsIndex) -> bool:
+    """Decode the first frames from the start and compare their times with the table."""
+    expected = [int(p) for p in index.pts[:CHECKED_FRAMES]]
+    found: list[int | None] = []
+    try:
+        for packet in container.demux(stream):
+            found.extend(frame.pts for frame in packet.decode())
+            if len(found) >= len(expected):
+                break
+    except av.FFmpegError:
+        return found == expected[: len(found)]
+    return found[: len(expected)] == expected
 
 
 def _time_base(stream: av.VideoStream) -> Fraction:
