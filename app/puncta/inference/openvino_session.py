@@ -13,15 +13,11 @@ from puncta.inference.loaded import LoadedModel, Tuning
 from puncta.inference.registry import ModelCard
 from puncta.sdk.context import TensorSpec
 
-# OpenVINO reports its use over the network through this module and runs without it; nothing leaves this machine.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-import openvino  # noqa: E402
-
 
 class OpenVinoSession(LoadedModel):
     """A model in OpenVINO."""
 
-    def __init__(self, compiled: openvino.CompiledModel, card: ModelCard, sha256: str, tuning: Tuning) -> None:
+    def __init__(self, compiled: Any, card: ModelCard, sha256: str, tuning: Tuning) -> None:
         self._request = compiled.create_infer_request()
         super().__init__(
             card,
@@ -48,8 +44,14 @@ def open_openvino(data: bytes, card: ModelCard, sha256: str, tuning: Tuning) -> 
     Raises
     ------
     UserError
-        OpenVINO cannot open it.
+        OpenVINO does not start here, or cannot open the model.
     """
+    # OpenVINO reports its use over the network through this module and runs without it; nothing leaves this machine.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError as error:
+        raise UserError(f"OpenVINO is installed but does not start ({error}); install it again.") from error
     settings = {"INFERENCE_NUM_THREADS": tuning.threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
     try:
         core = openvino.Core()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
 from puncta.inference.loaded import LoadedModel, Tuning
+from puncta.inference.openvino_session import open_openvino
 from puncta.inference.registry import ModelCard, read_verified
 from puncta.sdk.context import TensorSpec
 
@@ -94,10 +95,6 @@ def open_session(card: ModelCard, tuning: Tuning | None = None) -> LoadedModel:
     entry = card.file_of(tuning.precision)
     data = read_verified(card, entry)
     if tuning.provider == "openvino":
-        try:
-            from puncta.inference.openvino_session import open_openvino
-        except ImportError as error:
-            raise UserError(f"OpenVINO is installed but does not start ({error}); install it again.") from error
         return open_openvino(data, card, entry.sha256, tuning)
     try:
         session = ort.InferenceSession(data, _options(tuning), providers=["CPUExecutionProvider"])

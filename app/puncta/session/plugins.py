@@ -73,8 +73,8 @@ def _hosted(found: FoundPlugin, registry: Registry, model_id: str | None, tuning
     models = registry.with_plugin_models(found.folder)
     opener = opener_for(found.id, model_override=model_id or manifest.model, registry=models, tuning=tuning)
 
-    def open_model(asked: str | None = None) -> ModelSession:
-        session = opener(asked)
+    def open_model(model_id: str | None = None) -> ModelSession:
+        session = opener(model_id)
         opened.append(session)
         return session
 
