@@ -25,6 +25,8 @@ TIP_LABEL = "needle_tip"
 NEEDLE_LABEL = "needle"
 FRAME_SPREAD_LEAST = 6.0
 """Spread of a region's grey levels below which there is no picture to look at (probe in air, black screen)."""
+LOST_FOR_FRAMES = 50
+"""A tip that was shown this many frames ago or less, and no longer is, counts as lost; after that as absent."""
 CONFIRMED_CELLS = 2.5
 """A belief without a peak of this frame's map within this reach is a prediction, not a measurement."""
 
@@ -76,14 +78,17 @@ class NeedleTip:
         self._least_axis = float(context.options["least_axis"])
         self._box: tuple[int, int, int, int] | None = None
         self._finding: Finding | None = None
-        self._was_found = False
+        self._since_found: int | None = None
 
     def reset(self, reason: ResetReason) -> None:
         """Forget all frames."""
+        self._forget()
+        self._since_found = None
+
+    def _forget(self) -> None:
         self._history.clear()
         self._filter.clear()
         self._finding = None
-        self._was_found = False
 
     def step(self, frame: Frame, upstream: Mapping[str, PluginOutput]) -> StepResult:
         """Find the tip on one frame."""
@@ -94,7 +99,7 @@ class NeedleTip:
         grey, mapping = resample_region(frame.pixels, region.box, (self._size, self._size))
         flags = {Flag.UNCALIBRATED} if region.calibration is None else set()
         if float(grey.std()) < FRAME_SPREAD_LEAST:
-            self.reset(ResetReason.GAP)
+            self._forget()
             return self._lost("the picture is empty", 0.0, flags)
         # A frame that repeats the one before brings no news: the answer stays, and motion is not washed out.
         if self._history.push(grey) or self._finding is None:
@@ -140,7 +145,7 @@ class NeedleTip:
         sure = found.score >= self._sure_score and not found.predicted
         if not sure:
             flags.add(Flag.LOW_CONFIDENCE)
-        self._was_found = True
+        self._since_found = 0
         detection = Detection(
             TIP_LABEL, tip_box_px(tip, region.box), tip, found.score, radius90_px=radius,
             certainty=Certainty.SURE if sure else Certainty.UNCERTAIN, predicted=found.predicted,
@@ -169,8 +174,10 @@ class NeedleTip:
 
     def _lost(self, why: str, score: float, flags: set[Flag]) -> StepResult:
         flags = flags | {Flag.LOW_CONFIDENCE}
-        if self._was_found:
-            flags.add(Flag.TRACK_LOST)
+        if self._since_found is not None:
+            self._since_found += 1
+            if self._since_found <= LOST_FOR_FRAMES:
+                flags.add(Flag.TRACK_LOST)
         lost = Detection(TIP_LABEL, None, None, score, certainty=Certainty.LOST, reason=why)
         return StepResult((lost, Line(NEEDLE_LABEL, None, None, 0.0, reason=why)), frozenset(flags))
 

@@ -31,6 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", type=Path, help="where backgrounds and datasets of the experiment are")
     parser.add_argument("--cache", metavar="DIR", type=Path, help="where clips are kept (default: DIR/cache of --out)")
     parser.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
+    parser.add_argument("--start-from", metavar="DIR", type=Path, help="begin with the weights of a finished training")
+    parser.add_argument("--register", metavar="DIR", type=Path, help="put the finished model into this models folder")
     parser.add_argument("--progress", choices=["json"], help="print progress as JSON lines on standard output")
 
 
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(_NO_TORCH)
     # PyTorch takes seconds to import and is absent in most installations.
     from puncta.training.experiment import find_experiment, read_experiment
+    from puncta.training.register import register_training
     from puncta.training.run import Progress, train_experiment
 
     experiment = read_experiment(find_experiment(args.experiment))
@@ -66,8 +69,11 @@ def run(args: argparse.Namespace) -> int:
             shown.show(progress.done, progress.total)
 
     head = train_experiment(
-        experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume, tell=tell
+        experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
+        start_from=args.start_from, tell=tell,
     )
+    if args.register is not None:
+        register_training(args.out, args.register)
     last = next((s for (stage, _), s in stages.items() if stage == "samples"), None)
     if isinstance(last, ProgressLines):
         last.finish(message=f"trained {experiment.name}")

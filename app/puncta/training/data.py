@@ -309,7 +309,8 @@ def _dataset_cine(dataset: Dataset, root: Path, images: list[Image]) -> Cine:
         tip = next((a for a in notes if a.category_id == ids.get(TIP_CATEGORY)), None)
         needle = next((a for a in notes if a.category_id == ids.get(NEEDLE_CATEGORY)), None)
         frames.append(picture)
-        boxes.append(tuple(int(v) for v in image.region) if image.region else (0, 0, picture.shape[1], picture.shape[0]))
+        whole = (0, 0, picture.shape[1], picture.shape[0])
+        boxes.append(tuple(int(v) for v in image.region or whole))
         tips.append(tip.tip_px if tip else None)
         entries.append(next((a.entry_px for a in (needle, tip) if a and a.entry_px), None))
         seen = JUDGED.get(str(tip.visibility), 1) if tip else 0

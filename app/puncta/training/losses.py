@@ -37,9 +37,10 @@ def tip_loss(maps: Tensor, presence: Tensor, targets: Targets) -> tuple[Tensor, 
     """Sum of the losses, and each of them by name."""
     maps, presence = maps.float(), presence.float()
     parts = {"tip": gaussian_focal(maps[:, 0], targets.heat)}
-    parts["shaft"] = 2.0 * F.binary_cross_entropy_with_logits(maps[:, 5], targets.shaft, reduction="mean") * 4.0
+    parts["shaft"] = 8.0 * F.binary_cross_entropy_with_logits(maps[:, 5], targets.shaft)
     told = targets.present >= 0
-    parts["presence"] = F.binary_cross_entropy_with_logits(presence[told], targets.present[told]) if told.any() else presence.sum() * 0
+    if told.any():
+        parts["presence"] = F.binary_cross_entropy_with_logits(presence[told], targets.present[told])
     with_tip = torch.nonzero(targets.cell[:, 0] >= 0)[:, 0]
     if len(with_tip):
         rows, columns = targets.cell[with_tip, 0], targets.cell[with_tip, 1]

@@ -21,6 +21,7 @@ from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.imaging.motion_history import CHANNELS
 from puncta.training.augment import Sample, make_sample
+from puncta.training.calibrate import calibrate
 from puncta.training.data import (
     Clip,
     CompositeSpec,
@@ -34,7 +35,7 @@ from puncta.training.experiment import Experiment
 from puncta.training.export import export_onnx
 from puncta.training.loop import CHECKPOINT, LOG, ClipPool, LoopSettings, examine_samples, train_net
 from puncta.training.nets.tip_ut import TipNet
-from puncta.training.parity import Parity
+from puncta.training.parity import Parity, open_exported
 
 HEAD = "training.json"
 CALIBRATION = "calibration.json"
@@ -123,10 +124,16 @@ def train_experiment(
     data_root: Path | None = None,
     cache: Path | None = None,
     resume: bool = False,
+    start_from: Path | None = None,
     tell: Tell | None = None,
     stop_after: int | None = None,
 ) -> Path:
     """Train, export, check and write the training folder; return the path of its head.
+
+    Parameters
+    ----------
+    start_from : Path or None
+        A finished training folder of the same network whose weights to begin with.
 
     Raises
     ------
@@ -150,13 +157,23 @@ def train_experiment(
     def watch(step: int, losses: dict[str, float], _rate: float) -> None:
         tell(Progress("samples", step * settings.batch, settings.samples, losses))
 
+    known = _weights_of(start_from) if start_from is not None else None
+
     def build() -> TipNet:
-        return TipNet(len(CHANNELS), experiment.section("model")["widths"])
+        net = TipNet(len(CHANNELS), experiment.section("model")["widths"])
+        if known is not None:
+            try:
+                net.load_state_dict(known)
+            except RuntimeError as error:
+                raise UserError(f"The weights of {start_from} belong to a network of another size.") from error
+        return net
 
     def examine(net: Any) -> dict[str, float]:
         return examine_samples(net, fixed, settings.size)
 
     _write_head(out, experiment, "running", settings, 0, 0, started)
+    if not any(splits.tune):
+        raise UserError("The experiment needs a tune split to set its thresholds: give it `tune_clips`.")
     net, done = train_net(build, ClipPool(splits.train, experiment.seed), settings, out, watch, examine)
     parameters = sum(p.numel() for p in net.parameters())
     step = settings.steps if done else (stop_after or 0)
@@ -166,9 +183,27 @@ def train_experiment(
     torch.save(net.state_dict(), weights)
     example = torch.from_numpy(np.stack([s.channels for s in fixed[:8]]))
     parity = export_onnx(net, example, out / "model.onnx", float(experiment.section("export")["tolerance"]))
+    tune = [clip for clips in splits.tune for clip in clips]
+    calibration = calibrate(open_exported(out / "model.onnx"), tune, settings.size)
+    text = json.dumps({**calibration.as_spec(), "figures": calibration.figures}, indent=2)
+    write_text_atomic(out / CALIBRATION, text + "\n")
+    write_text_atomic(out / TABLE, _table(calibration.figures))
     best = {"step": step, "metric": "within_5_percent", "value": examine(net).get("within_5_percent", math.nan)}
     known = best if math.isfinite(best["value"]) else None
     return _write_head(out, experiment, "done", settings, step, parameters, started, parity, known)
+
+
+def _table(figures: dict[str, float]) -> str:
+    lines = ["Tune split (never the test sets): simulated machines of training, and composites.", ""]
+    lines += ["| figure | value |", "| --- | --- |", *(f"| {k} | {v:g} |" for k, v in figures.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    try:
+        return torch.load(folder / "weights.pt", weights_only=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} holds no finished training to begin with.") from error
 
 
 def _open_folder(out: Path, experiment: Experiment, resume: bool) -> None:

@@ -79,7 +79,8 @@ class MovingStill:
         grid_y, grid_x = np.mgrid[0 : self.size, 0 : self.size].astype(np.float32)
         self.grid_x, self.grid_y = grid_x, grid_y
         other_x, other_y = (_smooth_noise(rng, self.size, 7) * 6.0 for _ in range(2))
-        self.other = cv2.remap(still, grid_x + other_x, grid_y + other_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        at = (grid_x + other_x, grid_y + other_y)
+        self.other = cv2.remap(still, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
     def frame(self, i: int, drag: tuple[Field, Field] | None = None) -> Field:
         """Return the still at instant ``i``, float grey levels, dragged along by (x, y) fields [px]."""
@@ -175,11 +176,13 @@ def draw_needle(
         if longest > 8.0:
             break
     faint = rng.random() < 0.6
-    level = float(rng.uniform(12, 60)) if faint else float(rng.uniform(50, 170))
+    level = float(rng.uniform(18, 65)) if faint else float(rng.uniform(50, 170))
     cells = np.clip(1.0 + 0.45 * rng.standard_normal(64), 0.0, 2.0).astype(np.float32)
     profile = cv2.resize(cells[None], (512, 1), interpolation=cv2.INTER_CUBIC)[0]
     thickness = float(rng.uniform(0.16, 0.6))
-    tip_level = float(rng.choice([0.0, rng.uniform(0.3, 1.2), rng.uniform(0.8, 2.0)])) * max(level, 30.0)
+    # A tip without an echo of its own is the end of the shaft; that asks for a shaft that can be seen.
+    bare = 0.0 if level > 30 else 0.5
+    tip_level = float(rng.choice([bare, rng.uniform(0.3, 1.2), rng.uniform(0.8, 2.0)])) * max(level, 30.0)
     needle = DrawnNeedle(
         origin_mm=origin,
         direction=(dx, dy),

@@ -1,0 +1,119 @@
+"""Puts a finished training into a models folder: the ONNX file, its registry entry, and the run's small files."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from puncta.core.errors import UserError
+from puncta.formats.atomic import write_text_atomic
+from puncta.formats.schemas import check
+from puncta.imaging.motion_history import HISTORY_FRAMES
+from puncta.training.export import OUTPUTS
+
+REGISTRY = "registry.toml"
+RUN_FILES = ("training.json", "log.jsonl", "calibration.json", "table.md")
+_HEADER = "# The models that ship. A file whose hash differs is refused.\n"
+
+
+def entry_of(folder: Path) -> dict[str, Any]:
+    """Build the registry entry of a training folder.
+
+    Raises
+    ------
+    UserError
+        The training is not finished.
+    """
+    try:
+        head = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"The training in {folder} is not finished; go on with it by --resume.") from error
+    if head["state"] != "done":
+        raise UserError(f"The training in {folder} is not finished; go on with it by --resume.")
+    config = head["config"]
+    model, data = config["model"], config["data"]
+    machines = ", ".join(data["machines"])
+    parts = [f"{data['clips']} simulated cines of machines {machines}"] if data["clips"] else []
+    if data["backgrounds"] and data["composites"]:
+        stills = ", ".join(data["backgrounds"])
+        parts.append(f"{data['composites']} cines of drawn needles on needle-free stills ({stills})")
+    if data["datasets"]:
+        parts.append(f"the datasets {', '.join(data['datasets'])}")
+    name = f"{model['id']}-{model['version']}"
+    return {
+        "id": model["id"],
+        "version": model["version"],
+        "plugin": config["plugin"],
+        "file": f"{name}.onnx",
+        "sha256": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
+        "precision": "fp32",
+        "default": True,
+        "licence": "Apache-2.0",
+        "training_data": "; ".join(parts) + "; every needle is simulated",
+        "simulated": True,
+        "card": f"{name}.md",
+        "recipe": f"puncta train {config['name']}",
+        "outputs": list(OUTPUTS),
+        "input": {
+            "channels": model["input"]["channels"],
+            "size": [model["input"]["size"]] * 2,
+            "layout": "NCHW",
+            "normalisation": "motion channels, standardised per frame",
+            "history": HISTORY_FRAMES,
+            "precision": "fp32",
+            "stride": 4,
+            "filter": calibration["filter"],
+            "calibration": calibration["calibration"],
+        },
+        "metrics": {f"tune_{k}": v for k, v in calibration["figures"].items()},
+    }
+
+
+def register_training(folder: Path, models: Path) -> Path:
+    """Copy the model and write its entry, replacing one of the same id and version; return the ONNX file's new path.
+
+    Raises
+    ------
+    UserError
+        The training is not finished, or the registry does not hold.
+    """
+    entry = entry_of(folder)
+    models.mkdir(parents=True, exist_ok=True)
+    registry = models / REGISTRY
+    table: dict[str, Any] = {"version": 1, "models": []}
+    header = _HEADER
+    if registry.exists():
+        text = registry.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+        # The writer knows no comments; those at the top explain the format, so they stay.
+        header = "".join(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+    old = next((m for m in table.get("models", []) if (m["id"], m["version"]) == (entry["id"], entry["version"])), None)
+    if old is not None:
+        # Figures of held-out sets are added by hand after `puncta evaluate`; those of another file do not hold.
+        kept = {k: v for k, v in old.get("metrics", {}).items() if not k.startswith("tune_")}
+        entry["metrics"].update(kept if old.get("sha256") == entry["sha256"] else {})
+    others = [m for m in table.get("models", []) if (m["id"], m["version"]) != (entry["id"], entry["version"])]
+    table["models"] = [*others, entry]
+    problems = check("model-registry", table)
+    if problems:
+        raise UserError(f"The registry {registry} does not fit: {problems[0]}.")
+    target = models / entry["file"]
+    temporary = target.with_name(f".{target.name}.part")
+    shutil.copyfile(folder / "model.onnx", temporary)
+    os.replace(temporary, target)
+    write_text_atomic(registry, header + tomli_w.dumps(table))
+    run = models / "runs" / f"{entry['id']}-{entry['version']}"
+    run.mkdir(parents=True, exist_ok=True)
+    for name in RUN_FILES:
+        if (folder / name).exists():
+            write_text_atomic(run / name, (folder / name).read_text(encoding="utf-8"))
+    return target
