@@ -108,8 +108,9 @@ class Desk(QObject):
 
     def open(self, uri: str, *, fallbacks: tuple[str, ...] = (), start_index: int = 0) -> None:
         """Open a source. Where that fails, the case that was open comes back, or the first fallback that opens."""
-        if self._opening is None and self._current and self.status.state in AT_WORK:
-            self._before = Place(self._current, self.status.index, self.status.state is PlayState.PLAYING)
+        state = self.player.status().state
+        if self._opening is None and self._current and state in AT_WORK:
+            self._before = Place(self._current, self.shown_index(), state is PlayState.PLAYING)
         self._fallbacks = list(fallbacks)
         self._start(uri, start_index)
 

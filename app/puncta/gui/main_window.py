@@ -350,9 +350,7 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             self.open_uri(str(dropped[0]))
             if len(dropped) > 1:
-                self.stage.banners.say(
-                    "drop", "info", tr("One case is open at a time; the first of them opens."), passing=True
-                )
+                self.status_line.say(tr("One case is open at a time; the first of them opens."))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Keep the layout and stop listening. Whoever made the player closes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -115,6 +116,7 @@ def write_snapshot(image: QImage, name: str) -> Path:
             raise OSError(f"{folder} does not take the file")
         os.replace(part, file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise UserError(f"The picture cannot be saved in {folder}: {error}") from error
     return file

@@ -153,7 +153,7 @@ class WindowActions:
         else:
             tool = Tool.NONE if stage.view.tool is Tool.TARGET else Tool.TARGET
             stage.set_tool(tool)
-            self._say_tool(tool, tr("Click the point the needle is to reach. Esc puts the tool down."))
+            self._say_tool(tool, tr("Click the target. Esc ends."))
 
     def place_target(self, point_px: PointPx) -> None:
         """Set the target [px] and put the tool down."""
@@ -167,7 +167,7 @@ class WindowActions:
         stage.set_tool(tool)
         if tool is Tool.RULER and self._window.desk.info is not None and self._window.desk.info.seekable:
             self._window.desk.player.pause()
-        self._say_tool(tool, tr("Click two points whose distance you know. Esc puts the ruler down."))
+        self._say_tool(tool, tr("Click two points whose distance you know. Esc ends."))
 
     def finish_ruler(self) -> None:
         """Both ends are set: ask for the distance."""
@@ -175,7 +175,7 @@ class WindowActions:
         length = window.stage.view.ruler.length_px()
         if length < SHORTEST_RULER_PX:
             window.stage.view.ruler.clear()
-            window.stage.banners.say("tool", "caution", tr("These points are too close together. Click two others."))
+            window.stage.say_hint(tr("These points are too close together. Click two others."))
             return
         dialog = RulerDialog(length, window)
 
@@ -193,7 +193,7 @@ class WindowActions:
         window = self._window
         view = window.stage.view
         if view.analysis is None or view.picture is None:
-            window.stage.banners.say("snapshot", "info", tr("There is no picture to save."), passing=True)
+            window.status_line.say(tr("There is no picture to save."))
             return
         frame = view.analysis.frame
         words = tr("Frame {index}").format(index=frame.key.index + 1)
@@ -211,13 +211,9 @@ class WindowActions:
 
     def _saved(self, file: Path) -> None:
         folder = QUrl.fromLocalFile(str(file.parent))
-        self._window.stage.banners.say(
-            "snapshot",
-            "good",
-            tr("Saved as {name} in {folder}").format(name=file.name, folder=file.parent),
-            (tr("Show folder"), lambda: QDesktopServices.openUrl(folder)),
-            passing=True,
-        )
+        words = tr("Saved as {name} in {folder}").format(name=file.name, folder=file.parent)
+        self._window.stage.banners.hush("snapshot")
+        self._window.status_line.say(words, (tr("Show folder"), lambda: QDesktopServices.openUrl(folder)))
 
     def _not_saved(self, error: Exception) -> None:
         words = str(error) if isinstance(error, UserError) else tr("The picture cannot be saved.")
@@ -294,13 +290,10 @@ class WindowActions:
 
     def _put_down(self) -> None:
         self._window.stage.set_tool(Tool.NONE)
-        self._window.stage.banners.hush("tool")
+        self._window.stage.say_hint("")
 
     def _say_tool(self, tool: Tool, words: str) -> None:
-        banners = self._window.stage.banners
-        banners.hush("tool")
-        if tool is not Tool.NONE:
-            banners.say("tool", "info", words)
+        self._window.stage.say_hint(words if tool is not Tool.NONE else "")
 
     def _show(self, dialog: QDialog, name: str) -> None:
         """Open a dialog without stopping the picture; it is thrown away when it closes."""

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QScrollArea,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -94,6 +95,8 @@ class KeysDialog(QDialog):
         field.setAccessibleName(tr("Key for: {action}").format(action=words))
         field.setMinimumWidth(self._theme.font_px(150))
         field.setClearButtonEnabled(True)
+        for clear in field.findChildren(QToolButton):
+            clear.setAccessibleName(tr("Take the key away"))
         field.editingFinished.connect(lambda: self._take(name))
         reset = IconButton("rotate-ccw", tr("Back to the key set: {action}").format(action=words), self._theme)
         reset.clicked.connect(lambda: self._reset(name))

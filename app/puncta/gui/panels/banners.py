@@ -1,10 +1,10 @@
-"""Sentences above the picture that say what is wrong, or what was done."""
+"""Sentences above the picture that say what is wrong. What was merely done stands in the status line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -14,7 +14,6 @@ from puncta.gui.theme import Theme
 
 ICONS = {"bad": "circle-alert", "caution": "triangle-alert", "good": "circle-check", "info": "info"}
 TOKENS = {"bad": "bad", "caution": "caution", "good": "good", "info": "text2"}
-SHORT_MS = 8000
 
 
 class Banner(QFrame):
@@ -81,8 +80,6 @@ class BannerStack(QWidget):
         tone: str,
         text: str,
         action: tuple[str, Callable[[], None]] | None = None,
-        *,
-        passing: bool = False,
     ) -> None:
         """Show a sentence.
 
@@ -92,8 +89,6 @@ class BannerStack(QWidget):
             What it is about.
         tone : str
             "bad", "caution", "good" or "info".
-        passing : bool
-            It goes by itself after some seconds.
         """
         old = self._banners.get(topic)
         if old is not None and old.text == text:
@@ -104,11 +99,6 @@ class BannerStack(QWidget):
         self._column.addWidget(banner)
         self._column.setContentsMargins(12, 8, 12, 8)
         self.show()
-        if passing:
-            timer = QTimer(banner)
-            timer.setSingleShot(True)
-            timer.timeout.connect(lambda: self.hush(topic))
-            timer.start(SHORT_MS)
 
     def hush(self, topic: str) -> None:
         """Take the sentence of a topic away."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import ElidedLabel, text_label
+
+MESSAGE_MS = 10_000
 
 
 class _Hint(QWidget):
@@ -63,11 +65,49 @@ class StatusLine(QWidget):
         self._hints = _HintRow()
         self._case = ElidedLabel(role="small")
         self._case.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._message = ElidedLabel(role="strong")
+        self._button = QPushButton()
+        self._button.setAccessibleName(tr("Show folder"))
+        self._button.setProperty("slim", "true")
+        self._button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._button.clicked.connect(lambda: self._act())
+        self._act: Callable[[], object] = lambda: None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(MESSAGE_MS)
+        self._timer.timeout.connect(self.hush)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 4, 16, 4)
         row.setSpacing(16)
         row.addWidget(self._hints, 3)
+        row.addWidget(self._message, 3)
+        row.addWidget(self._button)
         row.addWidget(self._case, 1)
+        self.hush()
+
+    def say(self, text: str, action: tuple[str, Callable[[], object]] | None = None) -> None:
+        """Show what was done, in place of the keys, for some seconds. The picture does not move for it."""
+        self._message.set_full(text)
+        self._hints.hide()
+        self._message.show()
+        self._button.setVisible(action is not None)
+        if action is not None:
+            self._button.setText(action[0])
+            self._act = action[1]
+        self._timer.start()
+
+    def hush(self) -> None:
+        """Show the keys again."""
+        self._timer.stop()
+        self._message.set_full("")
+        self._message.hide()
+        self._button.hide()
+        self._hints.show()
+
+    @property
+    def message(self) -> str:
+        """What was said last, while it stands."""
+        return self._message.full()
 
     def set_hints(self, hints: Sequence[tuple[str, str]]) -> None:
         """Show (key, words) pairs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from puncta.core.events import PlayState
 from puncta.gui.desk import SPEEDS, Desk
@@ -64,6 +64,8 @@ class Transport(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Keep the theme for icons that change."""
         self._theme = theme
+        for label in (self._frame, self._time):
+            label.setMinimumWidth(0)
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Name the keys in the tool tips."""
@@ -92,10 +94,18 @@ class Transport(QWidget):
             self._time.setText("")
             return
         count = info.frame_count
-        self._frame.setText(tr("Frame {index} of {count}").format(index=desk.shown_index() + 1, count=count))
+        self._set_steady(self._frame, tr("Frame {index} of {count}").format(index=desk.shown_index() + 1, count=count))
         whole = (int(info.times_ns[-1]) - int(info.times_ns[0])) / 1e9 if info.times_ns is not None and count else 0.0
         now = clock_words(desk.shown_time_s(), tenths=True)
-        self._time.setText(f"{now} / {clock_words(whole, tenths=True)}")
+        self._set_steady(self._time, f"{now} / {clock_words(whole, tenths=True)}")
+
+    @staticmethod
+    def _set_steady(label: QLabel, text: str) -> None:
+        """Show changing figures without letting their neighbours move: the label only ever grows."""
+        label.setText(text)
+        wanted = label.sizeHint().width()
+        if wanted > label.minimumWidth():
+            label.setMinimumWidth(wanted)
 
     def _toggle_loop(self) -> None:
         """With a range: loop it or stop. Without one: repeat the whole case or not."""

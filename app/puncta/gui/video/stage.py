@@ -34,6 +34,12 @@ class Stage(QWidget):
         self.safety.setWordWrap(True)
         self.safety.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         row.addWidget(self.safety, 1)
+        self.hint = text_label(role="strong")
+        self.hint.setWordWrap(True)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.hint.hide()
+        row.addWidget(self.hint, 1)
+        row.addSpacing(8)
         self.simulated = ChipLabel(theme, tr("Simulated"), "accent", "square")
         self.simulated.hide()
         row.addWidget(self.simulated)
@@ -70,6 +76,11 @@ class Stage(QWidget):
         for action, button in self.buttons.items():
             button.set_key(words.get(action, ""))
         self.try_card.set_keys(words)
+
+    def say_hint(self, words: str) -> None:
+        """Say what the tool in hand wants, beside the safety line, so that the picture does not move."""
+        self.hint.setText(words)
+        self.hint.setVisible(bool(words))
 
     def set_tool(self, tool: Tool) -> None:
         """Take a tool in hand and mark its button."""
