@@ -134,6 +134,8 @@ class PluginManifest(_Strict):
         Time a frame may cost [ms] before it is flagged as too slow.
     history_frames : int
         Frames before the current one on which a result may depend; a player feeds that many after a seek.
+    reference : bool
+        A yardstick for `puncta evaluate`; the window does not offer it.
     model : str or None
         Default model in the registry.
     results : tuple of Emits
@@ -152,6 +154,7 @@ class PluginManifest(_Strict):
     every: int = Field(default=1, ge=1, le=1000)
     budget_ms: float = Field(default=30.0, gt=0, le=60_000, allow_inf_nan=False)
     history_frames: int = Field(default=0, ge=0, le=10_000)
+    reference: bool = False
     model: ModelId | None = None
     results: Annotated[tuple[Emits, ...], Field(strict=False, min_length=1)]
     layers: Annotated[tuple[LayerName, ...], Field(strict=False)] = ()

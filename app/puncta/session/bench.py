@@ -29,7 +29,7 @@ from puncta.session.player import Player
 from puncta.session.plugins import hosted_plugins
 from puncta.sim.cine import CineGenerator
 from puncta.sources.factory import open_source
-from puncta.sources.synthetic_video import make_vfr_video, number_of_frame
+from puncta.sources.synthetic_video import make_vfr_video, read_number
 
 CLIP_SIZE_PX = (800, 600)
 CLIP_FPS = 30
@@ -153,7 +153,7 @@ def measure_seeks(seeks: int = 1000) -> list[Figure]:
                     frame = source.read()
                     times.append((time.perf_counter() - begun) * 1e3)
                 right = frame is not None and frame.key.index == index and frame.key.pts_ns == times_ns[index]
-                wrong += not (right and number_of_frame(frame.pixels) == index)
+                wrong += not (right and read_number(frame.pixels) == index)
         finally:
             source.close()
     warm = figure_of_times("seek_warm", "seek to a cached frame", warm_ms, "p95 <= 20 ms", None)

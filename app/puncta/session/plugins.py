@@ -27,7 +27,7 @@ def hosted_plugins(
     Parameters
     ----------
     plugin_ids : sequence of str or None
-        None takes every plugin that is there and allowed to run.
+        None takes every plugin that is allowed to run and is no mere reference.
     models : mapping of plugin id to model id
         Models to use instead of the plugins' default ones.
     tuning : Tuning or None
@@ -41,7 +41,7 @@ def hosted_plugins(
     discovery = discovery or discover()
     registry = Registry.load()
     if plugin_ids is None:
-        plugin_ids = [found.id for found in discovery.found if is_granted(found)]
+        plugin_ids = [f.id for f in discovery.found if is_granted(f) and not f.manifest.reference]
     return tuple(
         _hosted(found, registry, (models or {}).get(found.id), tuning) for found in discovery.select(plugin_ids)
     )
