@@ -20,9 +20,12 @@ PYPROJECT = '[project]\nname = "x"\n[project.optional-dependencies]\ntrain = ["t
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real virtual environment with pip, to copy: making one takes seconds."""
+    """A virtual environment to copy, with an empty package in the place of pip, which takes seconds to install."""
     folder = tmp_path_factory.mktemp("template") / ".venv"
-    venv.EnvBuilder(with_pip=True, symlinks=os.name != "nt").create(folder)
+    venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(folder)
+    (packages,) = folder.glob("[Ll]ib/**/site-packages")
+    (packages / "pip").mkdir()
+    (packages / "pip" / "__init__.py").touch()
     return folder
 
 
@@ -181,12 +184,12 @@ class TestRealPip:
     """pip itself, without an index."""
 
     @pytest.fixture(autouse=True)
-    def no_index(self, made_once: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_index(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in [name for name in os.environ if name.startswith("PIP_")]:
             monkeypatch.delenv(name)
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-        shutil.copytree(made_once, root / ".venv", symlinks=True)
+        venv.EnvBuilder(with_pip=True, symlinks=os.name != "nt").create(root / ".venv")
 
     def test_a_package_that_is_not_to_be_had_stops_with_its_name(self, root: Path) -> None:
         lock = root / "installer" / "lock" / "runtime.txt"
