@@ -71,7 +71,9 @@ class EchoPlugin:
         if self.fail_on(frame.key.index):
             raise RuntimeError("planted")
         value = float(frame.pixels[0, 0])
-        return StepResult((Detection("needle_tip", (value - 1.5, 1.0, 3.0, 2.0), (value, 2.0), 0.9),), frozenset({Flag.STALE}))
+        return StepResult(
+            (Detection("needle_tip", (value - 1.5, 1.0, 3.0, 2.0), (value, 2.0), 0.9),), frozenset({Flag.STALE})
+        )
 
     def close(self) -> None:
         self.closed = True
