@@ -14,7 +14,7 @@ from puncta.core.flags import Flag
 from puncta.core.frame import Frame, UltrasoundRegion
 from puncta.core.geometry import axis_angle_deg, clip_segment, tip_box_px
 from puncta.core.results import Certainty, Detection, Line, PluginOutput, Result
-from puncta.imaging.filtering import TipBelief, TipFilterSettings, TipGridFilter, calibrated
+from puncta.imaging.filtering import TipBelief, TipFilterSettings, TipGridFilter, calibrated, doubt_cells
 from puncta.imaging.heatmap import Axis, best_cell, fit_axis, point_from_cell, sigmoid
 from puncta.imaging.motion_history import CHANNELS, MotionHistory
 from puncta.imaging.preprocess import RegionMapping, resample_region
@@ -70,7 +70,6 @@ class NeedleTip:
         self._score_scale = float(calibration.get("score_scale", 1.0))
         self._score_shift = float(calibration.get("score_shift", 0.0))
         self._radius_scale = float(calibration.get("radius_scale", 2.0))
-        self._radius_least = float(calibration.get("radius_least", 0.5))
         self._filter = TipGridFilter(TipFilterSettings(**spec.get("filter", {})))
         self._history = MotionHistory(self._size)
         self._least_score = float(context.options["least_score"])
@@ -117,7 +116,7 @@ class NeedleTip:
         belief = self._filter.update(maps[0], presence)
         tip_cell, predicted = self._refine(maps, belief)
         score = calibrated(_logit(belief.score), self._score_scale, self._score_shift)
-        radius = (self._radius_least + self._radius_scale * belief.spread_cells) * self._stride
+        radius = self._radius_scale * doubt_cells(belief.spread_cells, score) * self._stride
         row, column = (int(np.clip(round(v), 0, maps.shape[1] - 1)) for v in (tip_cell[1], tip_cell[0]))
         axis = fit_axis(sigmoid(maps[5]), tip_cell, (float(maps[3, row, column]), float(maps[4, row, column])))
         return Finding(point_from_cell(tip_cell, self._stride), score, radius, predicted, axis)

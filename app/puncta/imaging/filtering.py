@@ -135,6 +135,11 @@ class TipGridFilter:
         return TipBelief((row, column), float(part.sum()), float(belief.sum()), (mx, my), spread)
 
 
+def doubt_cells(spread_cells: float, score: float) -> float:
+    """Scale of a tip's error [cells], to be multiplied by a calibrated factor: wide where the belief is wide or low."""
+    return 0.5 + spread_cells + 8.0 * (1.0 - score)
+
+
 def calibrated(logit: float, scale: float, shift: float) -> float:
     """Probability after Platt scaling of a logit."""
     return float(sigmoid(np.float64(logit * scale + shift)))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from puncta.imaging.filtering import TipFilterSettings, TipGridFilter
+from puncta.imaging.filtering import TipFilterSettings, TipGridFilter, doubt_cells
 from puncta.imaging.heatmap import best_cell, sigmoid
 from puncta.imaging.motion_history import MotionHistory
 from puncta.imaging.preprocess import resample_region
@@ -134,6 +134,20 @@ def follow(
     return Judged(table[:, 0], table[:, 1], table[:, 2], table[:, 3], np.array([r[4] for r in rows], dtype=bool))
 
 
+ALONE = TipFilterSettings(trust=1.0, jump=1.0, appear=0.5, vanish=0.5)
+"""Settings under which every frame stands alone: what the filter has to beat."""
+
+
+def filter_grid() -> list[TipFilterSettings]:
+    """Settings that are tried; "every frame alone" is among them, so a filter is used only where it helps."""
+    changes = itertools.product((0.7, 1.0, 1.4), (0.5, 1.0), (1.0, 2.0), (0.03, 0.15, 0.4), ((0.05, 0.03), (0.25, 0.15)))
+    grid = [
+        TipFilterSettings(sharpness=s, trust=t, motion_cells=m, jump=j, appear=a, vanish=v)
+        for s, t, m, j, (a, v) in changes
+    ]
+    return [ALONE, *grid]
+
+
 def usefulness(found: Judged) -> float:
     """Mean over frames of: right tip or rightly silent 1, silent on a tip 0, wrong tip -1; at the best threshold."""
     order = np.argsort(-found.score)
@@ -165,25 +179,22 @@ def calibrate(session: LoadedModel, clips: Sequence[Clip], size: int) -> Calibra
     share = float(np.clip(there.mean(), 0.02, 0.98))
     presence = (scale, shift - math.log(share / (1 - share)))
     best, best_value = TipFilterSettings(), -math.inf
-    grid = itertools.product((0.7, 1.0, 1.4), (0.35, 0.6, 1.0), (0.8, 1.4), (0.02, 0.08))
-    some = answers[:: max(1, len(answers) // 90)]
-    for sharpness, trust, motion, jump in grid:
-        settings = TipFilterSettings(sharpness=sharpness, trust=trust, motion_cells=motion, jump=jump)
+    some = answers[:: max(1, len(answers) // 70)]
+    for settings in filter_grid():
         value = usefulness(follow(some, settings, presence, size))
         if value > best_value:
             best, best_value = settings, value
-    alone = TipFilterSettings(trust=1.0, jump=1.0, appear=0.5, vanish=0.5)
-    unfiltered = usefulness(follow(answers, alone, presence, size))
+    unfiltered = usefulness(follow(answers, ALONE, presence, size))
     found = follow(answers, best, presence, size)
     clipped = np.clip(found.score, 1e-9, 1 - 1e-9)
     score_scale, score_shift = platt(np.log(clipped / (1 - clipped)), found.error <= 1.0)
     score = sigmoid(np.log(clipped / (1 - clipped)) * score_scale + score_shift)
     shown = found.has_tip & (score >= 0.5)
-    least = 0.5
-    ratio = np.sort(np.maximum(found.error_cells[shown] - least, 0) / (found.spread_cells[shown] + 1e-6))
+    doubt = np.array([doubt_cells(s, p) for s, p in zip(found.spread_cells, score)])
+    ratio = np.sort(found.error_cells[shown] / doubt[shown])
     # Split conformal (Vovk; Lei et al., 2018): the ceil((n + 1) c)-th smallest score covers c of new ones.
     rank = min(len(ratio) - 1, math.ceil((len(ratio) + 1) * COVERAGE) - 1)
-    radius_scale = float(np.clip(ratio[rank], 0.5, 12.0)) if len(ratio) > 20 else 4.0
+    radius_scale = float(np.clip(ratio[rank], 0.2, 12.0)) if len(ratio) > 20 else 4.0
     negatives = ~found.has_tip
     figures = {
         "frames": float(len(score)),
@@ -192,12 +203,11 @@ def calibrate(session: LoadedModel, clips: Sequence[Clip], size: int) -> Calibra
         "shown_of_tips": float(shown.sum() / max(1, found.has_tip.sum())),
         "close_of_shown": float((found.error[shown] <= 1.0).mean()) if shown.any() else 0.0,
         "false_alarms": float((score[negatives] >= 0.5).mean()) if negatives.any() else 0.0,
-        "coverage": float((found.error_cells[shown] <= least + radius_scale * found.spread_cells[shown]).mean())
-        if shown.any() else 0.0,
+        "median_radius_cells": float(np.median(radius_scale * doubt[shown])) if shown.any() else 0.0,
     }
     values = {
         "presence_scale": presence[0], "presence_shift": presence[1], "score_scale": score_scale,
-        "score_shift": score_shift, "radius_scale": radius_scale, "radius_least": least,
+        "score_shift": score_shift, "radius_scale": radius_scale,
     }
     return Calibration(best, {k: round(v, 5) for k, v in values.items()}, {k: round(v, 4) for k, v in figures.items()})
 
