@@ -15,6 +15,7 @@ from puncta.core.frame import Calibration, CalibrationOrigin, SourceInfo
 from puncta.core.geometry import PointPx
 from puncta.core.results import Analysis
 from puncta.gui.bridge import Bridge
+from puncta.gui.i18n import tr
 from puncta.gui.preferences import Preferences
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Desk(QObject):
             message, uri = self.status.message, self._opening or ""
             self._opening = None
             self.preferences.forget_source(uri)
-            self.failed.emit(message or "This source cannot be opened.")
+            self.failed.emit(message or tr("This source cannot be opened."))
             self._recover()
 
     def _recover(self) -> None:

@@ -46,6 +46,7 @@ NARROW = 1080
 """Below this width, in units of the font scale, the sources give their room to the picture."""
 LOW = 620
 """Below this height, in units of the font scale, read-outs and timeline take one line each."""
+SCROLL_BAR_PX = 10
 FIGURES_MS = 100
 """Figures change at most this often, so that they can be read [ms]."""
 
@@ -280,8 +281,11 @@ class MainWindow(QMainWindow):
         """Panels grow with the text, but less, since the picture owns the middle."""
         grow = 1.0 + (self.theme.scale - 1.0) * 0.75
         for side, width in zip((self.left, self.right), PANEL_WIDTHS, strict=True):
-            side.setMinimumWidth(round(width * grow))
-            side.setMaximumWidth(round(width * grow * 1.7))
+            area = side.findChild(QScrollArea)
+            content = area.widget().minimumSizeHint().width() + SCROLL_BAR_PX if area is not None else 0
+            least = max(round(width * grow), content)
+            side.setMinimumWidth(least)
+            side.setMaximumWidth(round(least * 1.6))
 
     def _fit_bottom(self) -> None:
         self.bottom.setFixedHeight(
@@ -311,6 +315,8 @@ class MainWindow(QMainWindow):
         self._set_side_widths()
         if not kept.get("geometry") or not self.restoreGeometry(_bytes(kept["geometry"])):
             self.resize(1440, 900)
+        sides = [self.left.minimumWidth(), self.right.minimumWidth()]
+        self.split.setSizes([sides[0], max(400, self.width() - sum(sides)), sides[1]])
         if kept.get("split"):
             self.split.restoreState(_bytes(kept["split"]))
             self.split.setHandleWidth(1)

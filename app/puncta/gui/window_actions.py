@@ -240,8 +240,10 @@ class WindowActions:
             topic = f"plugin-{status.plugin_id}"
             if status.breaker_open:
                 words = tr("{plugin} is off after three faults in a row. The picture goes on without it.")
+                if status.message:
+                    words = tr("{plugin} is off. {reason}").replace("{reason}", status.message)
                 again = (tr("Switch on again"), lambda name=status.plugin_id: self.switch_plugin(name, True))
-                banners.say(topic, "bad", words.format(plugin=tr(status.title)), again)
+                banners.say(topic, "bad", words.replace("{plugin}", tr(status.title)), again)
             elif topic in banners.texts():
                 banners.hush(topic)
         if window.desk.stalled:

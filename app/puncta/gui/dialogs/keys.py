@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QScrollArea,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -67,7 +66,7 @@ class KeysDialog(QDialog):
                 group = spec.group
                 title = text_label(tr(group).upper(), "head")
                 title.setContentsMargins(0, 10, 0, 2)
-                grid.addWidget(title, line, 0, 1, 3)
+                grid.addWidget(title, line, 0, 1, 4)
                 line += 1
             self._add_row(grid, line, spec.id)
             line += 1
@@ -81,6 +80,8 @@ class KeysDialog(QDialog):
         buttons.button(QDialogButtonBox.StandardButton.Close).setText(tr("Close"))
         back = buttons.addButton(tr("All back to the key set"), QDialogButtonBox.ButtonRole.ResetRole)
         back.clicked.connect(self._reset_all)
+        for button in buttons.buttons():
+            button.setAutoDefault(False)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
         self.resize(theme.font_px(520), theme.font_px(560))
@@ -94,16 +95,15 @@ class KeysDialog(QDialog):
         field.setMaximumSequenceLength(1)
         field.setAccessibleName(tr("Key for: {action}").format(action=words))
         field.setMinimumWidth(self._theme.font_px(150))
-        field.setClearButtonEnabled(True)
-        for clear in field.findChildren(QToolButton):
-            clear.setAccessibleName(tr("Take the key away"))
         field.editingFinished.connect(lambda: self._take(name))
         reset = IconButton("rotate-ccw", tr("Back to the key set: {action}").format(action=words), self._theme)
         reset.clicked.connect(lambda: self._reset(name))
-        for column, widget in enumerate((label, field, reset)):
+        clear = IconButton("x", tr("Take the key away: {action}").format(action=words), self._theme)
+        clear.clicked.connect(lambda: self._clear(name))
+        for column, widget in enumerate((label, field, clear, reset)):
             grid.addWidget(widget, line, column)
         self.fields[name], self._resets[name] = field, reset
-        self._rows[name] = (label, field, reset)
+        self._rows[name] = (label, field, clear, reset)
 
     def _show_keys(self) -> None:
         settings = self._preferences.settings
@@ -133,6 +133,10 @@ class KeysDialog(QDialog):
             own[name] = key
         self._preferences.set("keys", own)
         self._show_keys()
+
+    def _clear(self, name: str) -> None:
+        self.fields[name].clear()
+        self._take(name)
 
     def _reset(self, name: str) -> None:
         self._preferences.set("keys", {k: v for k, v in self._preferences.settings.keys.items() if k != name})

@@ -23,9 +23,7 @@ LOST_NS = 1_000_000_000
 
 DROP_WORDS = {
     "late": "late for its time",
-    "overwritten": "inference busy",
-    "replaced": "inference busy",
-    "infer": "inference busy",
+    "replaced by newer": "analysis was busy",
     "source": "lost by the source",
 }
 
@@ -115,6 +113,7 @@ class LatencyButton(QPushButton):
         self.setToolTip(tr("Latency, drops and age of the overlay"))
         self._theme = theme
         self._mark = ("", "", "")
+        self._with_figures = False
         self._latest: tuple[PipelineStatus, LatencySnapshot] | None = None
         self.details: LatencyDetails | None = None
         self.clicked.connect(self._open)
@@ -122,6 +121,7 @@ class LatencyButton(QPushButton):
     def set_theme(self, theme: Theme) -> None:
         """Tint the dot."""
         self._theme = theme
+        self.setMinimumWidth(0)
         self._mark = ("", "", "")
 
     def show_values(self, status: PipelineStatus, latency: LatencySnapshot, *, stalled: bool, figures: bool) -> None:
@@ -134,7 +134,12 @@ class LatencyButton(QPushButton):
         line = figures_of(status, latency) if figures and status.state is PlayState.PLAYING else ""
         text = f"{mark[0]}   {line}" if line else mark[0]
         if text != self.text():
+            if bool(line) != self._with_figures:
+                self._with_figures = bool(line)
+                self.setMinimumWidth(0)
             self.setText(text)
+            # Figures change ten times a second; the button only ever grows, so that its neighbours stand still.
+            self.setMinimumWidth(max(self.minimumWidth(), self.sizeHint().width()) if line else 0)
             self.setAccessibleName(tr("Latency: {word}").format(word=mark[0]))
         if self.details is not None and self.details.isVisible():
             self.details.show_values(status, latency)

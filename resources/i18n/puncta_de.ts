@@ -1,0 +1,979 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="de_DE" sourcelanguage="en">
+<context>
+    <name>puncta</name>
+    <message>
+        <source>Something went wrong inside Puncta. Your work is not touched. The log is in {folder}.</source>
+        <translation>In Puncta ist etwas schiefgegangen. Ihre Arbeit ist nicht betroffen. Das Protokoll liegt in {folder}.</translation>
+    </message>
+    <message>
+        <source>All keys</source>
+        <translation>Alle Tasten</translation>
+    </message>
+    <message>
+        <source>Search</source>
+        <translation>Suchen</translation>
+    </message>
+    <message>
+        <source>Key set</source>
+        <translation>Tastensatz</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>Schließen</translation>
+    </message>
+    <message>
+        <source>All back to the key set</source>
+        <translation>Alle auf den Tastensatz zurück</translation>
+    </message>
+    <message>
+        <source>Key for: {action}</source>
+        <translation>Taste für: {action}</translation>
+    </message>
+    <message>
+        <source>Back to the key set: {action}</source>
+        <translation>Zurück zum Tastensatz: {action}</translation>
+    </message>
+    <message>
+        <source>Take the key away: {action}</source>
+        <translation>Taste wegnehmen: {action}</translation>
+    </message>
+    <message>
+        <source>This key is taken by: {action}</source>
+        <translation>Diese Taste gehört schon zu: {action}</translation>
+    </message>
+    <message>
+        <source>Two-point ruler</source>
+        <translation>Zwei-Punkt-Lineal</translation>
+    </message>
+    <message>
+        <source>Distance in millimetres</source>
+        <translation>Abstand in Millimetern</translation>
+    </message>
+    <message>
+        <source>Kept for this source. The same scale is used along both axes.</source>
+        <translation>Gilt für diese Quelle. Beide Achsen haben denselben Maßstab.</translation>
+    </message>
+    <message>
+        <source>Calibrate</source>
+        <translation>Kalibrieren</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <source>The line is {length:.0f} px long. How long is it in millimetres? Depth marks beside the picture tell.</source>
+        <translation>Die Linie ist {length:.0f} px lang. Wie lang ist sie in Millimetern? Tiefenmarken neben dem Bild sagen es.</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>Einstellungen</translation>
+    </message>
+    <message>
+        <source>You</source>
+        <translation>Sie</translation>
+    </message>
+    <message>
+        <source>Profile</source>
+        <translation>Profil</translation>
+    </message>
+    <message>
+        <source>Language</source>
+        <translation>Sprache</translation>
+    </message>
+    <message>
+        <source>Another language shows when Puncta starts next.</source>
+        <translation>Eine andere Sprache gilt ab dem nächsten Start.</translation>
+    </message>
+    <message>
+        <source>Look</source>
+        <translation>Aussehen</translation>
+    </message>
+    <message>
+        <source>Theme</source>
+        <translation>Farben</translation>
+    </message>
+    <message>
+        <source>Size of text</source>
+        <translation>Schriftgröße</translation>
+    </message>
+    <message>
+        <source>Figures large enough to read two metres away</source>
+        <translation>Zahlen, die aus zwei Metern lesbar sind</translation>
+    </message>
+    <message>
+        <source>Larger controls for touch</source>
+        <translation>Größere Bedienflächen für Berührung</translation>
+    </message>
+    <message>
+        <source>Reduce motion</source>
+        <translation>Weniger Bewegung</translation>
+    </message>
+    <message>
+        <source>Playing</source>
+        <translation>Wiedergabe</translation>
+    </message>
+    <message>
+        <source>Show</source>
+        <translation>Zeigen</translation>
+    </message>
+    <message>
+        <source>Analyse every frame, even where that is slower than real time</source>
+        <translation>Jedes Bild auswerten, auch wenn das langsamer als Echtzeit ist</translation>
+    </message>
+    <message>
+        <source>Keys</source>
+        <translation>Tasten</translation>
+    </message>
+    <message>
+        <source>Change keys</source>
+        <translation>Tasten ändern</translation>
+    </message>
+    <message>
+        <source>Open the simulator</source>
+        <translation>Simulator öffnen</translation>
+    </message>
+    <message>
+        <source>A virtual needle in simulated tissue. The same seed gives the same pictures.</source>
+        <translation>Eine virtuelle Nadel in simuliertem Gewebe. Gleiche Startzahl, gleiche Bilder.</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>Öffnen</translation>
+    </message>
+    <message>
+        <source>Procedure</source>
+        <translation>Eingriff</translation>
+    </message>
+    <message>
+        <source>Machine</source>
+        <translation>Gerät</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>Startzahl</translation>
+    </message>
+    <message>
+        <source>One case is open at a time; the first of them opens.</source>
+        <translation>Nur ein Fall ist zugleich offen; der erste davon wird geöffnet.</translation>
+    </message>
+    <message>
+        <source>Recent</source>
+        <translation>Zuletzt</translation>
+    </message>
+    <message>
+        <source>Running</source>
+        <translation>Läuft</translation>
+    </message>
+    <message>
+        <source>Frozen. The picture is not live.</source>
+        <translation>Angehalten. Das Bild ist nicht live.</translation>
+    </message>
+    <message>
+        <source>Opening</source>
+        <translation>Wird geöffnet</translation>
+    </message>
+    <message>
+        <source>Source lost. Trying again.</source>
+        <translation>Quelle verloren. Neuer Versuch läuft.</translation>
+    </message>
+    <message>
+        <source>Source lost</source>
+        <translation>Quelle verloren</translation>
+    </message>
+    <message>
+        <source>Ended</source>
+        <translation>Zu Ende</translation>
+    </message>
+    <message>
+        <source>Freeze</source>
+        <translation>Anhalten</translation>
+    </message>
+    <message>
+        <source>Run</source>
+        <translation>Weiter</translation>
+    </message>
+    <message>
+        <source>No source is open.</source>
+        <translation>Keine Quelle ist offen.</translation>
+    </message>
+    <message>
+        <source>Close this message</source>
+        <translation>Meldung schließen</translation>
+    </message>
+    <message>
+        <source>Nothing found</source>
+        <translation>Nichts gefunden</translation>
+    </message>
+    <message>
+        <source>Waiting for a picture</source>
+        <translation>Wartet auf ein Bild</translation>
+    </message>
+    <message>
+        <source>Judged</source>
+        <translation>Beurteilt</translation>
+    </message>
+    <message>
+        <source>Confidence</source>
+        <translation>Konfidenz</translation>
+    </message>
+    <message>
+        <source>Switch on again</source>
+        <translation>Wieder einschalten</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>Modell</translation>
+    </message>
+    <message>
+        <source>Time</source>
+        <translation>Zeit</translation>
+    </message>
+    <message>
+        <source>90 % circle</source>
+        <translation>90-%-Kreis</translation>
+    </message>
+    <message>
+        <source>Angle</source>
+        <translation>Winkel</translation>
+    </message>
+    <message>
+        <source>No plugin is installed. Put one into the plugins folder.</source>
+        <translation>Kein Plugin ist installiert. Legen Sie eines in den Plugin-Ordner.</translation>
+    </message>
+    <message>
+        <source>None on this picture</source>
+        <translation>Keine auf diesem Bild</translation>
+    </message>
+    <message>
+        <source>Found</source>
+        <translation>Gefunden</translation>
+    </message>
+    <message>
+        <source>Off</source>
+        <translation>Aus</translation>
+    </message>
+    <message>
+        <source>Expected here, not seen</source>
+        <translation>Hier erwartet, nicht gesehen</translation>
+    </message>
+    <message>
+        <source>Unsure</source>
+        <translation>Unsicher</translation>
+    </message>
+    <message>
+        <source>{plugin} on or off</source>
+        <translation>{plugin} ein oder aus</translation>
+    </message>
+    <message>
+        <source>Flags</source>
+        <translation>Merkmale</translation>
+    </message>
+    <message>
+        <source>Lost</source>
+        <translation>Verloren</translation>
+    </message>
+    <message>
+        <source>What it sees</source>
+        <translation>Was es sieht</translation>
+    </message>
+    <message>
+        <source>live</source>
+        <translation>live</translation>
+    </message>
+    <message>
+        <source>opening</source>
+        <translation>öffnet</translation>
+    </message>
+    <message>
+        <source>lost</source>
+        <translation>verloren</translation>
+    </message>
+    <message>
+        <source>late</source>
+        <translation>spät</translation>
+    </message>
+    <message>
+        <source>Latency</source>
+        <translation>Verzögerung</translation>
+    </message>
+    <message>
+        <source>Latency, drops and age of the overlay</source>
+        <translation>Verzögerung, Auslassungen und Alter der Einblendung</translation>
+    </message>
+    <message>
+        <source>paused</source>
+        <translation>Pause</translation>
+    </message>
+    <message>
+        <source>no source</source>
+        <translation>keine Quelle</translation>
+    </message>
+    <message>
+        <source>{count} dropped</source>
+        <translation>{count} ausgelassen</translation>
+    </message>
+    <message>
+        <source>From frame in to painted</source>
+        <translation>Vom Eintreffen bis zur Anzeige</translation>
+    </message>
+    <message>
+        <source>Analysed</source>
+        <translation>Ausgewertet</translation>
+    </message>
+    <message>
+        <source>Nothing is measured yet</source>
+        <translation>Noch nichts gemessen</translation>
+    </message>
+    <message>
+        <source>Median</source>
+        <translation>Median</translation>
+    </message>
+    <message>
+        <source>95 of 100 within</source>
+        <translation>95 von 100 innerhalb</translation>
+    </message>
+    <message>
+        <source>99 of 100 within</source>
+        <translation>99 von 100 innerhalb</translation>
+    </message>
+    <message>
+        <source>Pictures a second</source>
+        <translation>Bilder je Sekunde</translation>
+    </message>
+    <message>
+        <source>Age of the overlay</source>
+        <translation>Alter der Einblendung</translation>
+    </message>
+    <message>
+        <source>{done} of {count} frames</source>
+        <translation>{done} von {count} Bildern</translation>
+    </message>
+    <message>
+        <source>Dropped: {cause}</source>
+        <translation>Ausgelassen: {cause}</translation>
+    </message>
+    <message>
+        <source>Latency: {word}</source>
+        <translation>Verzögerung: {word}</translation>
+    </message>
+    <message>
+        <source>Gain</source>
+        <translation>Verstärkung</translation>
+    </message>
+    <message>
+        <source>Gamma</source>
+        <translation>Gamma</translation>
+    </message>
+    <message>
+        <source>Show the picture as it is</source>
+        <translation>Bild zeigen, wie es ist</translation>
+    </message>
+    <message>
+        <source>Draw further up</source>
+        <translation>Weiter oben zeichnen</translation>
+    </message>
+    <message>
+        <source>Draw further down</source>
+        <translation>Weiter unten zeichnen</translation>
+    </message>
+    <message>
+        <source>View only</source>
+        <translation>Nur Ansicht</translation>
+    </message>
+    <message>
+        <source>off</source>
+        <translation>aus</translation>
+    </message>
+    <message>
+        <source>Show {layer}</source>
+        <translation>{layer} zeigen</translation>
+    </message>
+    <message>
+        <source>Opacity of {layer}</source>
+        <translation>Deckkraft: {layer}</translation>
+    </message>
+    <message>
+        <source>Layers</source>
+        <translation>Ebenen</translation>
+    </message>
+    <message>
+        <source>View</source>
+        <translation>Ansicht</translation>
+    </message>
+    <message>
+        <source>Read-outs</source>
+        <translation>Messwerte</translation>
+    </message>
+    <message>
+        <source>Live source</source>
+        <translation>Live-Quelle</translation>
+    </message>
+    <message>
+        <source>Sample case</source>
+        <translation>Beispielfall</translation>
+    </message>
+    <message>
+        <source>Simulated breast biopsy</source>
+        <translation>Simulierte Brustbiopsie</translation>
+    </message>
+    <message>
+        <source>Open a file</source>
+        <translation>Datei öffnen</translation>
+    </message>
+    <message>
+        <source>Open a file, or drop files and folders on the window</source>
+        <translation>Datei öffnen, oder Dateien und Ordner in das Fenster ziehen</translation>
+    </message>
+    <message>
+        <source>Simulator</source>
+        <translation>Simulator</translation>
+    </message>
+    <message>
+        <source>Samples</source>
+        <translation>Beispiele</translation>
+    </message>
+    <message>
+        <source>machine {name}</source>
+        <translation>Gerät {name}</translation>
+    </message>
+    <message>
+        <source>seed {number}</source>
+        <translation>Startzahl {number}</translation>
+    </message>
+    <message>
+        <source>Source</source>
+        <translation>Quelle</translation>
+    </message>
+    <message>
+        <source>Show folder</source>
+        <translation>Ordner zeigen</translation>
+    </message>
+    <message>
+        <source>Keys that work here</source>
+        <translation>Tasten, die hier gelten</translation>
+    </message>
+    <message>
+        <source>Timeline</source>
+        <translation>Zeitachse</translation>
+    </message>
+    <message>
+        <source>Tip</source>
+        <translation>Spitze</translation>
+    </message>
+    <message>
+        <source>Gaps</source>
+        <translation>Lücken</translation>
+    </message>
+    <message>
+        <source>Frame {index}</source>
+        <translation>Bild {index}</translation>
+    </message>
+    <message>
+        <source>uncalibrated</source>
+        <translation>unkalibriert</translation>
+    </message>
+    <message>
+        <source>Menu</source>
+        <translation>Menü</translation>
+    </message>
+    <message>
+        <source>Calibrate with a two-point ruler</source>
+        <translation>Mit dem Zwei-Punkt-Lineal kalibrieren</translation>
+    </message>
+    <message>
+        <source>Use the file's own calibration</source>
+        <translation>Kalibrierung der Datei nehmen</translation>
+    </message>
+    <message>
+        <source>Lengths are shown in pixels.</source>
+        <translation>Längen werden in Pixeln gezeigt.</translation>
+    </message>
+    <message>
+        <source>Show or hide the sources</source>
+        <translation>Quellen zeigen oder verbergen</translation>
+    </message>
+    <message>
+        <source>Show or hide the inspector</source>
+        <translation>Befunde zeigen oder verbergen</translation>
+    </message>
+    <message>
+        <source>Calibration: {words}</source>
+        <translation>Kalibrierung: {words}</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>Tempo</translation>
+    </message>
+    <message>
+        <source>Loop the range, or stop looping</source>
+        <translation>Bereich wiederholen oder nicht mehr</translation>
+    </message>
+    <message>
+        <source>First frame</source>
+        <translation>Erstes Bild</translation>
+    </message>
+    <message>
+        <source>One frame back</source>
+        <translation>Ein Bild zurück</translation>
+    </message>
+    <message>
+        <source>Play or pause</source>
+        <translation>Wiedergabe oder Pause</translation>
+    </message>
+    <message>
+        <source>One frame on</source>
+        <translation>Ein Bild weiter</translation>
+    </message>
+    <message>
+        <source>Last frame</source>
+        <translation>Letztes Bild</translation>
+    </message>
+    <message>
+        <source>whole case</source>
+        <translation>ganzer Fall</translation>
+    </message>
+    <message>
+        <source>Frame {index} of {count}</source>
+        <translation>Bild {index} von {count}</translation>
+    </message>
+    <message>
+        <source>Close this card</source>
+        <translation>Karte schließen</translation>
+    </message>
+    <message>
+        <source>Three things to try</source>
+        <translation>Drei Dinge zum Ausprobieren</translation>
+    </message>
+    <message>
+        <source>Simulated</source>
+        <translation>Simuliert</translation>
+    </message>
+    <message>
+        <source>Set the target</source>
+        <translation>Ziel setzen</translation>
+    </message>
+    <message>
+        <source>Show the whole picture</source>
+        <translation>Ganzes Bild zeigen</translation>
+    </message>
+    <message>
+        <source>Save the picture with its overlay, with Shift without</source>
+        <translation>Bild mit Einblendung speichern, mit Umschalt ohne</translation>
+    </message>
+    <message>
+        <source>Picture</source>
+        <translation>Bild</translation>
+    </message>
+    <message>
+        <source>Open a folder</source>
+        <translation>Ordner öffnen</translation>
+    </message>
+    <message>
+        <source>Click two points whose distance you know. Esc ends.</source>
+        <translation>Klicken Sie zwei Punkte mit bekanntem Abstand. Esc beendet.</translation>
+    </message>
+    <message>
+        <source>The picture cannot be saved.</source>
+        <translation>Das Bild lässt sich nicht speichern.</translation>
+    </message>
+    <message>
+        <source>Cases</source>
+        <translation>Fälle</translation>
+    </message>
+    <message>
+        <source>All files</source>
+        <translation>Alle Dateien</translation>
+    </message>
+    <message>
+        <source>Click the target. Esc ends.</source>
+        <translation>Klicken Sie das Ziel. Esc beendet.</translation>
+    </message>
+    <message>
+        <source>These points are too close together. Click two others.</source>
+        <translation>Diese Punkte liegen zu nah beieinander. Klicken Sie zwei andere.</translation>
+    </message>
+    <message>
+        <source>There is no picture to save.</source>
+        <translation>Es gibt kein Bild zu speichern.</translation>
+    </message>
+    <message>
+        <source>Saved as {name} in {folder}</source>
+        <translation>Gespeichert als {name} in {folder}</translation>
+    </message>
+    <message>
+        <source>{plugin} is off after three faults in a row. The picture goes on without it.</source>
+        <translation>{plugin} ist nach drei Fehlern in Folge aus. Das Bild läuft ohne weiter.</translation>
+    </message>
+    <message>
+        <source>{plugin} is off. {reason}</source>
+        <translation>{plugin} ist aus. {reason}</translation>
+    </message>
+    <message>
+        <source>Analysis does not keep up. The overlay is off until it does.</source>
+        <translation>Die Auswertung kommt nicht nach. Die Einblendung ist so lange aus.</translation>
+    </message>
+    <message>
+        <source>This source cannot be opened.</source>
+        <translation>Diese Quelle lässt sich nicht öffnen.</translation>
+    </message>
+    <message>
+        <source>Live</source>
+        <translation>Live</translation>
+    </message>
+    <message>
+        <source>Review</source>
+        <translation>Nachschau</translation>
+    </message>
+    <message>
+        <source>Play</source>
+        <translation>Wiedergabe</translation>
+    </message>
+    <message>
+        <source>Range</source>
+        <translation>Bereich</translation>
+    </message>
+    <message>
+        <source>Case</source>
+        <translation>Fall</translation>
+    </message>
+    <message>
+        <source>Window</source>
+        <translation>Fenster</translation>
+    </message>
+    <message>
+        <source>Ten frames back</source>
+        <translation>Zehn Bilder zurück</translation>
+    </message>
+    <message>
+        <source>Ten frames on</source>
+        <translation>Zehn Bilder weiter</translation>
+    </message>
+    <message>
+        <source>Play backwards, again for faster</source>
+        <translation>Rückwärts, noch einmal für schneller</translation>
+    </message>
+    <message>
+        <source>Hold</source>
+        <translation>Halten</translation>
+    </message>
+    <message>
+        <source>Play forwards, again for faster</source>
+        <translation>Vorwärts, noch einmal für schneller</translation>
+    </message>
+    <message>
+        <source>Slower</source>
+        <translation>Langsamer</translation>
+    </message>
+    <message>
+        <source>Faster</source>
+        <translation>Schneller</translation>
+    </message>
+    <message>
+        <source>Range starts here</source>
+        <translation>Bereich beginnt hier</translation>
+    </message>
+    <message>
+        <source>Range ends here</source>
+        <translation>Bereich endet hier</translation>
+    </message>
+    <message>
+        <source>Hide the overlay while held</source>
+        <translation>Einblendung verbergen, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Set the target at the cursor</source>
+        <translation>Ziel am Mauszeiger setzen</translation>
+    </message>
+    <message>
+        <source>Remove the target</source>
+        <translation>Ziel entfernen</translation>
+    </message>
+    <message>
+        <source>Magnify</source>
+        <translation>Vergrößern</translation>
+    </message>
+    <message>
+        <source>Make smaller</source>
+        <translation>Verkleinern</translation>
+    </message>
+    <message>
+        <source>Save the picture with its overlay</source>
+        <translation>Bild mit Einblendung speichern</translation>
+    </message>
+    <message>
+        <source>Save the picture without overlay</source>
+        <translation>Bild ohne Einblendung speichern</translation>
+    </message>
+    <message>
+        <source>Full screen</source>
+        <translation>Ganzer Bildschirm</translation>
+    </message>
+    <message>
+        <source>Put the tool down, close what is open</source>
+        <translation>Werkzeug ablegen, Offenes schließen</translation>
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation>Beenden</translation>
+    </message>
+    <message>
+        <source>play, pause</source>
+        <translation>Wiedergabe, Pause</translation>
+    </message>
+    <message>
+        <source>frame</source>
+        <translation>Bild</translation>
+    </message>
+    <message>
+        <source>10 frames</source>
+        <translation>10 Bilder</translation>
+    </message>
+    <message>
+        <source>range starts</source>
+        <translation>Bereich ab</translation>
+    </message>
+    <message>
+        <source>ends</source>
+        <translation>bis</translation>
+    </message>
+    <message>
+        <source>loop</source>
+        <translation>wiederholen</translation>
+    </message>
+    <message>
+        <source>hold to hide overlay</source>
+        <translation>halten: ohne Einblendung</translation>
+    </message>
+    <message>
+        <source>set target</source>
+        <translation>Ziel setzen</translation>
+    </message>
+    <message>
+        <source>save picture</source>
+        <translation>Bild speichern</translation>
+    </message>
+    <message>
+        <source>open</source>
+        <translation>öffnen</translation>
+    </message>
+    <message>
+        <source>all keys</source>
+        <translation>alle Tasten</translation>
+    </message>
+    <message>
+        <source>pauses the picture</source>
+        <translation>hält das Bild an</translation>
+    </message>
+    <message>
+        <source>held down hides the overlay</source>
+        <translation>gehalten verbirgt die Einblendung</translation>
+    </message>
+    <message>
+        <source>over the lesion sets a target</source>
+        <translation>über dem Herd setzt ein Ziel</translation>
+    </message>
+    <message>
+        <source>Breast biopsy</source>
+        <translation>Brustbiopsie</translation>
+    </message>
+    <message>
+        <source>Nerve block</source>
+        <translation>Nervenblockade</translation>
+    </message>
+    <message>
+        <source>Vessel access</source>
+        <translation>Gefäßzugang</translation>
+    </message>
+    <message>
+        <source>Trainee</source>
+        <translation>Lernende</translation>
+    </message>
+    <message>
+        <source>Annotator</source>
+        <translation>Annotierende</translation>
+    </message>
+    <message>
+        <source>Educator</source>
+        <translation>Lehrende</translation>
+    </message>
+    <message>
+        <source>Dark</source>
+        <translation>Dunkel</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>Hell</translation>
+    </message>
+    <message>
+        <source>Picture and overlay of the same frame</source>
+        <translation>Bild und Einblendung vom selben Bild</translation>
+    </message>
+    <message>
+        <source>Newest picture at once</source>
+        <translation>Neuestes Bild sofort</translation>
+    </message>
+    <message>
+        <source>Path</source>
+        <translation>Bahn</translation>
+    </message>
+    <message>
+        <source>Needle mask</source>
+        <translation>Nadelmaske</translation>
+    </message>
+    <message>
+        <source>Target</source>
+        <translation>Ziel</translation>
+    </message>
+    <message>
+        <source>Heat map</source>
+        <translation>Wärmebild</translation>
+    </message>
+    <message>
+        <source>late for its time</source>
+        <translation>zu spät für seine Zeit</translation>
+    </message>
+    <message>
+        <source>analysis was busy</source>
+        <translation>Auswertung war beschäftigt</translation>
+    </message>
+    <message>
+        <source>lost by the source</source>
+        <translation>von der Quelle verloren</translation>
+    </message>
+    <message>
+        <source>Tip depth</source>
+        <translation>Tiefe der Spitze</translation>
+    </message>
+    <message>
+        <source>To target</source>
+        <translation>Zum Ziel</translation>
+    </message>
+    <message>
+        <source>Path misses by</source>
+        <translation>Bahn verfehlt um</translation>
+    </message>
+    <message>
+        <source>to horizontal</source>
+        <translation>zur Waagerechten</translation>
+    </message>
+    <message>
+        <source>below the picture's top edge</source>
+        <translation>unter dem oberen Bildrand</translation>
+    </message>
+    <message>
+        <source>tip to target</source>
+        <translation>Spitze bis Ziel</translation>
+    </message>
+    <message>
+        <source>projected axis to target</source>
+        <translation>verlängerte Achse bis Ziel</translation>
+    </message>
+    <message>
+        <source>Simulation and training only, not for clinical use</source>
+        <translation>Nur für Simulation und Ausbildung, nicht für klinische Anwendung</translation>
+    </message>
+    <message>
+        <source>Uncalibrated</source>
+        <translation>Unkalibriert</translation>
+    </message>
+    <message>
+        <source>Frames skipped</source>
+        <translation>Bilder ausgelassen</translation>
+    </message>
+    <message>
+        <source>Old result</source>
+        <translation>Altes Ergebnis</translation>
+    </message>
+    <message>
+        <source>Low confidence</source>
+        <translation>Geringe Konfidenz</translation>
+    </message>
+    <message>
+        <source>Unfamiliar picture</source>
+        <translation>Ungewohntes Bild</translation>
+    </message>
+    <message>
+        <source>Plugin fault</source>
+        <translation>Plugin-Fehler</translation>
+    </message>
+    <message>
+        <source>Too slow</source>
+        <translation>Zu langsam</translation>
+    </message>
+    <message>
+        <source>ultrasound region</source>
+        <translation>Ultraschallregion</translation>
+    </message>
+    <message>
+        <source>file spacing</source>
+        <translation>Pixelabstand der Datei</translation>
+    </message>
+    <message>
+        <source>vendor</source>
+        <translation>Hersteller</translation>
+    </message>
+    <message>
+        <source>two-point ruler</source>
+        <translation>Zwei-Punkt-Lineal</translation>
+    </message>
+    <message>
+        <source>simulated</source>
+        <translation>simuliert</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>keine</translation>
+    </message>
+    <message>
+        <source>tip</source>
+        <translation>Spitze</translation>
+    </message>
+    <message>
+        <source>tip, unsure</source>
+        <translation>Spitze, unsicher</translation>
+    </message>
+    <message>
+        <source>target</source>
+        <translation>Ziel</translation>
+    </message>
+    <message>
+        <source>yes</source>
+        <translation>ja</translation>
+    </message>
+    <message>
+        <source>no</source>
+        <translation>nein</translation>
+    </message>
+    <message>
+        <source>cannot tell</source>
+        <translation>nicht erkennbar</translation>
+    </message>
+    <message>
+        <source>Needle tip</source>
+        <translation>Nadelspitze</translation>
+    </message>
+    <message>
+        <source>Needle tip, training-free reference</source>
+        <translation>Nadelspitze, Vergleich ohne Training</translation>
+    </message>
+    <message>
+        <source>there is no earlier frame to compare with</source>
+        <translation>es gibt kein früheres Bild zum Vergleichen</translation>
+    </message>
+    <message>
+        <source>nothing grew clearly brighter</source>
+        <translation>nichts wurde deutlich heller</translation>
+    </message>
+    <message>
+        <source>nothing new stands out</source>
+        <translation>nichts Neues hebt sich ab</translation>
+    </message>
+    <message>
+        <source>the picture is empty</source>
+        <translation>das Bild ist leer</translation>
+    </message>
+</context>
+</TS>

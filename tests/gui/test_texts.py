@@ -1,0 +1,80 @@
+"""Every text of the window has its translation, and the compiled file is the one of the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PySide6.QtCore import QCoreApplication
+
+from puncta.core.flags import FLAG_WORDS
+from puncta.core.frame import CalibrationOrigin
+from puncta.gui import actions
+from puncta.gui.dialogs import settings as settings_dialog
+from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
+from puncta.gui.panels import latency, layers_panel, read_outs, source_panel, top_bar, try_card
+from puncta.gui.video import stage as video_stage
+
+
+def texts_of_source(root: Path) -> set[str]:
+    """Literals handed to `tr`, and the words of the tables that are translated when they are shown."""
+    found: set[str] = set()
+    for file in (root / "app" / "puncta" / "gui").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tr"
+            if is_call and isinstance(node.args[0], ast.Constant):
+                found.add(node.args[0].value)
+    for spec in actions.ACTIONS:
+        found |= {spec.words, spec.group, spec.hint}
+    tables = (
+        settings_dialog.PROFILES,
+        settings_dialog.THEMES,
+        settings_dialog.PRESENTATIONS,
+        layers_panel.LAYER_WORDS,
+        source_panel.PROCEDURES,
+        latency.DROP_WORDS,
+        FLAG_WORDS,
+    )
+    for table in tables:
+        found |= set(table.values())
+    found |= {words for _name, words in (*top_bar.MODES, *try_card.THINGS)}
+    found |= {origin.value for origin in CalibrationOrigin}
+    found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}
+    return found - {""}
+
+
+def translations(root: Path, code: str) -> dict[str, str]:
+    tree = ElementTree.parse(root / "resources" / "i18n" / f"puncta_{code}.ts")
+    return {m.findtext("source"): m.findtext("translation") for m in tree.iter("message")}
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_every_text_is_translated(repo_root: Path, code: str) -> None:
+    known = translations(repo_root, code)
+    assert sorted(texts_of_source(repo_root) - set(known)) == []
+    assert [source for source, words in known.items() if not words] == []
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_translations_keep_what_is_filled_in(repo_root: Path, code: str) -> None:
+    for source, words in translations(repo_root, code).items():
+        assert sorted(re.findall(r"\{[^}]*\}", source)) == sorted(re.findall(r"\{[^}]*\}", words)), source
+        assert "!" not in words
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_the_compiled_translation_is_up_to_date(qapp: QCoreApplication, repo_root: Path, code: str) -> None:
+    kept = install_language(qapp, code)
+    try:
+        assert {source: tr(source) for source in translations(repo_root, code)} == translations(repo_root, code)
+    finally:
+        remove_language(qapp, kept)
+        install_language(qapp, "en")
+    assert tr("Settings") == "Settings"
+
+
+def test_no_text_shouts(repo_root: Path) -> None:
+    assert [text for text in texts_of_source(repo_root) if "!" in text] == []
