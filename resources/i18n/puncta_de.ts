@@ -108,10 +108,6 @@
         <translation>Größere Bedienflächen für Berührung</translation>
     </message>
     <message>
-        <source>Reduce motion</source>
-        <translation>Weniger Bewegung</translation>
-    </message>
-    <message>
         <source>Playing</source>
         <translation>Wiedergabe</translation>
     </message>

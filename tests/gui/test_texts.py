@@ -78,3 +78,14 @@ def test_the_compiled_translation_is_up_to_date(qapp: QCoreApplication, repo_roo
 
 def test_no_text_shouts(repo_root: Path) -> None:
     assert [text for text in texts_of_source(repo_root) if "!" in text] == []
+
+
+def test_keys_are_named_as_keyboards_name_them(qapp: QCoreApplication) -> None:
+    named = {
+        "Left": "←",
+        "Shift+Right": "Shift →",
+        "Ctrl+Shift+Down": "Ctrl+Shift ↓",
+        "Return": "Enter",
+        "Ctrl++": "Ctrl++",
+    }
+    assert {key: actions.key_words(key) for key in named} == named

@@ -129,8 +129,13 @@ def find_conflict(action_id: str, key: str, keys: Mapping[str, str]) -> str | No
 
 
 def key_words(key: str) -> str:
-    """Return a key as this machine's keyboards name it."""
-    words = QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)
-    return {"Return": "Enter", "Left": "←", "Right": "→", "Shift+Left": "Shift ←", "Shift+Right": "Shift →"}.get(
-        words, words
-    )
+    """Return a key as this machine's keyboards name it, with arrows as arrows."""
+    *modifiers, last = key.split("+") if key and not key.endswith("+") else [key]
+    if last not in _DRAWN:
+        return QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText)
+    # Qt names a modifier only together with a key, so it is asked with one that is easy to cut off again.
+    named = QKeySequence("+".join([*modifiers, "A"])).toString(QKeySequence.SequenceFormat.NativeText)
+    return f"{named[:-1].rstrip('+')} {_DRAWN[last]}".strip()
+
+
+_DRAWN = {"Return": "Enter", "Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}

@@ -84,7 +84,8 @@ class KeysDialog(QDialog):
             button.setAutoDefault(False)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
-        self.resize(theme.font_px(520), theme.font_px(560))
+        room = parent.height() - 48 if parent is not None else 10_000
+        self.resize(theme.font_px(540), min(room, theme.font_px(620)))
         self._show_keys()
 
     def _add_row(self, grid: QGridLayout, line: int, name: str) -> None:

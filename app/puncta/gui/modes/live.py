@@ -52,11 +52,13 @@ class LiveBar(QWidget):
         """Follow the player's state."""
         status = self._desk.status
         playing = status.state is PlayState.PLAYING
-        self.freeze.setText(tr("Freeze") if playing else tr("Run"))
-        self.freeze.setAccessibleName(self.freeze.text())
+        words = tr("Freeze") if playing else tr("Run")
+        self.freeze.setText(f" {words}")
+        self.freeze.setAccessibleName(words)
+        self.freeze.setIconSize(self._theme.icon_size())
         self.freeze.setIcon(self._theme.icon("pause" if playing else "play", "text1"))
         self.freeze.setEnabled(status.info is not None)
-        words = {
+        states = {
             PlayState.PLAYING: tr("Running"),
             PlayState.PAUSED: tr("Frozen. The picture is not live."),
             PlayState.OPENING: tr("Opening"),
@@ -64,4 +66,4 @@ class LiveBar(QWidget):
             PlayState.FAILED: tr("Source lost"),
             PlayState.ENDED: tr("Ended"),
         }
-        self._state.setText(words.get(status.state, tr("No source is open.")))
+        self._state.setText(states.get(status.state, tr("No source is open.")))

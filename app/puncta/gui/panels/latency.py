@@ -131,6 +131,7 @@ class LatencyButton(QPushButton):
         if mark != self._mark:
             self._mark = mark
             self.setIcon(_mark_icon(self._theme, mark[2], mark[1]))
+            self.setIconSize(self._theme.icon_size())
         line = figures_of(status, latency) if figures and status.state is PlayState.PLAYING else ""
         text = f"{mark[0]}   {line}" if line else mark[0]
         if text != self.text():

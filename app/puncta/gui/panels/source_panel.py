@@ -158,7 +158,8 @@ class SourcePanel(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)
         self._column.addWidget(text_label(tr("Source").upper(), "head"))
-        self.open_button = QPushButton(tr("Open a file"))
+        self.open_button = QPushButton(" " + tr("Open a file"))
+        self.open_button.setAccessibleName(tr("Open a file"))
         self.open_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.open_button.setToolTip(tr("Open a file, or drop files and folders on the window"))
         self.open_button.clicked.connect(lambda: open_file())
@@ -173,6 +174,7 @@ class SourcePanel(QWidget):
         """New rows take this theme."""
         self._theme = theme
         self.open_button.setIcon(theme.icon("folder-open", "text1"))
+        self.open_button.setIconSize(theme.icon_size())
 
     def show_sources(self, recent: list[str]) -> None:
         """Make the list: the sample, the simulator, and recent cases."""
