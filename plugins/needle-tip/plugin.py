@@ -14,8 +14,9 @@ from puncta.core.flags import Flag
 from puncta.core.frame import Frame, UltrasoundRegion
 from puncta.core.geometry import axis_angle_deg, clip_segment, tip_box_px
 from puncta.core.results import Certainty, Detection, Line, PluginOutput, Result
+from puncta.imaging.axis import AxisFit, line_evidence, search_axis
 from puncta.imaging.filtering import TipBelief, TipFilterSettings, TipGridFilter, calibrated, doubt_cells
-from puncta.imaging.heatmap import Axis, best_cell, fit_axis, point_from_cell, sigmoid
+from puncta.imaging.heatmap import best_cell, point_from_cell, sigmoid
 from puncta.imaging.motion_history import CHANNELS, MotionHistory
 from puncta.imaging.preprocess import RegionMapping, resample_region
 from puncta.sdk.context import PluginContext
@@ -43,14 +44,14 @@ class Finding:
     radius : float
         Radius of the circle meant to hold the tip 9 times in 10.
     predicted : bool
-    axis : Axis or None
+    axis : AxisFit or None
     """
 
     tip: tuple[float, float]
     score: float
     radius: float
     predicted: bool
-    axis: Axis | None
+    axis: AxisFit | None
 
 
 class NeedleTip:
@@ -102,14 +103,14 @@ class NeedleTip:
             return self._lost("the picture is empty", 0.0, flags)
         # A frame that repeats the one before brings no news: the answer stays, and motion is not washed out.
         if self._history.push(grey) or self._finding is None:
-            self._finding = self._find(self._history.channels())
+            self._finding = self._find(grey, self._history.channels())
         return self._answer(self._finding, mapping, region, flags)
 
     def close(self) -> None:
         """Forget all frames."""
         self.reset(ResetReason.OPENED)
 
-    def _find(self, channels: NDArray[np.float32]) -> Finding:
+    def _find(self, grey: NDArray[np.uint8], channels: NDArray[np.float32]) -> Finding:
         outputs = self._model.run({self._input: channels[None]})
         maps = outputs["maps"][0]
         presence = float(outputs["presence"].reshape(-1)[0]) * self._presence_scale + self._presence_shift
@@ -118,8 +119,12 @@ class NeedleTip:
         score = calibrated(_logit(belief.score), self._score_scale, self._score_shift)
         radius = self._radius_scale * doubt_cells(belief.spread_cells, score) * self._stride
         row, column = (int(np.clip(round(v), 0, maps.shape[1] - 1)) for v in (tip_cell[1], tip_cell[0]))
-        axis = fit_axis(sigmoid(maps[5]), tip_cell, (float(maps[3, row, column]), float(maps[4, row, column])))
-        return Finding(point_from_cell(tip_cell, self._stride), score, radius, predicted, axis)
+        tip = point_from_cell(tip_cell, self._stride)
+        axis = None
+        if score >= self._least_score:
+            guess = (float(maps[3, row, column]), float(maps[4, row, column]))
+            axis = search_axis(line_evidence(grey, sigmoid(maps[5])), tip, guess)
+        return Finding(tip, score, radius, predicted, axis)
 
     @staticmethod
     def _refine(maps: NDArray[np.float32], belief: TipBelief) -> tuple[tuple[float, float], bool]:
@@ -155,19 +160,19 @@ class NeedleTip:
         self, found: Finding, tip: tuple[float, float], mapping: RegionMapping, region: UltrasoundRegion
     ) -> Result:
         axis = found.axis
-        if axis is None or axis.support < self._least_axis:
-            support = axis.support if axis else 0.0
-            return Line(NEEDLE_LABEL, None, None, support, reason="too little of the shaft is visible")
+        strength = min(1.0, max(0.0, axis.strength)) if axis is not None else 0.0
+        if axis is None or strength < self._least_axis:
+            return Line(NEEDLE_LABEL, None, None, strength, reason="too little of the shaft is visible")
         far = 4.0 * self._size
         away = mapping.image_from_model(np.array(found.tip) + far * np.array(axis.direction))
         start = mapping.image_from_model(np.array(found.tip))
         vector = away - start
         clipped = clip_segment(tip, (tip[0] + float(vector[0]), tip[1] + float(vector[1])), region.box)
         if clipped is None:
-            return Line(NEEDLE_LABEL, None, None, axis.support, reason="the axis does not enter by the region's border")
+            return Line(NEEDLE_LABEL, None, None, strength, reason="the axis does not enter by the region's border")
         entry = clipped[1]
         return Line(
-            NEEDLE_LABEL, entry, tip, axis.support, angle_deg=axis_angle_deg(entry, tip, region.calibration),
+            NEEDLE_LABEL, entry, tip, strength, angle_deg=axis_angle_deg(entry, tip, region.calibration),
             sigma_deg=math.degrees(axis.sigma_rad),
         )
 
