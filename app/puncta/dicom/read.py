@@ -15,7 +15,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.multival import MultiValue
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
@@ -126,7 +126,8 @@ def open_cine(path: Path) -> CineFile:
 
 
 def _open(path: Path, stream: BinaryIO) -> CineFile:
-    syntax = _stated_syntax(path)
+    syntax = _stated_syntax(stream)
+    stream.seek(0)
     if syntax == DeflatedExplicitVRLittleEndian:
         stream = _inflated(stream)
         header = read_dataset(stream, False, True, stop_when=_at_pixel_data)
@@ -160,9 +161,10 @@ def _open(path: Path, stream: BinaryIO) -> CineFile:
     return CineFile(path.name, header, layout, table, name, little, stream, swapped)
 
 
-def _stated_syntax(path: Path) -> UID | None:
+def _stated_syntax(stream: BinaryIO) -> UID | None:
     try:
-        value = read_file_meta_info(path).get("TransferSyntaxUID")
+        read_preamble(stream, True)
+        value = _read_file_meta_info(stream).get("TransferSyntaxUID")
     except _HEADER_FAULTS:
         return None
     return UID(str(value)) if value else None
@@ -178,8 +180,8 @@ def _at_pixel_data(tag: int, _vr: str | None, _length: int) -> bool:
 
 def _inflated(stream: BinaryIO) -> BinaryIO:
     """Inflate a deflated data set into a temporary file, which the system removes with its handle."""
-    pydicom.filereader.read_preamble(stream, False)
-    pydicom.filereader._read_file_meta_info(stream)
+    read_preamble(stream, True)
+    _read_file_meta_info(stream)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     plain = tempfile.TemporaryFile()  # noqa: SIM115
     with stream:

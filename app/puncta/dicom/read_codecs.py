@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from puncta.core.errors import SourceError
+from puncta.dicom.read_jpeg_lossless import decode_lossless_16
 
 _SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 _LOSSLESS = 0xC3
@@ -145,7 +146,7 @@ def _decode_jpeg_family(data: bytes, layout: PixelLayout) -> Stored:
     if head.process == _JPEG_LS:
         return _decode_jpeg_ls(data, layout)
     if head.process == _LOSSLESS:
-        samples = _decode_jpeg_lossless(data)
+        samples = decode_lossless_16(data) if head.precision == 16 else _decode_jpeg_lossless(data)
         return Stored(_signed(samples, layout), _colours(samples, layout))
     if head.precision != 8:
         raise SourceError("it uses 12-bit lossy JPEG, which is not supported; convert it to JPEG 2000 or uncompressed")
@@ -167,7 +168,7 @@ def _decode_jpeg_8_bit(data: bytes, head: JpegHead, layout: PixelLayout) -> Stor
 
 
 def _decode_jpeg_lossless(data: bytes) -> NDArray:
-    """Decode JPEG lossless (processes 14, all predictors) with FFmpeg's decoder, 8 to 16 bits."""
+    """Decode JPEG lossless (process 14, all predictors) with FFmpeg's decoder, 2 to 15 bits."""
     try:
         codec = av.CodecContext.create("mjpeg", "r")
         codec.thread_count = 1

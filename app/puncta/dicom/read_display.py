@@ -141,7 +141,7 @@ def expand_segmented(words: NDArray[np.int64], entries: int) -> NDArray[np.int64
 
     def run(at: int, copies: int) -> int:
         opcode, count = int(words[at]), int(words[at + 1])
-        if opcode == 0:
+        if opcode == 0 and at + 2 + count <= len(words):
             out.extend(int(v) for v in words[at + 2 : at + 2 + count])
             return at + 2 + count
         if opcode == 1:

@@ -58,6 +58,7 @@ class VideoReader:
         self._decoded: deque[av.VideoFrame] = deque()
         self._at: int | None = 0
         self._trusted_from: int | None = None
+        self._missing: set[int] = set()
         self._open()
         try:
             index = index_packets(self._container, self._stream)
@@ -155,6 +156,8 @@ class VideoReader:
         return at < len(self.index.pts) and key is not None and key > int(self.index.pts[at])
 
     def _frame_after_seek(self, index: int) -> av.VideoFrame:
+        # Inside a run of missing pictures one try is enough: decoding from the start each time would take for ever.
+        in_a_run = index - 1 in self._missing
         if not self.index.by_count:
             for earlier in range(_KEYS_TRIED):
                 key = self.index.key_before(index, earlier)
@@ -165,11 +168,15 @@ class VideoReader:
                 found = self._roll_to(index)
                 if found is not None:
                     return found
-        self._reopen()
-        found = self._roll_to(index)
-        if found is None:
-            raise PictureMissing(f"picture {index} of {self._path.name} is listed but never decoded")
-        return found
+                if in_a_run:
+                    break
+        if not in_a_run or self.index.by_count:
+            self._reopen()
+            found = self._roll_to(index)
+            if found is not None:
+                return found
+        self._missing.add(index)
+        raise PictureMissing(f"picture {index} of {self._path.name} is listed but never decoded")
 
     def _seek_to_key(self, key_pts: int) -> bool:
         """Bring the decoder to a key frame at or before this time; tell whether that worked."""
