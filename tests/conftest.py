@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Before anything imports Qt. A test that needs a real screen starts a process with its own setting.
@@ -20,6 +21,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPO = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPO.parent / "shared" / "data"
 GRACE_S = 2.0
+
+# No test is a measurement of time, and a busy machine may stop for a second anywhere.
+hypothesis.settings.register_profile("puncta", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("puncta")
+
 # Qt keeps one tool tip for the whole program.
 KEPT_BY_QT = {"QTipLabel"}
 

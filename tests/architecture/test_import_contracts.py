@@ -22,6 +22,26 @@ QT, TORCH, ONNX = "Qt only in gui", "torch only in training", "onnxruntime only 
 CORE = "core knows no third party but numpy"
 
 
+# A file, what is written into it, and the contracts that have to break.
+PLANTS = [
+    ("core/planted.py", "import puncta.sdk", {LAYERS}),
+    ("pipeline/planted.py", "def f():\n    from puncta.session import planted", {LAYERS}),
+    ("cli/planted.py", "from puncta import gui", {LAYERS}),
+    ("inference/planted.py", "import puncta.sim", {LAYERS}),
+    ("gui/planted.py", "import puncta.training.data\nimport puncta.__main__", {LAYERS}),
+    ("misplaced/__init__.py", "", {LAYERS}),
+    ("misplaced.py", "", {LAYERS}),
+    ("pipeline/planted.py", "def f():\n    from PySide6.QtCore import QObject", {QT}),
+    ("session/planted.py", "import pyqtgraph", {QT}),
+    ("cli/planted.py", "import qasync", {QT}),
+    ("inference/planted.py", "import torch.nn.functional", {TORCH}),
+    ("pipeline/planted.py", "import onnxruntime", {ONNX}),
+    ("core/planted.py", "import cv2", {CORE}),
+    ("core/planted.py", "from pydantic import BaseModel", {CORE}),
+    ("core/planted.py", "from PySide6.QtGui import QImage", {QT, CORE}),
+]
+
+
 def lint(app: Path) -> tuple[int, str]:
     """Run import-linter with the project's contracts over the package in `app`; return status and output."""
     environ = {**os.environ, "PYTHONPATH": str(app), "COLUMNS": "200", "NO_COLOR": "1"}
@@ -84,26 +104,7 @@ def test_the_copy_is_clean_before_planting(copied_app: Path) -> None:
     assert status == 0, output
 
 
-@pytest.mark.parametrize(
-    ("file", "line", "broken"),
-    [
-        ("core/planted.py", "import puncta.sdk", {LAYERS}),
-        ("pipeline/planted.py", "def f():\n    from puncta.session import planted", {LAYERS}),
-        ("cli/planted.py", "from puncta import gui", {LAYERS}),
-        ("inference/planted.py", "import puncta.sim", {LAYERS}),
-        ("gui/planted.py", "import puncta.training.data\nimport puncta.__main__", {LAYERS}),
-        ("misplaced/__init__.py", "", {LAYERS}),
-        ("misplaced.py", "", {LAYERS}),
-        ("pipeline/planted.py", "def f():\n    from PySide6.QtCore import QObject", {QT}),
-        ("session/planted.py", "import pyqtgraph", {QT}),
-        ("cli/planted.py", "import qasync", {QT}),
-        ("inference/planted.py", "import torch.nn.functional", {TORCH}),
-        ("pipeline/planted.py", "import onnxruntime", {ONNX}),
-        ("core/planted.py", "import cv2", {CORE}),
-        ("core/planted.py", "from pydantic import BaseModel", {CORE}),
-        ("core/planted.py", "from PySide6.QtGui import QImage", {QT, CORE}),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("file", "line", "broken"), PLANTS)
 def test_a_planted_violation_breaks_its_contract(copied_app: Path, file: str, line: str, broken: set[str]) -> None:
     planted = copied_app / "puncta" / file
     had_folder = planted.parent.is_dir()
