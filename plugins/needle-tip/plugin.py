@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame, UltrasoundRegion
-from puncta.core.geometry import axis_angle_deg, clip_segment, tip_box_px
+from puncta.core.geometry import axis_angle_deg, clip_segment, region_edges_px, tip_box_px
 from puncta.core.results import Certainty, Detection, Line, PluginOutput, Result
 from puncta.imaging.axis import AxisFit, line_evidence, search_axis
 from puncta.imaging.filtering import TipBelief, TipFilterSettings, TipGridFilter, calibrated, doubt_cells
@@ -142,8 +142,8 @@ class NeedleTip:
         if found.score < self._least_score:
             return self._lost(f"no tip found above {self._least_score:g}", found.score, flags)
         x, y = (float(v) for v in mapping.image_from_model(np.array(found.tip)))
-        x0, y0, w, h = region.box
-        tip = (min(max(x, x0 - 0.5), x0 + w - 0.5), min(max(y, y0 - 0.5), y0 + h - 0.5))
+        w, h = region.box[2:]
+        tip = _held_inside((x, y), region.box)
         # One circle for both directions: the mean of the two scales keeps its area.
         radius = found.radius * math.sqrt(w * h) / self._size
         sure = found.score >= self._sure_score and not found.predicted
@@ -170,7 +170,7 @@ class NeedleTip:
         clipped = clip_segment(tip, (tip[0] + float(vector[0]), tip[1] + float(vector[1])), region.box)
         if clipped is None:
             return Line(NEEDLE_LABEL, None, None, strength, reason="the axis does not enter by the region's border")
-        entry = clipped[1]
+        entry = _held_inside(clipped[1], region.box)
         return Line(
             NEEDLE_LABEL, entry, tip, strength, angle_deg=axis_angle_deg(entry, tip, region.calibration),
             sigma_deg=math.degrees(axis.sigma_rad),
@@ -184,6 +184,12 @@ class NeedleTip:
                 flags.add(Flag.TRACK_LOST)
         lost = Detection(TIP_LABEL, None, None, score, certainty=Certainty.LOST, reason=why)
         return StepResult((lost, Line(NEEDLE_LABEL, None, None, 0.0, reason=why)), frozenset(flags))
+
+
+def _held_inside(point_px: tuple[float, float], box: tuple[int, int, int, int]) -> tuple[float, float]:
+    """Move a point onto the region's edge where it lies outside, be it by rounding alone."""
+    left, top, right, bottom = region_edges_px(box)
+    return (min(max(point_px[0], left), right), min(max(point_px[1], top), bottom))
 
 
 def _logit(p: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def test_finds_a_plain_needle_and_says_all_it_has_to(plugin: Plugin, cine: list[
         if line.tip_px is not None:
             assert line.tip_px == detection.tip_px and line.angle_deg is not None and 0 <= line.angle_deg <= 90
             assert line.entry_px is not None
+            assert -0.5 <= line.entry_px[0] <= w - 0.5 and -0.5 <= line.entry_px[1] <= h - 0.5
             assert min(abs(line.entry_px[0] + 0.5), abs(line.entry_px[0] - w + 0.5),
                        abs(line.entry_px[1] + 0.5), abs(line.entry_px[1] - h + 0.5)) < 1e-6
 
@@ -174,3 +176,10 @@ def test_a_lost_tip_is_flagged(plugin: Plugin, cine: list[NDArray[np.uint8]]) ->
     assert any(d.tip_px is not None for d in tips(steps))
     last = plugin.step(frame_of(np.zeros((h, w), np.uint8), (0, 0, w, h), 99), {})
     assert {Flag.TRACK_LOST, Flag.LOW_CONFIDENCE} <= last.flags
+
+
+def test_an_entry_off_by_rounding_stays_on_the_edge(plugin: Plugin) -> None:
+    held = vars(sys.modules[type(plugin).__module__])["_held_inside"]
+    assert held((-0.5000000001, 40.0), (0, 0, 256, 256)) == (-0.5, 40.0)
+    assert held((300.0, -3.0), (10, 20, 100, 50)) == (109.5, 19.5)
+    assert held((50.0, 30.0), (10, 20, 100, 50)) == (50.0, 30.0)
