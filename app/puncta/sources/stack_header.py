@@ -193,7 +193,8 @@ def _nrrd_roles(kinds: list[str], count: int) -> tuple[str, ...]:
 
 
 def _nrrd_spacing(fields: dict[str, str], roles: tuple[str, ...]) -> tuple[float, float] | None:
-    units = re.findall(r'"([^"]*)"', fields.get("space units", "")) or fields.get("space units", "").split()
+    named = fields.get("space units") or fields.get("units", "")
+    units = re.findall(r'"([^"]*)"', named) or named.split()
     scale = _UNIT_MM.get(units[0].lower(), 1.0) if units else 1.0
     if "space directions" in fields:
         vectors = re.findall(r"\([^)]*\)|none", fields["space directions"])
@@ -206,7 +207,8 @@ def _nrrd_spacing(fields: dict[str, str], roles: tuple[str, ...]) -> tuple[float
         return (lengths[0] * scale, lengths[1] * scale) if len(lengths) == 2 else None
     spacings = fields.get("spacings", "").split()
     if len(spacings) == len(roles):
-        return _two_numbers([s for s, role in zip(spacings, roles) if role in ("x", "y")])
+        pair = _two_numbers([s for s, role in zip(spacings, roles) if role in ("x", "y")])
+        return (pair[0] * scale, pair[1] * scale) if pair else None
     return None
 
 
