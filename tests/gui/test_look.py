@@ -15,7 +15,7 @@ from PySide6.QtGui import QColor, QFont, QFontInfo, QImage, QPainter
 from puncta.core.frame import ImageGeometry, SourceInfo, SourceKind
 from puncta.core.geometry import ViewTransform
 from puncta.core.overlay import Fill, Label, Layer, Ring, Stroke
-from puncta.gui.panels.timeline import Timeline, bin_track, clock_words, find_gaps, tick_step
+from puncta.gui.panels.timeline import Timeline, bin_track, clock_words, draw_bars, find_gaps, tick_step
 from puncta.gui.theme import draw_icon, make_theme
 from puncta.gui.video.layers import draw_scene
 from puncta.gui.video.layers.canvas import Canvas
@@ -186,3 +186,12 @@ def test_the_timeline_scrubs_to_the_frame_under_the_cursor(qtbot, fonts) -> None
     assert gone[-1] in {20, 30}
     image = timeline.grab().toImage()
     assert image.pixelColor(round(timeline.x_of(59)), 14).red() > 100  # high confidence at the end of the track
+
+
+def test_bars_say_confidence_by_height_and_doubt_by_hatching() -> None:
+    columns = np.array([np.nan, 1.0, 0.25, 0.25, 0.0], np.float32)
+    bars = draw_bars(columns, 8, 0xFF112233, 0xFFAA0000)
+    assert (bars > 0).sum(axis=0).tolist() == [0, 8, 2, 0, 1]  # column 3 is left out by the hatching
+    assert bars[-1, 4] == 0xFFAA0000
+    assert bars[-1, 1] & 0xFFFFFF == 0x112233
+    assert bars[-1, 1] >> 24 > bars[-1, 2] >> 24

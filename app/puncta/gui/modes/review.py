@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
@@ -11,6 +12,9 @@ from puncta.gui.panels.timeline import Timeline
 from puncta.gui.panels.transport import Transport
 from puncta.gui.theme import Theme
 
+TRACKS_S = 0.25
+"""The tracks are read and drawn again at most this often [s]."""
+
 
 class ReviewBar(QWidget):
     """What stands under the picture in Review."""
@@ -18,6 +22,7 @@ class ReviewBar(QWidget):
     def __init__(self, desk: Desk, theme: Theme, run: Callable[[str], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._desk = desk
+        self._tracked_s = 0.0
         self.transport = Transport(desk, theme, run)
         self.timeline = Timeline(theme)
         column = QVBoxLayout(self)
@@ -41,12 +46,16 @@ class ReviewBar(QWidget):
     def refresh(self) -> None:
         """Follow the player's state."""
         self.transport.refresh()
-        self.timeline.set_tracks(self._desk.tracks())
+        now = time.monotonic()
+        if now - self._tracked_s >= TRACKS_S:
+            self._tracked_s = now
+            self.timeline.set_tracks(self._desk.tracks())
         first, last = self._desk.loop_marks
         self.timeline.set_range((first, last), looping=self._desk.status.loop is not None)
 
     def _take_source(self) -> None:
         info = self._desk.info
         self.timeline.set_source(info if info is not None and info.seekable else None)
+        self._tracked_s = 0.0
         self.refresh()
         self.refresh_place()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QPolygonF, QResizeEvent
+from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from puncta.core.frame import SourceInfo
@@ -43,6 +43,32 @@ def bin_track(values: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
     number = np.add.reduceat(known.astype(np.float32), edges)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (total / np.where(number > 0, number, np.nan)).astype(np.float32)
+
+
+def draw_bars(columns: NDArray[np.float32], height: int, colour: int, lost: int) -> NDArray[np.uint32]:
+    """Return bars as ARGB pixels: confidence as height; below `SURE` paler and hatched; 0 a mark on the ground line.
+
+    Parameters
+    ----------
+    columns : ndarray of float32, shape (w,)
+        0..1; NaN leaves the column empty.
+    colour, lost : int
+        0xAARRGGBB of the bars and of the mark for a lost tip.
+
+    Returns
+    -------
+    ndarray of uint32, shape (height, w)
+    """
+    known = np.isfinite(columns)
+    value = np.where(known, columns, 0.0)
+    sure = value >= SURE
+    hatched = ~sure & (np.arange(len(columns)) % 3 == 0)
+    tall = np.where(known & (value > 0) & ~hatched, np.maximum(2, np.round(value * height)), 0)
+    rows = np.arange(height)[:, None]
+    paint = np.where(sure, np.uint32(0xBF000000), np.uint32(0x66000000)) | np.uint32(colour & 0xFFFFFF)
+    pixels = np.where(rows >= height - tall, paint, np.uint32(0))
+    pixels[-1] = np.where(known & (value <= 0), np.uint32(lost), pixels[-1])
+    return np.ascontiguousarray(pixels, dtype=np.uint32)
 
 
 def tick_step(length_s: float, most: int) -> float:
@@ -226,19 +252,10 @@ class Timeline(QWidget):
 
     def _paint_confidence(self, painter: QPainter, box: QRectF, values: NDArray[np.float32], token: str) -> None:
         """Height says the confidence; low confidence is hatched, a frame without analysis is empty."""
-        columns = bin_track(values, max(1, int(box.width())))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        sure, unsure = self._theme.colour(token, 0.75), self._theme.colour(token, 0.4)
-        for x, value in enumerate(columns):
-            if not np.isfinite(value):
-                continue
-            if value <= 0.0:
-                painter.fillRect(QRectF(box.left() + x, box.bottom() - 1, 1, 1), self._theme.colour("bad"))
-            elif value >= SURE or x % 3:
-                height = max(2.0, box.height() * float(value))
-                colour = sure if value >= SURE else unsure
-                painter.fillRect(QRectF(box.left() + x, box.bottom() - height, 1, height), colour)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        width, height = max(1, int(box.width())), max(1, int(box.height()))
+        bars = draw_bars(bin_track(values, width), height, *(self._theme.colour(t).rgb() for t in (token, "bad")))
+        image = QImage(bars.data, width, height, 4 * width, QImage.Format.Format_ARGB32)
+        painter.drawImage(QPointF(box.left(), box.top()), image)
 
     def _paint_gaps(self, painter: QPainter, box: QRectF) -> None:
         painter.setBrush(self._theme.colour("caution"))

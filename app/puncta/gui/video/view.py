@@ -115,6 +115,7 @@ class VideoView(QWidget):
         """Take over another theme or font scale."""
         self._theme = theme
         self._canvas.theme = theme
+        self._canvas.words.clear()
         self._canvas.font = self._label_font()
         self.update()
 
@@ -199,6 +200,7 @@ class VideoView(QWidget):
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
             painter.drawImage(target, self._picture.image)
             self._canvas.view = view
+            self._canvas.ratio = self.devicePixelRatioF()
             self._canvas.bounds = QRectF(self.rect()).adjusted(4, 4, -4, -4)
             if self._overlay_on and self.scene is not None:
                 draw_scene(painter, self.scene, self._canvas)

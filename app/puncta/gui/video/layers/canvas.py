@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QPainterPath, QPen
+from PySide6.QtGui import QColor, QFont, QPainterPath, QPen, QPixmap
 
 from puncta.core.geometry import PointPx, ViewTransform
 from puncta.core.overlay import Dash, Fill
@@ -33,8 +33,10 @@ class Canvas:
         Of labels.
     point : float
         Painter units to a display point: 1 on the screen, more in a large snapshot.
-    outlines : dict
-        Outlines of masks already traced for this scene.
+    ratio : float
+        Device pixels to a painter unit.
+    outlines, words : dict
+        Outlines of masks already traced, and words already drawn.
     """
 
     view: ViewTransform
@@ -42,7 +44,9 @@ class Canvas:
     theme: Theme
     font: QFont
     point: float = 1.0
+    ratio: float = 1.0
     outlines: dict[int, tuple[Fill, QPainterPath]] = field(default_factory=dict)
+    words: dict[tuple, QPixmap] = field(default_factory=dict)
 
     def place(self, point_px: PointPx) -> QPointF:
         """Painter position of a source point [px]."""

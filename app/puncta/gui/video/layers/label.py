@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPen, QPixmap
 
 from puncta.core.overlay import Label, Layer, OverlayItem, Ring, Stroke
 from puncta.gui.i18n import tr
 from puncta.gui.video.layers.canvas import Canvas
 
 GAP_PT = 5.0
+RIM_PT = 1.2
+"""Width of the dark rim of letters [display points]."""
+WORDS_KEPT = 128
 
 
 def clear_spots(items: Iterable[OverlayItem], canvas: Canvas) -> list[QRectF]:
@@ -37,11 +40,10 @@ def draw_label(painter: QPainter, item: Label, canvas: Canvas, taken: Sequence[Q
     box = _free_place(
         canvas.place(item.at_px), canvas.place(item.avoid_px), size.width(), metrics.height(), canvas, taken
     )
-    words = QPainterPath()
-    words.addText(box.left(), box.top() + metrics.ascent(), canvas.font, text)
-    rim = QColor(0, 0, 0, round(200 * min(1.0, item.opacity)))
-    painter.strokePath(words, _rim_pen(rim, canvas))
-    painter.fillPath(words, canvas.colour(item.colour, item.opacity))
+    words = _drawn_words(text, item.colour, canvas)
+    painter.setOpacity(min(1.0, max(0.0, item.opacity)))
+    painter.drawPixmap(QPointF(box.left() - RIM_PT * canvas.point, box.top()), words)
+    painter.setOpacity(1.0)
     return box
 
 
@@ -53,10 +55,31 @@ def translate_label(text: str) -> str:
     return tr(text)
 
 
-def _rim_pen(colour: QColor, canvas: Canvas) -> QPen:
-    pen = QPen(colour, 2.4 * canvas.point)
+def _drawn_words(text: str, token: str, canvas: Canvas) -> QPixmap:
+    """Draw words with their dark rim once; the next frames copy them, since stroking letters takes milliseconds."""
+    place = (text, token, canvas.font.pixelSize(), canvas.theme.name, canvas.ratio)
+    known = canvas.words.get(place)
+    if known is not None:
+        return known
+    metrics = QFontMetricsF(canvas.font)
+    rim = RIM_PT * canvas.point
+    size = QSizeF(metrics.horizontalAdvance(text) + 2 * rim + 2, metrics.height() + 2 * rim)
+    pixmap = QPixmap((size * canvas.ratio).toSize())
+    pixmap.setDevicePixelRatio(canvas.ratio)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    path = QPainterPath()
+    path.addText(rim, metrics.ascent(), canvas.font, text)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    pen = QPen(QColor(0, 0, 0, 200), 2 * rim)
     pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
-    return pen
+    painter.strokePath(path, pen)
+    painter.fillPath(path, canvas.colour(token, 1.0))
+    painter.end()
+    if len(canvas.words) >= WORDS_KEPT:
+        canvas.words.pop(next(iter(canvas.words)))
+    canvas.words[place] = pixmap
+    return pixmap
 
 
 def _rectangle_round(points: Sequence[QPointF]) -> QRectF:
