@@ -46,7 +46,7 @@ exit status  0 done; 2 something is to be done first, said in plain words;
 Simulation and training only, not for clinical use.
 """
 # A few tests drive these programs and are skipped, with the reason, where they lack.
-_TEST_TOOLS = {"Xvfb": "xvfb", "xauth": "xauth", "ffprobe": "ffmpeg"}
+_TEST_TOOLS = {"Xvfb": "xvfb", "xauth": "xauth", "ffprobe": "ffmpeg", "dcmcjpeg": "dcmtk"}
 
 
 def start(arguments: Sequence[str]) -> int:
