@@ -193,7 +193,7 @@ def _inflated(stream: BinaryIO) -> BinaryIO:
         except zlib.error:
             pass  # cut off: what is inflated so far is read like any other file that is cut off
     plain.seek(0)
-    return plain  # type: ignore[return-value]
+    return plain
 
 
 def _layout(path: Path, header: Dataset) -> PixelLayout:

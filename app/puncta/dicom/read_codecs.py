@@ -188,7 +188,7 @@ def _decode_jpeg_lossless(data: bytes) -> NDArray:
     planes = []
     for number in order:
         plane = frame.planes[number]
-        rows = np.frombuffer(plane, dtype)[: plane.line_size // dtype.itemsize * plane.height]
+        rows = np.frombuffer(memoryview(plane), dtype)[: plane.line_size // dtype.itemsize * plane.height]
         planes.append(rows.reshape(plane.height, -1)[:, : plane.width])
     return np.stack(planes, axis=-1)
 
@@ -198,6 +198,7 @@ def _decode_jpeg_ls(data: bytes, layout: PixelLayout) -> Stored:
     height, width, components = info["height"], info["width"], info["components"]
     dtype = np.dtype(np.uint8) if info["bits_per_sample"] <= 8 else np.dtype("<u2")
     flat = np.frombuffer(buffer, dtype)
+    samples: NDArray
     if components == 1:
         samples = flat.reshape(height, width)
     elif info["interleave_mode"] == 0:

@@ -61,7 +61,7 @@ class Display:
         if shown.ndim == 3 and self.grey:
             return np.ascontiguousarray(shown[..., 1])
         if shown.ndim == 2 and not self.grey:
-            return cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB)
+            return np.asarray(cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB), np.uint8)
         return np.ascontiguousarray(shown)
 
     def _eight_bits(self, samples: NDArray) -> NDArray[np.uint8]:
@@ -203,10 +203,9 @@ def _grey_table(header: Dataset, layout: PixelLayout, limits: tuple[float, float
         if layout.stored <= 8 and not layout.signed:
             if layout.stored == 8 and not inverse:
                 return None
-            shown = values * (255.0 / max(count - 1, 1))
-        else:
-            low, high = limits
-            shown = (values - low) * (255.0 / max(high - low, 1.0))
+            limits = (0.0, float(max(count - 1, 1)))
+        low, high = limits
+        shown = np.asarray((values - low) * (255.0 / max(high - low, 1.0)), np.float64)
     table = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
     return 255 - table if inverse else table
 
@@ -218,7 +217,7 @@ def _rescaled(header: Dataset, values: NDArray[np.int64], layout: PixelLayout) -
             return np.asarray(apply_modality_lut(values.astype(dtype), header), dtype=np.float64)
         slope, intercept = float(header.get("RescaleSlope", 1)), float(header.get("RescaleIntercept", 0))
         if np.isfinite(slope) and np.isfinite(intercept) and slope != 0:
-            return values * slope + intercept
+            return np.asarray(values * slope + intercept, np.float64)
     except (ValueError, TypeError, AttributeError, IndexError, NotImplementedError):
         pass  # an unusable rescale changes no order of grey values
     return values.astype(np.float64)
@@ -276,4 +275,4 @@ def _rgb(samples: NDArray[np.uint8], colours: str) -> NDArray[np.uint8]:
         wide[..., 0] = (wide[..., 0] - 16.0) * _LIMITED_TO_FULL
         wide[..., 1:] = (wide[..., 1:] - 128.0) * (255.0 / 224.0) + 128.0
         swapped = np.clip(np.rint(wide), 0, 255).astype(np.uint8)
-    return cv2.cvtColor(swapped, cv2.COLOR_YCrCb2RGB)
+    return np.asarray(cv2.cvtColor(swapped, cv2.COLOR_YCrCb2RGB), np.uint8)

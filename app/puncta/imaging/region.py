@@ -109,7 +109,7 @@ def _whole(width: int, height: int, confidence: float) -> RegionFinding:
 
 
 def _measure(frames: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> _Evidence:
-    reduced = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames]
+    reduced = [np.asarray(cv2.resize(f, size, interpolation=cv2.INTER_AREA), np.uint8) for f in frames]
     grey = np.stack([grey_from_pixels(f) for f in reduced]).astype(np.float32)
     mean, moving = grey.mean(axis=0), grey.std(axis=0)
     rim = np.concatenate([mean[0], mean[-1], mean[:, 0], mean[:, -1]])
@@ -135,7 +135,7 @@ def _solid(mask: Mask) -> Mask:
     """Drop what is thin, bridge small gaps."""
     opened = cv2.morphologyEx(_padded(mask), cv2.MORPH_OPEN, _disc(_THIN_PX))
     bridged = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, _disc(_GAP_PX))
-    return _unpadded(bridged)
+    return _unpadded(np.asarray(bridged, np.uint8))
 
 
 def _padded(mask: Mask) -> Mask:

@@ -52,7 +52,7 @@ class ImageFolderReader:
         if self.grey and pixels.ndim == 3:
             pixels = np.ascontiguousarray(pixels[..., 1])
         elif not self.grey and pixels.ndim == 2:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+            pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)
         return Picture(pixels, (stored,))
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -106,7 +107,7 @@ def make_vfr_video(path: Path, n: int, seed: int = 0, plan: VideoPlan | None = N
     steady = [plan.start_pts + 3600 * i for i in range(n)]
     times = uneven_pts(n, seed, plan.start_pts) if plan.variable else steady
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(plan.codec, rate=25)
+        stream = cast(av.VideoStream, container.add_stream(plan.codec, rate=25))
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, plan.pix_fmt
         codec = stream.codec_context
         codec.time_base = TIME_BASE

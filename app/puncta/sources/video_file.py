@@ -311,8 +311,9 @@ def _sample_frames(reader: VideoReader) -> list[av.VideoFrame]:
     if not reader.index.by_count:
         keys = np.unique(np.searchsorted(reader.index.pts, reader.index.key_pts))
         keys = keys[keys < count]
-        spread = np.unique(np.linspace(0, len(keys) - 1, SAMPLE_COUNT).round().astype(int)) if len(keys) else []
-        wanted |= {int(keys[i]) for i in spread}
+        if len(keys):
+            spread = np.unique(np.linspace(0, len(keys) - 1, SAMPLE_COUNT).round().astype(int))
+            wanted |= {int(keys[i]) for i in spread}
     lacking = SAMPLE_COUNT - len(wanted)
     if lacking > 0:
         wanted |= {int(i) for i in np.linspace(0, min(count, _SAMPLE_REACH) - 1, lacking + 1).round()[1:]}

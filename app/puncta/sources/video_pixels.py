@@ -31,10 +31,10 @@ def native_planes(frame: av.VideoFrame) -> tuple[NDArray, ...]:
     planes: list[NDArray] = []
     for number, plane in enumerate(frame.planes):
         if fmt.has_palette and number == 1:
-            planes.append(np.frombuffer(plane, np.uint8)[:_PALETTE_BYTES].copy())
+            planes.append(np.frombuffer(memoryview(plane), np.uint8)[:_PALETTE_BYTES].copy())
             continue
         row_bytes = _row_bytes(fmt, number, plane.width)
-        stored = np.frombuffer(plane, np.uint8)
+        stored = np.frombuffer(memoryview(plane), np.uint8)
         rows = stored[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
         planes.append(_shaped(np.ascontiguousarray(rows[:, :row_bytes]), fmt, plane.width))
     return tuple(planes)
@@ -89,12 +89,12 @@ def display_pixels(frame: av.VideoFrame, planes: tuple[NDArray, ...], grey: bool
     if not grey:
         return _rgb(frame)
     if not (_is_plain_yuv(fmt) or fmt.name.startswith("gray")) or planes[0].ndim != 2:
-        return cv2.cvtColor(_rgb(frame), cv2.COLOR_RGB2GRAY)
+        return np.asarray(cv2.cvtColor(_rgb(frame), cv2.COLOR_RGB2GRAY), np.uint8)
     luma = planes[0]
     bits = fmt.components[0].bits
     full = _is_full_range(frame)
     if bits == 8:
-        return luma if full else cv2.LUT(luma, _limited_to_full(8))
+        return luma if full else np.asarray(cv2.LUT(luma, _limited_to_full(8)), np.uint8)
     native = luma.astype(luma.dtype.newbyteorder("="), copy=False)
     return _full_to_full(bits)[native] if full else _limited_to_full(bits)[native]
 

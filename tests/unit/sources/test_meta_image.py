@@ -6,7 +6,6 @@ import gzip
 import zlib
 from pathlib import Path
 
-import nrrd
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from puncta.core.errors import SourceError, UserError
 from puncta.core.frame import CalibrationOrigin
 from puncta.sources.meta_image import open_stack
 
+nrrd = pytest.importorskip("nrrd", reason="pynrrd, the other writer, is not installed")
 STAMPS = ["232.542071", "232.628014", "232.714071", "0232.800057"]
 
 
