@@ -64,6 +64,9 @@ def leak_guard(request: pytest.FixtureRequest) -> Iterator[None]:
     threads = set(threading.enumerate())
     widgets = list_top_level_widgets()  # held, so that no new widget gets the identity of one that is gone
     yield
+    if "torch" in sys.modules:
+        # Training sets this for its whole process; other tests of this process need small numbers to stay numbers.
+        sys.modules["torch"].set_flush_denormal(False)
     if request.node.stash.get(_call_failed, False):
         return  # the traceback of the failure keeps its frames, and with them windows and threads, alive
     left = [f"thread {name!r}" for name in join_new_threads(threads)]
