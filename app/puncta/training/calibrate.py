@@ -140,7 +140,8 @@ ALONE = TipFilterSettings(trust=1.0, jump=1.0, appear=0.5, vanish=0.5)
 
 def filter_grid() -> list[TipFilterSettings]:
     """Settings that are tried; "every frame alone" is among them, so a filter is used only where it helps."""
-    changes = itertools.product((0.7, 1.0, 1.4), (0.5, 1.0), (1.0, 2.0), (0.03, 0.15, 0.4), ((0.05, 0.03), (0.25, 0.15)))
+    come_and_go = ((0.05, 0.03), (0.25, 0.15))
+    changes = itertools.product((0.7, 1.0, 1.4), (0.5, 1.0), (1.0, 2.0), (0.03, 0.15, 0.4), come_and_go)
     grid = [
         TipFilterSettings(sharpness=s, trust=t, motion_cells=m, jump=j, appear=a, vanish=v)
         for s, t, m, j, (a, v) in changes

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,7 +194,10 @@ def build_composites(spec: CompositeSpec, root: Path, cache: Path, report: Repor
         name = f"{k:05d}"
         if not (folder / f"{name}.json").exists():
             rng = np.random.default_rng([spec.seed, k])
-            still = cv2.imread(str(stills[int(rng.integers(len(stills)))]), cv2.IMREAD_GRAYSCALE)
+            path = stills[int(rng.integers(len(stills)))]
+            still = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            if still is None:
+                raise UserError(f"The still {path} cannot be read; take it out of the folder of backgrounds.")
             save_clip(folder, name, "composite", "stills", compose_cine(rng, still, CACHE_SIZE, spec.frames))
         report("composites", k + 1, spec.clips)
     return folder
@@ -208,8 +211,8 @@ JUDGED = {"clear": 1, "uncertain": 1, "shadowed": -1, "out_of_plane": -1, "absen
 
 
 def square_cine(
-    frames: NDArray[np.uint8],
-    boxes: list[tuple[int, int, int, int]],
+    frames: Sequence[NDArray[np.uint8]],
+    boxes: Sequence[tuple[int, int, int, int]],
     tips: list[tuple[float, float] | None],
     entries: list[tuple[float, float] | None],
     judged: list[int],
@@ -255,7 +258,7 @@ def build_simulated(spec: SimulatorSpec, cache: Path, report: Report, part: tupl
             size = SIMULATED_SIZES_PX[int(rng.integers(len(SIMULATED_SIZES_PX)))]
             cine = simulate_cine(procedure, machine, spec.seed + k, spec.frames, size_px=size, needle=needle)
             square = square_cine(
-                cine.frames,
+                list(cine.frames),
                 [t.region for t in cine.truth],
                 [t.tip_px for t in cine.truth],
                 [t.entry_px for t in cine.truth],
@@ -300,7 +303,9 @@ def build_from_dataset(path: Path, split: str | None, cache: Path, report: Repor
 def _dataset_cine(dataset: Dataset, root: Path, images: list[Image]) -> Cine:
     found = annotations_by_image(dataset)
     ids = {c.name: c.id for c in dataset.categories}
-    frames, boxes, tips, entries, judged = [], [], [], [], []
+    frames: list[NDArray[np.uint8]] = []
+    boxes: list[tuple[int, int, int, int]] = []
+    tips, entries, judged = [], [], []
     for image in images:
         picture = cv2.imread(str(root / image.file_name), cv2.IMREAD_GRAYSCALE)
         if picture is None:
@@ -309,8 +314,8 @@ def _dataset_cine(dataset: Dataset, root: Path, images: list[Image]) -> Cine:
         tip = next((a for a in notes if a.category_id == ids.get(TIP_CATEGORY)), None)
         needle = next((a for a in notes if a.category_id == ids.get(NEEDLE_CATEGORY)), None)
         frames.append(picture)
-        whole = (0, 0, picture.shape[1], picture.shape[0])
-        boxes.append(tuple(int(v) for v in image.region or whole))
+        x0, y0, w, h = image.region or (0, 0, picture.shape[1], picture.shape[0])
+        boxes.append((int(x0), int(y0), int(w), int(h)))
         tips.append(tip.tip_px if tip else None)
         entries.append(next((a.entry_px for a in (needle, tip) if a and a.entry_px), None))
         seen = JUDGED.get(str(tip.visibility), 1) if tip else 0

@@ -33,7 +33,7 @@ class Cine:
         NaN where there is no needle.
     judged : ndarray of int8, shape (T,)
         1 tip visible, 0 no tip in the plane, -1 not to be judged.
-    mm_per_px : tuple of float
+    mm_per_px : tuple of float or None
         (x, y) [mm/px].
     """
 
@@ -41,7 +41,7 @@ class Cine:
     tip_px: NDArray[np.float64]
     entry_px: NDArray[np.float64]
     judged: NDArray[np.int8]
-    mm_per_px: tuple[float, float]
+    mm_per_px: tuple[float, float] | None
 
 
 def _smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Field:

@@ -99,7 +99,8 @@ def test_a_resumed_run_ends_in_the_weights_of_one_never_stopped(clips: list[Clip
 def test_same_seed_same_weights_other_seed_others(clips: list[Clip], tmp_path: Path) -> None:
     def run(name: str, seed: int) -> bytes:
         folder = tmp_path / _made(tmp_path, name)
-        net, _ = train_net(lambda: TipNet(5, WIDTHS), ClipPool([(1.0, clips)], seed), settings(samples=24, seed=seed), folder)
+        pool = ClipPool([(1.0, clips)], seed)
+        net, _ = train_net(lambda: TipNet(5, WIDTHS), pool, settings(samples=24, seed=seed), folder)
         return weights_of(net)
 
     assert run("a", 3) == run("b", 3)
@@ -128,7 +129,8 @@ def test_targets_lie_where_the_drawn_tip_lies(seed: int) -> None:
     black = np.zeros_like(cine.frames)
     for frame, tip in zip(black, cine.tip_px):
         cv2.circle(frame, tuple(int(round(v * 16)) for v in tip), 3 * 16, 255, -1, cv2.LINE_AA, 4)
-    sample = make_sample(as_clip(Cine(black, cine.tip_px, cine.entry_px, cine.judged, None)), 128, np.random.default_rng(seed))
+    dots = as_clip(Cine(black, cine.tip_px, cine.entry_px, cine.judged, None))
+    sample = make_sample(dots, 128, np.random.default_rng(seed))
     if sample.cell == (-1, -1):
         assert sample.present == 0.0 and sample.heat.max() < 1.0
         return
@@ -185,9 +187,10 @@ def test_platt_recovers_scale_and_shift() -> None:
 
 
 EXPERIMENT = {
-    "version": 1, "name": "toy", "plugin": "needle-tip", "seed": 1, "data": {"backgrounds": ["stills"], "composites": 6,
-    "tune_composites": 3, "frames": 6}, "model": {"net": "tip_ut", "id": "toy", "version": "0.1", "widths": list(WIDTHS),
-    "input": {"size": 64}}, "training": {"samples": 16, "batch": 4, "learning_rate": 1e-3, "threads": 1},
+    "version": 1, "name": "toy", "plugin": "needle-tip", "seed": 1,
+    "data": {"backgrounds": ["stills"], "composites": 6, "tune_composites": 3, "frames": 6},
+    "model": {"net": "tip_ut", "id": "toy", "version": "0.1", "widths": list(WIDTHS), "input": {"size": 64}},
+    "training": {"samples": 16, "batch": 4, "learning_rate": 1e-3, "threads": 1},
 }
 
 

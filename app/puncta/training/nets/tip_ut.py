@@ -73,10 +73,9 @@ class TipNet(nn.Module):
         self.presence = nn.Linear(w3 + w2, 1)
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
         # A tip's cell is one of thousands: without this bias the first steps go into saying "nowhere".
-        nn.init.constant_(self.head.bias, 0.0)
-        with torch.no_grad():
-            self.head.bias[0] = -4.0
-            self.head.bias[5] = -3.0
+        bias = torch.zeros(len(MAPS))
+        bias[0], bias[5] = -4.0, -3.0
+        self.head.bias = nn.Parameter(bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run.
