@@ -78,10 +78,7 @@ class CineFile:
                 return decode_compressed(data, self.layout)
             return _native(data, self.layout, self.little_endian)
         except SourceError as error:
-            what = str(error)
-            raise SourceError(
-                f"{self.name} cannot be read at frame {index}: {what}; open another copy of the file."
-            ) from error
+            raise SourceError(f"{self.name} cannot be read at frame {index}: {error}.") from error
 
     def close(self) -> None:
         """Release the file."""
@@ -130,12 +127,25 @@ def _open(path: Path, stream: BinaryIO) -> CineFile:
     stream.seek(0)
     if syntax == DeflatedExplicitVRLittleEndian:
         stream = _inflated(stream)
-        header = read_dataset(stream, False, True, stop_when=_at_pixel_data)
-        implicit, little = False, True
-    else:
-        header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
-        encoding = header.original_encoding
-        implicit, little = encoding[0] is not False, encoding[1] is not False
+        try:
+            header = read_dataset(stream, False, True, stop_when=_at_pixel_data)
+            return _located(path, stream, header, syntax, (False, True))
+        except BaseException:
+            stream.close()
+            raise
+    header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
+    encoding = header.original_encoding
+    return _located(path, stream, header, syntax, (encoding[0] is not False, encoding[1] is not False))
+
+
+def _located(
+    path: Path, stream: BinaryIO, header: Dataset, syntax: UID | None, encoding: tuple[bool, bool]
+) -> CineFile:
+    """Find the frames of a data set whose header has been read and whose stream stands at the pixel data.
+
+    ``encoding`` is (implicit value representation, little-endian).
+    """
+    implicit, little = encoding
     stated_syntax = syntax or header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else syntax
     if stated_syntax and _MPEG.match(str(stated_syntax)):
         raise UserError(f"{path.name} holds MPEG video inside DICOM, which is not supported yet; export it as mp4.")

@@ -114,7 +114,7 @@ def decode_compressed(data: bytes, layout: PixelLayout) -> Stored:
     except SourceError:
         raise
     except (ValueError, RuntimeError, OSError, SyntaxError, KeyError, IndexError, TypeError, struct.error) as error:
-        raise SourceError("a compressed frame is damaged") from error
+        raise SourceError("a compressed frame is damaged; open another copy of the file") from error
 
 
 def read_jpeg_head(data: bytes) -> JpegHead:
@@ -183,7 +183,9 @@ def _decode_jpeg_lossless(data: bytes) -> NDArray:
         return samples[..., ::-1] if frame.format.name == "bgr24" else samples
     order = (2, 0, 1) if frame.format.name.startswith("gbr") else (0, 1, 2)
     if frame.format.name not in ("gbrp", "gbrp16le", "yuv444p", "yuvj444p", "yuv444p16le"):
-        raise SourceError(f"its lossless JPEG uses an unusual layout ({frame.format.name}) that is not supported")
+        raise SourceError(
+            f"its lossless JPEG uses an unusual layout ({frame.format.name}) that is not supported; convert it"
+        )
     dtype = np.dtype("<u2") if frame.format.components[0].bits > 8 else np.dtype(np.uint8)
     planes = []
     for number in order:
@@ -225,7 +227,7 @@ def _has_colour_transform(data: bytes) -> bool:
 
 def _decode_rle(data: bytes, layout: PixelLayout) -> Stored:
     if layout.allocated not in (8, 16, 32):
-        raise SourceError(f"its {layout.allocated}-bit cells are not supported")
+        raise SourceError(f"its {layout.allocated}-bit cells are not supported; convert it to 8 or 16 bits")
     raw = rle.utils.decode_frame(data, layout.rows * layout.columns, layout.allocated, "<")
     dtype = np.dtype(f"<{'i' if layout.signed else 'u'}{layout.allocated // 8}")
     planes = np.frombuffer(raw, dtype).reshape(-1, layout.rows, layout.columns)

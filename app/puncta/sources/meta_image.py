@@ -161,16 +161,16 @@ def _mapped_bytes(path: Path, header: StackHeader) -> NDArray[np.uint8]:
             if length <= 0:
                 raise UserError(f"{path.name} is cut off: not one whole frame is there, get a complete copy.")
             return np.memmap(header.data_file, np.uint8, "r", offset, (length,))
-        plain = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its mapping
         inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-        with header.data_file.open("rb") as packed:
+        # The mapping keeps the temporary file alive; the system removes it with the mapping.
+        with tempfile.TemporaryFile() as plain, header.data_file.open("rb") as packed:
             packed.seek(header.data_offset or 0)
             _inflate(packed, inflater, plain, header.data_bytes)
-        length = min(plain.tell(), header.data_bytes)
-        if length == 0:
-            raise UserError(f"{path.name} is damaged: its pixels cannot be unpacked, copy it again.")
-        plain.flush()
-        return np.memmap(plain, np.uint8, "r", 0, (length,))
+            length = min(plain.tell(), header.data_bytes)
+            if length == 0:
+                raise UserError(f"{path.name} is damaged: its pixels cannot be unpacked, copy it again.")
+            plain.flush()
+            return np.memmap(plain, np.uint8, "r", 0, (length,))
     except PermissionError as error:
         raise UserError(f"{path.name} cannot be read: permission denied, change its permissions.") from error
     except OSError as error:
