@@ -272,6 +272,10 @@
         <translation>Verloren</translation>
     </message>
     <message>
+        <source>No tip in sight</source>
+        <translation>Keine Spitze in Sicht</translation>
+    </message>
+    <message>
         <source>What it sees</source>
         <translation>Was es sieht</translation>
     </message>
@@ -610,6 +614,10 @@
     <message>
         <source>Analysis does not keep up. The overlay is off until it does.</source>
         <translation>Die Auswertung kommt nicht nach. Die Einblendung ist so lange aus.</translation>
+    </message>
+    <message>
+        <source>The source stopped.</source>
+        <translation>Die Quelle ist stehengeblieben.</translation>
     </message>
     <message>
         <source>This source cannot be opened.</source>

@@ -179,6 +179,7 @@ def test_no_old_overlay_appears_after_a_source_change(stage, qtbot) -> None:
         qtbot.waitUntil(lambda changed=changed: bool(changed) and len(painted) > changed[0] + 2)
         epochs.append(painted[-1].frame.epoch)
         later = painted[changed[0] :]
+        assert parts.desk.analysis.frame.source.uri == name
         assert {analysis.frame.key.stream for analysis in later} == {name}, turn
     for analysis in painted:
         assert all(output.frame_id == analysis.frame.frame_id for output in analysis.outputs)

@@ -29,9 +29,13 @@ from puncta.settings import Settings, load_settings
 def playing(parts, qtbot, uri: str = "case-a"):
     """Open a source and wait for its first picture."""
     parts.window.open_uri(uri)
-    qtbot.waitUntil(lambda: parts.desk.uri == uri and parts.desk.analysis is not None, timeout=5000)
-    qtbot.waitUntil(lambda: parts.desk.analysis.frame.key.stream == uri, timeout=5000)
-    qtbot.waitUntil(lambda: parts.window.windowTitle() != "Puncta", timeout=5000)
+    qtbot.waitUntil(lambda: parts.desk.info is not None and parts.desk.info.uri == uri, timeout=5000)
+    qtbot.waitUntil(lambda: stream_of(parts) == uri and parts.window.windowTitle() != "Puncta", timeout=5000)
+
+
+def stream_of(parts) -> str:
+    """Stream of the picture on the screen."""
+    return parts.desk.analysis.frame.key.stream if parts.desk.analysis is not None else ""
 
 
 def active(parts, qtbot) -> None:
@@ -295,7 +299,7 @@ def test_files_go_to_review_and_streams_to_live(stage, qtbot) -> None:
     QTest.keyClick(parts.window.stage.view, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: parts.window.mode == "review", timeout=5000)
     assert parts.desk.uri == "case-a"
-    qtbot.waitUntil(lambda: parts.desk.analysis.frame.key.stream == "case-a")
+    qtbot.waitUntil(lambda: stream_of(parts) == "case-a")
 
 
 def test_a_source_that_fails_to_open_keeps_the_case(stage, qtbot) -> None:
@@ -312,7 +316,7 @@ def test_a_source_that_fails_to_open_keeps_the_case(stage, qtbot) -> None:
     qtbot.waitUntil(lambda: parts.desk.status.state is PlayState.PAUSED)
     assert parts.desk.uri == "case-a"
     assert parts.desk.shown_index() == 25
-    assert parts.desk.analysis.frame.key.stream == "case-a"
+    assert stream_of(parts) == "case-a"
     assert parts.desk.target_px == (5.0, 5.0)
     assert "missing.mp4" not in parts.preferences.settings.recent
     assert "open" in banners.texts()
@@ -461,7 +465,7 @@ def test_settings_come_back_at_the_next_start(stage, qtbot) -> None:
     parts.preferences.move_layer(Layer.MASK, 2)
     parts.preferences.set("theme", "light")
     parts.preferences.set("font_scale", 1.5)
-    window.toggle_side("right")
+    window.room.toggle("right")
     window.resize(1111, 777)
     stage.close(parts)
     again = load_settings()[0]

@@ -83,11 +83,12 @@ def run_window(
         0, or 1 where an error of our own came up while the window was open.
     """
     app = _application(argv)
+    app.setQuitOnLastWindowClosed(False)  # the loop below ends when the window has closed
     settings, warnings = load_settings() if keep_settings else (Settings(first_start_done=True), [])
     translators = install_language(app, settings.language)
     load_fonts()
     apply_theme(app, make_theme(settings.theme, settings.font_scale, settings.touch_size))
-    app.setWindowIcon(draw_icon("target", "#56b4e9", 64))
+    app.setWindowIcon(draw_icon("puncta", "#56b4e9", 128))
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)
     parts = Parts(settings, keep=keep_settings)
@@ -97,6 +98,8 @@ def run_window(
         for words in warnings:
             parts.window.stage.banners.say("settings", "caution", words)
         parts.window.stage.try_card.setVisible(not settings.first_start_done)
+        closed = loop.create_future()
+        parts.window.closed.connect(lambda: closed.done() or closed.set_result(None))
         first, *others = first_sources(uri, settings.last_source)
         parts.window.open_uri(first, fallbacks=tuple(others))
         parts.window.show()
@@ -104,21 +107,16 @@ def run_window(
             QTimer.singleShot(round(quit_after_s * 1000), parts.window.close)
         if on_ready is not None:
             QTimer.singleShot(0, lambda: on_ready(parts))
-        loop.run_until_complete(_until_closed(parts.window, loop))
+        loop.run_until_complete(closed)
     finally:
         sys.excepthook = hook
         parts.stop()
         parts.window.deleteLater()
         app.sendPostedEvents()
         loop.close()
+        asyncio.set_event_loop(None)
         del translators
     return 1 if faults.count else 0
-
-
-async def _until_closed(window: MainWindow, loop: asyncio.AbstractEventLoop) -> None:
-    closed = loop.create_future()
-    window.closed.connect(lambda: closed.done() or closed.set_result(None))
-    await closed
 
 
 def _application(argv: list[str] | None) -> QApplication:
@@ -130,7 +128,6 @@ def _application(argv: list[str] | None) -> QApplication:
     app.setApplicationName("Puncta")
     app.setDesktopFileName("puncta")
     app.setStyle("Fusion")  # the same on every system; the style sheet does the rest
-    app.setQuitOnLastWindowClosed(False)
     return app
 
 

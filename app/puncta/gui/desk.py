@@ -78,6 +78,7 @@ class Desk(QObject):
         self._current: str = ""
         self._fallbacks: list[str] = []
         self._epoch = -1
+        self._failure_said = False
         self._seek_wanted: int | None = None
         self._seek_sent_ns = 0
         self._reverse = 0.0
@@ -149,9 +150,9 @@ class Desk(QObject):
         self.status = self.player.status()
         if self._opening is not None:
             self._follow_opening()
-        stalled = self.status.state is PlayState.PLAYING and self.player.stalled()
-        self.stalled = stalled
-        if stalled:
+        self._follow_failure()
+        self.stalled = self.status.state is PlayState.PLAYING and self.player.stalled()
+        if self.stalled:
             self.take_raw()
         self._send_seek()
         self.status_changed.emit()
@@ -169,6 +170,7 @@ class Desk(QObject):
             uri, self._opening = self._opening or "", None
             restored = self._before is not None and self._before.uri == uri and self._current == uri
             self._current, self._before = uri, None
+            self._drop_other_picture()
             if not restored:
                 self.target_px = None
                 self.preferences.remember_source(uri)
@@ -180,6 +182,20 @@ class Desk(QObject):
             self.preferences.forget_source(uri)
             self.failed.emit(message or tr("This source cannot be opened."))
             self._recover()
+
+    def _drop_other_picture(self) -> None:
+        """Take the last picture of another case away, so that it never stands under this case's name."""
+        info = self.status.info
+        if self.analysis is not None and info is not None and self.analysis.frame.source.uri != info.uri:
+            self.analysis = None
+            self.pictured.emit()
+
+    def _follow_failure(self) -> None:
+        """Say once that a source that was open has failed; its last picture stays."""
+        failed = self._opening is None and self.status.state is PlayState.FAILED and bool(self._current)
+        if failed and not self._failure_said:
+            self.failed.emit(self.status.message or tr("The source stopped."))
+        self._failure_said = failed
 
     def _recover(self) -> None:
         if self._fallbacks:
@@ -347,7 +363,8 @@ class Desk(QObject):
 
     def clear_ruler(self) -> None:
         """Go back to the calibration of the file itself."""
-        if self.info is not None and self.preferences.settings.rulers.pop(ruler_identity(self.info), None):
+        if self.info is not None and ruler_identity(self.info) in self.preferences.settings.rulers:
+            del self.preferences.settings.rulers[ruler_identity(self.info)]
             self.preferences.touch("rulers")
         self.player.set_calibration(None)
 

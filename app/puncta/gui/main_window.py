@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -35,18 +35,13 @@ from puncta.gui.panels.source_panel import SourcePanel, words_of
 from puncta.gui.panels.status_line import StatusLine
 from puncta.gui.panels.top_bar import TopBar
 from puncta.gui.preferences import Preferences
+from puncta.gui.room import Room
 from puncta.gui.theme import apply_theme, make_theme
 from puncta.gui.thumbnails import Thumbnails
 from puncta.gui.video.stage import Stage
 from puncta.gui.video.tools import Tool
 from puncta.gui.window_actions import WindowActions
 
-PANEL_WIDTHS = (226, 270)
-NARROW = 1080
-"""Below this width, in units of the font scale, the sources give their room to the picture."""
-LOW = 620
-"""Below this height, in units of the font scale, read-outs and timeline take one line each."""
-SCROLL_BAR_PX = 10
 FIGURES_MS = 100
 """Figures change at most this often, so that they can be read [ms]."""
 
@@ -67,9 +62,8 @@ class MainWindow(QMainWindow):
         self.theme = make_theme(settings.theme, settings.font_scale, settings.touch_size)
         self.thumbnails = Thumbnails(jobs)
         self.mode = "review"
-        self._side_choice: dict[str, bool] = {}
         self._thumbnail_of = ""
-        self._roomy = True
+        self.room = Room(self)
         self.does = WindowActions(self)
         run: Callable[[str], None] = self.does.run
         self.keyboard = Keyboard(self, run, self.does.hold)
@@ -89,7 +83,7 @@ class MainWindow(QMainWindow):
         self.keyboard.set_keys(settings.key_set, settings.keys)
         self._show_keys()
         self.set_mode("review")
-        self._restore()
+        self.room.restore()
         self._apply_view()
         self.refresh()
         self.stage.view.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -156,7 +150,7 @@ class MainWindow(QMainWindow):
         for bar in (self.live, self.review):
             bar.setVisible(bar is current)
         self.bottom.setCurrentWidget(current)
-        self._fit_bottom()
+        self.room.fit_bottom()
         self.keyboard.set_mode(mode)
         self.status_line.set_hints(self.keyboard.hints(mode))
         self._size_read_outs()
@@ -196,7 +190,9 @@ class MainWindow(QMainWindow):
         shown = not self.desk.stalled
         self.inspector.show_analysis(analysis if shown else None)
         self.inspector.show_chips(scene.chips if scene is not None and shown else ())
-        self.stage.read_outs.show_read_outs(scene.read_outs if scene is not None and shown else ())
+        read_outs = scene.read_outs if scene is not None and shown else ()
+        self.stage.read_outs.show_read_outs(read_outs)
+        self.stage.view.setAccessibleDescription("; ".join(f"{tr(r.name)} {r.text()}" for r in read_outs))
         calibration = self.desk.calibration
         ruler = self.desk.info is not None and remembered_ruler(self.preferences, self.desk.info) is not None
         self.top.show_calibration(calibration, ruler=ruler, known=analysis is not None)
@@ -207,7 +203,7 @@ class MainWindow(QMainWindow):
         figures = self.preferences.settings.profile != "trainee"
         self.inspector.show_plugins(status.plugins, figures=figures)
         self.top.latency.show_values(
-            status, self.desk.latency(), stalled=self.desk.stalled, figures=figures and self._roomy
+            status, self.desk.latency(), stalled=self.desk.stalled, figures=figures and self.room.roomy
         )
         (self.live if self.mode == "live" else self.review).refresh()
         self.does.show_faults()
@@ -261,9 +257,7 @@ class MainWindow(QMainWindow):
         assert isinstance(app, QApplication)
         apply_theme(app, self.theme)
         restyle_all(self, self.theme)
-        self._set_side_widths()
-        self._fit_bottom()
-        self._adapt()
+        self.room.restyle()
 
     def _show_keys(self) -> None:
         words = self.keyboard.words()
@@ -275,68 +269,12 @@ class MainWindow(QMainWindow):
         far = self.preferences.settings.far_view
         self.stage.read_outs.set_size("far" if far else "live" if self.mode == "live" else "")
 
-    # --- sizes -------------------------------------------------------------------------------------------------
-
-    def _set_side_widths(self) -> None:
-        """Panels grow with the text, but less, since the picture owns the middle."""
-        grow = 1.0 + (self.theme.scale - 1.0) * 0.75
-        for side, width in zip((self.left, self.right), PANEL_WIDTHS, strict=True):
-            area = side.findChild(QScrollArea)
-            content = area.widget().minimumSizeHint().width() + SCROLL_BAR_PX if area is not None else 0
-            least = max(round(width * grow), content)
-            side.setMinimumWidth(least)
-            side.setMaximumWidth(round(least * 1.6))
-
-    def _fit_bottom(self) -> None:
-        self.bottom.setFixedHeight(
-            self.bottom.currentWidget().sizeHint().height() if self.bottom.currentWidget() else 0
-        )
-
-    def toggle_side(self, side: str) -> None:
-        """Show or hide a panel; the choice holds until the window changes its size class."""
-        panel = self.left if side == "left" else self.right
-        self._side_choice[side] = not panel.isVisible()
-        self._adapt()
-
-    def _adapt(self) -> None:
-        """Give a narrow window's room to the picture."""
-        grow = 1.0 + (self.theme.scale - 1.0) * 0.75
-        room = self.width() / grow
-        self._roomy = room >= NARROW
-        low = self.height() / grow < LOW
-        self.stage.read_outs.set_inline(low and not self.preferences.settings.far_view)
-        self.review.timeline.set_compact(low)
-        self._fit_bottom()
-        self.left.setVisible(self._side_choice.get("left", room >= NARROW))
-        self.right.setVisible(self._side_choice.get("right", room >= NARROW * 0.7))
-
-    def _restore(self) -> None:
-        kept = self.preferences.settings.window
-        self._set_side_widths()
-        if not kept.get("geometry") or not self.restoreGeometry(_bytes(kept["geometry"])):
-            self.resize(1440, 900)
-        sides = [self.left.minimumWidth(), self.right.minimumWidth()]
-        self.split.setSizes([sides[0], max(400, self.width() - sum(sides)), sides[1]])
-        if kept.get("split"):
-            self.split.restoreState(_bytes(kept["split"]))
-            self.split.setHandleWidth(1)
-        for side in ("left", "right"):
-            if kept.get(side) in {"shown", "hidden"}:
-                self._side_choice[side] = kept[side] == "shown"
-        self._adapt()
-
-    def keep_layout(self) -> None:
-        """Put size, place and panels into the settings."""
-        kept = {"geometry": _text(self.saveGeometry()), "split": _text(self.split.saveState())}
-        kept |= {side: "shown" if shown else "hidden" for side, shown in self._side_choice.items()}
-        self.preferences.set("window", kept)
-
     # --- Qt's own ----------------------------------------------------------------------------------------------
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit panels to the width."""
         super().resizeEvent(event)
-        self._adapt()
+        self.room.adapt()
 
     def changeEvent(self, event: QEvent) -> None:
         """Let a held key go when the window loses the focus."""
@@ -360,7 +298,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Keep the layout and stop listening. Whoever made the player closes it."""
-        self.keep_layout()
+        self.room.keep()
         self.keyboard.close()
         self.desk.close()
         self._figures.stop()
@@ -389,11 +327,3 @@ def _side(content: QWidget, side: str) -> QFrame:
     row.setContentsMargins(0, 0, 0, 0)
     row.addWidget(area)
     return frame
-
-
-def _bytes(text: str) -> QByteArray:
-    return QByteArray.fromBase64(text.encode("ascii", "ignore"))
-
-
-def _text(data: QByteArray) -> str:
-    return bytes(data.toBase64().data()).decode("ascii")

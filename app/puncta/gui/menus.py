@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
@@ -28,7 +29,7 @@ def make_menu(
         recent.clear()
         for uri in preferences.settings.recent:
             title, second = words_of(uri)
-            recent.addAction(f"{title}   {second}".replace("&", "&&"), lambda uri=uri: open_uri(uri))
+            recent.addAction(f"{title}   {second}".replace("&", "&&"), partial(open_uri, uri))
         recent.setEnabled(bool(preferences.settings.recent))
 
     menu.aboutToShow.connect(fill)

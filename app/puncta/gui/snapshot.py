@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, QRect, QRectF, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QImage, QPainter
+from PySide6.QtCore import QByteArray, QPoint, QRect, QRectF, Qt
+from PySide6.QtGui import QFont, QFontMetrics, QImage, QImageWriter, QPainter
 
 from puncta import paths
 from puncta.core.errors import UserError
@@ -112,7 +112,7 @@ def write_snapshot(image: QImage, name: str) -> Path:
         while file.exists():
             number += 1
             file = folder / f"{Path(name).stem}-{number}.png"
-        if not image.save(str(part), "PNG"):
+        if not QImageWriter(str(part), QByteArray(b"png")).write(image):
             raise OSError(f"{folder} does not take the file")
         os.replace(part, file)
     except OSError as error:

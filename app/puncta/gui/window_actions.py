@@ -70,8 +70,8 @@ class WindowActions:
             "open_simulator": self.open_simulator,
             "mode_live": lambda: self.enter_mode("live"),
             "mode_review": lambda: self.enter_mode("review"),
-            "panel_left": lambda: window.toggle_side("left"),
-            "panel_right": lambda: window.toggle_side("right"),
+            "panel_left": lambda: window.room.toggle("left"),
+            "panel_right": lambda: window.room.toggle("right"),
             "full_screen": self.full_screen,
             "settings": self.settings,
             "keys": self.keys,
@@ -100,15 +100,20 @@ class WindowActions:
 
         kinds = " ".join(f"*{ending}" for ending in FILE_SUFFIXES)
         choices = f"{tr('Cases')} ({kinds});;{tr('All files')} (*)"
-        file, _kind = QFileDialog.getOpenFileName(self._window, tr("Open a file"), self._folder(), choices)
-        if file:
-            self._window.open_uri(str(Path(file)))
+        dialog = QFileDialog(self._window, tr("Open a file"), self._folder(), choices)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self._ask(dialog)
 
     def open_folder(self) -> None:
         """Ask for a folder of pictures."""
-        folder = QFileDialog.getExistingDirectory(self._window, tr("Open a folder"), self._folder())
-        if folder:
-            self._window.open_uri(str(Path(folder)))
+        dialog = QFileDialog(self._window, tr("Open a folder"), self._folder())
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self._ask(dialog)
+
+    def _ask(self, dialog: QFileDialog) -> None:
+        dialog.fileSelected.connect(lambda name: self._window.open_uri(str(Path(name))))
+        self._show(dialog, "file")
 
     def open_simulator(self) -> None:
         """Ask which simulated procedure."""

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QKeySequenceEdit,
     QLabel,
     QLineEdit,
+    QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -81,7 +82,8 @@ class KeysDialog(QDialog):
         back = buttons.addButton(tr("All back to the key set"), QDialogButtonBox.ButtonRole.ResetRole)
         back.clicked.connect(self._reset_all)
         for button in buttons.buttons():
-            button.setAutoDefault(False)
+            if isinstance(button, QPushButton):
+                button.setAutoDefault(False)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
         room = parent.height() - 48 if parent is not None else 10_000

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from puncta.core.events import PluginStatus
+from puncta.core.flags import Flag
 from puncta.core.frame import Calibration
 from puncta.core.overlay import Chip
 from puncta.core.results import Analysis, Certainty, ClassResult, Detection, Line, PluginOutput
@@ -26,8 +27,9 @@ def finding_words(output: PluginOutput | None) -> tuple[str, str, str]:
     for result in output.results:
         if isinstance(result, Detection):
             if result.tip_px is None or result.certainty is Certainty.LOST:
-                reason = f": {tr(result.reason)}" if result.reason else ""
-                return tr("Lost") + reason, "bad", "cross"
+                if Flag.TRACK_LOST in output.flags:
+                    return tr("Lost"), "bad", "cross"
+                return tr("No tip in sight"), "neutral", "ring"
             if result.predicted:
                 return tr("Expected here, not seen"), "caution", "diamond"
             if result.certainty is Certainty.UNCERTAIN:
@@ -137,6 +139,8 @@ class PluginCard(QFrame):
     def show_output(self, output: PluginOutput | None, calibration: Calibration | None) -> None:
         """Show what it says about the picture on the screen."""
         self._chip.set_chip(*finding_words(output))
+        reasons = [r.reason for r in output.results if r.reason] if output is not None else []
+        self._chip.setToolTip(tr(reasons[0]) if reasons else "")
         confidence = confidence_of(output)
         self._bar.set_value(confidence)
         self._set_row("confidence", tr("Confidence"), "–" if confidence is None else f"{confidence:.2f}")

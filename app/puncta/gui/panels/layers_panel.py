@@ -137,8 +137,8 @@ class LayersPanel(QWidget):
         menu = QMenu(self)
         menu.addAction(tr("Draw further up"), lambda: self._preferences.move_layer(layer, 1))
         menu.addAction(tr("Draw further down"), lambda: self._preferences.move_layer(layer, -1))
-        menu.exec(at)
-        menu.deleteLater()
+        menu.aboutToHide.connect(menu.deleteLater)
+        menu.popup(at)
 
     def _follow(self, name: str) -> None:
         if name == "layer_order":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -208,7 +209,7 @@ class SourcePanel(QWidget):
         """Read the small picture of a source again."""
         for row in self.rows:
             if row.uri == uri:
-                self._thumbnails.fetch(uri, lambda pixels, row=row: self._put_thumbnail(row, pixels))
+                self._thumbnails.fetch(uri, partial(self._put_thumbnail, row))
 
     def _put_thumbnail(self, row: SourceRow, pixels: NDArray[np.uint8]) -> None:
         if row in self.rows:  # the list may have been made anew since

@@ -265,11 +265,11 @@ class Timeline(QWidget):
 
     def _paint_axis(self, painter: QPainter, lane: QRectF, top: float) -> None:
         count = self._count()
-        if not count or self._info is None:
+        times = self._info.times_ns if self._info is not None else None
+        if not count or times is None or len(times) < count:
             return
-        times = self._info.times_ns
-        start = int(times[0]) if times is not None and len(times) else 0
-        last = (int(times[count - 1]) - start) / 1e9 if times is not None and len(times) >= count else 0.0
+        start = int(times[0])
+        last = (int(times[count - 1]) - start) / 1e9
         painter.setFont(self._theme.font(11))
         width = painter.fontMetrics().horizontalAdvance("00:00.0") + 16
         step = tick_step(last, max(1, int(lane.width() / (width * 1.6))))

@@ -21,7 +21,7 @@ def calibration_words(calibration: Calibration | None) -> str:
     if calibration is None:
         return tr("uncalibrated")
     x, y = calibration.mm_per_px
-    figure = f"{x:.3g} mm/px" if abs(x - y) < 1e-6 * x else f"{x:.3g} × {y:.3g} mm/px"
+    figure = f"{x:#.3g} mm/px" if abs(x - y) < 1e-6 * x else f"{x:#.3g} × {y:#.3g} mm/px"
     return f"{figure}   {tr(str(calibration.origin.value))}"
 
 
@@ -76,10 +76,10 @@ class TopBar(QWidget):
             ("settings", "settings", tr("Settings")),
             ("keys", "circle-question-mark", tr("All keys")),
         ):
-            button = IconButton(icon, name, theme)
-            button.clicked.connect(lambda _checked=False, action=action: run(action))
-            self.buttons[action] = button
-            row.addWidget(button)
+            tool = IconButton(icon, name, theme)
+            tool.clicked.connect(lambda _checked=False, action=action: run(action))
+            self.buttons[action] = tool
+            row.addWidget(tool)
         self.set_theme(theme)
         self.show_calibration(None, ruler=False, known=False)
 
@@ -91,8 +91,8 @@ class TopBar(QWidget):
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Name the keys in the tool tips."""
-        for action, button in self.buttons.items():
-            button.set_key(words.get(action, ""))
+        for action, tool in self.buttons.items():
+            tool.set_key(words.get(action, ""))
         for mode, button in self.mode_buttons.items():
             button.setToolTip(words.get(f"mode_{mode}", ""))
 

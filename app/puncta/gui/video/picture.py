@@ -37,7 +37,7 @@ def picture_from_pixels(pixels: NDArray[np.uint8], table: NDArray[np.uint8] | No
 
     Shares the memory of ``pixels`` where they are contiguous and no table is given; ``pixels`` are never changed.
     """
-    shown = cv2.LUT(pixels, table) if table is not None else pixels
+    shown = pixels if table is None else np.asarray(cv2.LUT(pixels, table), dtype=np.uint8)
     if not shown.flags.c_contiguous:
         shown = np.ascontiguousarray(shown)
     height, width = shown.shape[:2]

@@ -54,6 +54,10 @@ class Stage(QWidget):
             button = IconButton(icon, name, theme)
             button.clicked.connect(lambda _checked=False, action=action: run(_with_shift(action)))
             self.buttons[action] = button
+            if action == "fit":
+                self.zoom = text_label(role="small")
+                self.zoom.hide()
+                row.addWidget(self.zoom)
             row.addWidget(button)
         for action in ("target", "ruler"):
             self.buttons[action].setCheckable(True)
@@ -61,6 +65,8 @@ class Stage(QWidget):
         self.banners = BannerStack(theme)
         self.try_card = TryCard(theme)
         self.view = VideoView(theme)
+        self.view.empty_text = tr("Open a file, or drop files and folders on the window")
+        self.view.zoomed.connect(self._show_zoom)
         self.read_outs = ReadOutStrip(theme)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -81,6 +87,10 @@ class Stage(QWidget):
         """Say what the tool in hand wants, beside the safety line, so that the picture does not move."""
         self.hint.setText(words)
         self.hint.setVisible(bool(words))
+
+    def _show_zoom(self) -> None:
+        self.zoom.setText(f"{self.view.zoom:.1f}×")
+        self.zoom.setVisible(self.view.zoom > 1.0)
 
     def set_tool(self, tool: Tool) -> None:
         """Take a tool in hand and mark its button."""

@@ -1,0 +1,95 @@
+"""The whole window as `puncta` starts it: application, event loop, player, first case, and the end of all that."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from PySide6.QtCore import QTimer
+
+from puncta import paths
+from puncta.core.events import PlayState
+from puncta.gui.app import Parts, run_window
+from puncta.gui.main_window import first_sources
+from puncta.settings import Settings, load_settings, save_settings
+
+
+def test_what_opens_first() -> None:
+    sample = str(paths.sample_case())
+    assert first_sources("a.mp4", "b.mp4") == ("a.mp4",)
+    assert first_sources(None, "b.mp4") == ("b.mp4", sample, "sim:breast?seed=1")
+    assert first_sources(None, "") == (sample, "sim:breast?seed=1")
+    assert first_sources(None, sample) == (sample, "sim:breast?seed=1")
+
+
+def test_a_first_start_plays_the_sample_with_three_things_to_try(qapp) -> None:
+    if not paths.sample_case().is_file():
+        pytest.skip("the sample case is not there")
+    seen: dict[str, object] = {}
+
+    def ready(parts: Parts) -> None:
+        def look() -> None:
+            if parts.desk.latency().frame_to_painted is None:
+                return
+            seen["uri"] = parts.desk.uri
+            seen["state"] = parts.desk.status.state
+            seen["tips"] = parts.window.stage.try_card.isVisible()
+            seen["simulated"] = parts.window.stage.simulated.isVisible()
+            seen["key"] = parts.window.stage.view.scene.key == parts.desk.analysis.frame.key
+            parts.window.close()
+
+        timer = QTimer(parts.window)
+        timer.timeout.connect(look)
+        timer.start(30)
+
+    before = set(threading.enumerate())
+    assert run_window(None, on_ready=ready, quit_after_s=20) == 0
+    assert seen == {
+        "uri": str(paths.sample_case()),
+        "state": PlayState.PLAYING,
+        "tips": True,
+        "simulated": True,
+        "key": True,
+    }
+    assert [t for t in threading.enumerate() if t not in before and t.is_alive()] == []
+    assert load_settings()[0].last_source == str(paths.sample_case())
+
+
+def test_a_last_case_that_is_gone_gives_way_to_the_sample(qapp, tmp_path) -> None:
+    save_settings(Settings(last_source=str(tmp_path / "gone.mp4"), first_start_done=True))
+    seen: list[str] = []
+
+    def ready(parts: Parts) -> None:
+        parts.desk.source_changed.connect(lambda: (seen.append(parts.desk.uri), parts.window.close()))
+
+    assert run_window(None, on_ready=ready, quit_after_s=20) == 0
+    assert seen == [str(paths.sample_case())]
+
+
+def test_our_own_fault_is_told_kindly_and_ends_in_status_1(qapp, caplog) -> None:
+    told: list[str] = []
+
+    def ready(parts: Parts) -> None:
+        QTimer.singleShot(0, lambda: 1 / 0)
+        QTimer.singleShot(50, lambda: told.append(parts.window.stage.banners.texts().get("fault", "")))
+        QTimer.singleShot(80, parts.window.close)
+
+    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20, keep_settings=False) == 1
+    assert told[0].startswith("Something went wrong inside Puncta.")
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_a_bad_setting_is_named_and_the_window_opens(qapp, user_home) -> None:
+    file = user_home / "config" / "settings.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('theme = "purple"\nfont_scale = 1.25\n', encoding="utf-8")
+    told: list[str] = []
+
+    def ready(parts: Parts) -> None:
+        told.append(parts.window.stage.banners.texts()["settings"])
+        told.append(f"{parts.window.theme.name} {parts.window.theme.scale}")
+        parts.window.close()
+
+    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20) == 0
+    assert "theme" in told[0]
+    assert told[1] == "dark 1.25"
