@@ -15,6 +15,7 @@ import pytest
 
 from puncta.formats.validate import validate
 from puncta.recording.video_writer import VideoWriter
+from puncta.sources.factory import open_source
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +93,12 @@ def test_a_range_and_a_report(puncta, clip, tmp_path):
 
 
 def test_a_simulator_is_flagged_simulated_and_stops_after_its_seconds(puncta, tmp_path):
-    result = puncta("run", "sim:breast?seed=1&size=160x120", "--seconds", "0.5", "--results", tmp_path / "s.jsonl")
+    names = ["--results", tmp_path / "s.jsonl", "--out", tmp_path / "s.mp4"]
+    result = puncta("run", "sim:breast?seed=1&size=160x120", "--seconds", "0.5", *names)
     assert result.returncode == 0, result.stderr
+    again = open_source(str(tmp_path / "s.mp4"))
+    assert again.info.simulated, "an exported simulation stays known as simulated"
+    again.close()
     lines = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
     assert lines and all("simulated" in line["flags"] for line in lines)
 

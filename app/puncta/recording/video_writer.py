@@ -35,6 +35,8 @@ class VideoWriter:
         Ends in .mp4.
     timescale : int
         Ticks a second, see `timescale_of`.
+    simulated : bool
+        Written into the file, so that a simulated cine stays known as simulated when it is opened again.
 
     Raises
     ------
@@ -42,7 +44,7 @@ class VideoWriter:
         The folder cannot be written, or the disk is full.
     """
 
-    def __init__(self, path: Path, timescale: int = 90_000) -> None:
+    def __init__(self, path: Path, timescale: int = 90_000, *, simulated: bool = False) -> None:
         self.path = Path(path)
         self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         self._timescale = timescale
@@ -56,6 +58,8 @@ class VideoWriter:
             # The edit list that holds a first time other than 0 counts in the movie's ticks, a millisecond by default.
             options = {"use_editlist": "1", "movie_timescale": str(timescale)}
             self._container = av.open(str(self._part), "w", format="mp4", options=options)
+            words = "Simulation and training only, not for clinical use"
+            self._container.metadata["comment"] = f"Simulated. {words}" if simulated else words
         except (OSError, FFmpegError) as error:
             self._part.unlink(missing_ok=True)
             raise _plain(error, self.path) from error
@@ -122,7 +126,6 @@ class VideoWriter:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, self._timescale)
         stream.time_base = Fraction(1, self._timescale)
-        stream.metadata["comment"] = "Simulation and training only, not for clinical use"
         self._stream = stream
         return stream
 

@@ -74,7 +74,7 @@ def bench_clip(frames: int = CLIP_FRAMES) -> Iterator[Path]:
     """Make a simulated 800 x 600 clip of 30 fps (H.264) in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="puncta-bench-") as folder:
         path = Path(folder) / "bench.mp4"
-        writer = VideoWriter(path)
+        writer = VideoWriter(path, simulated=True)
         generator = CineGenerator("breast", "A", 7, size_px=CLIP_SIZE_PX)
         for index, (pixels, _truth) in zip(range(frames), generator, strict=False):
             writer.put(np.repeat(pixels[..., None], 3, axis=2), round(index * 1e9 / CLIP_FPS))

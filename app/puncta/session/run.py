@@ -124,7 +124,8 @@ class _Sinks:
             if request.results is not None:
                 self._results = ResultsWriter(request.results, request.timings)
             if request.video is not None:
-                self._video = VideoWriter(request.video, timescale_of(info.times_ns) if info.seekable else 90_000)
+                ticks = timescale_of(info.times_ns) if info.times_ns is not None else 90_000
+                self._video = VideoWriter(request.video, ticks, simulated=info.simulated)
             if request.report is not None:
                 self._report = ReportWriter(request.report, info)
         except BaseException:
