@@ -88,6 +88,8 @@ class JudgedFrame:
     machine : str or None
     difficulty : str or None
         "easy" or "hard"; None where it is not known.
+    image : int
+        Number of the picture in its dataset, by which two runs are paired.
     """
 
     clip: int
@@ -95,6 +97,7 @@ class JudgedFrame:
     answer: FrameAnswer
     machine: str | None = None
     difficulty: str | None = None
+    image: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,12 +70,17 @@ def compare(
 ) -> dict[str, Estimate]:
     """Return a minus b for every figure, on the same resamples of the same clips.
 
+    Where one run was judged on needles as well as tips and the other on tips alone, only the tips are compared.
+
     Raises
     ------
     ValueError
-        The two runs did not see the same frames of the same clips.
+        The two runs did not see the same frames of the same clips, or share no kind of label.
     """
-    if [f.clip for f in a] != [f.clip for f in b] or [f.labels for f in a] != [f.labels for f in b]:
+    tips = all(any(f.labels.tip_judged for f in run) for run in (a, b))
+    needles = all(any(f.labels.needle_judged for f in run) for run in (a, b))
+    a, b = _only(a, tips, needles), _only(b, tips, needles)
+    if not a or [(f.clip, f.image, f.labels) for f in a] != [(f.clip, f.image, f.labels) for f in b]:
         raise ValueError("the two runs saw different frames")
     a, clips = _renumbered(a)
     b, _clips = _renumbered(b)
@@ -94,6 +99,20 @@ def summarise_groups(
         if name is not None:
             groups.setdefault(name, []).append(frame)
     return {name: summarise(groups[name], resamples, seed) for name in sorted(groups)}
+
+
+def _only(frames: Sequence[JudgedFrame], tips: bool, needles: bool) -> list[JudgedFrame]:
+    """Leave out what is not to be judged, and then the frames on which nothing is left."""
+    kept: list[JudgedFrame] = []
+    for frame in frames:
+        labels = frame.labels
+        if not tips:
+            labels = replace(labels, tip_judged=False, tip_px=None, tip_box=None)
+        if not needles:
+            labels = replace(labels, needle_judged=False, needle_box=None, axis=None)
+        if labels.tip_judged or labels.needle_judged:
+            kept.append(replace(frame, labels=labels))
+    return kept
 
 
 def _renumbered(frames: Sequence[JudgedFrame]) -> tuple[list[JudgedFrame], int]:

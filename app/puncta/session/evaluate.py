@@ -159,7 +159,9 @@ def run_plugin(
                 truth = labels.of(image, clip.mm_per_px) if image is not None else None
                 if truth is not None and image is not None:
                     answer = answer_from_output(output, frame.geometry.region, timings)
-                    judged.append(JudgedFrame(number, truth, answer, clip.machine, difficulty_of(image)))
+                    judged.append(
+                        JudgedFrame(number, truth, answer, clip.machine, difficulty_of(image), image.id)
+                    )
             progress(number + 1, len(data.clips))
         identity, sha256 = hosted[-1].identity()
     finally:
@@ -188,19 +190,19 @@ def evaluation_of(run: Run, data: LabelledData) -> Evaluation:
 
 
 def differences(run: Run, other: Run) -> dict[str, Estimate]:
-    """Return the run's figures minus the other's, paired by clip.
+    """Return the run's figures minus the other's, paired by clip, on what both plugins find.
 
     Raises
     ------
     UserError
-        The two plugins do not find the same kinds of things, so they were judged on different frames.
+        The two plugins find nothing of the same kind.
     """
     try:
         return compare(run.frames, other.frames)
     except ValueError as error:
         raise UserError(
-            f'The plugins "{run.plugin}" and "{other.plugin}" do not find the same kinds of things, '
-            "so their figures cannot be compared frame by frame."
+            f'The plugins "{run.plugin}" and "{other.plugin}" find nothing of the same kind, '
+            "so their figures cannot be compared."
         ) from error
 
 

@@ -111,4 +111,21 @@ def test_compare_is_the_difference_of_the_figures():
     assert gaps["miss_rate"].value == pytest.approx(-2 / 3)
     assert gaps["tip_error_px"].value is None
     with pytest.raises(ValueError, match="different frames"):
-        compare(run(), other[:-1])
+        compare(run(), other[1:])
+
+
+def test_runs_of_different_breadth_are_compared_on_what_both_find():
+    from puncta.metrics.frames import FrameAnswer, FrameLabels, JudgedFrame
+    from puncta.metrics.summary import compare
+
+    tip = {"tip_judged": True, "tip_px": (10.0, 10.0), "tip_box": (5.0, 8.0, 10.0, 4.0), "mm_per_px": (0.1, 0.1)}
+    wide, narrow = [], []
+    for image in range(8):
+        near, far = FrameAnswer((11.0, 10.0), 0.9), FrameAnswer((10.0, 60.0), 0.9)
+        wide.append(JudgedFrame(image // 2, FrameLabels(**tip, needle_judged=True), near, image=image))
+        narrow.append(JudgedFrame(image // 2, FrameLabels(**tip), far, image=image))
+    # A frame on which the needle alone is judged has no partner in the narrow run.
+    wide.append(JudgedFrame(3, FrameLabels(False, needle_judged=True), FrameAnswer(), image=8))
+    found = compare(wide, narrow)
+    assert found["tip_within_2mm"].value == 1.0
+    assert found["needle_iou"].n == 0
