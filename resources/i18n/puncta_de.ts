@@ -536,8 +536,8 @@
         <translation>ganzer Fall</translation>
     </message>
     <message>
-        <source>Frame {index} of {count}</source>
-        <translation>Bild {index} von {count}</translation>
+        <source>Frame {index} / {last}</source>
+        <translation>Bild {index} / {last}</translation>
     </message>
     <message>
         <source>Close this card</source>

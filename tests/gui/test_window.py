@@ -521,3 +521,16 @@ def test_a_trainee_sees_no_milliseconds_and_no_models(stage, qtbot) -> None:
     parts.window.resize(1400, 800)
     parts.window.refresh()
     assert " ms" in parts.window.top.latency.text()
+
+
+def test_the_simulator_dialog_names_what_it_opens(stage, qtbot) -> None:
+    parts = stage.open()
+    parts.window.does.run("open_simulator")
+    dialog = parts.window.does.dialogs["simulator"]
+    dialog.procedure.setCurrentIndex(dialog.procedure.findData("nerve"))
+    dialog.machine.setCurrentIndex(dialog.machine.findData("B"))
+    dialog.seed.setText("7")
+    assert dialog.uri() == "sim:nerve?seed=7&machine=B"
+    dialog.accept()
+    qtbot.waitUntil(lambda: parts.desk.uri == "sim:nerve?seed=7&machine=B" and parts.window.mode == "live")
+    assert parts.window.does.dialogs == {}

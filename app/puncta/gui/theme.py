@@ -50,9 +50,9 @@ class Theme:
         return round(size * self.scale)
 
     def control_px(self, size: float) -> int:
-        """Size of a control [display px]: grows with the text, and with touch size."""
+        """Size of a control [display px]: grows with the text, and is at least what a finger needs in touch size."""
         grown = size * (1.0 + (self.scale - 1.0) * 0.7)
-        return round(grown * (TOUCH_PX / CONTROL_PX if self.touch else 1.0))
+        return round(max(grown, size * TOUCH_PX / CONTROL_PX) if self.touch else grown)
 
     def colour(self, token: str, opacity: float = 1.0) -> QColor:
         """Colour of a surface or text."""

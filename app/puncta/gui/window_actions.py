@@ -201,7 +201,7 @@ class WindowActions:
             window.status_line.say(tr("There is no picture to save."))
             return
         frame = view.analysis.frame
-        words = tr("Frame {index}").format(index=frame.key.index + 1)
+        words = tr("Frame {index}").format(index=frame.key.index)
         caption = Caption(
             tr(SAFETY_LINE),
             words_of(window.desk.uri)[0],

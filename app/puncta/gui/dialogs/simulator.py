@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtGui import QIntValidator
+from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import text_label
@@ -29,10 +30,8 @@ class SimulatorDialog(QDialog):
         self.machine = QComboBox()
         for name in machines:
             self.machine.addItem(name, name)
-        self.seed = QSpinBox()
-        self.seed.setRange(0, 999_999)
-        self.seed.setValue(1)
-        self.seed.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.seed = QLineEdit("1")
+        self.seed.setValidator(QIntValidator(0, 999_999, self))
         for title, widget in (
             (tr("Procedure"), self.procedure),
             (tr("Machine"), self.machine),
@@ -53,5 +52,5 @@ class SimulatorDialog(QDialog):
     def uri(self) -> str:
         """URI of the simulator as chosen."""
         machine = self.machine.currentData()
-        asked = f"seed={self.seed.value()}" + (f"&machine={machine}" if machine else "")
+        asked = f"seed={int(self.seed.text() or 1)}" + (f"&machine={machine}" if machine else "")
         return f"sim:{self.procedure.currentData()}?{asked}"

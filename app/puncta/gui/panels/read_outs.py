@@ -29,6 +29,7 @@ class ReadOutTile(QWidget):
         self._box.setContentsMargins(0, 0, 18, 0)
         for label in (self._name, self._value, self._basis):
             self._box.addWidget(label)
+        self._box.addStretch(1)
         self.set_inline(False)
 
     def set_inline(self, inline: bool) -> None:

@@ -136,7 +136,7 @@ class Timeline(QWidget):
         """Move the playhead."""
         if index != self._index:
             self._index = index
-            self.setAccessibleDescription(tr("Frame {index}").format(index=index + 1))
+            self.setAccessibleDescription(tr("Frame {index}").format(index=index))
             self.update()
 
     def set_range(self, marks: tuple[int | None, int | None], *, looping: bool) -> None:
@@ -326,7 +326,7 @@ class Timeline(QWidget):
             self.scrubbed.emit(index)
         elif self._info is not None and self._info.times_ns is not None and index < len(self._info.times_ns):
             seconds = (int(self._info.times_ns[index]) - int(self._info.times_ns[0])) / 1e9
-            words = tr("Frame {index}").format(index=index + 1)
+            words = tr("Frame {index}").format(index=index)
             QToolTip.showText(event.globalPosition().toPoint(), f"{words}, {clock_words(seconds, tenths=True)}", self)
 
     def mouseReleaseEvent(self, _event: QMouseEvent) -> None:

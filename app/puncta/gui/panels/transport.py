@@ -87,14 +87,14 @@ class Transport(QWidget):
             button.setEnabled(status.info is not None and status.info.seekable)
 
     def refresh_place(self) -> None:
-        """Show the frame's number and time."""
+        """Show the frame's index, from 0 as in results and on the command line, and its time."""
         desk, info = self._desk, self._desk.info
         if info is None or info.frame_count is None:
             self._frame.setText("")
             self._time.setText("")
             return
         count = info.frame_count
-        self._set_steady(self._frame, tr("Frame {index} of {count}").format(index=desk.shown_index() + 1, count=count))
+        self._set_steady(self._frame, tr("Frame {index} / {last}").format(index=desk.shown_index(), last=count - 1))
         whole = (int(info.times_ns[-1]) - int(info.times_ns[0])) / 1e9 if info.times_ns is not None and count else 0.0
         now = clock_words(desk.shown_time_s(), tenths=True)
         self._set_steady(self._time, f"{now} / {clock_words(whole, tenths=True)}")
@@ -122,6 +122,6 @@ class Transport(QWidget):
         first, last = self._desk.loop_marks
         if first is None and last is None:
             return tr("whole case") if self._desk.preferences.settings.repeat else ""
-        start = "…" if first is None else str(first + 1)
-        end = "…" if last is None else str(last + 1)
+        start = "…" if first is None else str(first)
+        end = "…" if last is None else str(last)
         return f"{start} – {end}"
