@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pipeline_stage import EchoPlugin, hosted
+from pipeline_stage import EchoPlugin, NumberedSource, hosted
 from PySide6.QtCore import QMetaMethod, QObject
 from PySide6.QtGui import QImage
 
@@ -224,3 +224,14 @@ def test_a_plugin_that_fails_is_switched_off_with_a_banner(stage, qtbot) -> None
     qtbot.waitUntil(lambda: "plugin-echo" in parts.window.stage.banners.texts(), timeout=5000)
     before = parts.desk.shown_index()
     qtbot.waitUntil(lambda: parts.desk.shown_index() != before, timeout=5000)  # the picture goes on
+
+
+def test_a_still_picture_is_shown_with_its_overlay(stage, qtbot) -> None:
+    parts = stage.open(opener=lambda uri: NumberedSource(1, 40.0, uri))
+    parts.window.open_uri("still")
+    qtbot.waitUntil(lambda: parts.desk.analysis is not None and parts.desk.analysis.output("echo") is not None)
+    qtbot.waitUntil(lambda: parts.desk.status.state is PlayState.ENDED)
+    assert parts.window.stage.view.scene.items
+    parts.desk.toggle()  # play again: it is still there
+    qtbot.wait(50)
+    assert parts.window.stage.view.scene.items

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SWITCH_INTERVAL_S = 0.001
+"""A busy Python thread gives way after this time [s]; the usual 5 ms would be a third of a picture's time."""
+
 
 class Parts:
     """Everything that runs while the window is open, made in order and stopped in the other order."""
@@ -94,6 +97,8 @@ def run_window(
     parts = Parts(settings, keep=keep_settings)
     faults = _Faults(parts.window)
     hook, sys.excepthook = sys.excepthook, faults.take
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         for words in warnings:
             parts.window.stage.banners.say("settings", "caution", words)
@@ -110,6 +115,7 @@ def run_window(
         loop.run_until_complete(closed)
     finally:
         sys.excepthook = hook
+        sys.setswitchinterval(interval)
         parts.stop()
         parts.window.deleteLater()
         app.sendPostedEvents()

@@ -238,7 +238,9 @@ class Hub(Transport):
                 return
             info, loop = self._info, self._loop
             assert info is not None
-            if loop is None and not (self._repeat and info.seekable):
+            # A still picture ends: repeating it would start a new epoch before its analysis is done, again and again.
+            still = (loop[1] - loop[0] if loop else info.frame_count) == 1
+            if still or (loop is None and not (self._repeat and info.seekable)):
                 self._state = PlayState.ENDED
             else:
                 first = loop[0] if loop else 0
