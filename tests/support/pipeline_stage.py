@@ -32,7 +32,7 @@ class NumberedSource:
         index = self._next
         if index >= self.info.frame_count:
             return None
-        if index == self.fail_at:
+        if self.fail_at is not None and index >= self.fail_at:
             raise SourceError(f"The file {self.info.stream} breaks off at frame {index}.")
         self._next += 1
         self.reads.append(index)
