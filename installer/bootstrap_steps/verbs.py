@@ -80,9 +80,11 @@ def start(arguments: Sequence[str]) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Install what the program needs and start it."""
     environment = Environment(ROOT)
-    environment.prepare(TO_RUN)
+    fresh = environment.prepare(TO_RUN)
     environ = dict(os.environ)
     missing = system.install_missing_libraries(environ)
+    if fresh:
+        _measure_models(environment, environ)
     if arguments:
         return _call(environment, ["-m", "puncta", *arguments], environ)
     if not system.has_display(environ):
@@ -115,6 +117,13 @@ def test(arguments: Sequence[str]) -> int:
     own_workers = any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in for_pytest)
     workers = [] if own_workers else ["-n", "2", "--dist", "loadfile"]
     return _call(environment, ["-m", "pytest", "-rs", *workers, *for_pytest], environ, folder=ROOT)
+
+
+def _measure_models(environment: Environment, environ: dict[str, str]) -> None:
+    """Measure once how the models run best here, while nothing else runs; without it careful settings are used."""
+    print("Measuring how the models run best on this machine, once.", flush=True)
+    command = [str(environment.python), "-P", "-m", "puncta", "models", "bench"]
+    subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 def _install_test_tools() -> None:
