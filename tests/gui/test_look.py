@@ -81,10 +81,12 @@ def canvas_of(width: int = 400, height: int = 300, scale: float = 1.0) -> Canvas
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.floats(60, 340), st.floats(60, 240), st.floats(5, 30), st.booleans(), st.booleans())
-def test_a_label_never_covers_the_tip(fonts, x: float, y: float, radius: float, right: bool, below: bool) -> None:
+@given(st.floats(60, 340), st.floats(60, 240), st.floats(5, 70), st.floats(0.3, 1.5), st.booleans(), st.booleans())
+def test_a_label_never_covers_the_tip(
+    fonts, x: float, y: float, radius: float, share: float, right: bool, below: bool
+) -> None:
     canvas = canvas_of()
-    half = radius * 1.2
+    half = radius * share
     ring = Ring(Layer.TIP, (x, y), radius, "tip")
     at = (x + half if right else x - half, y + half if below else y - half)
     label = Label(Layer.TIP, "tip, unsure 0.55", at, (x, y), "tip")

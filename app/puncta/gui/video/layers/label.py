@@ -105,6 +105,14 @@ def _free_place(
             left = x + gap * (1 + far) if to_right else x - gap * (1 + far) - width
             top = y + far * height if to_below else y - height - far * height
             boxes.append(QRectF(left, top, width, height))
+    around = QRectF()
+    for spot in taken:
+        around = around.united(spot)
+    if not around.isEmpty():  # a wide circle or other words fill the near places: stand outside all of them
+        sides = (around.right() + gap, around.left() - gap - width)
+        boxes += [QRectF(x, y, width, height) for x in sides for y in (around.top(), around.bottom() - height)]
+        ends = (around.top() - gap - height, around.bottom() + gap)
+        boxes += [QRectF(around.center().x() - width / 2, y, width, height) for y in ends]
     inside = [box for box in boxes if canvas.bounds.contains(box)]
     free = [box for box in inside if not any(box.intersects(spot) for spot in taken)]
     return (free or inside or boxes)[0]
