@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import pytest
@@ -93,3 +94,16 @@ def test_a_bad_setting_is_named_and_the_window_opens(qapp, user_home) -> None:
     assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20) == 0
     assert "theme" in told[0]
     assert told[1] == "dark 1.25"
+
+
+def test_ctrl_c_closes_the_window_properly(qapp) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    parts_of: list[Parts] = []
+
+    def ready(parts: Parts) -> None:
+        parts_of.append(parts)
+        QTimer.singleShot(200, lambda: signal.raise_signal(signal.SIGINT))
+
+    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20, keep_settings=False) == 0
+    assert parts_of[0].player.status().state is PlayState.EMPTY
+    assert signal.getsignal(signal.SIGINT) is before

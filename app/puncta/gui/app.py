@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Callable
+from signal import SIGINT, SIGTERM
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -97,6 +99,8 @@ def run_window(
     parts = Parts(settings, keep=keep_settings)
     faults = _Faults(parts.window)
     hook, sys.excepthook = sys.excepthook, faults.take
+    # Ctrl+C in the terminal closes the window properly; the poll of the desk lets Python see the signal.
+    signals = {number: signal.signal(number, lambda *_: parts.window.close()) for number in (SIGINT, SIGTERM)}
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
@@ -116,6 +120,8 @@ def run_window(
     finally:
         sys.excepthook = hook
         sys.setswitchinterval(interval)
+        for number, handler in signals.items():
+            signal.signal(number, handler)
         parts.stop()
         parts.window.deleteLater()
         app.sendPostedEvents()
@@ -160,9 +166,6 @@ class _Faults:
 
     def take(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Stand in for `sys.excepthook`."""
-        if issubclass(kind, KeyboardInterrupt):
-            self._window.close()
-            return
         self.count += 1
         log.error("an error in the window", exc_info=(kind, error, trace))
         words = tr("Something went wrong inside Puncta. Your work is not touched. The log is in {folder}.")
