@@ -32,6 +32,7 @@ def test_a_first_start_plays_the_sample_with_three_things_to_try(qapp) -> None:
         def look() -> None:
             if parts.desk.latency().frame_to_painted is None:
                 return
+            timer.stop()
             seen["uri"] = parts.desk.uri
             seen["state"] = parts.desk.status.state
             seen["tips"] = parts.window.stage.try_card.isVisible()

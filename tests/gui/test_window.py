@@ -534,3 +534,16 @@ def test_the_simulator_dialog_names_what_it_opens(stage, qtbot) -> None:
     dialog.accept()
     qtbot.waitUntil(lambda: parts.desk.uri == "sim:nerve?seed=7&machine=B" and parts.window.mode == "live")
     assert parts.window.does.dialogs == {}
+
+
+def test_a_layer_gets_its_row_when_something_draws_into_it(stage, qtbot) -> None:
+    from puncta.core.overlay import Layer
+
+    parts = stage.open()
+    playing(parts, qtbot)
+    layers = parts.window.layers
+    assert layers.eyes[Layer.TIP].isVisible()
+    assert not layers.eyes[Layer.MASK].isVisible()
+    assert layers.see({Layer.MASK})
+    assert layers.eyes[Layer.MASK].isVisible()
+    assert not layers.see({Layer.MASK})

@@ -193,6 +193,8 @@ class MainWindow(QMainWindow):
         read_outs = scene.read_outs if scene is not None and shown else ()
         self.stage.read_outs.show_read_outs(read_outs)
         self.stage.view.setAccessibleDescription("; ".join(f"{tr(r.name)} {r.text()}" for r in read_outs))
+        if scene is not None and self.layers.see({item.layer for item in scene.items}):
+            self.room.restyle()
         calibration = self.desk.calibration
         ruler = self.desk.info is not None and remembered_ruler(self.preferences, self.desk.info) is not None
         self.top.show_calibration(calibration, ruler=ruler, known=analysis is not None)

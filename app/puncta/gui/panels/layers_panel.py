@@ -18,8 +18,8 @@ LAYER_WORDS = {
     Layer.TARGET: "Target",
     Layer.HEAT_MAP: "Heat map",
 }
-DRAWN_NOW = (Layer.TIP, Layer.PATH, Layer.MASK, Layer.TARGET)
-"""Layers that something can fill; others appear when it can."""
+ALWAYS_SHOWN = frozenset({Layer.TIP, Layer.PATH, Layer.TARGET})
+"""Other layers get their row when a plugin first draws into them."""
 
 
 def plain_slider(name: str, low: int, high: int) -> QSlider:
@@ -50,8 +50,10 @@ class LayersPanel(QWidget):
         self._grid.setVerticalSpacing(0)
         self._grid.setColumnStretch(2, 1)
         column.addLayout(self._grid)
+        kept = {layer for layer in Layer if layer.value in preferences.settings.layers}
+        self._shown = set(ALWAYS_SHOWN | kept)
         self._names: dict[Layer, QLabel] = {}
-        for layer in DRAWN_NOW:
+        for layer in Layer:
             self._make_row(layer)
         self._lay_out()
         column.addSpacing(8)
@@ -87,9 +89,17 @@ class LayersPanel(QWidget):
         self._theme = theme
         self.refresh()
 
+    def see(self, layers: set[Layer]) -> bool:
+        """Show the rows of layers that something draws into; True when a row is new."""
+        if layers <= self._shown:
+            return False
+        self._shown |= layers
+        self._lay_out()
+        return True
+
     def refresh(self) -> None:
         """Show the settings."""
-        for layer in DRAWN_NOW:
+        for layer in Layer:
             setting = self._preferences.layer(layer)
             eye, slider = self.eyes[layer], self.opacities[layer]
             eye.setChecked(setting.visible)
@@ -127,11 +137,11 @@ class LayersPanel(QWidget):
         self.opacities[layer], self._shares[layer] = slider, share
 
     def _lay_out(self) -> None:
-        shown = [layer for layer in reversed(self._preferences.layer_order()) if layer in DRAWN_NOW]
-        for row, layer in enumerate(shown):
+        for row, layer in enumerate(reversed(self._preferences.layer_order())):
             cells = (self.eyes[layer], self._names[layer], self.opacities[layer], self._shares[layer])
             for column, widget in enumerate(cells):
                 self._grid.addWidget(widget, row, column)
+                widget.setVisible(layer in self._shown)
 
     def _offer_order(self, layer: Layer, at: QPoint) -> None:
         menu = QMenu(self)

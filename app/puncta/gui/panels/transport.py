@@ -53,6 +53,7 @@ class Transport(QWidget):
         self.loop.clicked.connect(lambda: self._toggle_loop())
         row.addWidget(self.loop)
         self._range = text_label(role="small")
+        row.addSpacing(6)
         row.addWidget(self._range)
         row.addStretch(1)
         self._frame = text_label(role="quiet")
