@@ -12,6 +12,26 @@
         <translation>Alle Tasten</translation>
     </message>
     <message>
+        <source>The plugin {plugin} by {author} has changed since you allowed it. It waits for your consent.</source>
+        <translation>Das Plugin {plugin} von {author} hat sich geändert, seit Sie es erlaubt haben. Es wartet auf Ihre Zustimmung.</translation>
+    </message>
+    <message>
+        <source>The plugin {plugin} by {author} is new. It can read what you can read: allow it if you trust it.</source>
+        <translation>Das Plugin {plugin} von {author} ist neu. Es kann lesen, was Sie lesen können: Erlauben Sie es, wenn Sie ihm trauen.</translation>
+    </message>
+    <message>
+        <source>Allow</source>
+        <translation>Erlauben</translation>
+    </message>
+    <message>
+        <source>{plugin} is allowed. It runs when Puncta starts next.</source>
+        <translation>{plugin} ist erlaubt. Es läuft ab dem nächsten Start.</translation>
+    </message>
+    <message>
+        <source>The consent cannot be kept.</source>
+        <translation>Die Zustimmung lässt sich nicht speichern.</translation>
+    </message>
+    <message>
         <source>Search</source>
         <translation>Suchen</translation>
     </message>

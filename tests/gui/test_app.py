@@ -6,12 +6,16 @@ import signal
 import threading
 
 import pytest
+from plugin_folder import write_plugin
 from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QPushButton
 
 from puncta import paths
 from puncta.core.events import PlayState
 from puncta.gui.app import Parts, run_window
 from puncta.gui.main_window import first_sources
+from puncta.pipeline.consent import is_granted
+from puncta.pipeline.discover import discover
 from puncta.settings import Settings, load_settings, save_settings
 
 
@@ -108,3 +112,34 @@ def test_ctrl_c_closes_the_window_properly(qapp) -> None:
     assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20, keep_settings=False) == 0
     assert parts_of[0].player.status().state is PlayState.EMPTY
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_foreign_plugin_waits_for_consent(qapp) -> None:
+    folder = write_plugin(paths.user_plugins_dir() / "middle", title="Middle", author="A stranger")
+    told: list[str] = []
+
+    def ready(parts: Parts) -> None:
+        banners = parts.window.stage.banners
+
+        def look() -> None:
+            if "consent-middle" in banners.texts():
+                told.append(banners.texts()["consent-middle"])
+                assert all(status.plugin_id != "middle" for status in parts.player.status().plugins)
+                next(b for b in banners.findChildren(QPushButton) if b.text() == "Allow").click()
+            elif told and parts.window.status_line.message:
+                told.append(parts.window.status_line.message)
+                timer.stop()
+                parts.window.close()
+
+        timer = QTimer(parts.window)
+        timer.timeout.connect(look)
+        timer.start(30)
+
+    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20, keep_settings=False) == 0
+    assert told[0] == "The plugin Middle by A stranger is new. It can read what you can read: allow it if you trust it."
+    assert told[-1] == "Middle is allowed. It runs when Puncta starts next."
+    found = discover().get("middle")
+    assert found is not None
+    assert is_granted(found)
+    (folder / "plugin.py").write_text("# changed\n", encoding="utf-8")
+    assert not is_granted(discover().get("middle"))

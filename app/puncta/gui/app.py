@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QApplication
 
 from puncta import paths
 from puncta.gui.bridge import Bridge, Jobs
+from puncta.gui.consent import ConsentAsker
 from puncta.gui.desk import Desk, remembered_ruler
 from puncta.gui.i18n import install_language, tr
 from puncta.gui.main_window import MainWindow, first_sources
@@ -112,6 +113,8 @@ def run_window(
         first, *others = first_sources(uri, settings.last_source)
         parts.window.open_uri(first, fallbacks=tuple(others))
         parts.window.show()
+        asker = ConsentAsker(parts.window)
+        asker.look()
         if quit_after_s is not None:
             QTimer.singleShot(round(quit_after_s * 1000), parts.window.close)
         if on_ready is not None:

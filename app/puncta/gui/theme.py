@@ -20,6 +20,8 @@ BODY_PX = 13
 TOUCH_PX = 44
 """Least height of a control in touch size [display px]."""
 CONTROL_PX = 28
+SMALLEST_TARGET = 20
+"""Design sizes from here on are things to be hit; smaller ones are parts of them, such as icons."""
 FAMILY = "Inter"
 
 
@@ -52,7 +54,10 @@ class Theme:
     def control_px(self, size: float) -> int:
         """Size of a control [display px]: grows with the text, and is at least what a finger needs in touch size."""
         grown = size * (1.0 + (self.scale - 1.0) * 0.7)
-        return round(max(grown, size * TOUCH_PX / CONTROL_PX) if self.touch else grown)
+        if self.touch:
+            least = TOUCH_PX if size >= SMALLEST_TARGET else size * TOUCH_PX / CONTROL_PX
+            grown = max(grown, least)
+        return round(grown)
 
     def colour(self, token: str, opacity: float = 1.0) -> QColor:
         """Colour of a surface or text."""

@@ -126,7 +126,7 @@ class Switch(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         """Grows with the control size; the touch target is the whole widget."""
-        return QSize(self._theme.control_px(32), self._theme.control_px(20))
+        return QSize(self._theme.control_px(34), self._theme.control_px(20))
 
     def minimumSizeHint(self) -> QSize:
         """Never smaller than it wants to be."""

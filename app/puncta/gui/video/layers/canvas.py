@@ -64,7 +64,8 @@ class Canvas:
         halo = QPen(rim, width + 2 * HALO_PT * self.point)
         line = QPen(self.colour(token, opacity), width)
         for pen in (halo, line):
-            pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+            # Round ends of many dashes cost more than all the rest of the overlay; dots need them to be round.
+            pen.setCapStyle(Qt.PenCapStyle.FlatCap if dash is Dash.DASHED else Qt.PenCapStyle.RoundCap)
             pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
         if dash in _DASHES:
             # Dash lengths count in pen widths, and the halo's pen is wider.
