@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from plugin_folder import write_plugin
@@ -19,9 +20,11 @@ from puncta.pipeline.discover import discover
 from puncta.settings import Settings, load_settings, save_settings
 
 
-def test_what_opens_first() -> None:
+def test_what_opens_first(monkeypatch: pytest.MonkeyPatch, repo_root: Path) -> None:
+    monkeypatch.chdir(repo_root)
     sample = str(paths.sample_case())
     assert first_sources("a.mp4", "b.mp4") == ("a.mp4",)
+    assert first_sources("pyproject.toml", "") == (str(Path("pyproject.toml").absolute()),)
     assert first_sources(None, "b.mp4") == ("b.mp4", sample, "sim:breast?seed=1")
     assert first_sources(None, "") == (sample, "sim:breast?seed=1")
     assert first_sources(None, sample) == (sample, "sim:breast?seed=1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pipeline_stage import EchoPlugin, hosted
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLabel, QLineEdit, QWidget
 
@@ -551,3 +551,41 @@ def test_a_layer_gets_its_row_when_something_draws_into_it(stage, qtbot) -> None
     assert layers.see({Layer.MASK})
     assert layers.eyes[Layer.MASK].isVisible()
     assert not layers.see({Layer.MASK})
+
+
+def test_the_wheel_magnifies_dragging_moves_and_a_double_click_fits(stage, qtbot) -> None:
+    parts = stage.open()
+    playing(parts, qtbot)
+    view = parts.window.stage.view
+    at = QPointF(view.width() * 0.6, view.height() * 0.5)
+    held = view.point_at(at)
+    keys = (QPoint(), QPoint(0, 360), Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier)
+    view.wheelEvent(QWheelEvent(at, view.mapToGlobal(at), *keys, Qt.ScrollPhase.NoScrollPhase, False))
+    assert view.zoom > 1.5
+    assert view.point_at(at) == pytest.approx(held, abs=0.01)
+    assert parts.window.stage.zoom.isVisible()
+    middle = view.rect().center()
+    before = view.point_at(QPointF(middle))
+    QTest.mousePress(view, Qt.MouseButton.LeftButton, pos=middle)
+    QTest.mouseMove(view, middle + QPoint(40, 0))
+    QTest.mouseRelease(view, Qt.MouseButton.LeftButton, pos=middle + QPoint(40, 0))
+    qtbot.waitUntil(lambda: view.point_at(QPointF(middle)) != before)
+    moved = view.point_at(QPointF(middle))
+    assert moved[0] == pytest.approx(before[0] - 40 / view.transform().scale, abs=0.6)
+    QTest.mouseDClick(view, Qt.MouseButton.LeftButton, pos=middle)
+    assert view.zoom == 1.0
+    assert not parts.window.stage.zoom.isVisible()
+
+
+def test_both_presentations_show_pictures_with_their_overlay(stage, qtbot) -> None:
+    parts = stage.open()
+    playing(parts, qtbot)
+    for name in ("low latency", "coherent"):
+        parts.preferences.set("presentation", name)
+        count = parts.desk.latency().frame_to_painted.n if parts.desk.latency().frame_to_painted else 0
+        qtbot.waitUntil(lambda count=count: parts.desk.latency().frame_to_painted.n > min(count + 5, 599), timeout=5000)
+        qtbot.waitUntil(lambda: bool(parts.window.stage.view.scene.items))
+    parts.preferences.set("every_frame", True)
+    seen: list[int] = []
+    parts.desk.pictured.connect(lambda: seen.append(parts.desk.shown_index()))
+    qtbot.waitUntil(lambda: len(set(seen)) > 10, timeout=5000)

@@ -311,7 +311,8 @@ class MainWindow(QMainWindow):
 def first_sources(asked: str | None, last: str) -> tuple[str, ...]:
     """Return what to open at the start, best first: what was asked for, or the last case, the sample, the simulator."""
     if asked:
-        return (asked,)
+        # The recent list outlives the folder the program was started in.
+        return (str(Path(asked).absolute()) if Path(asked).exists() else asked,)
     sample = str(paths.sample_case())
     return tuple(dict.fromkeys(uri for uri in (last, sample, "sim:breast?seed=1") if uri))
 
