@@ -121,7 +121,8 @@ class VideoWriter:
     def _open_stream(self, picture: NDArray[np.uint8]) -> av.VideoStream:
         height, width = picture.shape[:2]
         # One encoder thread and no B-frames: byte-identical files, and stored order is shown order.
-        options = {"preset": "veryfast", "crf": "20", "bf": "0", "threads": "1"}
+        # A key frame every 30: an export can be scrubbed.
+        options = {"preset": "veryfast", "crf": "20", "bf": "0", "g": "30", "threads": "1"}
         stream = self._container.add_stream("libx264", rate=Fraction(30), options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, self._timescale)
