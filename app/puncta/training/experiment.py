@@ -21,6 +21,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "composites": 0,
         "tune_composites": 0,
         "composite_share": 0.5,
+        "composite_seed": 1,
         "datasets": [],
     },
     "model": {"id": "tip", "version": "0.0", "widths": [16, 32, 64, 112, 128]},

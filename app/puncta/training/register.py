@@ -58,10 +58,10 @@ def entry_of(folder: Path) -> dict[str, Any]:
         "precision": "fp32",
         "default": True,
         "licence": "Apache-2.0",
-        "training_data": "; ".join(parts) + "; every needle is simulated",
+        "training_data": model.get("training_data", "; ".join(parts) + "; every needle is simulated"),
         "simulated": True,
         "card": f"{name}.md",
-        "recipe": f"puncta train {config['name']}",
+        "recipe": model.get("recipe", f"puncta train {config['name']}"),
         "outputs": list(OUTPUTS),
         "input": {
             "channels": model["input"]["channels"],

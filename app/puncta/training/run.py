@@ -93,9 +93,10 @@ def gather_data(experiment: Experiment, data_root: Path | None, cache: Path, tel
     if folders and data["composites"]:
         if data_root is None:
             raise UserError("The experiment names backgrounds; say where they are with --data DIR.")
-        for kind, count, first in (("train", data["composites"], 1), ("tune", data["tune_composites"], 2)):
+        wanted = ("train", data["composites"], data["composite_seed"]), ("tune", data["tune_composites"], 2)
+        for kind, count, first in wanted:
             if count:
-                spec_c = CompositeSpec(folders, int(count), frames, first)
+                spec_c = CompositeSpec(folders, int(count), frames, int(first))
                 clips = load_clips(build_composites(spec_c, data_root, cache, report))[: int(count)]
                 train.append((share, clips)) if kind == "train" else tune.append(clips)
     for name in data["datasets"]:

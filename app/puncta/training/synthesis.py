@@ -163,7 +163,7 @@ def draw_needle(
     """Draw a needle that enters a region of a given size [mm] by a side or the top; also its longest way [mm]."""
     for _ in range(50):
         side = float(rng.choice([-1.0, 1.0]))
-        angle = math.radians(float(rng.choice([rng.uniform(3, 30), rng.uniform(10, 70)])))
+        angle = math.radians(float(rng.choice([rng.uniform(3, 26), rng.uniform(5, 35), rng.uniform(10, 70)])))
         if rng.random() < 0.75:
             origin = (0.0 if side > 0 else width_mm, float(rng.beta(1.2, 2.5)) * 0.6 * height_mm)
         else:
@@ -177,7 +177,9 @@ def draw_needle(
             break
     faint = rng.random() < 0.6
     level = float(rng.uniform(18, 65)) if faint else float(rng.uniform(50, 170))
-    cells = np.clip(1.0 + 0.45 * rng.standard_normal(64), 0.0, 2.0).astype(np.float32)
+    # From an even shaft to a broken one.
+    uneven = float(rng.choice([0.12, 0.25, 0.45]))
+    cells = np.clip(1.0 + uneven * rng.standard_normal(64), 0.0, 2.0).astype(np.float32)
     profile = cv2.resize(cells[None], (512, 1), interpolation=cv2.INTER_CUBIC)[0]
     thickness = float(rng.uniform(0.16, 0.6))
     # A tip without an echo of its own is the end of the shaft; that asks for a shaft that can be seen.
