@@ -235,3 +235,23 @@ def test_a_still_picture_is_shown_with_its_overlay(stage, qtbot) -> None:
     parts.desk.toggle()  # play again: it is still there
     qtbot.wait(50)
     assert parts.window.stage.view.scene.items
+
+
+def test_a_large_picture_is_shrunk_by_means_not_by_leaving_pixels_out(qtbot, fonts) -> None:
+    view = VideoView(make_theme("dark"))
+    qtbot.addWidget(view)
+    view.resize(200, 150)
+    analysis = make_analysis(size=(800, 600))
+    stripes = np.zeros((600, 800), np.uint8)
+    stripes[:, ::4] = 200  # one column of four: their mean is 50 everywhere
+    frame = replace(analysis.frame, pixels=stripes)
+    view.show_analysis(Analysis(frame))
+    image = QImage(200, 150, QImage.Format.Format_RGB32)
+    view.render(image)
+    seen = {image.pixelColor(x, 75).red() for x in range(5, 195)}
+    assert max(seen) - min(seen) <= 2
+    assert abs(min(seen) - 50) <= 2
+    first = view._picture_at(0.25)
+    assert view._picture_at(0.25) is first
+    view.show_analysis(Analysis(replace(frame, pixels=stripes // 2)))
+    assert view._picture_at(0.25) is not first

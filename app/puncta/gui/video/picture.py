@@ -40,6 +40,17 @@ def picture_from_pixels(pixels: NDArray[np.uint8], table: NDArray[np.uint8] | No
     shown = pixels if table is None else np.asarray(cv2.LUT(pixels, table), dtype=np.uint8)
     if not shown.flags.c_contiguous:
         shown = np.ascontiguousarray(shown)
+    return _wrap(shown)
+
+
+def shrink_picture(picture: Picture, factor: float) -> Picture:
+    """Return a smaller picture whose pixels are means of those they stand for, so that speckle does not flicker."""
+    height, width = picture.pixels.shape[:2]
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return _wrap(np.asarray(cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8))
+
+
+def _wrap(shown: NDArray[np.uint8]) -> Picture:
     height, width = shown.shape[:2]
     form = QImage.Format.Format_Grayscale8 if shown.ndim == 2 else QImage.Format.Format_RGB888
     return Picture(QImage(shown.data, width, height, shown.strides[0], form), shown)

@@ -25,11 +25,12 @@ from puncta.gui.i18n import tr
 from puncta.gui.theme import Theme
 from puncta.gui.video.layers import draw_scene
 from puncta.gui.video.layers.canvas import Canvas
-from puncta.gui.video.picture import Picture, picture_from_pixels, tone_table
+from puncta.gui.video.picture import Picture, picture_from_pixels, shrink_picture, tone_table
 from puncta.gui.video.tools import RulerPoints, Tool
 
 ZOOM_LIMITS = (1.0, 16.0)
 ZOOM_STEP = 1.25
+SHRINK_BELOW = 0.6
 
 
 class VideoView(QWidget):
@@ -63,6 +64,7 @@ class VideoView(QWidget):
         self._overlay_on = True
         self._table = tone_table(1.0, 1.0)
         self._picture: Picture | None = None
+        self._shrunk: tuple[float, Picture, Picture] | None = None
         self._unpainted = False
         self._zoom = 1.0
         self._centre_px: PointPx | None = None
@@ -198,7 +200,7 @@ class VideoView(QWidget):
             size = self._picture.image.size()
             target = QRectF(*view.offset, size.width() * view.scale, size.height() * view.scale)
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
-            painter.drawImage(target, self._picture.image)
+            painter.drawImage(target, self._picture_at(view.scale * self.devicePixelRatioF()).image)
             self._canvas.view = view
             self._canvas.ratio = self.devicePixelRatioF()
             self._canvas.bounds = QRectF(self.rect()).adjusted(4, 4, -4, -4)
@@ -210,6 +212,15 @@ class VideoView(QWidget):
         if self._unpainted and self.analysis is not None:
             self._unpainted = False
             self.on_painted(self.analysis, time.monotonic_ns())
+
+    def _picture_at(self, scale: float) -> Picture:
+        """The picture for a magnification [device px a pixel]; Qt's own shrinking leaves pixels out below a half."""
+        assert self._picture is not None
+        if scale >= SHRINK_BELOW:
+            return self._picture
+        if self._shrunk is None or self._shrunk[0] != scale or self._shrunk[1] is not self._picture:
+            self._shrunk = (scale, self._picture, shrink_picture(self._picture, scale))
+        return self._shrunk[2]
 
     def _paint_empty(self, painter: QPainter) -> None:
         if self.empty_text:
