@@ -149,6 +149,18 @@ class PluginOutput:
     fault: str | None = None
 
 
+def flags_of_frame(frame: Frame) -> set[Flag]:
+    """What is known of a frame before any plugin has seen it, so that a raw picture says it too."""
+    flags: set[Flag] = set()
+    if frame.source.simulated:
+        flags.add(Flag.SIMULATED)
+    if frame.geometry.calibration is None:
+        flags.add(Flag.UNCALIBRATED)
+    if frame.skipped:
+        flags.add(Flag.FRAMES_SKIPPED)
+    return flags
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
     """A frame with everything the plugins said about it, so that picture and overlay cannot part.

@@ -19,7 +19,7 @@ from puncta.core.errors import PunctaError, UserError
 from puncta.core.events import PluginStatus
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame
-from puncta.core.results import Analysis, PluginOutput
+from puncta.core.results import Analysis, PluginOutput, flags_of_frame
 from puncta.pipeline.policy import FAULTS_TO_OPEN
 from puncta.sdk.plugin import Plugin, ResetReason, StepResult
 from puncta.sdk.result_checks import find_result_faults
@@ -136,13 +136,7 @@ class PluginHost:
             if output is not None:
                 outputs[slot.spec.plugin_id] = output
                 timings.append((slot.spec.plugin_id, output.elapsed_ns))
-        flags = set().union(*(o.flags for o in outputs.values()))
-        if frame.source.simulated:
-            flags.add(Flag.SIMULATED)
-        if frame.geometry.calibration is None:
-            flags.add(Flag.UNCALIBRATED)
-        if frame.skipped:
-            flags.add(Flag.FRAMES_SKIPPED)
+        flags = flags_of_frame(frame).union(*(o.flags for o in outputs.values()))
         return Analysis(frame, tuple(outputs.values()), frozenset(flags), time.monotonic_ns(), tuple(timings))
 
     def close(self) -> None:
@@ -198,7 +192,7 @@ class PluginHost:
                 spec.plugin_id, frame.frame_id, flags=frozenset({Flag.PLUGIN_FAULT}), fault=slot.message
             )
         if slot.fresh:
-            slot.fresh = False
+            slot.fresh, slot.last = False, None  # what it said before it was switched off is old
             self._guard(slot, lambda: slot.plugin.reset(ResetReason.ENABLED))
         if slot.last is not None and slot.since_run + 1 < spec.every:
             slot.since_run += 1

@@ -113,10 +113,12 @@ class Hub(Transport):
             if self._override is not None:
                 self._info = replace(source.info, geometry=source.info.geometry.with_calibration(self._override))
             self._state = PlayState.PLAYING if self._play_after_open else PlayState.PAUSED
-            if self._target is None and not self._play_after_open and self._seekable():
-                self._target = 0
+            self._interval_ns = self._info.interval_ns
+            self._loop = self._possible_loop(self._loop)
+            if not self._seekable():
+                self._target, self._aim = (None if self._play_after_open else -1), None
             elif self._target is None and not self._play_after_open:
-                self._target = -1
+                self._target = self._aim = 0
         self._on_change()
 
     def _turn(self) -> bool:
@@ -158,17 +160,31 @@ class Hub(Transport):
             if frame is not None and frame.key.index < index:
                 pre_roll.append(frame)
         with self._condition:
-            self._pacer.release()
-        if frame is not None:
-            self._hand_out(frame, epoch, pre_roll=tuple(pre_roll))
+            if frame is None:
+                self._aim = self._aim if self._target is not None else None
+                return
+            self._pacer.move_to(frame.key.pts_ns)
+            self._pacer.shown(frame.key.pts_ns)
+        if self._hand_out(frame, epoch, pre_roll=tuple(pre_roll)):
             self._next = source.read()
 
     def _show_next(self, epoch: int) -> None:
         """Hand out the very next frame without a new epoch."""
-        frame = self._take_next()
+        assert self._info is not None
+        try:
+            frame = self._take_next()
+        except TimeoutError:
+            with self._condition:
+                self._target = -1 if self._target is None else self._target
+            return  # a live source without a frame yet; the wish stays
         if frame is None:
             self._finish()
-        elif self._hand_out(frame, epoch):
+        elif self._seekable() and frame.key.index != self._index + 1:
+            # Playback passed over frames just before it was held; the one after the shown frame is wanted.
+            with self._condition:
+                if self._target is None:
+                    self._go_to(self._index + 1)
+        elif self._hand_out(frame, epoch) and self._info.kind is not SourceKind.LIVE:
             self._next = self._take_next()
 
     def _play_one(self, epoch: int) -> None:
@@ -201,7 +217,7 @@ class Hub(Transport):
         info = self._info
         assert info is not None and self._source is not None
         with self._condition:
-            if not self._pacer.too_late(frame.key.pts_ns, info.interval_ns):
+            if not self._pacer.too_late(frame.key.pts_ns, self._interval_ns):
                 return frame, 0
             if self._delivery is Delivery.EVERY_FRAME or not info.seekable:
                 self._pacer.move_to(frame.key.pts_ns)
@@ -244,8 +260,8 @@ class Hub(Transport):
                 self._state = PlayState.ENDED
             else:
                 first = loop[0] if loop else 0
-                self._new_epoch(ResetReason.SEEK)
-                self._pacer.wrap_to(int(info.times_ns[first]), info.interval_ns)
+                self._new_round()
+                self._pacer.wrap_to(int(info.times_ns[first]), self._interval_ns)
         if self._state is PlayState.ENDED:
             self._on_change()
             return
@@ -256,6 +272,8 @@ class Hub(Transport):
     def _finish(self) -> None:
         with self._condition:
             self._state = PlayState.ENDED
+            if self._target is None:
+                self._aim = None
         self._on_change()
 
     def _stamp(self, frame: Frame, epoch: int, skipped: int = 0) -> Frame:
@@ -291,12 +309,15 @@ class Hub(Transport):
             self._jobs.put(job)
         while wait and not self._jobs.put_wait(job, 0.1):
             with self._condition:
-                if self._closing or self._target is not None or self._state is not PlayState.PLAYING:
+                moved_on = self._target is not None or self._epoch != epoch
+                if self._closing or moved_on or self._state is not PlayState.PLAYING:
                     self._next = frame  # the user asked for something else; this frame is still the next one
                     return False
         with self._condition:
             self._last, self._index = frame, frame.key.index
             self._played += 1
+            if self._target is None:
+                self._aim = None
         return True
 
     def _fail(self, message: str) -> None:

@@ -56,4 +56,7 @@ class Pacer:
 
     def wrap_to(self, pts_ns: int, interval_ns: int) -> None:
         """Make the first frame of a loop due one interval after the last, so that loops keep the rate."""
-        self._anchor = (self._last_due_ns + round(interval_ns / self.rate), pts_ns)
+        due_ns = self._last_due_ns + round(interval_ns / self.rate)
+        if self._anchor is None:
+            due_ns = max(due_ns, self._clock.now_ns())  # played on after a pause, which is no delay to make up for
+        self._anchor = (due_ns, pts_ns)

@@ -56,10 +56,14 @@ class Transport:
         self._state = PlayState.OPENING
         self._message = ""
         self._epoch, self._reason = first_epoch, ResetReason.OPENED
+        self._valid_from = first_epoch
         self._delivery, self._repeat = delivery, repeat
         self._pacer = Pacer(clock, rate)
         self._loop: tuple[int, int] | None = None
         self._target: int | None = start_index or None
+        # Where the user wants to be, from the command until its frame is handed out.
+        self._aim = self._target
+        self._interval_ns = 40_000_000
         self._refresh = False
         self._play_after_open = not paused
         self._index, self._played = -1, 0
@@ -71,8 +75,7 @@ class Transport:
         """Play on; from the start when the end was reached."""
         with self._condition:
             if self._state is PlayState.ENDED and self._seekable():
-                self._target = self._loop[0] if self._loop else 0
-                self._new_epoch(ResetReason.SEEK)
+                self._go_to(self._loop[0] if self._loop else 0)
                 self._state = PlayState.PLAYING
             elif self._state is PlayState.PAUSED:
                 self._state = PlayState.PLAYING
@@ -95,8 +98,7 @@ class Transport:
         with self._condition:
             if self._info is not None and not self._seekable():
                 return
-            self._target = max(0, index)
-            self._new_epoch(ResetReason.SEEK)
+            self._go_to(max(0, index))
             if self._state is PlayState.ENDED:
                 self._state = PlayState.PAUSED
             self._condition.notify_all()
@@ -106,10 +108,10 @@ class Transport:
         with self._condition:
             if self._state is PlayState.PLAYING:
                 self._state = PlayState.PAUSED
-            base = self._target if self._target is not None else self._index
-            if delta == 1 and self._target is None and self._next is not None and not self._at_end(base + 1):
+            base = self._aim if self._aim is not None else self._index
+            if delta == 1 and self._target is None and not self._at_end(base + 1) and self._follows(base):
                 # The very next frame needs no new epoch: the plugins' history runs on.
-                self._target = -1
+                self._target, self._aim = -1, base + 1
                 self._condition.notify_all()
                 return
         self.seek(min(base + delta, self._last_index()))
@@ -120,8 +122,9 @@ class Transport:
             if self._info is None or self._index < 0:
                 return
             self._new_epoch(reason)
-            if self._seekable() and self._state is not PlayState.PLAYING:
-                self._target = self._index
+            if self._seekable() and (self._aim is not None or self._state is not PlayState.PLAYING):
+                # A seek that is not done yet stays the user's wish.
+                self._target = self._aim = self._index if self._aim is None else self._aim
             else:
                 self._refresh = self._state is not PlayState.PLAYING
             self._condition.notify_all()
@@ -135,12 +138,9 @@ class Transport:
     def set_loop(self, span: tuple[int, int] | None) -> None:
         """Loop over a half-open range of frames, or over nothing."""
         with self._condition:
-            if span is not None and span[1] - span[0] < 1:
-                span = None
-            self._loop = span
+            self._loop = span = self._possible_loop(span)
             if span is not None and not span[0] <= self._index < span[1] and self._seekable():
-                self._target = span[0]
-                self._new_epoch(ResetReason.SEEK)
+                self._go_to(span[0])
             self._condition.notify_all()
 
     def set_repeat(self, on: bool) -> None:
@@ -178,6 +178,11 @@ class Transport:
         return self._epoch
 
     @property
+    def valid_from(self) -> int:
+        """The first epoch whose results may still be shown; a repeat begins an epoch and voids nothing."""
+        return self._valid_from
+
+    @property
     def loop(self) -> tuple[int, int] | None:
         """The looped half-open range of frames."""
         return self._loop
@@ -185,8 +190,33 @@ class Transport:
     def _new_epoch(self, reason: ResetReason) -> None:
         """Begin an epoch; the caller holds the lock."""
         self._epoch += 1
+        self._valid_from = self._epoch
         self._reason = reason
         self._jobs.clear("outdated")
+
+    def _new_round(self) -> None:
+        """Begin an epoch at a repeat: plugins forget, but the last frames before it are still to be shown."""
+        self._epoch += 1
+        self._reason = ResetReason.SEEK
+
+    def _go_to(self, index: int) -> None:
+        """Aim at a frame in a new epoch; the caller holds the lock."""
+        self._target = self._aim = index
+        self._new_epoch(ResetReason.SEEK)
+
+    def _follows(self, index: int) -> bool:
+        """Whether the frame after ``index`` comes next anyway."""
+        if not self._seekable():
+            return self._info is not None
+        upcoming = self._next
+        return self._aim is None and upcoming is not None and upcoming.key.index == index + 1
+
+    def _possible_loop(self, span: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Keep a looped range inside the source; None where there is nothing to loop."""
+        if span is None or (self._info is not None and not self._seekable()):
+            return None
+        first, end = max(0, span[0]), min(span[1], self._last_index() + 1)
+        return (first, end) if end > first else None
 
     def _seekable(self) -> bool:
         return self._info is not None and self._info.seekable

@@ -75,6 +75,7 @@ class InferenceWorker:
             self._epoch = job.frame.epoch
         for earlier in job.pre_roll:
             if self._outdated(job.frame.epoch):
+                self.busy_since_ns = 0
                 return
             self._host.step(earlier)
         analysis = self._host.step(job.frame)

@@ -19,7 +19,7 @@ from puncta.core.errors import UserError
 from puncta.core.events import PipelineStatus, PlayState, PluginStatus
 from puncta.core.frame import Calibration, Frame, SourceInfo
 from puncta.core.ports import FrameSource
-from puncta.core.results import Analysis, ClassResult, Detection
+from puncta.core.results import Analysis, ClassResult, Detection, flags_of_frame
 from puncta.pipeline.host import HostedPlugin, PluginHost
 from puncta.pipeline.hub import Hub
 from puncta.pipeline.policy import STALL_NS, Delivery, Job, Presentation
@@ -94,7 +94,7 @@ class Player:
         self._failed = ""
         self._epoch = 0
         self._newest: Analysis | None = None
-        self._taken_id = -1
+        self._taken_id, self._taken_own = -1, False
         self._newest_preview: Frame | None = None
         self._screen: LatestSlot[Analysis] = LatestSlot("screen")
         self._preview: LatestSlot[Frame] = LatestSlot("preview")
@@ -135,7 +135,10 @@ class Player:
             repeat=self._repeat,
             calibration_of=self._calibration_of,
         )
-        worker = InferenceWorker(host, jobs, self._deliver, lambda epoch: epoch != hub.epoch)
+        screen = self._screen  # an analysis that comes too late for its source never reaches the next one's screen
+        worker = InferenceWorker(
+            host, jobs, lambda analysis: self._deliver(screen, analysis), lambda epoch: epoch < hub.valid_from
+        )
         self._run = _Run(hub, worker, host, (jobs, self._screen, self._preview))
         worker.start()
         hub.start()
@@ -144,8 +147,8 @@ class Player:
         """Close what is open; joins its threads."""
         run, self._run = self._run, None
         if run is not None:
-            self._epoch = run.hub.epoch
             run.stop()
+            self._epoch = run.hub.epoch
 
     def close(self) -> None:
         """Close for good."""
@@ -240,41 +243,41 @@ class Player:
         if run is None:
             return None
         analysis, preview = self._screen.take_nowait(), self._preview.take_nowait()
-        epoch = run.hub.epoch
-        if analysis is not None and analysis.frame.epoch != epoch:
+        valid_from = run.hub.valid_from
+        if analysis is not None and analysis.frame.epoch < valid_from:
             analysis = None
         if analysis is not None:
             self._newest = analysis
-        if preview is not None and preview.epoch == epoch:
+        if preview is not None and preview.epoch >= valid_from:
             self._newest_preview = preview
-        return self._low_latency(epoch) if self._presentation is Presentation.LOW_LATENCY else self._coherent(analysis)
+        low_latency = self._presentation is Presentation.LOW_LATENCY
+        return self._low_latency() if low_latency else self._coherent(analysis)
 
     def _coherent(self, analysis: Analysis | None) -> Analysis | None:
         if analysis is not None:
-            self._taken_id = analysis.frame.frame_id
+            self._taken_id, self._taken_own = analysis.frame.frame_id, True
             return analysis
         preview = self._newest_preview
         if preview is None or preview.frame_id <= self._taken_id or not self.stalled():
             return None
-        self._taken_id = preview.frame_id
-        return Analysis(preview, t_done_ns=time.monotonic_ns())
+        self._taken_id, self._taken_own = preview.frame_id, False
+        return Analysis(preview, (), frozenset(flags_of_frame(preview)), time.monotonic_ns())
 
-    def _low_latency(self, epoch: int) -> Analysis | None:
+    def _low_latency(self) -> Analysis | None:
         preview, newest = self._newest_preview, self._newest
-        if newest is not None and newest.frame.epoch != epoch:
-            newest = None
         if preview is None:
             return None
+        if newest is not None and newest.frame.epoch != preview.epoch:
+            newest = None
         own = newest is not None and newest.frame.frame_id == preview.frame_id
-        number = preview.frame_id * 2 + int(own)
-        if number == self._taken_id:
+        if (preview.frame_id, own) == (self._taken_id, self._taken_own):
             return None
-        self._taken_id = number
+        self._taken_id, self._taken_own = preview.frame_id, own
         if own:
             return newest
         outputs = newest.outputs if newest is not None else ()
-        flags = newest.flags if newest is not None else frozenset()
-        return Analysis(preview, outputs, flags, time.monotonic_ns())
+        flags = flags_of_frame(preview).union(newest.flags if newest is not None else ())
+        return Analysis(preview, outputs, frozenset(flags), time.monotonic_ns())
 
     def stalled(self) -> bool:
         """Tell whether frames come but no analysis has come for 250 ms."""
@@ -323,12 +326,12 @@ class Player:
 
     # --- called in the inference and capture threads ---------------------------------------------------------------
 
-    def _deliver(self, analysis: Analysis) -> None:
-        self._note(analysis)
+    def _deliver(self, screen: LatestSlot[Analysis], analysis: Analysis) -> None:
         try:
-            self._screen.put(analysis)
+            screen.put(analysis)
         except ChannelClosed:
             return  # the source is being closed; nobody waits for this picture
+        self._note(analysis)
         self._nudge()
 
     def _note(self, analysis: Analysis) -> None:

@@ -124,3 +124,14 @@ def test_budget_is_judged_only_live(frames):
 def test_unknown_plugin_is_named_with_the_known_ones():
     with pytest.raises(UserError, match="no plugin 'x'.*echo"):
         PluginHost([hosted(EchoPlugin())]).set_enabled("x", True)
+
+
+def test_a_plugin_switched_on_again_does_not_repeat_what_it_said_before(frames):
+    from dataclasses import replace
+
+    host = PluginHost([hosted(EchoPlugin(), every=3)])
+    host.step(replace(frames[0], frame_id=0))
+    host.set_enabled("echo", False)
+    host.step(replace(frames[1], frame_id=1))
+    host.set_enabled("echo", True)
+    assert host.step(replace(frames[2], frame_id=2)).output("echo").frame_id == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 
@@ -11,6 +12,7 @@ from pipeline_stage import EchoPlugin, NumberedSource, hosted
 
 from puncta.core.errors import UserError
 from puncta.core.events import PlayState
+from puncta.core.flags import Flag
 from puncta.core.frame import Calibration, CalibrationOrigin
 from puncta.sdk.plugin import ResetReason
 from puncta.session.player import Player, Presentation
@@ -262,3 +264,94 @@ def test_closing_ends_both_threads_and_closes_plugin_and_source(make):
     player.close()
     assert plugin.closed and source.closed
     assert not [t for t in threading.enumerate() if t.name.startswith("puncta-")]
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_the_last_frame_of_each_round_is_shown_too(make, every_frame):
+    player = make(source=NumberedSource(6, interval_ms=25), repeat=True, every_frame=every_frame)
+    player.open("numbered")
+    analyses = []
+    wait_for(lambda: (shown(player, analyses) or True) and player.status().played > 20)
+    assert sum(a.frame.key.index == 5 for a in analyses) >= 2
+    assert all(own_overlay(a) for a in analyses)
+
+
+def test_steps_in_quick_succession_add_up(make):
+    player = make()
+    player.open("numbered", paused=True, start_index=50)
+    wait_for(lambda: shown(player))
+    player.step(1)
+    player.step(1)
+    player.step(1)
+    wait_for(lambda: (a := shown(player)) is not None and a.frame.key.index == 53)
+    player.step(1)
+    player.step(-1)
+    player.step(-1)
+    wait_for(lambda: (a := shown(player)) is not None and a.frame.key.index == 52)
+
+
+def test_a_plugin_switched_during_a_seek_does_not_undo_the_seek(make):
+    player = make()
+    player.open("numbered", paused=True, start_index=10)
+    wait_for(lambda: shown(player))
+    player.seek(90)
+    player.set_plugin_enabled("echo", True)
+    player.set_calibration(Calibration((0.1, 0.1), CalibrationOrigin.RULER))
+    wait_for(lambda: (a := shown(player)) is not None and a.frame.key.index == 90)
+    time.sleep(0.05)
+    assert player.status().index == 90
+
+
+def test_a_pause_on_the_last_frame_is_no_delay_to_make_up_for(make):
+    plugin = EchoPlugin()
+    player = make(plugin=plugin, source=NumberedSource(200, interval_ms=10), repeat=True)
+    player.open("numbered", paused=True, start_index=199)
+    wait_for(lambda: shown(player))
+    time.sleep(0.4)
+    plugin.seen.clear()
+    player.play()
+    wait_for(lambda: plugin.seen)
+    assert plugin.seen[0][1] < 20, "the next round begins at its start, not 40 frames on"
+
+
+def test_a_range_that_is_not_there_is_not_looped(make):
+    player = make(source=NumberedSource(20, interval_ms=2))
+    player.open("numbered")
+    player.set_loop((50, 60))
+    wait_for(lambda: player.status().state is PlayState.ENDED)
+    player.set_loop((15, 60))
+    assert player.status().loop == (15, 20)
+
+
+def test_an_endless_source_ignores_a_loop_and_a_start_frame(make):
+    source = NumberedSource(10_000, interval_ms=2)
+    source.info = dataclasses.replace(source.info, frame_count=None, times_ns=None)
+    source.read = lambda read=source.read: _with_end(source, read)
+    player = make(source=source)
+    player.open("numbered", start_index=5)
+    wait_for(lambda: player.status().index > 3)
+    player.set_loop((0, 4))
+    before = player.status().index
+    wait_for(lambda: player.status().index > before + 5)
+    assert player.status().loop is None
+
+
+def _with_end(source, read):
+    full = NumberedSource(10_000, interval_ms=2)
+    endless, source.info = source.info, full.info
+    try:
+        return dataclasses.replace(read(), source=endless)
+    finally:
+        source.info = endless
+
+
+def test_a_raw_picture_of_a_simulation_still_says_that_it_is_simulated(make):
+    source = NumberedSource(400, interval_ms=10)
+    source.info = dataclasses.replace(source.info, simulated=True)
+    plugin = EchoPlugin()
+    plugin.gate = threading.Event()
+    player = make(plugin=plugin, source=source)
+    player.open("numbered")
+    raw = wait_for(lambda: shown(player))
+    plugin.gate.set()
+    assert raw.outputs == () and Flag.SIMULATED in raw.flags
