@@ -112,8 +112,12 @@ def save_settings(settings: Settings, file: Path | None = None) -> None:
     file = file or settings_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.write_bytes(tomli_w.dumps(settings.model_dump(mode="json")).encode("utf-8"))
-    os.replace(part, file)
+    try:
+        part.write_bytes(tomli_w.dumps(settings.model_dump(mode="json")).encode("utf-8"))
+        os.replace(part, file)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _drop(data: dict[str, Any], place: list[Any]) -> None:

@@ -74,6 +74,7 @@ def test_results_name_the_frames_of_an_independent_decode_and_repeat_to_the_byte
     assert [(k["pts_ns"], k["sha256"]) for k in (line["key"] for line in lines)] == decode(clip)
     assert [line["key"]["index"] for line in lines] == list(range(24))
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert [t for t, _ in decode(tmp_path / "a.mp4")] == [t for t, _ in decode(clip)]
     assert validate(tmp_path / "a.jsonl").problems == ()
     assert "Simulation and training only" in result.stdout
@@ -103,7 +104,9 @@ def test_a_simulator_is_flagged_simulated_and_stops_after_its_seconds(puncta, tm
     assert lines and all("simulated" in line["flags"] for line in lines)
 
 
-def test_ctrl_c_closes_the_files_of_an_endless_run_properly(repo_root, user_home, tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="signals differ")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_and_a_polite_kill_close_the_files_of_an_endless_run_properly(repo_root, user_home, tmp_path, name):
     import signal
     import time
 
@@ -127,7 +130,7 @@ def test_ctrl_c_closes_the_files_of_an_endless_run_properly(repo_root, user_home
     while not list(tmp_path.glob(".s.jsonl*")) and time.monotonic() < end:
         time.sleep(0.05)
     time.sleep(2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert "Stopped after" in stdout
@@ -158,11 +161,14 @@ def test_wrong_input_gets_one_sentence_and_leaves_nothing(puncta, clip, tmp_path
         "source itself": ["run", clip, "--out", clip],
         "sim:liver": ["run", "sim:liver"],
         "seconds": ["run", clip, "--seconds", "-1"],
+        "--seconds inf": ["run", clip, "--seconds", "inf"],
+        "too long": ["run", clip, "--results", out / ("a" * 300)],
+        "same name": ["run", clip, "--results", out / "a.html", "--report", folder / ".." / "out" / "a.html"],
     }
     for word, arguments in cases.items():
         outputs = (
             []
-            if {"--results", "--out"} & set(map(str, arguments))
+            if {"--results", "--out", "--report"} & set(map(str, arguments))
             else ["--results", out / "r.jsonl", "--out", out / "o.mp4"]
         )
         sentence = one_sentence(puncta(*arguments, *outputs))

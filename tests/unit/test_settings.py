@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from puncta.settings import Settings, load_settings, save_settings, settings_file
 
 
@@ -29,3 +31,11 @@ def test_a_broken_file_is_set_aside_not_lost():
     settings, warnings = load_settings()
     assert settings == Settings() and len(warnings) == 1
     assert settings_file().with_suffix(".broken.toml").read_text() == "theme = ["
+
+
+def test_a_failed_save_leaves_no_part_behind(tmp_path):
+    target = tmp_path / "settings.toml"
+    target.mkdir()
+    with pytest.raises(OSError):
+        save_settings(Settings(), target)
+    assert [p.name for p in tmp_path.iterdir()] == ["settings.toml"]

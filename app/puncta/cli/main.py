@@ -125,6 +125,7 @@ def log_file() -> Path:
 
 def _log_to_file() -> None:
     """Send the log to a file; a folder that cannot be written costs the log, not the run."""
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback on the screen
     root = logging.getLogger()
     if any(isinstance(h, RotatingFileHandler) for h in root.handlers):
         return

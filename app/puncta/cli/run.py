@@ -14,13 +14,15 @@ from puncta.session.plugins import models_by_plugin
 from puncta.session.run import RunRequest, RunSummary, run_case
 
 NAME = "run"
+LONGEST_S = 1e9
 HELP = "analyse a source frame by frame; write results, video, report"
 DESCRIPTION = """\
 Analyse every frame of a source and write what the plugins found.
 
 The result repeats to the byte with --no-timings: every frame is analysed in order, on the CPU, with the precision
 of the model's card. Frames count from 0 as decoded. A simulator without --seconds or --frames runs until Ctrl+C
-and then closes its files properly."""
+and then closes its files properly. With --frames A:B the plugins see the frames just before A too, as they do
+after a seek in the window."""
 EPILOG = """\
 Examples:
   puncta run clip.mp4 --out clip-tip.mp4 --results clip.jsonl
@@ -45,8 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the run out and print one screen about it."""
-    if args.seconds is not None and not args.seconds > 0:
-        raise UserError(f"--seconds {args.seconds:g} is not a time; give a number above 0.")
+    if args.seconds is not None and not 0 < args.seconds < LONGEST_S:
+        raise UserError(f"--seconds {args.seconds:g} is not a time; give a number of seconds above 0.")
     plugins = tuple(dict.fromkeys(p.strip() for p in args.plugins.split(",") if p.strip()))
     if not plugins:
         raise UserError("--plugins names no plugin; 'puncta plugins list' shows which there are.")
@@ -62,16 +64,26 @@ def run(args: argparse.Namespace) -> int:
         not args.no_timings,
     )
     stop = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _stop_signals()}
     line = ProgressLine("frame")
     try:
         summary = run_case(request, stop=stop, progress=line.show)
     finally:
         line.clear()
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     _print(summary)
     endless = summary.info.frame_count is None and args.seconds is None and request.span[1] is None
     return 130 if summary.stopped and not endless else 0
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """Ctrl+C, a polite kill, a closed terminal: the files are closed properly at each. `nohup` stays in force."""
+    found = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        found.append(hang_up)
+    return found
 
 
 def parse_range(text: str | None) -> tuple[int, int | None]:

@@ -25,6 +25,7 @@ def frames_of(
     first: int = 0,
     end: int | None = None,
     *,
+    pre_roll: int = 0,
     seconds: float | None = None,
     stop: threading.Event | None = None,
     clock: Clock | None = None,
@@ -35,13 +36,16 @@ def frames_of(
     ----------
     end : int or None
         Half-open; None runs to the end of the source, or until ``stop`` is set.
+    pre_roll : int
+        Yield up to this many frames before ``first`` too, for the plugins' history alone.
     seconds : float or None
         Stop after this much of the source's own time [s].
     """
     clock = clock or SystemClock()
     stop = stop or threading.Event()
-    if first and source.info.seekable:
-        source.seek(first)
+    begin = max(0, first - pre_roll)
+    if begin and source.info.seekable:
+        source.seek(begin)
     begin_ns: int | None = None
     frame_id = 0
     while not stop.is_set():
@@ -51,12 +55,13 @@ def frames_of(
             continue  # a live source without a frame yet; the stop event is looked at again
         if frame is None:
             return
-        if frame.key.index < first:
+        if frame.key.index < begin:
             continue
-        begin_ns = frame.key.pts_ns if begin_ns is None else begin_ns
+        if begin_ns is None and frame.key.index >= first:
+            begin_ns = frame.key.pts_ns
         if end is not None and frame.key.index >= end:
             return
-        if seconds is not None and frame.key.pts_ns - begin_ns >= seconds * 1e9:
+        if seconds is not None and begin_ns is not None and frame.key.pts_ns - begin_ns >= seconds * 1e9:
             return
         t_ns = frame.t_ns if source.info.kind is SourceKind.LIVE else clock.now_ns()
         yield replace(frame, frame_id=frame_id, t_ns=t_ns)
@@ -64,13 +69,17 @@ def frames_of(
 
 
 @contextmanager
-def analyse(frames: Iterator[Frame], host: PluginHost, *, hashed: bool = True) -> Iterator[Iterator[Analysis]]:
+def analyse(
+    frames: Iterator[Frame], host: PluginHost, *, first: int = 0, hashed: bool = True
+) -> Iterator[Iterator[Analysis]]:
     """Analyse frames in background threads and yield an iterator over the analyses, in order.
 
     Leaving the context early stops the threads; an error of the source or the host is raised to the caller.
 
     Parameters
     ----------
+    first : int
+        Frames before this index only warm up the plugins' history; their analyses are thrown away.
     hashed : bool
         Fill in the frames' hashes (in the decoding thread).
     """
@@ -80,14 +89,18 @@ def analyse(frames: Iterator[Frame], host: PluginHost, *, hashed: bool = True) -
 
     def decode() -> None:
         for frame in frames:
-            decoded.put(replace(frame, key=frame.hashed_key()) if hashed else frame)
+            wanted = hashed and frame.key.index >= first
+            decoded.put(replace(frame, key=frame.hashed_key()) if wanted else frame)
 
     def infer() -> None:
         host.reset(ResetReason.OPENED)
         while True:
             frame = decoded.take()
-            if frame is not None:
-                done.put(host.step(frame))
+            if frame is None:
+                continue
+            analysis = host.step(frame)
+            if frame.key.index >= first:
+                done.put(analysis)
 
     threads = [
         threading.Thread(target=_run, args=(decode, (decoded,), failures), name="puncta-capture"),

@@ -5,6 +5,7 @@ EVERY_FRAME throughout: decode, infer and write overlap, nothing is dropped, and
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from puncta.core.errors import UserError
 from puncta.core.frame import SourceInfo
 from puncta.core.overlay import OverlayStyle, compose
 from puncta.core.results import Analysis, Detection
+from puncta.formats.atomic import plain_os_error
 from puncta.formats.results_lines import ResultsWriter
 from puncta.inference.session import Tuning
 from puncta.pipeline.batch import analyse, frames_of
@@ -33,7 +35,7 @@ class RunRequest:
     Attributes
     ----------
     span : tuple of (int, int or None)
-        Half-open range of decoded frames.
+        Half-open range of decoded frames; plugins see the frames their history needs before it, as after a seek.
     seconds : float or None
         Limit in the source's own time [s].
     """
@@ -89,11 +91,14 @@ def run_case(
         first, end, notes = _span(request, source.info)
         summary = RunSummary(source.info, notes=notes)
         host = PluginHost(plugins)
+        total = _total(source.info, first, end, request.seconds)
         sinks = _Sinks(request, source.info)
         begun = time.perf_counter()
-        total = _total(source.info, first, end, request.seconds)
         try:
-            with analyse(frames_of(source, first, end, seconds=request.seconds, stop=stop), host) as analyses:
+            frames = frames_of(
+                source, first, end, pre_roll=host.history_frames, seconds=request.seconds, stop=stop
+            )
+            with analyse(frames, host, first=first) as analyses:
                 for analysis in analyses:
                     sinks.put(analysis)
                     _count(summary, analysis)
@@ -162,16 +167,23 @@ class _Sinks:
 def _check_outputs(request: RunRequest) -> None:
     named = [p for p in (request.video, request.results, request.report) if p is not None]
     for path in named:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder; name a file to write.")
-        if not path.absolute().parent.is_dir():
-            raise UserError(f"The folder {path.parent} does not exist; make it first or name another place.")
-        if Path(request.uri).exists() and path.exists() and path.samefile(request.uri):
-            raise UserError(f"{path} is the source itself; name another file to write.")
-    if len({p.absolute() for p in named}) < len(named):
+        try:
+            _check_output(path, request.uri)
+        except OSError as error:  # a name too long, a folder that may not even be looked into
+            raise plain_os_error(error, path, "write") from error
+    if len({p.resolve() for p in named}) < len(named):
         raise UserError("Two outputs have the same name; give each its own file.")
     if request.video is not None and request.video.suffix.lower() != ".mp4":
         raise UserError(f"{request.video} does not end in .mp4; the annotated video is an MP4 file.")
+
+
+def _check_output(path: Path, uri: str) -> None:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file to write.")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"The folder {path.parent} does not exist; make it first or name another place.")
+    if path.exists() and os.path.exists(uri) and path.samefile(uri):
+        raise UserError(f"{path} is the source itself; name another file to write.")
 
 
 def _span(request: RunRequest, info: SourceInfo) -> tuple[int, int | None, list[str]]:

@@ -61,3 +61,13 @@ def test_a_stop_event_ends_an_endless_source():
             if len(out) == 5:
                 stop.set()
     assert 5 <= len(out) < 100
+
+
+def test_frames_before_the_span_warm_up_the_history_and_are_not_handed_out():
+    plugin = EchoPlugin()
+    host = PluginHost([hosted(plugin)])
+    frames = frames_of(NumberedSource(50, interval_ms=100), 10, pre_roll=4, seconds=0.3)
+    with analyse(frames, host, first=10) as analyses:
+        out = list(analyses)
+    assert [a.frame.key.index for a in out] == [10, 11, 12]
+    assert [index for _, index in plugin.seen] == list(range(6, 13))
