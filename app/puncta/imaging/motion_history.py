@@ -25,7 +25,7 @@ HISTORY_FRAMES = max(LAGS_OLD)
 CHANNELS = ("grey", "minus 1", "minus 3", "minus maximum of older", "minus mean of older")
 
 SAME_FRAME_GREY = 0.3
-"""Mean absolute difference [grey levels] below which a frame repeats the one before (a video padded to a higher rate)."""
+"""Mean absolute difference [grey levels] below which a frame repeats the one before (video padded to a higher rate)."""
 
 SHIFT_LIMIT = 12.0
 _SHIFT_SIZE = 128
