@@ -24,6 +24,9 @@ from puncta.sdk.plugin import ResetReason
 
 log = logging.getLogger(__name__)
 
+REST_MARGIN_NS = 5_000_000
+"""Decoding begins this long [ns] before it would have to, so that an ordinary delay makes no frame late."""
+
 
 class Hub(Transport):
     """Plays one source into two slots: `jobs` for inference, `preview` for the raw picture.
@@ -72,7 +75,7 @@ class Hub(Transport):
         self._history_frames, self._on_change = history_frames, on_change
         self._calibration_of = calibration_of
         self._source: FrameSource | None = None
-        self._frame_id = 0
+        self._frame_id, self._following, self._read_ns = 0, 0, 0
         self._thread = threading.Thread(target=self._work, name="puncta-capture")
 
     def start(self) -> None:
@@ -188,6 +191,8 @@ class Hub(Transport):
             self._next = self._take_next()
 
     def _play_one(self, epoch: int) -> None:
+        if self._next is None and not self._rest():
+            return
         try:
             frame = self._take_next()
         except TimeoutError:
@@ -209,8 +214,30 @@ class Hub(Transport):
         frame, self._next = self._next, None
         if frame is None:
             assert self._source is not None
+            begun_ns = self._clock.now_ns()
             frame = self._source.read()
+            # The slowest of late counts: a key frame now and then must not come too late.
+            self._read_ns = max(self._clock.now_ns() - begun_ns, round(0.97 * self._read_ns))
         return frame
+
+    def _rest(self) -> bool:
+        """Leave the cores to the inference and painting of the frame just handed out; False when a command came.
+
+        Decoding the next frame at once made that frame's analysis 1 to 2 ms slower on two cores. Where decoding takes
+        long there is no rest.
+        """
+        info = self._info
+        if info is None or info.kind is SourceKind.LIVE or self._delivery is Delivery.EVERY_FRAME:
+            return True
+        with self._condition:
+            if not self._pacer.anchored or self._index < 0:
+                return True
+            following, times = self._following, info.times_ns
+            if times is not None and following < len(times):
+                due_ns = self._pacer.due_ns(int(times[following]))
+            else:
+                due_ns = self._pacer.last_due_ns + round(self._interval_ns / self._pacer.rate)
+            return self._wait_until(due_ns - 2 * self._read_ns - REST_MARGIN_NS)
 
     def _pass_over(self, frame: Frame) -> tuple[Frame | None, int]:
         """Drop frames that are too late in live delivery; where nothing may be dropped, slow down instead."""
@@ -235,17 +262,22 @@ class Hub(Transport):
     def _wait_until_due(self, frame: Frame) -> bool:
         """Wait for a frame's moment; False when a command came first."""
         with self._condition:
-            due_ns = self._pacer.due_ns(frame.key.pts_ns)
-            while True:
-                if self._closing or self._target is not None or self._state is not PlayState.PLAYING:
-                    return False
-                if not self._pacer.anchored:
-                    return False
-                left_ns = due_ns - self._clock.now_ns()
-                if left_ns <= 0:
-                    self._pacer.shown(frame.key.pts_ns)
-                    return True
-                self._condition.wait(left_ns / 1e9)
+            due = self._wait_until(self._pacer.due_ns(frame.key.pts_ns))
+            if due:
+                self._pacer.shown(frame.key.pts_ns)
+            return due
+
+    def _wait_until(self, moment_ns: int) -> bool:
+        """Wait for a monotonic moment [ns]; False when a command came first. The caller holds the lock."""
+        while True:
+            if self._closing or self._target is not None or self._state is not PlayState.PLAYING:
+                return False
+            if not self._pacer.anchored:
+                return False  # the rate changed: the moment must be computed anew
+            left_ns = moment_ns - self._clock.now_ns()
+            if left_ns <= 0:
+                return True
+            self._condition.wait(left_ns / 1e9)
 
     def _wrap(self) -> None:
         """Reach the end: loop, repeat, or stop. A loop keeps the rate: its first frame is due one interval on."""
@@ -267,7 +299,7 @@ class Hub(Transport):
             return
         assert self._source is not None
         self._source.seek(first)
-        self._next = None
+        self._next, self._following = None, first
 
     def _finish(self) -> None:
         with self._condition:
@@ -315,6 +347,7 @@ class Hub(Transport):
                     return False
         with self._condition:
             self._last, self._index = frame, frame.key.index
+            self._following = frame.key.index + 1
             self._played += 1
             if self._target is None:
                 self._aim = None

@@ -15,7 +15,7 @@ class Pacer:
         self._clock = clock
         self.rate = rate
         self._anchor: tuple[int, int] | None = None
-        self._last_due_ns = clock.now_ns()
+        self.last_due_ns = clock.now_ns()
 
     @property
     def anchored(self) -> bool:
@@ -52,11 +52,11 @@ class Pacer:
 
     def shown(self, pts_ns: int) -> None:
         """Remember the moment the last frame was due."""
-        self._last_due_ns = self.due_ns(pts_ns)
+        self.last_due_ns = self.due_ns(pts_ns)
 
     def wrap_to(self, pts_ns: int, interval_ns: int) -> None:
         """Make the first frame of a loop due one interval after the last, so that loops keep the rate."""
-        due_ns = self._last_due_ns + round(interval_ns / self.rate)
+        due_ns = self.last_due_ns + round(interval_ns / self.rate)
         if self._anchor is None:
             due_ns = max(due_ns, self._clock.now_ns())  # played on after a pause, which is no delay to make up for
         self._anchor = (due_ns, pts_ns)
