@@ -14,6 +14,9 @@ from puncta.core.results import ClassResult, Detection, Line, MaskResult, Point,
 from puncta.sdk.manifest import PluginManifest
 from puncta.sdk.plugin import StepResult
 
+ROUNDING_PX = 1e-6
+"""A point on the edge may lie this far [px] beyond it by rounding alone."""
+
 _TYPES = (Point, Line, Detection, MaskResult, ClassResult)
 
 
@@ -99,7 +102,8 @@ def _point_faults(name: str, point: Any, frame: Frame) -> list[str]:
     if not isinstance(point, tuple) or len(point) != 2 or not all(_is_number(v) for v in point):
         return [f"{name} is {point!r}, not a tuple of two finite numbers"]
     width, height = frame.geometry.width_px, frame.geometry.height_px
-    if not (-0.5 <= point[0] <= width - 0.5 and -0.5 <= point[1] <= height - 0.5):
+    low, right, bottom = -0.5 - ROUNDING_PX, width - 0.5 + ROUNDING_PX, height - 0.5 + ROUNDING_PX
+    if not (low <= point[0] <= right and low <= point[1] <= bottom):
         return [
             f"{name} ({point[0]:.1f}, {point[1]:.1f}) lies outside the picture of {width} x {height} px; "
             "results are in pixels of the source picture"
