@@ -123,15 +123,25 @@ def test_ctrl_c_and_a_polite_kill_close_the_files_of_an_endless_run_properly(rep
         "--results",
         results,
     ]
+    # Under `nohup` the tests themselves ignore a closed terminal; the program under test must not inherit that.
+    heed = (lambda: signal.signal(getattr(signal, name), signal.SIG_DFL)) if os.name == "posix" else None
     process = subprocess.Popen(
-        [str(c) for c in command], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [str(c) for c in command],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed,  # noqa: PLW1509 - nothing but one signal is touched
     )
-    end = time.monotonic() + 60
-    while not list(tmp_path.glob(".s.jsonl*")) and time.monotonic() < end:
-        time.sleep(0.05)
-    time.sleep(2)
-    process.send_signal(getattr(signal, name))
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        end = time.monotonic() + 60
+        while not list(tmp_path.glob(".s.jsonl*")) and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(2)
+        process.send_signal(getattr(signal, name))
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 0, stderr
     assert "Stopped after" in stdout
     assert len(decode(out)) == len(results.read_text().splitlines()) > 0
