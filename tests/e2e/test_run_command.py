@@ -210,3 +210,36 @@ def test_help_and_version(puncta):
         result = puncta(verb, "--help")
         assert result.returncode == 0 and len(result.stdout) > 200, verb
     one_sentence(puncta("nonsense"))
+
+
+def test_a_run_over_a_clip_that_is_stopped_leaves_no_file(repo_root, user_home, tmp_path):
+    import signal
+    import time
+
+    if os.name != "posix":
+        pytest.skip("signals differ on Windows")
+    env = {**os.environ, "PYTHONPATH": str(repo_root / "app"), "PUNCTA_HOME": str(user_home)}
+    command = [sys.executable, "-m", "puncta", "run", "sim:breast?seed=1&size=160x120", "--frames", "0:100000"]
+    command += ["--results", str(tmp_path / "s.jsonl")]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 60
+        while not list(tmp_path.glob(".s.jsonl*")) and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "nothing was written" in stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_checks_every_file_it_is_given(puncta, clip, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("<html></html>")
+    result = puncta("doctor", clip, page, tmp_path / "gone.mp4", clip)
+    assert result.returncode == 2
+    assert result.stdout.count("ok  ") == 2 and result.stdout.count("BAD") == 2
+    one_sentence(puncta("doctor", tmp_path / "gone.mp4"))

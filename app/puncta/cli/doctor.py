@@ -52,9 +52,13 @@ def run(args: argparse.Namespace) -> int:
 def _check_files(files: list[Path], as_json: bool) -> int:
     reports = []
     for file in files:
-        if not file.exists():
-            raise UserError(f"There is no file {file}; check the name.")
-        reports.append(_check_media(file) if _is_media(file) else _check_format(file))
+        try:
+            reports.append(_check_file(file))
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            # Of several files each gets its line; one that is none of ours does not hide the others.
+            reports.append({"file": str(file), "kind": "not checked", "problems": [str(error)], "notes": []})
     if as_json:
         print(json.dumps(reports, indent=2))
     else:
@@ -65,6 +69,12 @@ def _check_files(files: list[Path], as_json: bool) -> int:
             for note in report["notes"]:
                 print(f"      note: {note}")
     return 2 if any(report["problems"] for report in reports) else 0
+
+
+def _check_file(file: Path) -> dict:
+    if not file.exists():
+        raise UserError(f"There is no file {file}; check the name.")
+    return _check_media(file) if _is_media(file) else _check_format(file)
 
 
 def _is_media(file: Path) -> bool:
@@ -84,7 +94,8 @@ def _check_media(file: Path) -> dict:
         while source.read() is not None:
             read += 1
         info = source.info
-        report["notes"] += [f"{read} frames, {info.geometry.width_px} x {info.geometry.height_px} px"]
+        frames = "1 frame" if read == 1 else f"{read} frames"
+        report["notes"] += [f"{frames}, {info.geometry.width_px} x {info.geometry.height_px} px"]
         report["notes"] += [f"{name}: {value}" for name, value in info.details] + list(info.geometry.notes)
         if info.frame_count is not None and read != info.frame_count:
             report["problems"].append(f"{read} frames can be read, {info.frame_count} are announced.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.session.plugins import models_by_plugin
-from puncta.session.run import RunRequest, RunSummary, run_case
+from puncta.session.run import RunRequest, RunStopped, RunSummary, run_case
 
 NAME = "run"
 LONGEST_S = 1e9
@@ -20,9 +20,9 @@ DESCRIPTION = """\
 Analyse every frame of a source and write what the plugins found.
 
 The result repeats to the byte with --no-timings: every frame is analysed in order, on the CPU, with the precision
-of the model's card. Frames count from 0 as decoded. A simulator without --seconds or --frames runs until Ctrl+C
-and then closes its files properly. With --frames A:B the plugins see the frames just before A too, as they do
-after a seek in the window."""
+of the model's card. Frames count from 0 as decoded. Ctrl+C leaves no file behind; a simulator without --seconds or
+--frames runs until Ctrl+C and then closes its files properly. With --frames A:B the
+plugins see the frames just before A too, as they do after a seek in the window."""
 EPILOG = """\
 Examples:
   puncta run clip.mp4 --out clip-tip.mp4 --results clip.jsonl
@@ -68,13 +68,16 @@ def run(args: argparse.Namespace) -> int:
     line = ProgressLine("frame")
     try:
         summary = run_case(request, stop=stop, progress=line.show)
+    except RunStopped as stopped:
+        line.clear()
+        print(f"puncta: {stopped}", file=sys.stderr)
+        return 130
     finally:
         line.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
     _print(summary)
-    endless = summary.info.frame_count is None and args.seconds is None and request.span[1] is None
-    return 130 if summary.stopped and not endless else 0
+    return 0
 
 
 def _stop_signals() -> list[signal.Signals]:

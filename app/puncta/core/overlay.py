@@ -301,14 +301,15 @@ def _read_outs_of(output: PluginOutput, region: UltrasoundRegion, style: Overlay
     doubt = None if tip.radius90_px is None else tip.radius90_px * (sum(scale) / 2 if scale else 1.0)
     values: list[ReadOut] = []
     if style.target_px is not None:
-        far = miss = None
+        far = miss = miss_doubt = None
         if tip.tip_px is not None:
             vector = (style.target_px[0] - tip.tip_px[0], style.target_px[1] - tip.tip_px[1])
             far = length_mm(vector, region.calibration) if region.calibration else math.hypot(*vector)
             if line is not None and line.entry_px is not None and line.tip_px is not None:
                 miss = _miss_distance(line, style.target_px, scale or (1.0, 1.0))
+                miss_doubt = _miss_doubt(line, far, doubt)
         values.append(ReadOut("To target", far, doubt if far is not None else None, unit, "tip to target"))
-        values.append(ReadOut("Path misses by", miss, None, unit, "projected axis to target"))
+        values.append(ReadOut("Path misses by", miss, miss_doubt, unit, "projected axis to target"))
     angle = line.angle_deg if line else None
     values.append(ReadOut("Angle", angle, line.sigma_deg if line and angle is not None else None, "°", "to horizontal"))
     depth: float | None = None
@@ -327,6 +328,17 @@ def _miss_distance(line: Line, target_px: PointPx, scale: tuple[float, float]) -
     bx, by = ((target_px[i] - line.entry_px[i]) * scale[i] for i in (0, 1))
     norm = math.hypot(ax, ay)
     return abs(ax * by - ay * bx) / norm if norm else math.hypot(bx, by)
+
+
+def _miss_doubt(line: Line, far: float, tip_doubt: float | None) -> float | None:
+    """Doubt of the miss distance, 9 times in 10: the tip's own, and the angle's over the way to the target.
+
+    Both are taken as normal and independent, so 1.645 standard errors of the angle are added in quadrature.
+    """
+    if line.sigma_deg is None:
+        return tip_doubt
+    sideways = far * math.tan(math.radians(min(80.0, 1.645 * line.sigma_deg)))
+    return math.hypot(sideways, tip_doubt or 0.0)
 
 
 def _flag_chip(flag: Flag) -> Chip:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -77,7 +78,8 @@ class AtomicFile:
             self._stream.close()
         except OSError:  # A full disk makes close fail as well; the file goes either way.
             pass
-        self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # A disk that has become read-only keeps it.
+            self._temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> AtomicFile:
         return self

@@ -17,6 +17,7 @@ from puncta.core.results import Analysis
 from puncta.gui.bridge import Bridge
 from puncta.gui.i18n import tr
 from puncta.gui.preferences import Preferences
+from puncta.sources.identity import fingerprint
 
 if TYPE_CHECKING:
     from puncta.session.latency import LatencySnapshot
@@ -40,8 +41,11 @@ class Place:
 
 
 def ruler_identity(info: SourceInfo) -> str:
-    """Name under which a two-point calibration of a source is remembered: its stream and picture size."""
-    return f"{info.stream}|{info.geometry.width_px}x{info.geometry.height_px}"
+    """Name under which a two-point calibration of a source is remembered: its content and picture size.
+
+    File names repeat (every archive exports an IM0001.dcm), and a ruler of another picture gives wrong millimetres.
+    """
+    return f"{fingerprint(info.uri)}|{info.geometry.width_px}x{info.geometry.height_px}"
 
 
 def remembered_ruler(preferences: Preferences, info: SourceInfo) -> Calibration | None:
@@ -73,6 +77,7 @@ class Desk(QObject):
         self.stalled = False
         self.target_px: PointPx | None = None
         self.loop_marks: list[int | None] = [None, None]
+        self._left: dict[str, tuple[PointPx | None, list[int | None]]] = {}
         self._opening: str | None = None
         self._before: Place | None = None
         self._current: str = ""
@@ -122,6 +127,8 @@ class Desk(QObject):
         self._reverse_timer.stop()
 
     def _start(self, uri: str, start_index: int = 0) -> None:
+        if self._current and self._opening is None:
+            self._left[self._current] = (self.target_px, list(self.loop_marks))
         self._opening = uri
         self._stop_shuttle()
         self.loop_marks = [None, None]
@@ -172,9 +179,11 @@ class Desk(QObject):
             self._current, self._before = uri, None
             self._drop_other_picture()
             if not restored:
-                self.target_px = None
+                # What was set on this case before, in this session, is still there.
+                self.target_px, self.loop_marks = self._left.pop(uri, (None, [None, None]))
                 self.preferences.remember_source(uri)
                 self.target_changed.emit()
+                self.loop_changed.emit()
             self.source_changed.emit()
         elif self.status.state is PlayState.FAILED:
             message, uri = self.status.message, self._opening or ""
@@ -294,6 +303,13 @@ class Desk(QObject):
         """Number of the frame on the screen."""
         return self.analysis.frame.key.index if self.analysis is not None else 0
 
+    def aimed_index(self) -> int:
+        """Number of the frame where a held picture is going, so that quick keys do not mark the frame before."""
+        if self._seek_wanted is not None:
+            return self._seek_wanted
+        status = self.player.status()
+        return self.shown_index() if status.state is PlayState.PLAYING else status.index
+
     def shown_time_s(self) -> float:
         """Time of the frame on the screen, from the start of the case [s]."""
         if self.analysis is None:
@@ -308,7 +324,7 @@ class Desk(QObject):
         """Set the first (0) or last (1) frame of the range at the frame on the screen."""
         if self.info is None or not self.info.seekable:
             return
-        self.loop_marks[end] = self.shown_index()
+        self.loop_marks[end] = self.aimed_index()
         first, last = self.loop_marks
         if first is not None and last is not None and first > last:
             self.loop_marks[1 - end] = None

@@ -74,7 +74,8 @@ class Discovery:
             found = self.get(plugin_id)
             if found is None:
                 there = ", ".join(f.id for f in self.found) or "none"
-                raise UserError(f'There is no plugin "{plugin_id}"; there are: {there}.')
+                left_out = f" Left out: {' '.join(self.problems)}" if self.problems else ""
+                raise UserError(f'There is no plugin "{plugin_id}"; there are: {there}.{left_out}')
             chosen.append(found)
         return dependency_order(chosen)
 

@@ -233,12 +233,18 @@ class PluginHost:
                 if slot.faults >= FAULTS_TO_OPEN:
                     slot.breaker_open = True
                     slot.message = (
-                        f"{title} failed {slot.faults} times in a row and is switched off; switch it on to try again."
+                        f"{title} failed {slot.faults} times in a row ({_reason(error)}) and is switched off."
                     )
                 else:
-                    slot.message = f"{title} failed on a frame ({type(error).__name__})."
+                    slot.message = f"{title} failed on a frame ({_reason(error)})."
             log.exception("plugin %s failed (%d in a row)", slot.spec.plugin_id, slot.faults)
             return None
+
+
+def _reason(error: Exception) -> str:
+    """Kind and words of an error, short enough for a banner."""
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words[:117]}..." if len(words) > 120 else f"{type(error).__name__}: {words}"
 
 
 def _status(slot: _Slot) -> PluginStatus:

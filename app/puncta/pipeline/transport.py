@@ -168,7 +168,7 @@ class Transport:
         with self._condition:
             drops = Counter(self._drops) + Counter(self._jobs.drops)
             drops.pop("outdated", None)  # thrown away on purpose: the user went elsewhere
-            index = max(0, self._index)
+            index = self._aim if self._aim is not None else max(0, self._index)
             counted = tuple(drops.items())
             return HubStatus(self._state, self._info, index, self._epoch, self._played, counted, self._message)
 

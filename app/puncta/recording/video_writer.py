@@ -61,7 +61,7 @@ class VideoWriter:
             words = "Simulation and training only, not for clinical use"
             self._container.metadata["comment"] = f"Simulated. {words}" if simulated else words
         except (OSError, FFmpegError) as error:
-            self._part.unlink(missing_ok=True)
+            self._remove_part()
             raise _plain(error, self.path) from error
 
     def put(self, picture: NDArray[np.uint8], pts_ns: int) -> None:
@@ -116,7 +116,12 @@ class VideoWriter:
         if container is not None:
             with contextlib.suppress(OSError, FFmpegError):  # the trailer of a file that is thrown away
                 container.close()
-        self._part.unlink(missing_ok=True)
+        self._remove_part()
+
+    def _remove_part(self) -> None:
+        """Take the temporary file away; where even that is refused (a read-only disk) it was never made."""
+        with contextlib.suppress(OSError):
+            self._part.unlink(missing_ok=True)
 
     def _open_stream(self, picture: NDArray[np.uint8]) -> av.VideoStream:
         height, width = picture.shape[:2]

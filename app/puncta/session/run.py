@@ -65,6 +65,13 @@ class RunSummary:
     notes: list[str] = field(default_factory=list)
 
 
+class RunStopped(Exception):
+    """A run over frames that have an end was stopped before it; nothing is written, since nothing is whole."""
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__(f"Stopped after {done} of {total} frames; nothing was written.")
+
+
 Progress = Callable[[int, int | None], None]
 
 
@@ -76,12 +83,15 @@ def run_case(
     Parameters
     ----------
     stop : Event
-        Set by Ctrl+C: the run ends after the frame under way and closes its files properly.
+        Set by Ctrl+C: the run ends after the frame under way. A source without an end closes its files properly; one
+        with an end leaves none.
 
     Raises
     ------
     UserError
         A wrong source, range, plugin, model or output.
+    RunStopped
+        Stopped before its end.
     """
     _check_outputs(request)
     stop = stop or threading.Event()
@@ -104,6 +114,8 @@ def run_case(
                     _count(summary, analysis)
                     progress(summary.frames, total)
                     _stop_if_dead(host, plugins)
+            if stop.is_set() and total is not None and summary.frames < total:
+                raise RunStopped(summary.frames, total)
             if summary.frames == 0:
                 raise UserError(f"{source.info.title} gave no frame in the range asked for; nothing was written.")
             summary.written = sinks.close()

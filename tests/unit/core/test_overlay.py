@@ -81,7 +81,7 @@ def test_read_outs_show_doubt_and_unit_and_basis():
     assert texts["Tip depth"] == "6 ± 1 mm"
     assert texts["Angle"] == "18 ± 1°"
     assert texts["To target"] == "3 ± 1 mm"
-    assert texts["Path misses by"] == "0.0 mm"
+    assert texts["Path misses by"] == "0 ± 1 mm"
     assert all(r.basis for r in scene.read_outs)
 
 

@@ -35,7 +35,7 @@ def test_three_faults_in_a_row_open_the_breaker_and_the_other_plugin_runs_on(fra
     assert analyses[3].output("bad").fault and Flag.PLUGIN_FAULT in analyses[3].flags
     assert analyses[6].output("bad") is None
     status = host.statuses()[0]
-    assert status.breaker_open and "switched off" in status.message
+    assert status.breaker_open and "(RuntimeError: planted) and is switched off" in status.message
     host.set_enabled("bad", True)
     assert not host.statuses()[0].breaker_open
 

@@ -355,3 +355,16 @@ def test_a_raw_picture_of_a_simulation_still_says_that_it_is_simulated(make):
     raw = wait_for(lambda: shown(player))
     plugin.gate.set()
     assert raw.outputs == () and Flag.SIMULATED in raw.flags
+
+
+def test_the_status_names_the_frame_a_held_picture_is_going_to(make):
+    plugin = EchoPlugin()
+    player = make(plugin=plugin)
+    player.open("numbered", paused=True)
+    wait_for(lambda: shown(player))
+    plugin.gate = threading.Event()
+    for _ in range(3):
+        player.step(10)
+    assert player.status().index == 30, "a mark set at once belongs to the frame that was asked for"
+    plugin.gate.set()
+    wait_for(lambda: (a := shown(player)) is not None and a.frame.key.index == 30)
