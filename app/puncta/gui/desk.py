@@ -142,12 +142,8 @@ class Desk(QObject):
 
     def take(self) -> None:
         """Take the newest picture. A picture of an older epoch is never shown."""
-        analysis = self.player.take()
-        if analysis is not None and analysis.frame.epoch >= self._epoch:
-            self._epoch = analysis.frame.epoch
-            self.analysis = analysis
+        if self.take_raw():
             self._seek_sent_ns = 0
-            self.pictured.emit()
         if self._opening is not None:
             self._look()
         self._send_seek()
@@ -164,13 +160,14 @@ class Desk(QObject):
         self._send_seek()
         self.status_changed.emit()
 
-    def take_raw(self) -> None:
-        """During a stall the player hands out raw pictures; nobody wakes for them, so they are fetched."""
+    def take_raw(self) -> bool:
+        """Take what is there; during a stall these are raw pictures, which nobody wakes for. True when one came."""
         analysis = self.player.take()
-        if analysis is not None and analysis.frame.epoch >= self._epoch:
-            self._epoch = analysis.frame.epoch
-            self.analysis = analysis
-            self.pictured.emit()
+        if analysis is None or analysis.frame.epoch < self._epoch:
+            return False
+        self._epoch, self.analysis = analysis.frame.epoch, analysis
+        self.pictured.emit()
+        return True
 
     def _follow_opening(self) -> None:
         if self.status.state in AT_WORK and self.status.info is not None:
