@@ -972,6 +972,10 @@
         <translation>nein</translation>
     </message>
     <message>
+        <source>1 of {count}</source>
+        <translation>1 von {count}</translation>
+    </message>
+    <message>
         <source>cannot tell</source>
         <translation>nicht erkennbar</translation>
     </message>

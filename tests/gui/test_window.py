@@ -494,7 +494,7 @@ def test_settings_are_saved_while_the_window_is_open(stage, qtbot) -> None:
 
 def test_the_card_of_the_first_start_goes_for_good(stage, qtbot) -> None:
     parts = stage.open(Settings())
-    parts.window.stage.try_card.show()
+    parts.window.stage.try_card.want(True)
     parts.window.stage.try_card.dismissed.emit()
     assert not parts.window.stage.try_card.isVisible()
     assert parts.preferences.settings.first_start_done

@@ -107,7 +107,7 @@ def run_window(
     try:
         for words in warnings:
             parts.window.stage.banners.say("settings", "caution", words)
-        parts.window.stage.try_card.setVisible(not settings.first_start_done)
+        parts.window.stage.try_card.want(not settings.first_start_done)
         closed = loop.create_future()
         parts.window.closed.connect(lambda: closed.done() or closed.set_result(None))
         first, *others = first_sources(uri, settings.last_source)
@@ -120,6 +120,8 @@ def run_window(
         if on_ready is not None:
             QTimer.singleShot(0, lambda: on_ready(parts))
         loop.run_until_complete(closed)
+        # The three things to try belong to the first start, however it ends.
+        parts.preferences.set("first_start_done", True)
     finally:
         sys.excepthook = hook
         sys.setswitchinterval(interval)

@@ -84,6 +84,7 @@ class MainWindow(QMainWindow):
         self._show_keys()
         self.set_mode("review")
         self.room.restore()
+        self.sources.show_sources(settings.recent)
         self._apply_view()
         self.refresh()
         self.stage.view.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -292,7 +292,7 @@ class WindowActions:
 
     def dismiss_tips(self) -> None:
         """Close the card of the first start for good."""
-        self._window.stage.try_card.hide()
+        self._window.stage.try_card.want(False)
         self._window.preferences.set("first_start_done", True)
 
     def _put_down(self) -> None:

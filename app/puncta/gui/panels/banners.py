@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -13,6 +13,10 @@ from puncta.gui.panels.parts import IconButton, text_label
 from puncta.gui.theme import Theme
 
 ICONS = {"bad": "circle-alert", "caution": "triangle-alert", "good": "circle-check", "info": "info"}
+RANKS = ("bad", "caution", "info", "good")
+"""Worst first."""
+LONGEST_TEXT = 320
+"""Characters of a banner; what is longer stands whole in its tool tip."""
 TOKENS = {"bad": "bad", "caution": "caution", "good": "good", "info": "text2"}
 
 
@@ -34,7 +38,8 @@ class Banner(QFrame):
         self.text = text
         self._tone = tone
         self._mark = QLabel()
-        words = text_label(text)
+        words = text_label(text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…")
+        words.setToolTip(text if len(text) > LONGEST_TEXT else "")
         words.setWordWrap(True)
         words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         row = QHBoxLayout(self)
@@ -47,10 +52,23 @@ class Banner(QFrame):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.clicked.connect(lambda: action[1]())
             row.addWidget(button)
+        self._place = text_label(role="small")
+        self._place.hide()
+        row.addWidget(self._place)
         closer = IconButton("x", tr("Close this message"), theme)
         closer.clicked.connect(lambda: close())
         row.addWidget(closer)
         self.set_theme(theme)
+
+    @property
+    def rank(self) -> int:
+        """0 is the worst."""
+        return RANKS.index(self._tone)
+
+    def set_count(self, count: int) -> None:
+        """Say how many sentences stand, this one among them."""
+        self._place.setText(tr("1 of {count}").replace("{count}", str(count)))
+        self._place.setVisible(count > 1)
 
     def set_theme(self, theme: Theme) -> None:
         """Tint the icon."""
@@ -59,7 +77,13 @@ class Banner(QFrame):
 
 
 class BannerStack(QWidget):
-    """All sentences that stand now, one for each topic; a newer one of the same topic replaces the older."""
+    """All sentences that stand now, one for each topic; a newer one of the same topic replaces the older.
+
+    The picture owns the middle, so one sentence is shown at a time: the worst, then the oldest. Closing it shows the
+    next.
+    """
+
+    standing = Signal(bool)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -98,7 +122,7 @@ class BannerStack(QWidget):
         self._banners[topic] = banner
         self._column.addWidget(banner)
         self._column.setContentsMargins(12, 8, 12, 8)
-        self.show()
+        self._show_worst()
 
     def hush(self, topic: str) -> None:
         """Take the sentence of a topic away."""
@@ -107,8 +131,15 @@ class BannerStack(QWidget):
             self._column.removeWidget(banner)
             banner.hide()
             banner.deleteLater()
-        if not self._banners:
-            self.hide()
+        self._show_worst()
+
+    def _show_worst(self) -> None:
+        shown = min(self._banners.values(), key=lambda banner: banner.rank, default=None)
+        for banner in self._banners.values():
+            banner.set_count(len(self._banners))
+            banner.setVisible(banner is shown)
+        self.setVisible(shown is not None)
+        self.standing.emit(shown is not None)
 
     def texts(self) -> dict[str, str]:
         """Sentences that stand now, by topic."""

@@ -50,7 +50,18 @@ class TryCard(QWidget):
         closer = IconButton("x", tr("Close this card"), theme)
         closer.clicked.connect(self.dismissed)
         row.addWidget(closer)
+        self._wanted = self._in_the_way = False
         self.hide()
+
+    def want(self, on: bool) -> None:
+        """Show the card, as soon as no banner stands above the picture."""
+        self._wanted = on
+        self.setVisible(on and not self._in_the_way)
+
+    def give_way(self, on: bool) -> None:
+        """Make room while a banner is shown: the picture owns the middle."""
+        self._in_the_way = on
+        self.setVisible(self._wanted and not on)
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Show the keys as they are set."""

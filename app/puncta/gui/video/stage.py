@@ -64,6 +64,7 @@ class Stage(QWidget):
             self.buttons[action].set_theme(theme)
         self.banners = BannerStack(theme)
         self.try_card = TryCard(theme)
+        self.banners.standing.connect(self.try_card.give_way)
         self.view = VideoView(theme)
         self.view.empty_text = tr("Open a file, or drop files and folders on the window")
         self.view.zoomed.connect(self._show_zoom)
