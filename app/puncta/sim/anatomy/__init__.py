@@ -1,0 +1,1 @@
+"""Painted anatomies: builders of simulated subjects."""
