@@ -66,19 +66,35 @@ class SmoothDrift:
 
 
 class Motion:
-    """All motion of one cine but the needle's; advance it once a frame, in order."""
+    """All motion of one cine but the needle's; advance it once a frame, in order.
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        hand = float(rng.uniform(0.15, 1.0))
+    Parameters
+    ----------
+    pulse_hz, breath_hz, breath_mm : (low, high)
+        The subject's rates [Hz] and breathing excursion [mm]; one value of each is drawn.
+    steady : float
+        Share of the hand's drift that is left; a person who steers moves the probe anyway.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        *,
+        pulse_hz: tuple[float, float] = (1.0, 2.0),
+        breath_hz: tuple[float, float] = (0.2, 0.5),
+        breath_mm: tuple[float, float] = (0.0, 0.8),
+        steady: float = 1.0,
+    ) -> None:
+        hand = float(rng.uniform(0.15, 1.0)) * steady
         self.x = SmoothDrift(rng, 0.9 * hand, float(rng.uniform(1.0, 4.0)))
         self.z = SmoothDrift(rng, 0.35 * hand, float(rng.uniform(1.0, 4.0)))
         self.tilt = SmoothDrift(rng, math.radians(0.7) * hand, float(rng.uniform(1.0, 4.0)))
         self.y = SmoothDrift(rng, 0.45 * hand, float(rng.uniform(1.5, 5.0)))
         self.gain = SmoothDrift(rng, float(rng.uniform(0.0, 0.6)), 4.0)
-        self.breath_hz = float(rng.uniform(0.2, 0.5))
-        self.breath_mm = float(rng.uniform(0.0, 0.8))
+        self.breath_hz = float(rng.uniform(*breath_hz))
+        self.breath_mm = float(rng.uniform(*breath_mm))
         self.breath_phase = float(rng.uniform(0, 2 * math.pi))
-        self.pulse_hz = float(rng.uniform(1.0, 2.0))
+        self.pulse_hz = float(rng.uniform(*pulse_hz))
         self.pulse_phase = float(rng.uniform(0, 1))
         self.t_s = 0.0
 

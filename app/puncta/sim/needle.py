@@ -1,4 +1,4 @@
-"""The needle: its path, its echo by angle, and the hand that moves it.
+"""The needle: how it is made, its echo by angle, and the ways on which hands bring it to a target.
 
 The echo law and its constants follow published measurements of needles in water and phantoms (angle from the beam's
 axis, 90 deg = perpendicular): a floor plus a Gaussian lobe about 85 deg, 20 deg wide at half height.
@@ -7,14 +7,36 @@ axis, 90 deg = perpendicular): a floor plus a Gaussian lobe about 85 deg, 20 deg
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.sim.insertion import Drag, Hand, Insertion  # noqa: F401  (the first simulator imports them from here)
+from puncta.sim.pose import NeedlePose
+from puncta.sim.subject import PointMm, Subject
+
+if TYPE_CHECKING:
+    from puncta.sim.scan import Scan
+
+Approach = Literal["in-plane", "out-of-plane"]
+
 GAUGE_MM = {14: 2.1, 16: 1.65, 18: 1.27, 20: 0.91, 22: 0.72, 25: 0.51}
-PROCEDURE_GAUGES = {"breast": (14, 14, 16, 18), "nerve": (20, 22, 22, 25), "vessel": (18, 20, 20, 22)}
+PROCEDURE_GAUGES = {"breast": (14, 14, 16, 18), "nerve": (20, 22, 22, 25), "vessel": (18, 20, 20, 22),
+                    "infant-lp": (22, 22, 22, 25)}
+PLASTIC_SHARE = {"nerve": 0.04, "vessel": 0.12}
+"""Share of plastic cannulas, by procedure."""
+OUT_OF_PLANE_SHARE = {
+    ("breast", "radial"): 0.02, ("nerve", "short-axis"): 0.1, ("vessel", "short-axis"): 0.3,
+    ("vessel", "long-axis"): 0.02, ("infant-lp", "longitudinal"): 0.05, ("infant-lp", "transverse"): 0.9,
+}
+"""Share of needles that cross the picture's plane, by procedure and view; our choice."""
+INFANT_DEG = (65.0, 70.0)
+"""Angle to the skin at which infants' spinal needles enter (Oulego-Erroz 2014) [deg]."""
+PROBE_HALF_THICK_MM = 4.0
+"""Half the thickness of a probe's face; no needle enters nearer to the picture's plane from across [mm]."""
 
 
 def shaft_gain_db(angle_deg: NDArray | float, floor: float, lobe_centre_deg: float = 85.0) -> NDArray:
@@ -35,6 +57,241 @@ def tip_gain_db(angle_deg: NDArray | float, floor: float) -> NDArray:
     """Echo of the bevel against its best angle [dB]: a lobe three times as wide, so that tips outlast shafts."""
     lobe = np.exp(-0.5 * ((np.asarray(angle_deg) - 87.0) / 22.0) ** 2)
     return 20.0 * np.log10(floor + (1.0 - floor) * lobe)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedleKind:
+    """How a needle is made and how it echoes; lengths [mm], levels [dB] on the tissue's scale.
+
+    Attributes
+    ----------
+    gauge_mm : float
+        Outer diameter [mm].
+    floor, tip_floor : float
+        Share of amplitude left off the specular lobe, of shaft and bevel (`shaft_gain_db`, `tip_gain_db`).
+    level_db, tip_boost_db : float
+        Echo of the shaft at its best angle, and of the bevel against it [dB].
+    bevel_mm : float
+        Length of the bevel along the axis [mm].
+    back_wall : float
+        Share of the echo of the shaft's far wall.
+    reverb_mm, reverb_decay, reverb_copies
+        Spacing [mm], decay from copy to copy and number of copies below the shaft.
+    comet : bool
+        Comet tail below the tip.
+    shadow_db : float
+        Loss below the shaft [dB].
+    plastic : bool
+        A plastic cannula: two parallel lines, no specular flash.
+    throw_mm : float
+        Throw of a biopsy gun [mm]; 0 where the needle has none.
+    """
+
+    gauge_mm: float
+    floor: float
+    tip_floor: float
+    level_db: float
+    tip_boost_db: float
+    bevel_mm: float
+    back_wall: float
+    reverb_mm: float
+    reverb_decay: float
+    reverb_copies: int
+    comet: bool
+    shadow_db: float
+    plastic: bool = False
+    throw_mm: float = 0.0
+
+
+def draw_needle_kind(rng: np.random.Generator, procedure: str, tissue_db: float) -> NeedleKind:
+    """Draw a needle as it is used for a procedure.
+
+    Parameters
+    ----------
+    tissue_db : float
+        Typical echo level of the tissue [dB]; operators choose needles and gain that stand out from it.
+    """
+    gauge = GAUGE_MM[int(rng.choice(PROCEDURE_GAUGES.get(procedure, (20, 22))))]
+    make = str(rng.choice(["smooth", "hollow", "textured"], p=[0.3, 0.45, 0.25]))
+    floor = {"smooth": (0.03, 0.1), "hollow": (0.1, 0.25), "textured": (0.5, 1.0)}[make]
+    plastic = rng.random() < PLASTIC_SHARE.get(procedure, 0.0)
+    return NeedleKind(
+        gauge_mm=gauge,
+        floor=float(rng.uniform(*floor)),
+        tip_floor=float(rng.uniform(0.25, 0.9)),
+        level_db=float(rng.uniform(-9.0, 4.0)) + 0.7 * float(np.clip(tissue_db + 27.0, -3.0, 10.0)),
+        tip_boost_db=float(rng.uniform(-2.0, 7.0)),
+        bevel_mm=gauge * float(rng.uniform(1.2, 2.6)),
+        back_wall=float(rng.choice([0.0, rng.uniform(0.1, 0.45)])),
+        reverb_mm=float(rng.uniform(0.6, 1.9)),
+        reverb_decay=float(rng.uniform(0.08, 0.4)),
+        reverb_copies=int(rng.choice([0, 0, 1, 2, 3])),
+        comet=bool(rng.random() < 0.12),
+        shadow_db=float(rng.uniform(0.5, 7.0)),
+        plastic=bool(plastic),
+        throw_mm=float(rng.choice([15.0, 22.0])) if procedure == "breast" else 0.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NeedlePlan:
+    """Where a hand brings a needle: the axis in tissue space and the ways along it, all [mm].
+
+    Attributes
+    ----------
+    entry_mm : (x, y, z)
+        Where the axis meets the skin, beside the probe's face.
+    angle_rad, azimuth_rad : float
+        As in `NeedlePose`.
+    enter_mm : float
+        Way at which the needle comes into the picture: into the field and near its plane.
+    goal_mm : float
+        Way at which it is aimed to stop.
+    bend_mm, bend_at_mm : float
+        Quadratic bend, as in `NeedlePose`.
+    approach : {"in-plane", "out-of-plane"}
+    slide_mm : float
+        Where the probe stands so that the needle passes beside its face.
+    """
+
+    entry_mm: PointMm
+    angle_rad: float
+    azimuth_rad: float
+    enter_mm: float
+    goal_mm: float
+    bend_mm: float = 0.0
+    bend_at_mm: float = 50.0
+    approach: Approach = "in-plane"
+    slide_mm: float = 0.0
+
+    def pose(self, way_mm: float, turn_rad: float = 0.0) -> NeedlePose:
+        """The needle at a way [mm], redirected by the hand [rad]."""
+        return NeedlePose(self.entry_mm, self.angle_rad + turn_rad, self.azimuth_rad, way_mm, self.bend_mm,
+                          self.bend_at_mm)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldOfView:
+    """What the probe sees, in probe space [mm].
+
+    Attributes
+    ----------
+    extent_mm : (x0, z0, x1, z1)
+    face_half_mm : float
+        Half width of the probe's face.
+    inside : callable
+        Tells which points (x, z) lie in the insonified field.
+    """
+
+    extent_mm: tuple[float, float, float, float]
+    face_half_mm: float
+    inside: Callable[[NDArray, NDArray], NDArray[np.bool_]]
+
+    @staticmethod
+    def of(scan: Scan) -> FieldOfView:
+        """The field of a scan."""
+        face = scan.radius_mm * math.sin(scan.half_angle) if scan.convex else scan.width_mm / 2
+        return FieldOfView(scan.extent_mm, float(face), scan.inside)
+
+
+def draw_approach(rng: np.random.Generator, subject: Subject) -> Approach:
+    """Draw how the needle comes, as often as the procedure's operators do it."""
+    share = OUT_OF_PLANE_SHARE.get((subject.procedure, subject.view), 0.05)
+    return "out-of-plane" if rng.random() < share else "in-plane"
+
+
+def draw_plan(
+    rng: np.random.Generator,
+    subject: Subject,
+    field: FieldOfView,
+    approach: Approach,
+    *,
+    elevation_sigma_mm: float,
+    gauge_mm: float = 0.91,
+) -> NeedlePlan:
+    """Draw a way that a hand beside the probe can go; seven in ten are aimed at the target, the others anywhere.
+
+    Parameters
+    ----------
+    approach : {"in-plane", "out-of-plane"}
+        In-plane comes from the picture's left or right, one in five astray; out-of-plane crosses the plane at the aim.
+    elevation_sigma_mm : float
+        Half thickness of the image plane at its focus [mm].
+    gauge_mm : float
+        Thicker needles bend less.
+    """
+    x0, _, x1, z1 = field.extent_mm
+    if rng.random() < 0.7:
+        tx = subject.target.centre_mm[0] + float(rng.normal(0, 2.0))
+        tz = subject.target.centre_mm[2] + float(rng.normal(0, 2.0))
+    else:
+        tx = float(rng.uniform(-0.35, 0.35)) * (x1 - x0)
+        tz = float(rng.uniform(0.12, 0.8)) * min(z1, 60.0)
+    tz = max(tz, 2.0)
+    bends = rng.random() < 0.4
+    bend = float(rng.normal(0, 1.0)) * (1.0 if bends else 0.2) * (1.2 - 0.35 * gauge_mm)
+    if approach == "out-of-plane":
+        return _across(rng, field, (tx, tz), elevation_sigma_mm, bend)
+    side = int(rng.choice([-1, 1]))
+    edge = -side * min(field.face_half_mm, (x1 - x0) / 2)
+    if subject.procedure == "infant-lp" and subject.view == "longitudinal":
+        # So steep a needle enters beside the face and shows at the picture's edge, where the canal still runs.
+        angle = float(rng.uniform(*INFANT_DEG))
+        tx = edge + side * (tz / math.tan(math.radians(angle)) - float(rng.uniform(0.0, 1.0)))
+    else:
+        angle = _angle_beside(rng, abs(tx - edge) if (tx - edge) * side > 0 else 0.0, tz, z1)
+    stray = rng.random() < 0.2
+    skew = math.radians(float(rng.normal(0, 4.0 if stray else 0.7)))
+    offset = float(rng.normal(0, (1.2 if stray else 0.35) * elevation_sigma_mm))
+    a = math.radians(angle)
+    along = max(max(3.0, abs(tx - edge)) / math.cos(a), tz / math.sin(a)) if math.sin(a) > 0.05 else 60.0
+    goal = along + float(rng.uniform(-2.0, 3.0))
+    # The axis leaves the picture's plane by tan(skew) a way.
+    turn = math.asin(float(np.clip(math.tan(skew) / math.cos(a), -0.7, 0.7)))
+    azimuth = turn if side > 0 else math.pi - turn
+    entry = (tx - side * along * math.cos(a), offset - math.tan(skew) * goal, tz - along * math.sin(a))
+    return _with_entry(NeedlePlan(entry, a, azimuth, 0.0, goal, bend, max(goal, 10.0)), field, None)
+
+
+def _angle_beside(rng: np.random.Generator, reach_mm: float, depth_mm: float, field_depth_mm: float) -> float:
+    """Angle [deg] of an in-plane way to a depth, from a skin entry at or beside the face's edge."""
+    reach = max(3.0, reach_mm)
+    steepest = math.degrees(math.atan2(depth_mm, reach))
+    deepest_entry = min(0.35 * field_depth_mm, 14.0)
+    flattest = math.degrees(math.atan2(max(depth_mm - deepest_entry, 0.17 * reach), reach))
+    low, high = max(10.0, flattest), min(65.0, max(steepest, flattest + 1.0))
+    if low >= high:
+        low, high = 10.0, 14.0
+    return low + (high - low) * float(rng.beta(1.6, 1.2))
+
+
+def _across(
+    rng: np.random.Generator, field: FieldOfView, aim_mm: tuple[float, float], sigma_mm: float, bend_mm: float
+) -> NeedlePlan:
+    """A way across the picture's plane, which it crosses at the aim (x, z)."""
+    tx, tz = aim_mm
+    sign = int(rng.choice([-1, 1]))
+    gap = float(np.clip(rng.uniform(4.5, 14.0), tz / math.tan(math.radians(75)), tz / math.tan(math.radians(25))))
+    gap = max(gap, PROBE_HALF_THICK_MM)
+    angle = math.atan2(tz, gap)
+    azimuth = sign * (math.pi / 2 + float(np.clip(rng.normal(0, math.radians(4.0)), -0.2, 0.2)))
+    along = math.hypot(tz, gap)
+    flat = along * math.cos(angle)
+    goal = along + float(rng.uniform(-3.0, 6.0))
+    entry = (tx - flat * math.cos(azimuth), -flat * math.sin(azimuth), 0.0)
+    plan = NeedlePlan(entry, angle, azimuth, 0.0, max(goal, 3.0), 0.5 * bend_mm, max(goal, 10.0), "out-of-plane")
+    return _with_entry(plan, field, 2.5 * sigma_mm)
+
+
+def _with_entry(plan: NeedlePlan, field: FieldOfView, near_mm: float | None) -> NeedlePlan:
+    """The plan with the way at which the needle comes into the field and within ``near_mm`` of its plane."""
+    ways = np.arange(0.0, plan.goal_mm + 8.0, 0.2)
+    x, y, z = plan.pose(0.0).points(ways)
+    within = field.inside(x - plan.slide_mm, z)
+    if near_mm is not None:
+        within &= np.abs(y) < near_mm
+    enter = float(ways[int(np.argmax(within))]) if within.any() else max(0.0, plan.goal_mm - 5.0)
+    return replace(plan, enter_mm=min(enter, max(0.0, plan.goal_mm - 1.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,101 +435,3 @@ def draw_needle(
         comet=bool(rng.random() < 0.12),
         shadow_db=float(rng.uniform(0.5, 7.0)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Hand:
-    """What the hand does at one instant: way of the tip [mm], its speed [mm/s], redirection [rad]."""
-
-    s_mm: float
-    speed_mm_s: float
-    turn_rad: float
-
-
-class Insertion:
-    """Moves a needle in and out for ever: wait, advance with pauses, hold, withdraw, try again at another angle.
-
-    Parameters
-    ----------
-    start : {"outside", "inside"}
-        Whether the cine begins before the insertion or somewhere within it.
-    """
-
-    def __init__(self, rng: np.random.Generator, needle: Needle, start: str, pace: float = 1.0) -> None:
-        self.rng = rng
-        self.needle = needle
-        self.pace = pace
-        self.out_mm = needle.enter_mm - 2.0
-        self.turn = 0.0
-        self.s = self.out_mm
-        self.first = start
-        self.speed = 0.0
-        self.goal = needle.goal_mm
-        self.steps = self._plan()
-        self.target, self.wanted, self.left_s = next(self.steps)
-
-    def _plan(self) -> Iterator[tuple[float, float, float]]:
-        """Yield steps (place to go to [mm], speed [mm/s], or 0 and a time to rest [s])."""
-        rng, n = self.rng, self.needle
-        first = True
-        while True:
-            way = n.goal_mm - n.enter_mm
-            self.goal = n.enter_mm + way * float(rng.uniform(0.55, 1.0) if not first else rng.uniform(0.75, 1.0))
-            if first and self.first == "inside":
-                self.s = n.enter_mm + way * float(rng.uniform(0.12, 0.98))
-                if rng.random() < 0.3:
-                    yield self.s, 0.0, float(rng.uniform(0.1, 1.0))
-            else:
-                yield self.s, 0.0, float(rng.uniform(0.15, 0.9)) / self.pace
-            while self.s < self.goal - 0.3:
-                yield min(self.goal, self.s + float(rng.uniform(3.0, 12.0))), float(rng.uniform(2.0, 8.0)), 0.0
-                draw = rng.random()
-                if draw < 0.45:
-                    yield self.s, 0.0, float(rng.uniform(0.2, 0.9)) / self.pace
-                elif draw < 0.6:
-                    back = max(n.enter_mm, self.s - float(rng.uniform(0.8, 4.0)))
-                    yield back, float(rng.uniform(2.0, 5.0)), 0.0
-            yield self.s, 0.0, float(rng.uniform(0.8, 2.5)) / self.pace
-            while rng.random() < 0.35:
-                yield max(n.enter_mm, self.goal - float(rng.uniform(2, 10))), float(rng.uniform(2.0, 6.0)), 0.0
-                yield self.goal, float(rng.uniform(2.0, 6.0)), 0.0
-                yield self.s, 0.0, float(rng.uniform(0.4, 1.5)) / self.pace
-            yield self.out_mm, float(rng.uniform(4.0, 9.0)), 0.0
-            first = False
-            self.turn = float(np.clip(rng.normal(0, math.radians(2.5)), -0.08, 0.08))
-
-    def step(self, dt_s: float) -> Hand:
-        """Advance by a time step [s]."""
-        wanted = 0.0
-        if self.wanted > 0:
-            way = self.target - self.s
-            if abs(way) < 0.08:
-                self.target, self.wanted, self.left_s = next(self.steps)
-            else:
-                # Slow down near the place so that the tip does not overshoot.
-                wanted = math.copysign(min(self.wanted * self.pace, abs(way) / 0.12 + 0.3), way)
-        else:
-            self.left_s -= dt_s
-            if self.left_s <= 0:
-                self.target, self.wanted, self.left_s = next(self.steps)
-        self.speed += (wanted - self.speed) * (1.0 - math.exp(-dt_s / 0.09))
-        self.s += self.speed * dt_s
-        return Hand(self.s, self.speed, self.turn)
-
-
-class Drag:
-    """Tissue carried along by friction, let go when it has been stretched far enough."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.share = float(rng.uniform(0.2, 0.3))
-        self.slack_mm = float(rng.uniform(0.3, 1.0))
-        self.hold_s = float(rng.uniform(0.6, 2.5))
-        self.value = 0.0
-
-    def step(self, hand: Hand, dt_s: float) -> float:
-        """Advance; return the displacement of tissue at the shaft along the axis [mm]."""
-        self.value += self.share * hand.speed_mm_s * dt_s
-        self.value *= math.exp(-dt_s / self.hold_s)
-        if abs(self.value) > self.slack_mm:
-            self.value *= 0.35
-        return self.value
