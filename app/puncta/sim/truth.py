@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Visibility = Literal["clear", "uncertain", "out_of_plane", "shadowed", "absent"]
@@ -15,11 +16,16 @@ SHADOWED_DB = -12.0
 """Attenuation beyond that of the tissue around, from which on a tip counts as shadowed."""
 UNCERTAIN_CNR = 1.0
 """Tip contrast below which even an expert would be in doubt."""
+CROSSING_DEG = 10.0
+"""Angle of the axis to the image plane from which on the place where it crosses the plane means something."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameTruth:
-    """Truth of one simulated frame.
+    """Truth of one simulated frame: where things appear in the picture, the speed of sound in each tissue included.
+
+    A needle out of the plane has two truths: its tip, projected straight onto the picture, and the bright dot where it
+    crosses the plane, which is all that shows of it. Masks, label map and flow are made on demand (`truth_maps`).
 
     Attributes
     ----------
@@ -58,6 +64,22 @@ class FrameTruth:
         Outline of the visible shaft, gauge wide [px]; empty when none is visible.
     speed_mm_s : float
         Speed of the needle along its axis [mm/s], positive inwards.
+    plane_angle_deg : float or None
+        Angle of the axis at the tip to the image plane [deg], 0..90; 90 runs straight through it.
+    crossing_px : tuple of float or None
+        Where the axis crosses the image plane between skin and tip, at `CROSSING_DEG` or more to it [px]: the dot.
+    target_px : tuple of float or None
+        Target's centre, projected straight onto the picture; it may lie outside the region [px].
+    target_offset_mm : float or None
+        Distance of the target's centre from the image plane [mm], signed.
+    distance_to_target_mm : float or None
+        From the needle's tip to the target's centre in space [mm]; None without a needle under the skin.
+    flags : mapping of str to int or None
+        The frame's flags: ``quality``, ``csf`` and ``cord`` for an infant's spine, none for other procedures.
+    tip_tissue : str or None
+        Kind of tissue the tip lies in, in lower case; None without a needle under the skin.
+    hits : tuple of str
+        Structures that must not be hit and in which the tip lies now, in lower case.
     """
 
     index: int
@@ -81,3 +103,11 @@ class FrameTruth:
     needle_box: BoxPx | None = None
     shaft_polygon: tuple[PointPx, ...] = ()
     speed_mm_s: float = 0.0
+    plane_angle_deg: float | None = None
+    crossing_px: PointPx | None = None
+    target_px: PointPx | None = None
+    target_offset_mm: float | None = None
+    distance_to_target_mm: float | None = None
+    flags: Mapping[str, int | None] = field(default_factory=dict)
+    tip_tissue: str | None = None
+    hits: tuple[str, ...] = ()

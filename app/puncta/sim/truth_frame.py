@@ -1,4 +1,5 @@
-"""Work out a frame's truth from the needle's place and from the renders with and without it."""
+"""Truth of a frame of the 2-D simulator; the 3-D engine calls `truth_scene.describe_scene` instead, and this goes.
+"""
 
 from __future__ import annotations
 

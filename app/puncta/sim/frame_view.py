@@ -1,0 +1,153 @@
+"""What one frame looks at: the state of everything that moves, the delay of its plane, and the needle laid into it.
+
+From this and the subject alone the frame's truth is worked out. Three spaces [mm]: tissue space at rest, tissue space
+now (moved by the `Deformation`; needle, target under pressure and fluids lie here), and probe space, whose z is the
+depth at which things appear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from puncta.sim.machines import Machine
+from puncta.sim.pose import SceneState
+from puncta.sim.scan import Scan
+
+UNDO_STEPS = 3
+"""Fixed-point steps that undo a displacement or a delay; both change slowly with place."""
+
+
+class Delay(Protocol):
+    """How deep things appear: the machine takes 1540 m/s for every tissue."""
+
+    def apparent(self, r: NDArray, c: NDArray) -> NDArray:
+        """Apparent depth [mm] of beam coordinates: true depth ``r`` [mm] along the beam ``c``; same shape."""
+        ...
+
+
+class Displacement(Protocol):
+    """How tissue has moved, see `puncta.sim.deform.Deformation`."""
+
+    def at(self, state: SceneState, x_mm: NDArray, y_mm: NDArray, z_mm: NDArray) -> tuple[NDArray, NDArray]:
+        """Displacement (x, z) [mm] of tissue points given at rest."""
+        ...
+
+
+class Placement(Protocol):
+    """The needle on one frame in samples from the skin to the tip, each an array of shape (N,).
+
+    ``s`` way from the skin [mm]; ``x``, ``z`` where it appears in probe space [mm]; ``y`` distance from the image plane
+    [mm], signed; ``weight`` of the beam's thickness 0..1; ``shade_db`` level left after the tissue in front [dB];
+    ``inside`` the field.
+    """
+
+    @property
+    def s(self) -> NDArray: ...
+    @property
+    def x(self) -> NDArray: ...
+    @property
+    def y(self) -> NDArray: ...
+    @property
+    def z(self) -> NDArray: ...
+    @property
+    def weight(self) -> NDArray: ...
+    @property
+    def shade_db(self) -> NDArray: ...
+    @property
+    def inside(self) -> NDArray[np.bool_]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameView:
+    """One frame as its truth sees it.
+
+    Attributes
+    ----------
+    state : SceneState
+    delay : Delay or None
+        Of this frame's plane; None where every tissue has the machine's speed.
+    needle : Placement or None
+        None without a needle under the skin.
+    """
+
+    state: SceneState
+    delay: Delay | None = None
+    needle: Placement | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedNeedle:
+    """A plain `Placement`."""
+
+    s: NDArray
+    x: NDArray
+    y: NDArray
+    z: NDArray
+    weight: NDArray
+    shade_db: NDArray
+    inside: NDArray[np.bool_]
+
+
+def place_needle(
+    state: SceneState, scan: Scan, machine: Machine, delay: Delay | None = None, *, step_mm: float = 0.1
+) -> PlacedNeedle | None:
+    """Lay the needle into probe space without looking at what shades it; None while it is outside the skin."""
+    needle = state.needle
+    if needle is None or needle.way_mm <= step_mm:
+        return None
+    count = max(2, int(needle.way_mm / step_mm))
+    s = needle.way_mm - np.arange(count)[::-1] * step_mm
+    x, y, z, r = appear(state, scan, delay, *needle.points(s))
+    weight = np.exp(-0.5 * (y / machine.elevation_sigma_mm(np.maximum(r, 0.0))) ** 2)
+    return PlacedNeedle(s, x, y, z, weight, np.zeros(count), scan.inside(x, z))
+
+
+def appear(
+    state: SceneState, scan: Scan, delay: Delay | None, x: NDArray, y: NDArray | float, z: NDArray
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return where points of tissue space appear.
+
+    Parameters
+    ----------
+    x, y, z : ndarray
+        Where the points lie now, after the tissue's displacement [mm].
+
+    Returns
+    -------
+    x, y, z : ndarray
+        Probe space [mm]: x and z as they appear, y the true distance from the image plane.
+    r : ndarray
+        True depth along the beam [mm].
+    """
+    px, py, pz = state.probe.probe_from_tissue(x, y, z)
+    r, c = scan.beam_from_mm(px, pz)
+    if delay is not None:
+        px, pz = scan.mm_from_beam(np.asarray(delay.apparent(r, c)), c)
+    return px, py, pz, r
+
+
+def true_depth(delay: Delay | None, r_apparent: NDArray, c: NDArray) -> NDArray:
+    """Return the true depth [mm] of what appears at a depth: ``apparent`` undone by fixed-point steps."""
+    if delay is None:
+        return r_apparent
+    r = r_apparent
+    for _ in range(UNDO_STEPS):
+        r = r + (r_apparent - delay.apparent(r, c))
+    return r
+
+
+def rest_point(
+    deformation: Displacement | None, state: SceneState, x: NDArray, y: NDArray, z: NDArray, steps: int = UNDO_STEPS
+) -> tuple[NDArray, NDArray]:
+    """Return where (x, z) [mm] of tissue that now lies at these points rests: the displacement undone."""
+    if deformation is None:
+        return x, z
+    at_x, at_z = x, z
+    for _ in range(steps):
+        ux, uz = deformation.at(state, at_x, y, at_z)
+        at_x, at_z = x - ux, z - uz
+    return at_x, at_z
