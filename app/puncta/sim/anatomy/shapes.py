@@ -1,0 +1,122 @@
+"""Ellipsoids and tubes with lumpy borders."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from puncta.sim.subject import PointMm
+
+Lobe = tuple[int, float, float, float]
+"""Lobe count around the border, share of the radius, phase [rad], turn along y [rad/mm]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """A region where |frame @ (point - centre)| is below one.
+
+    Attributes
+    ----------
+    centre_mm : (x, y, z)
+    frame : ndarray, shape (3, 3) for an ellipsoid, (2, 3) for an endless tube
+        Rows are the shape's axes divided by its half axes [1/mm]; the first row lies across, the last one down.
+    half_mm : (x, y, z)
+        Half size of the box around it [mm]; infinite where it has no end.
+    radius_mm : float
+        Smallest half axis [mm].
+    lobes : tuple of Lobe
+    """
+
+    centre_mm: PointMm
+    frame: NDArray[np.float64]
+    half_mm: PointMm
+    radius_mm: float
+    lobes: tuple[Lobe, ...] = ()
+
+    @staticmethod
+    def ellipsoid(centre_mm: PointMm, radii_mm: PointMm, tilt_deg: float = 0.0) -> Body:
+        """An ellipsoid with half axes (x, y, z) [mm], its x axis tilted downwards in the picture's plane."""
+        a = math.radians(tilt_deg)
+        c, s = math.cos(a), math.sin(a)
+        rx, ry, rz = radii_mm
+        frame = np.array([[c / rx, 0.0, s / rx], [0.0, 1.0 / ry, 0.0], [-s / rz, 0.0, c / rz]])
+        half = (math.hypot(rx * c, rz * s), ry, math.hypot(rx * s, rz * c))
+        return Body(centre_mm, frame, half, min(radii_mm))
+
+    @staticmethod
+    def tube(centre_mm: PointMm, direction: PointMm, radii_mm: tuple[float, float], tilt_deg: float = 0.0) -> Body:
+        """An endless tube with half axes (across, down) [mm]; ``tilt_deg`` turns its section."""
+        d = np.asarray(direction, float) / np.linalg.norm(direction)
+        down = np.array([0.0, 0.0, 1.0]) - d[2] * d
+        down /= np.linalg.norm(down)
+        across = np.cross(down, d)
+        across *= 1.0 if across[0] >= 0 else -1.0
+        c, s = math.cos(math.radians(tilt_deg)), math.sin(math.radians(tilt_deg))
+        e1, e2 = c * across + s * down, c * down - s * across
+        frame = np.stack([e1 / radii_mm[0], e2 / radii_mm[1]])
+        size = np.hypot(e1 * radii_mm[0], e2 * radii_mm[1])
+        half = tuple(math.inf if abs(d[k]) > 0.08 else float(size[k] + 40.0 * abs(d[k])) for k in range(3))
+        return Body(centre_mm, frame, half, min(radii_mm))  # type: ignore[arg-type]
+
+    def ragged(self, rng: np.random.Generator, share: float, first: int = 2, last: int = 8) -> Body:
+        """The same with a border that wanders by a share of the radius, in ``first`` to ``last`` lobes."""
+        lobes = tuple(
+            (k, share / k * float(rng.normal()), float(rng.uniform(0, 2 * math.pi)), float(rng.normal(0, 0.25)))
+            for k in range(first, last + 1)
+        )
+        return replace(self, lobes=self.lobes + lobes)
+
+    def grown(self, by_mm: float) -> Body:
+        """The same, larger by ``by_mm`` on every side."""
+        length = np.linalg.norm(self.frame, axis=1, keepdims=True)
+        frame = self.frame / (1.0 + by_mm * length)
+        half = tuple(h + by_mm for h in self.half_mm)
+        return replace(self, frame=frame, half_mm=half, radius_mm=self.radius_mm + by_mm)  # type: ignore[arg-type]
+
+    def distance(self, x: NDArray, y: NDArray, z: NDArray) -> NDArray[np.float32]:
+        """Place against the border: below 1 inside, 1 on it. Broadcasts."""
+        dx, dy, dz = (np.asarray(v, np.float32) - np.float32(o) for v, o in zip((x, y, z), self.centre_mm, strict=True))
+        parts = []
+        for row in self.frame.astype(np.float32):
+            part = np.float32(0.0)
+            for weight, d in zip(row, (dx, dy, dz), strict=True):
+                if weight != 0:  # keeps planes of a straight shape small until they are summed
+                    part = part + weight * d
+            parts.append(part)
+        square = parts[0] * parts[0]
+        for part in parts[1:]:
+            square = square + part * part
+        distance = np.sqrt(square)
+        if self.lobes:
+            distance = distance / self._border(np.arctan2(parts[-1], parts[0]), dy)
+        return np.asarray(distance, np.float32)
+
+    def _border(self, angle: NDArray, dy: NDArray) -> NDArray:
+        border = np.float32(1.0)
+        for k, share, phase, turn in self.lobes:
+            border = border + np.float32(share) * np.cos(
+                np.float32(k) * angle + (np.float32(phase) + np.float32(turn) * dy))
+        return np.maximum(border, np.float32(0.3))
+
+    def weight(self, x: NDArray, y: NDArray, z: NDArray, soft_mm: float = 0.25) -> NDArray[np.float32]:
+        """1 inside, 0 outside, over ``soft_mm`` across the border."""
+        scale = np.float32(self.radius_mm / soft_mm)
+        return np.clip((np.float32(1.0) - self.distance(x, y, z)) * scale + np.float32(0.5), 0.0, 1.0)
+
+    def border(self, x: NDArray, y: NDArray, sign: int) -> NDArray[np.float64]:
+        """Depth of the upper (sign -1) or lower (+1) border [mm] at (x, y); NaN where the shape is not."""
+        dx, dy = np.asarray(x, float) - self.centre_mm[0], np.asarray(y, float) - self.centre_mm[1]
+        n0 = [row[0] * dx + row[1] * dy for row in self.frame]
+        a = float((self.frame[:, 2] ** 2).sum())
+        b = sum(n * row[2] for n, row in zip(n0, self.frame, strict=True))
+        c = sum(n * n for n in n0) - 1.0
+        root = b * b - a * c
+        dz = (-b + sign * np.sqrt(np.where(root >= 0, root, np.nan))) / a
+        if self.lobes:
+            angle = np.arctan2(n0[-1] + dz * self.frame[-1, 2], n0[0] + dz * self.frame[0, 2])
+            middle = -b / a
+            dz = middle + (dz - middle) * self._border(angle.astype(np.float32), dy.astype(np.float32))
+        return np.asarray(self.centre_mm[2] + dz, float)
