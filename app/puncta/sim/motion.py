@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from puncta.sim.pose import NeedlePose, ProbePose
+
+BREATH_SHARE = 0.6
+"""Share of the breathing excursion that a held needle follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +115,18 @@ class Motion:
             self.x.step(dt_s), self.z.step(dt_s), self.tilt.step(dt_s), self.y.step(dt_s),
             self.breath_mm * breath, pulse, self.gain.step(dt_s),
         )
+
+
+def held(needle: NeedlePose, breath_mm: float) -> NeedlePose:
+    """A held needle, which follows a share of the breathing."""
+    x, y, z = needle.entry_mm
+    return replace(needle, entry_mm=(x, y, z + BREATH_SHARE * breath_mm))
+
+
+def trembling(pose: ProbePose, m: MotionState) -> ProbePose:
+    """A probe with the hand's drift; tissue that drifts to +x is a probe that slides to -x."""
+    return replace(
+        pose, slide_mm=pose.slide_mm - m.dx_mm, sweep_mm=pose.sweep_mm + m.elevation_mm,
+        rock_rad=pose.rock_rad + m.tilt_rad,
+        press_mm=max(0.0, pose.press_mm - m.dz_mm) if pose.press_mm >= 0 else pose.press_mm - m.dz_mm,
+    )

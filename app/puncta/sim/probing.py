@@ -1,0 +1,108 @@
+"""Look-ups in a subject's block: what lies at a place, at rest or as the tissue is displaced on a frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from puncta.sim.deform import Deformation
+from puncta.sim.pose import Bolus, SceneState
+from puncta.sim.subject import Float32, PointMm, Subject
+from puncta.sim.tissue_kinds import FACTS, Tissue
+
+FAR = -80.0
+"""Level outside the body [dB]."""
+
+
+def _cells(subject: Subject, x: NDArray, y: NDArray, z: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    lat = subject.lattice
+    ny, nz, nx = lat.shape
+    ix = np.clip(np.rint((x - lat.origin_mm[0]) / lat.step_mm[0]), 0, nx - 1).astype(np.intp)
+    iy = np.clip(np.rint((y - lat.origin_mm[1]) / lat.step_mm[1]), 0, ny - 1).astype(np.intp)
+    iz = np.clip(np.rint((z - lat.origin_mm[2]) / lat.step_mm[2]), 0, nz - 1).astype(np.intp)
+    return iy, iz, ix
+
+
+def label_at(
+    subject: Subject, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float,
+    state: SceneState | None = None, deformation: Deformation | None = None,
+) -> NDArray[np.uint8]:
+    """Kinds of tissue (`Tissue` numbers) at points of tissue space [mm], nearest cell.
+
+    Above the skin is OUTSIDE; beside and below the block its border goes on. With a state, the points are places as the
+    frame shows them: displaced tissue, and FLUID where some was injected.
+    """
+    x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
+    fluid: NDArray | None = None
+    if state is not None:
+        if state.boluses:
+            fluid = fluid_at(state, x, y, z) > 0.5
+        x, y, z = rest_of(deformation or Deformation(subject), state, x, y, z)
+    label = subject.label[_cells(subject, x, y, z)]
+    label = np.where(z < 0, np.uint8(Tissue.OUTSIDE), label)
+    return label if fluid is None else np.where(fluid, np.uint8(Tissue.FLUID), label)
+
+
+def level_at(
+    subject: Subject, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float,
+    state: SceneState | None = None, deformation: Deformation | None = None,
+) -> Float32:
+    """Backscatter [dB] at points of tissue space [mm]; as `label_at`."""
+    x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
+    fluid = None
+    if state is not None:
+        if state.boluses:
+            fluid = fluid_at(state, x, y, z)
+        x, y, z = rest_of(deformation or Deformation(subject), state, x, y, z)
+    level = np.where(z < 0, np.float32(FAR), subject.level_db[_cells(subject, x, y, z)])
+    if fluid is not None:
+        level = level + fluid * (np.float32(FACTS[Tissue.FLUID].level_db) - level)
+    return np.asarray(level, np.float32)
+
+
+def kind_at(subject: Subject, at_mm: PointMm) -> Tissue:
+    """Kind of tissue at one place at rest [mm]; the quick way for a needle's tip."""
+    x, y, z = at_mm
+    if z < 0:
+        return Tissue.OUTSIDE
+    lat = subject.lattice
+    ny, nz, nx = lat.shape
+    ix = min(max(round((x - lat.origin_mm[0]) / lat.step_mm[0]), 0), nx - 1)
+    iy = min(max(round((y - lat.origin_mm[1]) / lat.step_mm[1]), 0), ny - 1)
+    iz = min(max(round((z - lat.origin_mm[2]) / lat.step_mm[2]), 0), nz - 1)
+    return Tissue(int(subject.label[iy, iz, ix]))
+
+
+def rest_of(
+    deformation: Deformation, state: SceneState, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Where tissue that a frame shows at these places lies at rest [mm].
+
+    Two steps of the fixed point r = p - u(r). Inside injected fluid there is no tissue: the answer is then the plane
+    that the fluid opened.
+    """
+    x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
+    rx, rz = x, z
+    for _ in range(2):
+        ux, uz = deformation.at(state, rx, y, rz)
+        rx, rz = x - ux, z - uz
+    for bolus in state.boluses:
+        rz = np.where(_ellipsoid(bolus, x, y, z) < 1.0, bolus.centre_mm[2], rz)
+    return rx, np.broadcast_to(y, rx.shape), rz
+
+
+def fluid_at(state: SceneState, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float) -> Float32:
+    """Share of injected fluid, 0..1, at places as the frame shows them [mm]; about 0.3 mm soft at the border."""
+    x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
+    share = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), np.float32)
+    for bolus in state.boluses:
+        soft = 0.3 / max(bolus.radius_mm[2], 0.3)
+        inside = (1.0 - np.sqrt(_ellipsoid(bolus, x, y, z))) / soft + 0.5
+        np.maximum(share, np.clip(inside, 0.0, 1.0), out=share, casting="same_kind")
+    return share
+
+
+def _ellipsoid(bolus: Bolus, x: NDArray, y: NDArray, z: NDArray) -> NDArray:
+    """Squared distance from a bolus' middle in its own radii; below 1 is inside."""
+    (cx, cy, cz), (a, b, c) = bolus.centre_mm, bolus.radius_mm
+    return ((x - cx) / a) ** 2 + ((y - cy) / b) ** 2 + ((z - cz) / c) ** 2
