@@ -50,7 +50,7 @@ class Settings(BaseModel):
     """Read-outs large enough for a screen two metres away."""
     reduce_motion: bool = False
     language: str = "en"
-    key_set: Literal["Puncta", "Slicer", "CVAT"] = "Puncta"
+    key_set: Literal["Puncta", "Slicer", "CVAT", "One hand"] = "Puncta"
     keys: dict[str, str] = Field(default_factory=dict)
     recent: list[str] = Field(default_factory=list)
     last_source: str = ""
@@ -63,6 +63,8 @@ class Settings(BaseModel):
     view: ViewSetting = Field(default_factory=ViewSetting)
     first_start_done: bool = False
     window: dict[str, str] = Field(default_factory=dict)
+    hands_card: bool = True
+    """Whether the keys and gestures of steering stand beside a steered picture."""
     rulers: dict[str, list[float]] = Field(default_factory=dict)
     """Two-point calibrations by source identity: [mm per px x, mm per px y]."""
 

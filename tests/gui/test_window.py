@@ -72,7 +72,9 @@ def test_every_key_reaches_its_action(stage, qtbot, key_set: str) -> None:
     for spec in ACTIONS:
         key = QKeySequence(spec.default_key(key_set))
         assert not key.isEmpty(), spec.id
+        window.keyboard.set_mode(spec.modes[0] if spec.modes else "review")
         done.clear()
+        held.clear()
         QTest.keySequence(window.stage.view, key)
         if spec.hold:
             assert held == [(spec.id, True), (spec.id, False)]
@@ -534,6 +536,14 @@ def test_the_simulator_dialog_names_what_it_opens(stage, qtbot) -> None:
     dialog.procedure.setCurrentIndex(dialog.procedure.findData("nerve"))
     dialog.machine.setCurrentIndex(dialog.machine.findData("B"))
     dialog.seed.setText("7")
+    assert dialog.uri() == "sim:nerve?seed=7&machine=B&steer=yes"
+    dialog.procedure.setCurrentIndex(dialog.procedure.findData("vessel"))
+    dialog.view.setCurrentIndex(dialog.view.findData("long-axis"))
+    dialog.approach.setCurrentIndex(dialog.approach.findData("out-of-plane"))
+    assert dialog.uri() == "sim:vessel?seed=7&machine=B&view=long-axis&approach=out-of-plane&steer=yes"
+    dialog.procedure.setCurrentIndex(dialog.procedure.findData("nerve"))
+    dialog.approach.setCurrentIndex(0)
+    dialog.hands.setCurrentIndex(dialog.hands.findData("watch"))
     assert dialog.uri() == "sim:nerve?seed=7&machine=B"
     dialog.accept()
     qtbot.waitUntil(lambda: parts.desk.uri == "sim:nerve?seed=7&machine=B" and parts.window.mode == "live")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from PySide6.QtGui import QKeySequence
 
-KEY_SETS = ("Puncta", "Slicer", "CVAT")
+KEY_SETS = ("Puncta", "Slicer", "CVAT", "One hand")
+STEER = "steer"
+"""Mode of the keys while a simulation is steered; it is Live with hands on probe and needle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,16 @@ class ActionSpec:
 
 
 _PLAY, _RANGE, _VIEW, _CASE, _WINDOW = "Play", "Range", "Picture", "Case", "Window"
+_PROBE, _NEEDLE, _ATTEMPT = "Steering: probe", "Steering: needle", "Steering: attempt"
 _REVIEW = ("review",)
+_FREE = ("live", "review")
+"""A steered simulation has its own target."""
+
+
+def _steer(name: str, words: str, group: str, keys: str, one_hand: str, *, hold: bool = True) -> ActionSpec:
+    """A row of steering; "One hand" keeps to the left half of the keyboard."""
+    return ActionSpec(name, words, group, keys, {"One hand": one_hand}, (STEER,), hold=hold)
+
 
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("play", "Play or pause", _PLAY, "Space", {"Slicer": "Ctrl+Shift+Down"}, hint="play, pause"),
@@ -84,12 +95,40 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("range_last", "Range ends here", _RANGE, "O", None, _REVIEW, hint="ends"),
     ActionSpec("range_loop", "Loop the range, or stop looping", _RANGE, "Return", None, _REVIEW, hint="loop"),
     ActionSpec("hide_overlay", "Hide the overlay while held", _VIEW, "H", hint="hold to hide overlay", hold=True),
-    ActionSpec("target", "Set the target at the cursor", _VIEW, "T", hint="set target"),
-    ActionSpec("target_clear", "Remove the target", _VIEW, "Shift+T"),
+    ActionSpec("target", "Set the target at the cursor", _VIEW, "T", None, _FREE, hint="set target"),
+    ActionSpec("target_clear", "Remove the target", _VIEW, "Shift+T", None, _FREE),
     ActionSpec("ruler", "Calibrate with a two-point ruler", _VIEW, "Ctrl+R"),
     ActionSpec("zoom_in", "Magnify", _VIEW, "Ctrl++", repeats=True),
     ActionSpec("zoom_out", "Make smaller", _VIEW, "Ctrl+-", repeats=True),
     ActionSpec("fit", "Show the whole picture", _VIEW, "Ctrl+0"),
+    ActionSpec("steer_it", "Steer this simulation yourself", _CASE, "Ctrl+Shift+M", None, ("live",)),
+    _steer("probe_behind", "Probe: sweep away from you", _PROBE, "W", "W"),
+    _steer("probe_front", "Probe: sweep towards you", _PROBE, "S", "S"),
+    _steer("probe_left", "Probe: slide left", _PROBE, "A", "A"),
+    _steer("probe_right", "Probe: slide right", _PROBE, "D", "D"),
+    _steer("probe_rock_left", "Probe: rock left", _PROBE, "Q", "Q"),
+    _steer("probe_rock_right", "Probe: rock right", _PROBE, "E", "E"),
+    _steer("probe_tilt_behind", "Probe: tilt away from you", _PROBE, "R", "1"),
+    _steer("probe_tilt_front", "Probe: tilt towards you", _PROBE, "F", "2"),
+    _steer("probe_twist_left", "Probe: twist left", _PROBE, "Shift+Q", "3"),
+    _steer("probe_twist_right", "Probe: twist right", _PROBE, "Shift+E", "4"),
+    _steer("probe_press", "Probe: press", _PROBE, "V", "X"),
+    _steer("probe_lift", "Probe: lift", _PROBE, "C", "C"),
+    _steer("needle_in", "Needle: advance", _NEEDLE, "Down", "R"),
+    _steer("needle_out", "Needle: withdraw", _NEEDLE, "Up", "F"),
+    _steer("needle_steeper", "Needle: steeper", _NEEDLE, "Right", "T"),
+    _steer("needle_flatter", "Needle: flatter", _NEEDLE, "Left", "G"),
+    _steer("needle_swing_left", "Needle: swing left, seen from behind it", _NEEDLE, "Shift+Left", "V"),
+    _steer("needle_swing_right", "Needle: swing right, seen from behind it", _NEEDLE, "Shift+Right", "B"),
+    _steer("entry_left", "Entry: to the left, needle outside", _NEEDLE, ",", "Shift+A"),
+    _steer("entry_right", "Entry: to the right, needle outside", _NEEDLE, ".", "Shift+D"),
+    _steer("entry_behind", "Entry: away from you, needle outside", _NEEDLE, "Shift+Up", "Shift+W"),
+    _steer("entry_front", "Entry: towards you, needle outside", _NEEDLE, "Shift+Down", "Shift+S"),
+    _steer("needle_inject", "Needle: inject while held", _NEEDLE, "G", "Shift+R"),
+    _steer("needle_fire", "Needle: fire the biopsy gun", _NEEDLE, "B", "Shift+F", hold=False),
+    _steer("attempt_done", "The attempt is done", _ATTEMPT, "Return", "Shift+E", hold=False),
+    _steer("attempt_again", "Try again on the same subject", _ATTEMPT, "Backspace", "Shift+Q", hold=False),
+    _steer("hands_card", "Show or hide the hands", _ATTEMPT, "F1", "F1", hold=False),
     ActionSpec("snapshot", "Save the picture with its overlay", _CASE, "Ctrl+Shift+S", hint="save picture"),
     ActionSpec("snapshot_raw", "Save the picture without overlay", _CASE, "Ctrl+Alt+Shift+S"),
     ActionSpec("open", "Open a file", _CASE, "Ctrl+O", hint="open"),
@@ -118,14 +157,19 @@ def keys_of(key_set: str, own: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_conflict(action_id: str, key: str, keys: Mapping[str, str]) -> str | None:
-    """Return the id of another action that has this key already, or None."""
+    """Return the id of another action that has this key already in a mode where both work, or None."""
     wanted = QKeySequence(key)
     if wanted.isEmpty():
         return None
     for other, other_key in keys.items():
-        if other != action_id and QKeySequence(other_key) == wanted:
+        if other != action_id and QKeySequence(other_key) == wanted and meet(SPECS[other], SPECS[action_id]):
             return other
     return None
+
+
+def meet(one: ActionSpec, other: ActionSpec) -> bool:
+    """Tell whether two actions work in a common mode."""
+    return not one.modes or not other.modes or bool(set(one.modes) & set(other.modes))
 
 
 def key_words(key: str) -> str:

@@ -47,8 +47,8 @@ class Keyboard(QObject):
     def __init__(self, window: QWidget, run: Callable[[str], None], hold: Callable[[str, bool], None]) -> None:
         super().__init__(window)
         self._window, self._hold = window, hold
-        self._held: str | None = None
-        self._held_key = 0
+        self._held: dict[int, str] = {}
+        self._mode = ""
         self.keys: dict[str, str] = {}
         self.actions: dict[str, QAction] = {}
         for spec in ACTIONS:
@@ -77,13 +77,16 @@ class Keyboard(QObject):
 
     def set_mode(self, mode: str) -> None:
         """Switch off what does nothing in this mode."""
+        if mode != self._mode:
+            self.release()
+        self._mode = mode
         for spec in ACTIONS:
             self.actions[spec.id].setEnabled(not spec.modes or mode in spec.modes)
 
     @property
-    def held(self) -> str | None:
-        """Id of the action whose key is held down, or None."""
-        return self._held
+    def held(self) -> frozenset[str]:
+        """Ids of the actions whose keys are held down."""
+        return frozenset(self._held.values())
 
     def words(self) -> dict[str, str]:
         """Keys as the keyboard names them, by action."""
@@ -97,9 +100,9 @@ class Keyboard(QObject):
         return [(key_words(self.keys[spec.id]), tr(spec.hint)) for spec in shown]
 
     def release(self) -> None:
-        """Let a held key go: the window lost the focus, so its release will not be seen."""
-        if self._held is not None:
-            name, self._held = self._held, None
+        """Let all held keys go: the window lost the focus, so their release will not be seen."""
+        held, self._held = self._held, {}
+        for name in held.values():
             self._hold(name, False)
 
     def close(self) -> None:
@@ -129,22 +132,25 @@ class Keyboard(QObject):
         name = self._hold_action(event)
         if name is None or needs_key(watched, event):
             return False
-        if not event.isAutoRepeat() and self._held is None:
-            self._held, self._held_key = name, event.key()
+        if not event.isAutoRepeat() and event.key() not in self._held:
+            self._held[event.key()] = name
             self._hold(name, True)
         return True
 
     def _let_go(self, event: QKeyEvent) -> bool:
-        if self._held is None or event.key() != self._held_key:
+        # A modifier let go first makes another sequence of the same key, so only the key counts.
+        if event.key() not in self._held:
             return False
         if not event.isAutoRepeat():
-            self.release()
+            name = self._held.pop(event.key())
+            self._hold(name, False)
         return True
 
     def _hold_action(self, event: QKeyEvent) -> str | None:
         pressed = QKeySequence(event.keyCombination())
         for spec in ACTIONS:
-            if spec.hold and self.keys.get(spec.id) and QKeySequence(self.keys[spec.id]) == pressed:
+            works = spec.hold and (not spec.modes or self._mode in spec.modes)
+            if works and self.keys.get(spec.id) and QKeySequence(self.keys[spec.id]) == pressed:
                 return spec.id
         return None
 

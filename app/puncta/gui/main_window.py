@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from puncta import paths
 from puncta.core.overlay import Layer, OverlayStyle
+from puncta.gui.actions import STEER
 from puncta.gui.bridge import Jobs
 from puncta.gui.desk import Desk, remembered_ruler
 from puncta.gui.i18n import tr
@@ -28,6 +29,7 @@ from puncta.gui.keyboard import Keyboard
 from puncta.gui.menus import make_menu
 from puncta.gui.modes.live import LiveBar
 from puncta.gui.modes.review import ReviewBar
+from puncta.gui.modes.steer import SteerBar
 from puncta.gui.panels.inspector import Inspector
 from puncta.gui.panels.layers_panel import LayersPanel
 from puncta.gui.panels.parts import restyle_all
@@ -36,6 +38,7 @@ from puncta.gui.panels.status_line import StatusLine
 from puncta.gui.panels.top_bar import TopBar
 from puncta.gui.preferences import Preferences
 from puncta.gui.room import Room
+from puncta.gui.steering.cockpit import Cockpit
 from puncta.gui.theme import apply_theme, make_theme
 from puncta.gui.thumbnails import Thumbnails
 from puncta.gui.video.stage import Stage
@@ -73,6 +76,7 @@ class MainWindow(QMainWindow):
         self.stage = Stage(self.theme, run)
         self.inspector = Inspector(self.theme, self.does.switch_plugin)
         self.live, self.review = LiveBar(desk, self.theme, run), ReviewBar(desk, self.theme, run)
+        self.cockpit = Cockpit(self)
         self.status_line = StatusLine()
         self._figures = QTimer(self)
         self._figures.setSingleShot(True)
@@ -99,7 +103,13 @@ class MainWindow(QMainWindow):
         column.addWidget(self.sources)
         column.addWidget(self.layers)
         column.addStretch(1)
-        self.left, self.right = _side(left, "left"), _side(self.inspector, "right")
+        right = QWidget()
+        stack = QVBoxLayout(right)
+        stack.setContentsMargins(0, 0, 0, 0)
+        stack.setSpacing(0)
+        stack.addWidget(self.cockpit.panel)
+        stack.addWidget(self.inspector, 1)
+        self.left, self.right = _side(left, "left"), _side(right, "right")
         self.split = QSplitter(Qt.Orientation.Horizontal)
         for widget in (self.left, self.stage, self.right):
             self.split.addWidget(widget)
@@ -111,6 +121,7 @@ class MainWindow(QMainWindow):
         self.bottom.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.bottom.addWidget(self.live)
         self.bottom.addWidget(self.review)
+        self.bottom.addWidget(self.cockpit.bar)
         root = QWidget()
         rows = QVBoxLayout(root)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -147,18 +158,28 @@ class MainWindow(QMainWindow):
         """Show the bars of a mode; `WindowActions.enter_mode` also brings its source."""
         self.mode = mode
         self.top.set_mode(mode)
-        current = self.live if mode == "live" else self.review
-        for bar in (self.live, self.review):
-            bar.setVisible(bar is current)
-        self.bottom.setCurrentWidget(current)
+        for bar in (self.live, self.review, self.cockpit.bar):
+            bar.setVisible(bar is self._bar)
+        self.bottom.setCurrentWidget(self._bar)
         self.room.fit_bottom()
-        self.keyboard.set_mode(mode)
-        self.status_line.set_hints(self.keyboard.hints(mode))
+        self.keyboard.set_mode(self._key_mode)
+        self.status_line.set_hints(self.keyboard.hints(self._key_mode))
         self._size_read_outs()
+
+    @property
+    def _key_mode(self) -> str:
+        return STEER if self.mode == "live" and self.cockpit.on else self.mode
+
+    @property
+    def _bar(self) -> LiveBar | ReviewBar | SteerBar:
+        if self.mode != "live":
+            return self.review
+        return self.cockpit.bar if self.cockpit.on else self.live
 
     def _take_source(self) -> None:
         """Another case is open."""
         desk, info = self.desk, self.desk.info
+        self.cockpit.take_source()
         self.set_mode("live" if desk.is_live else "review")
         self._thumbnail_of = desk.uri
         title = words_of(desk.uri)[0]
@@ -177,8 +198,7 @@ class MainWindow(QMainWindow):
         """A new picture has come: hand it to the view, and a moment later its figures to the panels."""
         analysis = self.desk.analysis
         self.stage.view.show_analysis(analysis)
-        bar = self.live if self.mode == "live" else self.review
-        bar.refresh_place()
+        self._bar.refresh_place()
         if not self._figures.isActive():
             self._figures.start()
         if self._thumbnail_of and analysis is not None:
@@ -196,6 +216,7 @@ class MainWindow(QMainWindow):
         self.stage.view.setAccessibleDescription("; ".join(f"{tr(r.name)} {r.text()}" for r in read_outs))
         if scene is not None and self.layers.see({item.layer for item in scene.items}):
             self.room.restyle()
+        self.cockpit.show_figures()
         calibration = self.desk.calibration
         ruler = self.desk.info is not None and remembered_ruler(self.preferences, self.desk.info) is not None
         self.top.show_calibration(calibration, ruler=ruler, known=analysis is not None)
@@ -208,7 +229,7 @@ class MainWindow(QMainWindow):
         self.top.latency.show_values(
             status, self.desk.latency(), stalled=self.desk.stalled, figures=figures and self.room.roomy
         )
-        (self.live if self.mode == "live" else self.review).refresh()
+        self._bar.refresh()
         self.does.show_faults()
 
     # --- settings ----------------------------------------------------------------------------------------------
@@ -264,9 +285,9 @@ class MainWindow(QMainWindow):
 
     def _show_keys(self) -> None:
         words = self.keyboard.words()
-        for part in (self.top, self.stage, self.live, self.review):
+        for part in (self.top, self.stage, self.live, self.review, self.cockpit):
             part.set_keys(words)
-        self.status_line.set_hints(self.keyboard.hints(self.mode))
+        self.status_line.set_hints(self.keyboard.hints(self._key_mode))
 
     def _size_read_outs(self) -> None:
         far = self.preferences.settings.far_view

@@ -68,6 +68,11 @@ class WindowActions:
             "open": self.open_file,
             "open_folder": self.open_folder,
             "open_simulator": self.open_simulator,
+            "steer_it": lambda: window.cockpit.steer_it(),
+            "needle_fire": lambda: window.cockpit.fire(),
+            "attempt_done": lambda: window.cockpit.done(),
+            "attempt_again": lambda: window.cockpit.again(),
+            "hands_card": lambda: window.cockpit.toggle_hands(),
             "mode_live": lambda: self.enter_mode("live"),
             "mode_review": lambda: self.enter_mode("review"),
             "panel_left": lambda: window.room.toggle("left"),
@@ -91,6 +96,8 @@ class WindowActions:
         """Follow a key that is held down."""
         if name == "hide_overlay":
             self._window.stage.view.set_overlay_on(not held)
+        else:
+            self._window.cockpit.pilot.hold(name, held)
 
     # --- sources -----------------------------------------------------------------------------------------------
 
@@ -113,7 +120,7 @@ class WindowActions:
 
     def _ask(self, dialog: QFileDialog) -> None:
         dialog.fileSelected.connect(lambda name: self._window.open_uri(str(Path(name))))
-        self._show(dialog, "file")
+        self.show_dialog(dialog, "file")
 
     def open_simulator(self) -> None:
         """Ask which simulated procedure."""
@@ -121,7 +128,7 @@ class WindowActions:
 
         dialog = SimulatorDialog(list(PRESETS), self._window)
         dialog.accepted.connect(lambda: self._window.open_uri(dialog.uri()))
-        self._show(dialog, "simulator")
+        self.show_dialog(dialog, "simulator")
 
     def enter_mode(self, mode: str) -> None:
         """Go to a mode, and to the source that was open in it."""
@@ -191,7 +198,7 @@ class WindowActions:
             self._put_down()
 
         dialog.finished.connect(done)
-        self._show(dialog, "ruler")
+        self.show_dialog(dialog, "ruler")
 
     def snapshot(self, *, raw: bool = False) -> None:
         """Save the picture as it is shown, or without its overlay."""
@@ -259,7 +266,7 @@ class WindowActions:
         view = window.stage.view
         if window.desk.stalled and view.analysis is not None and view.analysis.outputs:
             view.set_overlay_on(False)
-        elif window.keyboard.held != "hide_overlay":
+        elif "hide_overlay" not in window.keyboard.held:
             view.set_overlay_on(True)
 
     # --- the window --------------------------------------------------------------------------------------------
@@ -267,12 +274,12 @@ class WindowActions:
     def settings(self) -> None:
         """Show the settings."""
         window = self._window
-        self._show(SettingsDialog(window.preferences, window.theme, self.keys, window), "settings")
+        self.show_dialog(SettingsDialog(window.preferences, window.theme, self.keys, window), "settings")
 
     def keys(self) -> None:
         """Show all keys."""
         window = self._window
-        self._show(KeysDialog(window.preferences, window.theme, window), "keys")
+        self.show_dialog(KeysDialog(window.preferences, window.theme, window), "keys")
 
     def full_screen(self) -> None:
         """Fill the screen, or stop to."""
@@ -302,7 +309,7 @@ class WindowActions:
     def _say_tool(self, tool: Tool, words: str) -> None:
         self._window.stage.say_hint(words if tool is not Tool.NONE else "")
 
-    def _show(self, dialog: QDialog, name: str) -> None:
+    def show_dialog(self, dialog: QDialog, name: str) -> None:
         """Open a dialog without stopping the picture; it is thrown away when it closes."""
         old = self.dialogs.get(name)
         if old is not None:

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 REST_MARGIN_NS = 5_000_000
 """Decoding begins this long [ns] before it would have to, so that an ordinary delay makes no frame late."""
+STEERED_MARGIN_NS = 500_000
+"""The same for a frame that a hand steers [ns]."""
 
 
 class Hub(Transport):
@@ -77,6 +79,11 @@ class Hub(Transport):
         self._source: FrameSource | None = None
         self._frame_id, self._following, self._read_ns = 0, 0, 0
         self._thread = threading.Thread(target=self._work, name="puncta-capture")
+
+    @property
+    def source(self) -> FrameSource | None:
+        """The open source; other threads use only what it says is safe for them."""
+        return self._source
 
     def start(self) -> None:
         """Start the capture thread."""
@@ -237,7 +244,11 @@ class Hub(Transport):
                 due_ns = self._pacer.due_ns(int(times[following]))
             else:
                 due_ns = self._pacer.last_due_ns + round(self._interval_ns / self._pacer.rate)
-            return self._wait_until(due_ns - 2 * self._read_ns - REST_MARGIN_NS)
+            early_ns = 2 * self._read_ns + REST_MARGIN_NS
+            if getattr(self._source, "steering", None) is not None:
+                # What a hand does after a frame was begun waits for the next one, so it is begun as late as can be.
+                early_ns = self._read_ns + STEERED_MARGIN_NS
+            return self._wait_until(due_ns - early_ns)
 
     def _pass_over(self, frame: Frame) -> tuple[Frame | None, int]:
         """Drop frames that are too late in live delivery; where nothing may be dropped, slow down instead."""

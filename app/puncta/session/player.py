@@ -28,6 +28,7 @@ from puncta.sdk.plugin import ResetReason
 from puncta.session.latency import LatencyMeter, LatencySnapshot
 from puncta.session.plugins import hosted_plugins
 from puncta.sources.factory import open_source
+from puncta.sources.steering import Steering
 
 __all__ = ["Player", "Presentation"]
 
@@ -285,6 +286,12 @@ class Player:
         if run is None or preview is None or not run.worker.busy_since_ns:
             return False
         return time.monotonic_ns() - run.worker.busy_since_ns > STALL_NS
+
+    @property
+    def steering(self) -> Steering | None:
+        """Where the hands of a steered simulation go; None where what is open is not steered."""
+        run = self._run
+        return getattr(run.hub.source, "steering", None) if run is not None else None
 
     def painted(self, analysis: Analysis, t_ns: int) -> None:
         """Tell the latency meter that the paint event of a picture ended [ns, monotonic]."""

@@ -1,11 +1,12 @@
-"""The simulator as a source: `sim:breast?seed=1&machine=A`; keys also size=WxH, needle, frames, furniture, start."""
+"""The simulator as a source: `sim:breast?seed=1&machine=A`; with `steer=yes` a person moves probe and needle.
+
+The keys of an address are in `simulated_address`; the mailbox between a person's hands and the frames in `steering`.
+"""
 
 from __future__ import annotations
 
+import statistics
 import threading
-from dataclasses import dataclass
-from typing import Literal
-from urllib.parse import parse_qsl
 
 from puncta.core.errors import UserError
 from puncta.core.frame import (
@@ -20,110 +21,27 @@ from puncta.core.frame import (
 )
 from puncta.core.ports import Clock, SystemClock
 from puncta.sim.cine import CineGenerator, frame_times_ns
-from puncta.sim.machines import PRESETS
 from puncta.sim.truth import FrameTruth
+from puncta.sources.simulated_address import SimulationRequest, parse_simulation
+from puncta.sources.steered_view import describe_steered
+from puncta.sources.steering import Steering
 
-SCHEME = "sim:"
-DEFAULT_SIZE_PX = (640, 480)
-_KEYS = ("seed", "machine", "size", "needle", "frames", "furniture", "start")
+__all__ = ["SimulatedSource", "SimulationRequest", "parse_simulation"]
 
-
-@dataclass(frozen=True, slots=True)
-class SimulationRequest:
-    """What a simulator's address asks for; ``frames`` None runs for ever."""
-
-    procedure: str
-    machine: str = "A"
-    seed: int = 1
-    size_px: tuple[int, int] = DEFAULT_SIZE_PX
-    needle: bool | None = True
-    frames: int | None = None
-    furniture: bool = True
-    start: Literal["any", "outside", "inside"] = "outside"
-
-    @property
-    def uri(self) -> str:
-        """The address in its shortest exact form; it names the stream in frame keys."""
-        parts = [f"machine={self.machine}", f"seed={self.seed}", f"size={self.size_px[0]}x{self.size_px[1]}"]
-        if self.needle is not True:
-            parts.append(f"needle={'any' if self.needle is None else 'no'}")
-        if not self.furniture:
-            parts.append("furniture=no")
-        if self.start != "outside":
-            parts.append(f"start={self.start}")
-        if self.frames is not None:
-            parts.append(f"frames={self.frames}")
-        return f"{SCHEME}{self.procedure}?{'&'.join(parts)}"
-
-    def open_generator(self) -> CineGenerator:
-        """Make the generator of this cine."""
-        return CineGenerator(
-            self.procedure,
-            self.machine,
-            self.seed,
-            size_px=self.size_px,
-            furniture=self.furniture,
-            needle=self.needle,
-            start=self.start,
-        )
-
-
-def _whole(text: str, key: str, low: int, high: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise UserError(f"{key}={text} is not a whole number from {low} to {high}.")
-    return value
-
-
-def parse_simulation(uri: str) -> SimulationRequest:
-    """Read an address such as ``sim:nerve?seed=3&machine=B&size=512x512&needle=no&frames=200``.
-
-    Raises
-    ------
-    UserError
-        An unknown key, or a value out of range; an unknown procedure is refused when the source opens.
-    """
-    if not uri.startswith(SCHEME):
-        raise UserError(f"{uri} is not a simulator's address; write {SCHEME}breast?seed=1&machine=A.")
-    body, _, query = uri[len(SCHEME) :].partition("?")
-    given: dict[str, str] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in _KEYS:
-            raise UserError(f"A simulator's address has no key {key!r}; it knows {', '.join(_KEYS)}.")
-        given[key] = value
-    size = DEFAULT_SIZE_PX
-    if "size" in given:
-        width, _, height = given["size"].lower().partition("x")
-        size = (_whole(width, "size", 64, 2048), _whole(height or width, "size", 64, 2048))
-    words: dict[str, bool | None] = {"yes": True, "1": True, "no": False, "0": False, "any": None}
-    for key in ("needle", "furniture"):
-        if given.get(key, "yes") not in words or (key == "furniture" and given.get(key) == "any"):
-            raise UserError(f"{key}={given[key]} is not understood; write {key}=yes or {key}=no.")
-    start = given.get("start", "outside")
-    if start not in ("any", "outside", "inside"):
-        raise UserError(f"start={start} is not understood; write start=outside, start=inside or start=any.")
-    machine = given.get("machine", "A").upper()
-    if machine not in PRESETS:
-        raise UserError(f"There is no simulated machine {machine!r}; choose one of {', '.join(PRESETS)}.")
-    return SimulationRequest(
-        procedure=body.strip("/"),
-        machine=machine,
-        seed=_whole(given.get("seed", "1"), "seed", 0, 2**63 - 1),
-        size_px=size,
-        needle=words[given.get("needle", "yes")],
-        frames=_whole(given["frames"], "frames", 1, 1_000_000) if "frames" in given else None,
-        furniture=bool(words[given.get("furniture", "yes")]),
-        start=start,  # type: ignore[arg-type]
-    )
+STEERED_RATES = (50.0, 40.0, 30.0, 20.0)
+"""Rates of a steered simulation, best first [frames/s]."""
+RENDER_SHARE = 0.6
+"""Rendering may take this share of a frame's time; the rest is for inference and painting."""
+PROBES = 6
+"""So many frames are rendered with still hands to find the rate; they stay part of the simulation."""
+WARM_UP = 2
 
 
 class SimulatedSource:
     """Plays a simulated cine; without a frame count it runs for ever. Implements ``FrameSource``.
 
     With a frame count it can be sought: motion is stepped through without rendering, so a seek costs some 40 frames.
+    A steered one (`steering` is not None) takes what a person's hands do and moves probe and needle by it.
 
     Raises
     ------
@@ -134,7 +52,11 @@ class SimulatedSource:
     def __init__(self, uri: str | SimulationRequest, clock: Clock | None = None) -> None:
         self.request = parse_simulation(uri) if isinstance(uri, str) else uri
         self._clock = clock or SystemClock()
-        self._generator = self.request.open_generator()
+        self.steering: Steering | None = None
+        if self.request.steer:
+            self.request, self._generator, self.steering = _open_steered(self.request, self._clock)
+        else:
+            self._generator = self.request.open_generator()
         self._lock = threading.Lock()
         self._closed = False
         self._truth: FrameTruth | None = None
@@ -160,7 +82,7 @@ class SimulatedSource:
             details=(
                 ("Simulator", "tissue, needle and machine are computed"),
                 ("Machine", f"{machine.name}, {machine.geometry}, {machine.f0_mhz:.1f} MHz"),
-                ("Frame rate", f"{machine.fps:.1f} frames/s"),
+                ("Frame rate", f"{request.fps or machine.fps:.1f} frames/s"),
                 ("Depth", f"{layout.region[3] * layout.mm_per_px:.0f} mm"),
             ),
         )
@@ -175,12 +97,22 @@ class SimulatedSource:
         """Truth of the frame read last; None before the first. Meant for tests and scoring, never for plugins."""
         return self._truth
 
+    @property
+    def generator(self) -> CineGenerator:
+        """What renders the frames. Only for the thread that reads."""
+        return self._generator
+
     def read(self) -> Frame | None:
         """Render the next frame; None at the end or once closed."""
         with self._lock:
-            if self._closed or (self.request.frames is not None and self._generator.index >= self.request.frames):
+            generator, steering = self._generator, self.steering
+            if self._closed or (self.request.frames is not None and generator.index >= self.request.frames):
                 return None
-            pixels, truth = self._generator.next_frame()
+            if steering is None:
+                pixels, truth = generator.next_frame()
+            else:
+                pixels, truth = generator.next_frame(steering.take(generator.index, generator.last_dt_s))
+                steering.leave(describe_steered(generator, truth))
             self._truth = truth
         return Frame(
             key=FrameKey(self._info.stream, truth.index, truth.t_ns),
@@ -217,3 +149,22 @@ class SimulatedSource:
         """Stop; may be called twice and from another thread."""
         with self._lock:
             self._closed = True
+
+
+def _open_steered(request: SimulationRequest, clock: Clock) -> tuple[SimulationRequest, CineGenerator, Steering]:
+    """Open a simulation to be steered, at the rate that is asked for or at the highest that this computer keeps."""
+    rates = STEERED_RATES if request.fps is None else (request.fps,)
+    for rate in rates:
+        asked = request.at_rate(rate)
+        generator = asked.open_generator()
+        steering = Steering(clock, can_fire=request.procedure == "breast")
+        if rate == rates[-1]:
+            break
+        took_ns = []
+        for index in range(PROBES):
+            begun_ns = clock.now_ns()
+            generator.next_frame(steering.take(index, generator.last_dt_s))
+            took_ns.append(clock.now_ns() - begun_ns)
+        if statistics.median(took_ns[WARM_UP:]) <= RENDER_SHARE * 1e9 / rate:
+            break
+    return asked, generator, steering

@@ -1,17 +1,37 @@
-"""Which simulated procedure to open."""
+"""Which simulated procedure to open, and who steers it."""
 
 from __future__ import annotations
 
 from PySide6.QtGui import QIntValidator
-from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
 
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import text_label
 from puncta.gui.panels.source_panel import PROCEDURES
+from puncta.sim.anatomy.options import VIEWS
+
+VIEW_WORDS = {
+    "short-axis": "Short axis",
+    "long-axis": "Long axis",
+    "longitudinal": "Longitudinal",
+    "transverse": "Transverse",
+    "radial": "Radial",
+}
+APPROACH_WORDS = {"in-plane": "In the picture's plane", "out-of-plane": "Across the plane"}
+
+HANDS_WORDS = {"steer": "Steer it yourself", "watch": "Watch"}
 
 
 class SimulatorDialog(QDialog):
-    """Procedure, machine and seed; `uri` puts them together."""
+    """Procedure, view, approach, machine, seed and who steers; `uri` puts them together."""
 
     def __init__(self, machines: list[str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -19,38 +39,64 @@ class SimulatorDialog(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 18, 20, 16)
         column.setSpacing(12)
-        words = text_label(tr("A virtual needle in simulated tissue. The same seed gives the same pictures."), "quiet")
+        words = text_label(tr("A virtual needle in simulated tissue. The same seed gives the same subject."), "quiet")
         words.setWordWrap(True)
         column.addWidget(words)
-        form = QFormLayout()
-        form.setHorizontalSpacing(16)
-        self.procedure = QComboBox()
-        for name, title in PROCEDURES.items():
-            self.procedure.addItem(tr(title), name)
+        self._form = QFormLayout()
+        self._form.setHorizontalSpacing(16)
+        self.procedure = _choice(PROCEDURES)
+        self.view, self.approach = _choice({}), _choice(APPROACH_WORDS, tr("As usual"))
         self.machine = QComboBox()
         for name in machines:
             self.machine.addItem(name, name)
         self.seed = QLineEdit("1")
         self.seed.setValidator(QIntValidator(0, 999_999, self))
+        self.hands = _choice(HANDS_WORDS)
         for title, widget in (
             (tr("Procedure"), self.procedure),
+            (tr("View"), self.view),
+            (tr("Needle"), self.approach),
             (tr("Machine"), self.machine),
             (tr("Seed"), self.seed),
+            (tr("Hands"), self.hands),
         ):
             widget.setAccessibleName(title)
-            form.addRow(title, widget)
+            self._form.addRow(title, widget)
         if not machines:
-            form.setRowVisible(self.machine, False)
-        column.addLayout(form)
+            self._form.setRowVisible(self.machine, False)
+        column.addLayout(self._form)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
         buttons.button(QDialogButtonBox.StandardButton.Open).setText(tr("Open"))
         buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(tr("Cancel"))
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
+        self.procedure.currentIndexChanged.connect(lambda _index: self._offer_views())
+        self._offer_views()
 
     def uri(self) -> str:
         """URI of the simulator as chosen."""
-        machine = self.machine.currentData()
-        asked = f"seed={int(self.seed.text() or 1)}" + (f"&machine={machine}" if machine else "")
-        return f"sim:{self.procedure.currentData()}?{asked}"
+        asked = [f"seed={int(self.seed.text() or 1)}"]
+        for key, box in (("machine", self.machine), ("view", self.view), ("approach", self.approach)):
+            if box.currentData():
+                asked.append(f"{key}={box.currentData()}")
+        if self.hands.currentData() == "steer":
+            asked.append("steer=yes")
+        return f"sim:{self.procedure.currentData()}?{'&'.join(asked)}"
+
+    def _offer_views(self) -> None:
+        views = VIEWS.get(self.procedure.currentData(), ())
+        self.view.clear()
+        self.view.addItem(tr("By the seed"), "")
+        for name in views:
+            self.view.addItem(tr(VIEW_WORDS.get(name, name)), name)
+        self._form.setRowVisible(self.view, len(views) > 1)
+
+
+def _choice(words: dict[str, str], first: str = "") -> QComboBox:
+    box = QComboBox()
+    if first:
+        box.addItem(first, "")
+    for name, title in words.items():
+        box.addItem(tr(title), name)
+    return box

@@ -11,6 +11,7 @@ from puncta.core.events import PlayState
 from puncta.gui.desk import Desk
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import text_label
+from puncta.gui.panels.source_panel import is_simulator
 from puncta.gui.panels.timeline import clock_words
 from puncta.gui.theme import Theme
 
@@ -24,6 +25,9 @@ class LiveBar(QWidget):
         self.freeze = QPushButton()
         self.freeze.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.freeze.clicked.connect(lambda: run("play"))
+        self.steer = QPushButton(tr("Steer it yourself"))
+        self.steer.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.steer.clicked.connect(lambda: run("steer_it"))
         self._state = text_label(role="quiet")
         self._clock = text_label(role="strong")
         row = QHBoxLayout(self)
@@ -32,6 +36,7 @@ class LiveBar(QWidget):
         row.addWidget(self.freeze)
         row.addWidget(self._state)
         row.addStretch(1)
+        row.addWidget(self.steer)
         row.addWidget(self._clock)
         self.refresh()
 
@@ -43,6 +48,7 @@ class LiveBar(QWidget):
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Name the key in the tool tip."""
         self.freeze.setToolTip(words.get("play", ""))
+        self.steer.setToolTip(words.get("steer_it", ""))
 
     def refresh_place(self) -> None:
         """Follow the picture on the screen."""
@@ -58,6 +64,7 @@ class LiveBar(QWidget):
         self.freeze.setIconSize(self._theme.icon_size())
         self.freeze.setIcon(self._theme.icon("pause" if playing else "play", "text1"))
         self.freeze.setEnabled(status.info is not None)
+        self.steer.setVisible(status.info is not None and is_simulator(self._desk.uri))
         states = {
             PlayState.PLAYING: tr("Running"),
             PlayState.PAUSED: tr("Frozen. The picture is not live."),

@@ -20,7 +20,12 @@ from puncta.gui.theme import Theme
 from puncta.gui.thumbnails import Thumbnails
 from puncta.gui.video.picture import picture_from_pixels
 
-PROCEDURES = {"breast": "Breast biopsy", "nerve": "Nerve block", "vessel": "Vessel access"}
+PROCEDURES = {
+    "breast": "Breast biopsy",
+    "nerve": "Nerve block",
+    "vessel": "Vessel access",
+    "infant-lp": "Infant lumbar puncture",
+}
 RECENT_SHOWN = 6
 
 
@@ -28,6 +33,11 @@ def is_stream(uri: str) -> bool:
     """Tell whether a URI names a source without an end: the simulator, a camera, a network stream."""
     scheme = uri.partition(":")[0].lower()
     return len(scheme) > 1 and scheme in {"sim", "camera", "rtsp", "udp", "igtl"}
+
+
+def is_simulator(uri: str) -> bool:
+    """Tell whether a URI names the simulator."""
+    return uri.lower().startswith("sim:")
 
 
 def procedure_of(uri: str) -> str:
@@ -41,8 +51,9 @@ def words_of(uri: str) -> tuple[str, str]:
         asked = parse_qs(urlsplit(uri).query)
         machine = tr("machine {name}").format(name=asked["machine"][0]) if "machine" in asked else ""
         seed = tr("seed {number}").format(number=asked["seed"][0]) if "seed" in asked else ""
+        steered = tr("steered") if asked.get("steer", [""])[0] in {"yes", "1"} else ""
         title = tr(PROCEDURES.get(procedure_of(uri), procedure_of(uri)))
-        return title, ", ".join(word for word in (tr("Simulator"), machine, seed) if word)
+        return title, ", ".join(word for word in (tr("Simulator"), steered, machine, seed) if word)
     if is_stream(uri):
         return uri, tr("Live source")
     file = Path(uri)

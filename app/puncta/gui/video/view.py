@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -33,6 +34,26 @@ ZOOM_STEP = 1.25
 SHRINK_BELOW = 0.6
 
 
+class PictureHands(Protocol):
+    """Who takes the mouse on the picture before the view does; each answers whether it did."""
+
+    def press(self, point_px: PointPx, button: Qt.MouseButton) -> bool:
+        """A button went down."""
+        ...
+
+    def move(self, point_px: PointPx, modifiers: Qt.KeyboardModifier) -> bool:
+        """The mouse moved."""
+        ...
+
+    def release(self) -> bool:
+        """A button went up."""
+        ...
+
+    def wheel(self, notches: float) -> bool:
+        """The wheel turned."""
+        ...
+
+
 class VideoView(QWidget):
     """Shows one analysis at a time.
 
@@ -55,6 +76,8 @@ class VideoView(QWidget):
         self.on_painted: Callable[[Analysis, int], None] = _ignore
         self.analysis: Analysis | None = None
         self.scene: OverlayScene | None = None
+        self.hands: PictureHands | None = None
+        self.compose: Callable[[Analysis, OverlayStyle, int | None], OverlayScene] = compose
         self.tool = Tool.NONE
         self.ruler = RulerPoints()
         self.empty_text = ""
@@ -245,6 +268,9 @@ class VideoView(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Use the tool, or start to drag the picture."""
+        hands = self.hands if self.tool is Tool.NONE and self._picture is not None else None
+        if hands is not None and hands.press(self._place_of(event.position()), event.button()):
+            return
         pans = event.button() is Qt.MouseButton.MiddleButton or (
             event.button() is Qt.MouseButton.LeftButton and self.tool is Tool.NONE
         )
@@ -264,6 +290,8 @@ class VideoView(QWidget):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Drag the picture, and know where the cursor is."""
         self._cursor = event.position()
+        if self.hands is not None and self.hands.move(self._place_of(event.position()), event.modifiers()):
+            return
         if self._drag_from is not None:
             self._pan(event.position() - self._drag_from)
             self._drag_from = event.position()
@@ -273,10 +301,14 @@ class VideoView(QWidget):
     def mouseReleaseEvent(self, _event: QMouseEvent) -> None:
         """Let the picture go."""
         self._drag_from = None
+        if self.hands is not None:
+            self.hands.release()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Show the whole picture."""
-        if event.button() is Qt.MouseButton.LeftButton and self.tool is Tool.NONE:
+        """Show the whole picture; while hands steer, a quick second press is a press."""
+        if self.hands is not None and self.tool is Tool.NONE:
+            self.mousePressEvent(event)
+        elif event.button() is Qt.MouseButton.LeftButton and self.tool is Tool.NONE:
             self.fit()
 
     def leaveEvent(self, _event: QEvent) -> None:
@@ -284,9 +316,12 @@ class VideoView(QWidget):
         self._cursor = None
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Magnify about the cursor; a sideways wheel pans."""
+        """Magnify about the cursor; a sideways wheel pans. While hands steer, Ctrl magnifies."""
         steps = event.angleDelta().y() / 120.0
-        if steps:
+        magnify = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        if steps and not magnify and self.hands is not None and self.hands.wheel(steps):
+            pass
+        elif steps:
             self.zoom_by(ZOOM_STEP**steps, event.position())
         elif event.angleDelta().x():
             self._pan(QPointF(event.angleDelta().x() / 2.0, 0.0))
@@ -310,7 +345,11 @@ class VideoView(QWidget):
 
     def _compose(self) -> None:
         if self.analysis is not None:
-            self.scene = compose(self.analysis, self._style, self._composed_ns)
+            self.scene = self.compose(self.analysis, self._style, self._composed_ns)
+
+    def _place_of(self, position: QPointF) -> PointPx:
+        """Source point [px] of a widget position, also beside the picture."""
+        return self.transform().image_from_display((position.x(), position.y()))
 
     def _pan(self, by: QPointF) -> None:
         if self._picture is None or self._zoom <= 1.0:

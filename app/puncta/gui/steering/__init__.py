@@ -1,0 +1,1 @@
+"""Steering the simulator by mouse, keys and gamepad."""

@@ -1,0 +1,177 @@
+"""Everything of one window that belongs to steering: shown while a steered simulation is open, absent otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QFileDialog
+
+from puncta.core.errors import UserError
+from puncta.core.events import PlayState
+from puncta.gui.i18n import tr
+from puncta.gui.modes.steer import SteerBar
+from puncta.gui.panels.source_panel import is_simulator
+from puncta.gui.panels.steer_panel import SteerPanel
+from puncta.gui.steering.pilot import Pilot
+from puncta.gui.steering.summary import SummaryCard
+from puncta.sources.steering import SteeredView
+
+if TYPE_CHECKING:
+    from puncta.gui.main_window import MainWindow
+
+
+class Cockpit:
+    """The steering parts of one window.
+
+    Attributes
+    ----------
+    pilot : Pilot
+        Joins hands and simulation.
+    panel, bar : SteerPanel, SteerBar
+        Beside and under the picture.
+    summary : SummaryCard
+        Over the picture when an attempt is done.
+    """
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        run: Callable[[str], None] = window.does.run
+        self.pilot = Pilot(window.desk, window)
+        self.panel = SteerPanel(window.theme, lambda: run("hands_card"))
+        self.bar = SteerBar(window.desk, window.theme, run, self.pilot.hold)
+        self.summary = SummaryCard(window.theme, self.next, window.stage.view)
+        self._ended = False
+        window.stage.view.compose = self.pilot.compose
+
+    @property
+    def on(self) -> bool:
+        """Whether what is open is steered."""
+        return self.pilot.steering is not None
+
+    def take_source(self) -> None:
+        """Another case is open."""
+        window, on = self._window, self.on
+        self.pilot.let_go()
+        self._ended = False
+        self.summary.hide()
+        window.stage.view.hands = self.pilot if on else None
+        self.panel.setVisible(on)
+        self.panel.hands.setVisible(window.preferences.settings.hands_card)
+        steering = self.pilot.steering
+        self.panel.hands.set_can_fire(steering is not None and steering.can_fire)
+        self.panel.attempt.show_view(None)
+
+    def show_figures(self) -> None:
+        """Follow the picture on the screen, a few times a second."""
+        steering = self.pilot.steering
+        if steering is None:
+            return
+        view = self.pilot.view
+        self.panel.attempt.show_view(view)
+        self.bar.show_view(view, can_fire=steering.can_fire)
+        if view is not None and view.attempt.done and not self._ended:
+            self._end(view)
+
+    def set_keys(self, words: Mapping[str, str]) -> None:
+        """Name the keys."""
+        self.panel.set_keys(words)
+        self.bar.set_keys(words)
+
+    # --- the attempt -------------------------------------------------------------------------------------------
+
+    def steer_it(self) -> None:
+        """Open the simulation that is being watched as one to be steered."""
+        uri = self._window.desk.uri
+        if is_simulator(uri) and not self.on:
+            self._window.open_uri(steered_address(uri))
+
+    def fire(self) -> None:
+        """The biopsy gun's throw."""
+        self.pilot.fire()
+
+    def done(self) -> None:
+        """The attempt is finished; its summary comes with the frame that contains this."""
+        view = self.pilot.view
+        if view is None:
+            return
+        if view.attempt.seconds is None:
+            self._window.status_line.say(tr("The attempt begins when the needle touches the skin."))
+        else:
+            self.pilot.done()
+
+    def next(self, name: str) -> None:
+        """Do what a button of the summary says."""
+        {"again": self.again, "another": self.another, "save": self.save_moves}[name]()
+
+    def again(self) -> None:
+        """The same subject from the start."""
+        if self.on:
+            self._window.open_uri(self._window.desk.uri)
+
+    def another(self) -> None:
+        """The subject of the next seed."""
+        if self.on:
+            self._window.open_uri(next_subject(self._window.desk.uri))
+
+    def toggle_hands(self) -> None:
+        """Show or hide the card with the hands."""
+        preferences = self._window.preferences
+        preferences.set("hands_card", not preferences.settings.hands_card)
+        self.panel.hands.setVisible(preferences.settings.hands_card)
+
+    def save_moves(self) -> None:
+        """Ask where to save what the hands did, as a script that repeats it."""
+        window = self._window
+        dialog = QFileDialog(window, tr("Save the moves"), str(Path.home()), f"{tr('Moves')} (*.toml)")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("toml")
+        dialog.selectFile("moves.toml")
+        dialog.fileSelected.connect(lambda name: self.write_moves(Path(name)))
+        window.does.show_dialog(dialog, "moves")
+
+    def write_moves(self, file: Path) -> None:
+        """Write the moves so far into a file."""
+        window, steering, info = self._window, self.pilot.steering, self._window.desk.info
+        if steering is None or info is None:
+            return
+        moves, uri = steering.moves(), info.uri
+
+        def write() -> Path:
+            from puncta.session.moves import save_moves
+
+            save_moves(file, uri, moves)
+            return file
+
+        def failed(error: Exception) -> None:
+            words = str(error) if isinstance(error, UserError) else tr("The moves cannot be saved.")
+            window.stage.banners.say("moves", "bad", words)
+
+        saved = tr("Saved as {name} in {folder}").format(name=file.name, folder=file.parent)
+        window.jobs.run(write, lambda _file: window.status_line.say(saved), failed)
+
+    def _end(self, view: SteeredView) -> None:
+        self._ended = True
+        self.pilot.let_go()
+        if self._window.desk.status.state is PlayState.PLAYING:
+            self._window.desk.player.pause()
+        self.summary.show_view(view, self._window.keyboard.words())
+
+
+def steered_address(uri: str) -> str:
+    """The address of the same subject, to be steered."""
+    head, _mark, query = uri.partition("?")
+    dropped = ("steer=", "frames=", "start=", "needle=")
+    parts = [part for part in query.split("&") if part and not part.startswith(dropped)]
+    return f"{head}?{'&'.join([*parts, 'steer=yes'])}"
+
+
+def next_subject(uri: str) -> str:
+    """The same simulation with the next seed."""
+    head, mark, query = uri.partition("?")
+    parts = [part for part in query.split("&") if part]
+    seeds = [part for part in parts if part.startswith("seed=")]
+    seed = int(seeds[0].partition("=")[2]) if seeds else 1
+    rest = [part for part in parts if not part.startswith("seed=")]
+    return f"{head}?{'&'.join([f'seed={seed + 1}', *rest])}"

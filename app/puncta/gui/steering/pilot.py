@@ -1,0 +1,129 @@
+"""Joins the hands in the window to a steered simulation: keys, mouse, gamepad on one side, the mailbox on the other."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+
+from puncta.core.events import PlayState
+from puncta.core.geometry import PointPx
+from puncta.core.overlay import OverlayScene, OverlayStyle, compose
+from puncta.core.results import Analysis
+from puncta.gui.steering.grip import Grip, wheel_controls
+from puncta.gui.steering.overlay import compose_steered
+from puncta.gui.steering.speeds import SPEEDS, speed_of
+from puncta.sim.controls import STILL, Controls
+from puncta.sources.steering import SteeredView, Steering
+
+if TYPE_CHECKING:
+    from puncta.gui.desk import Desk
+
+
+class Pilot(QObject):
+    """The hands of one window. Does nothing while what is open is not steered."""
+
+    def __init__(self, desk: Desk, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self._held: set[str] = set()
+        self._pushed = STILL
+        self._grip: Grip | None = None
+        self._button = Qt.MouseButton.NoButton
+
+    @property
+    def steering(self) -> Steering | None:
+        """The mailbox of what is open; None where nothing is steered."""
+        return self._desk.player.steering
+
+    @property
+    def view(self) -> SteeredView | None:
+        """What is known about the picture on the screen; None where it is not steered."""
+        steering, analysis = self.steering, self._desk.analysis
+        return steering.view(analysis.frame.key.index) if steering is not None and analysis is not None else None
+
+    def compose(self, analysis: Analysis, style: OverlayStyle, now_ns: int | None) -> OverlayScene:
+        """Compose the scene of a picture, with target and needle guide where it is steered."""
+        steering = self.steering
+        view = steering.view(analysis.frame.key.index) if steering is not None else None
+        return compose(analysis, style, now_ns) if view is None else compose_steered(analysis, view, style, now_ns)
+
+    # --- keys and buttons --------------------------------------------------------------------------------------
+
+    def hold(self, name: str, held: bool) -> bool:
+        """Follow a held key or button; False where it does not steer."""
+        if name not in SPEEDS:
+            return False
+        (self._held.add if held else self._held.discard)(name)
+        self._send_speed()
+        return True
+
+    def push(self, per_second: Controls) -> None:
+        """Follow the sticks of a gamepad."""
+        if per_second != self._pushed:
+            self._pushed = per_second
+            self._send_speed()
+
+    def fire(self) -> None:
+        """The biopsy gun's throw."""
+        self._send(Controls(fire=True))
+
+    def done(self) -> None:
+        """The trainee declares the attempt finished."""
+        self._send(Controls(done=True))
+
+    def let_go(self) -> None:
+        """Hold everything still."""
+        self._held.clear()
+        self._pushed = STILL
+        self._grip = None
+        self._send_speed()
+
+    # --- the mouse on the picture ------------------------------------------------------------------------------
+
+    def press(self, point_px: PointPx, button: Qt.MouseButton) -> bool:
+        """Take hold; False where there is nothing to steer."""
+        if self.view is None or button not in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
+            return False
+        self._grip, self._button = Grip(point_px), button
+        return True
+
+    def move(self, point_px: PointPx, modifiers: Qt.KeyboardModifier) -> bool:
+        """Follow the mouse; False where nothing is held."""
+        view, grip = self.view, self._grip
+        if grip is None:
+            return False
+        if view is not None and view.needle is not None:
+            scale = view.mm_per_px
+            if self._button is Qt.MouseButton.RightButton:
+                controls = grip.move_probe(point_px, scale)
+            elif modifiers & Qt.KeyboardModifier.ShiftModifier:
+                controls = grip.move_entry(point_px, view.needle, scale)
+            else:
+                controls = grip.move_needle(point_px, view.needle, scale)
+            self._send(controls)
+        return True
+
+    def release(self) -> bool:
+        """Let go of what the mouse holds."""
+        had, self._grip = self._grip is not None, None
+        return had
+
+    def wheel(self, notches: float) -> bool:
+        """Advance or withdraw; False where there is nothing to steer."""
+        if self.view is None:
+            return False
+        self._send(wheel_controls(notches))
+        return True
+
+    def _send(self, controls: Controls) -> None:
+        steering = self.steering
+        # Moves made on a frozen picture would all be carried out at once when it runs again.
+        if steering is not None and controls != STILL and self._desk.status.state is PlayState.PLAYING:
+            steering.steer(controls, time.monotonic_ns())
+
+    def _send_speed(self) -> None:
+        steering = self.steering
+        if steering is not None:
+            steering.hold(speed_of(self._held) + self._pushed, time.monotonic_ns())

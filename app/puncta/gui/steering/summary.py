@@ -1,0 +1,118 @@
+"""The card at the end of an attempt: how it went, and what next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from puncta.gui.i18n import tr
+from puncta.gui.panels.parts import ShapeMark, text_label
+from puncta.gui.steering.words import event_line
+from puncta.gui.theme import Theme
+from puncta.sources.steering import SteeredView
+
+NEXT = (("again", "Try again"), ("another", "Another subject"), ("save", "Save the moves"))
+
+
+class SummaryCard(QFrame):
+    """Lies over the held picture, in its middle."""
+
+    def __init__(self, theme: Theme, act: Callable[[str], None], over: QWidget) -> None:
+        super().__init__(over)
+        self.setObjectName("popup")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName(tr("The attempt"))
+        self._over, self._theme = over, theme
+        self._mark = ShapeMark(theme)
+        self.title = text_label(role="title")
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(24)
+        self._grid.setVerticalSpacing(6)
+        self._grid.setColumnStretch(0, 1)
+        self.values: dict[str, str] = {}
+        self._hits = text_label(role="quiet")
+        self._hits.setWordWrap(True)
+        self.buttons: dict[str, QPushButton] = {}
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        for name, words in NEXT:
+            button = QPushButton(tr(words))
+            button.clicked.connect(lambda _checked=False, name=name: act(name))
+            self.buttons[name] = button
+            row.addWidget(button)
+        self.buttons["again"].setProperty("primary", "true")
+        head = QHBoxLayout()
+        head.setSpacing(10)
+        head.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignVCenter)
+        head.addWidget(self.title, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 16, 20, 16)
+        column.setSpacing(12)
+        column.addLayout(head)
+        column.addLayout(self._grid)
+        column.addWidget(self._hits)
+        column.addWidget(text_label(tr("Simulated; measured from where the needle really is."), "small"))
+        column.addLayout(row)
+        over.installEventFilter(self)
+        self.hide()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take over another theme or font scale."""
+        self._theme = theme
+        self._settle()
+
+    def show_view(self, view: SteeredView, keys: dict[str, str]) -> None:
+        """Show how an attempt ended."""
+        attempt = view.attempt
+        good = attempt.end_in_target
+        self.title.setText(tr("Done in the target") if good else tr("Done beside the target"))
+        bad = [event for event in attempt.events if event.bad]
+        self._mark.set_mark("circle" if good and not bad else "diamond", "good" if good and not bad else "caution")
+        rows = [(tr("Time"), "–" if attempt.seconds is None else f"{attempt.seconds:.1f} s")]
+        rows.append((tr("Tip to target at the end"), _millimetres(attempt.end_distance_mm)))
+        rows.append((tr("Nearest to the target"), _millimetres(attempt.nearest_mm)))
+        rows.append((tr("Hits of what must not be hit"), str(len(bad))))
+        if attempt.fluid_ml > 0:
+            rows.append((tr("Fluid injected"), f"{attempt.fluid_ml:.1f} ml"))
+        if attempt.shots:
+            rows.append((tr("Shots"), str(attempt.shots)))
+        self._fill(rows)
+        self._hits.setText("\n".join(event_line(event) for event in bad[:6]))
+        self._hits.setVisible(bool(bad))
+        self.buttons["again"].setToolTip(keys.get("attempt_again", ""))
+        self.show()
+        self._settle()
+        self.raise_()
+        self.buttons["again"].setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay in the middle."""
+        if watched is self._over and event.type() is QEvent.Type.Resize and self.isVisible():
+            self._settle()
+        return False
+
+    def _fill(self, rows: list[tuple[str, str]]) -> None:
+        while self._grid.count():
+            item = self._grid.takeAt(0)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.values = dict(rows)
+        for line, (name, value) in enumerate(rows):
+            self._grid.addWidget(text_label(name, "quiet"), line, 0)
+            self._grid.addWidget(text_label(value, "strong"), line, 1, Qt.AlignmentFlag.AlignRight)
+
+    def _settle(self) -> None:
+        self.layout().activate()
+        self.adjustSize()
+        width = max(self.width(), self._theme.font_px(360))
+        self.resize(min(width, self._over.width() - 16), self.sizeHint().height())
+        area = self._over.rect()
+        self.move(area.center().x() - self.width() // 2, max(8, area.center().y() - self.height() // 2))
+
+
+def _millimetres(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} mm"

@@ -1,0 +1,127 @@
+"""What the window says about a steered frame. Tables hold English; they are translated where they are shown."""
+
+from __future__ import annotations
+
+from puncta.gui.i18n import tr
+from puncta.sim.tissue_kinds import Tissue
+from puncta.sources.steering import EventLine, SteeredView
+
+IN_PLANE_MM = 1.0
+"""Nearer to the image plane than this counts as in it [mm]; about half a beam's thickness."""
+
+TISSUE_WORDS: dict[Tissue, str] = {
+    Tissue.OUTSIDE: "outside",
+    Tissue.GEL: "in gel",
+    Tissue.SKIN: "in the skin",
+    Tissue.FAT: "in fat",
+    Tissue.GLAND: "in gland",
+    Tissue.CONNECTIVE: "in connective tissue",
+    Tissue.MUSCLE: "in muscle",
+    Tissue.FASCIA: "in fascia",
+    Tissue.BONE: "on bone",
+    Tissue.CARTILAGE: "in cartilage",
+    Tissue.CYST: "in the cyst",
+    Tissue.BENIGN_MASS: "in the mass",
+    Tissue.MALIGNANT_MASS: "in the mass",
+    Tissue.DUCT: "in a duct",
+    Tissue.NERVE: "in the nerve",
+    Tissue.ARTERY: "in the artery",
+    Tissue.VEIN: "in the vein",
+    Tissue.VESSEL_WALL: "in a vessel's wall",
+    Tissue.PLEURA: "at the pleura",
+    Tissue.LUNG: "in the lung",
+    Tissue.DURA: "in the dura",
+    Tissue.CSF: "in CSF",
+    Tissue.CORD: "in the cord",
+    Tissue.CAUDA_EQUINA: "in the cauda equina",
+    Tissue.EPIDURAL_FAT: "in epidural fat",
+    Tissue.DISC: "in a disc",
+    Tissue.HAEMATOMA: "in a haematoma",
+    Tissue.LIGAMENT: "in a ligament",
+    Tissue.FLUID: "in injected fluid",
+    Tissue.AIR: "in air",
+    Tissue.TENDON: "in a tendon",
+}
+
+HIT_WORDS: dict[Tissue, str] = {
+    Tissue.ARTERY: "artery hit",
+    Tissue.VEIN: "vein hit",
+    Tissue.NERVE: "nerve hit",
+    Tissue.BONE: "bone hit",
+    Tissue.PLEURA: "pleura hit",
+    Tissue.LUNG: "lung hit",
+    Tissue.CORD: "cord hit",
+    Tissue.DURA: "dura hit",
+    Tissue.MUSCLE: "muscle hit",
+    Tissue.DISC: "disc hit",
+    Tissue.CAUDA_EQUINA: "nerve root hit",
+}
+
+EVENT_WORDS: dict[str, str] = {
+    "contact": "skin touched",
+    "target": "target reached",
+    "target-left": "target left",
+    "fired": "gun fired",
+    "injected": "fluid injected",
+    "withdrawn": "needle withdrawn",
+    "done": "done",
+}
+
+TARGET_WORDS: dict[str, str] = {
+    "lesion centre": "lesion centre",
+    "beside the nerve": "beside the nerve",
+    "vein lumen": "vein lumen",
+    "CSF": "CSF",
+}
+
+
+def where_words(view: SteeredView) -> tuple[str, str, str]:
+    """Where the tip is: words, tone and shape."""
+    if view.lost_contact:
+        return tr("probe lifted off"), "caution", "triangle"
+    if view.needle is None or view.needle.way_mm <= 0:
+        return tr("outside"), "neutral", "ring"
+    if view.pushed:
+        return tr("pushed against bone"), "bad", "cross"
+    tissue = view.tissue if view.tissue is not None else Tissue.OUTSIDE
+    words = tr(TISSUE_WORDS.get(tissue, "in tissue"))
+    if view.tenting_mm > 0.3:
+        return tr("{place}, pushing ahead").replace("{place}", words), "caution", "diamond"
+    if view.target.from_tip_mm is not None and view.target.from_tip_mm <= view.target.radius_mm:
+        return words, "good", "circle"
+    return words, "accent", "circle"
+
+
+def plane_words(behind_mm: float) -> str:
+    """How far something lies from the image plane."""
+    if abs(behind_mm) < IN_PLANE_MM:
+        return tr("in the plane")
+    words = tr("{distance} mm behind the plane") if behind_mm > 0 else tr("{distance} mm before the plane")
+    return words.replace("{distance}", f"{abs(behind_mm):.0f}")
+
+
+def plane_colour(behind_mm: float) -> str:
+    """Colour token of something at a distance from the image plane; words or a dash say the same."""
+    if abs(behind_mm) < IN_PLANE_MM:
+        return "target"
+    return "accent" if behind_mm > 0 else "caution"
+
+
+def target_line(view: SteeredView) -> str:
+    """One sentence about the target's place."""
+    behind = view.target.behind_mm
+    if abs(behind) < IN_PLANE_MM:
+        return tr("The target is in the plane.")
+    words = tr("The target is {distance} mm behind the plane.")
+    if behind < 0:
+        words = tr("The target is {distance} mm before the plane.")
+    return words.replace("{distance}", f"{abs(behind):.0f}")
+
+
+def event_line(event: EventLine) -> str:
+    """A short line about something that happened, with its time."""
+    if event.kind == "hit":
+        words = tr(HIT_WORDS.get(event.tissue, "forbidden tissue hit")) if event.tissue is not None else ""
+    else:
+        words = tr(EVENT_WORDS.get(event.kind, event.kind))
+    return tr("{what} at {time} s").replace("{what}", words).replace("{time}", f"{event.t_s:.1f}")
