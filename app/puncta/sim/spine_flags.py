@@ -162,16 +162,20 @@ class _Canal:
     across: float
     down: float
     band: Float32 = field(init=False)
-    reach: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reach = 2 * int(BAND_MM / 2 / self.down) + 1
-        self.band = np.asarray(cv2.dilate(self.level, np.ones((self.reach, 1), np.uint8)), np.float32)
+        size = 2 * int(BAND_MM / 2 / self.down) + 1
+        self.band = np.asarray(cv2.dilate(self.level, np.ones((size, 1), np.uint8)), np.float32)
 
     def sample(self, rows: NDArray, columns: NDArray) -> Float32:
         """Band maxima [dB] at the lit ones of the places."""
         rows = np.clip(np.rint(rows).astype(np.intp), 0, self.label.shape[0] - 1)
         return self.band[rows, columns][self.lit[rows, columns] > 0]
+
+    def kinds(self, rows: NDArray, columns: NDArray) -> NDArray[np.uint8]:
+        """Labels at the lit ones of the places."""
+        rows = np.clip(np.rint(rows).astype(np.intp), 0, self.label.shape[0] - 1)
+        return self.label[rows, columns][self.lit[rows, columns] > 0]
 
 
 def _lit(label: NDArray[np.uint8], residual_db: Float32 | None, box: tuple[slice, slice]) -> NDArray[np.uint8]:
@@ -255,7 +259,7 @@ def _judge_cord(canal: _Canal, longitudinal: bool, reasons: dict[str, float]) ->
 def _near_wall(canal: _Canal) -> tuple[NDArray, NDArray]:
     """Rows and columns of the sac's wall that faces the probe; the middle of it, where it lies across the beam."""
     columns, top, _ = _span(canal.sac)
-    cut = columns.size // 5
+    cut = columns.size // 4
     return top[cut : columns.size - cut] - 0.2 / canal.down, columns[cut : columns.size - cut]
 
 
@@ -266,13 +270,11 @@ def _measure_walls(canal: _Canal, reasons: dict[str, float]) -> None:
     at = np.clip(np.rint(rows).astype(int), 0, canal.label.shape[0] - 1)
     reasons["dura_share"] = float((canal.lit[at, columns] > 0).mean())
     wall = canal.sample(rows, columns)
-    lit_sac = (canal.sac & canal.lit) > 0
-    csf = lit_sac & (canal.label == Tissue.CSF)
-    # Where blood has pressed the fluid out, the wall is measured against what the sac still holds.
-    inside = csf if float(csf.sum()) * canal.across * canal.down >= 1.0 else lit_sac
-    # Only cells whose whole band lies inside, or the walls themselves would be among them.
-    core = cv2.erode(inside.view(np.uint8), np.ones((canal.reach, 1), np.uint8), borderValue=0) > 0
-    beside = canal.band[core] if core.sum() >= 8 else canal.level[inside]
+    # Beside it: the band that lies just inside the sac, in fluid where there is any, else in what the sac holds.
+    inner = np.concatenate([canal.sample(rows + step / canal.down, columns) for step in (1.0, 1.4)])
+    kinds = np.concatenate([canal.kinds(rows + step / canal.down, columns) for step in (1.0, 1.4)])
+    fluid = inner[kinds == Tissue.CSF]
+    beside = fluid if fluid.size >= 8 else inner
     if wall.size < 3 or beside.size < 8:
         return
     spread = float(np.hypot(wall.std(), beside.std()))
