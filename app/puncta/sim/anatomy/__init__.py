@@ -5,7 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from puncta.core.errors import UserError
+from puncta.sim.anatomy.breast import build_breast
 from puncta.sim.anatomy.canvas import Canvas
+from puncta.sim.anatomy.limb import build_nerve, build_vessel
 from puncta.sim.anatomy.options import SubjectOptions
 from puncta.sim.subject import PROCEDURES, Subject
 
@@ -43,9 +45,6 @@ def build_subject(
         from puncta.sim.anatomy.infant_lp import build_infant
 
         return build_infant(seed, options, y_half_mm)
-    from puncta.sim.anatomy.breast import build_breast
-    from puncta.sim.anatomy.limb import build_nerve, build_vessel
-
     canvas = Canvas(procedure, seed, y_half_mm)
     build = {"breast": build_breast, "nerve": build_nerve, "vessel": build_vessel}[procedure]
     return build(canvas, options)

@@ -61,10 +61,15 @@ class Body:
         half = tuple(math.inf if abs(d[k]) > 0.08 else float(size[k] + 40.0 * abs(d[k])) for k in range(3))
         return Body(centre_mm, frame, half, min(radii_mm))  # type: ignore[arg-type]
 
-    def ragged(self, rng: np.random.Generator, share: float, first: int = 2, last: int = 8) -> Body:
-        """The same with a border that wanders by a share of the radius, in ``first`` to ``last`` lobes."""
+    def ragged(
+        self, rng: np.random.Generator, share: float, first: int = 2, last: int = 8, turn: float = 0.25
+    ) -> Body:
+        """The same with a border that wanders by a share of the radius, in ``first`` to ``last`` lobes.
+
+        ``turn`` [rad/mm] is how fast the lobes change from slice to slice.
+        """
         lobes = tuple(
-            (k, share / k * float(rng.normal()), float(rng.uniform(0, 2 * math.pi)), float(rng.normal(0, 0.25)))
+            (k, share / k * float(rng.normal()), float(rng.uniform(0, 2 * math.pi)), float(rng.normal(0, turn)))
             for k in range(first, last + 1)
         )
         return replace(self, lobes=self.lobes + lobes)

@@ -1,0 +1,124 @@
+"""What all bodies share: skin, fat, muscle, and the distractors that a needle finder must learn to leave alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from puncta.sim.anatomy.canvas import Canvas, Float32
+from puncta.sim.anatomy.marks import Strand
+from puncta.sim.anatomy.noise import Noise, Surface
+from puncta.sim.anatomy.shapes import Body
+from puncta.sim.tissue_kinds import Tissue
+
+SIGHT_X_MM = (-30.0, 30.0)
+"""Where an operator's picture may reach; fine structures are drawn here."""
+
+
+def ridges(noise: Noise, width: float, gain_db: float, y: float) -> Float32:
+    """Curved septa: bright where the noise passes zero, which it does on closed, winding surfaces."""
+    value = noise.at(y) * np.float32(1.0 / width)
+    return np.float32(gain_db) * np.exp(-(value * value))
+
+
+def paint_skin(c: Canvas, thickness_mm: float) -> Surface:
+    """Bright layered skin; returns its lower border."""
+    border = c.waves(9.0, 0.07) + thickness_mm
+    top = Surface.flat(0.0)
+    c.layer(Tissue.SKIN, top, border, c.u(-24, -13))
+    c.sheet(Surface.flat(0.12), c.u(-12, 0), rough_mm=20.0, patchy_db=1.0, specular=0.0)
+    for share in c.rng.uniform(0.25, 1.6, c.n(1, 6)):  # layers seen as parallel lines
+        c.sheet(border * float(share) + c.waves(7.0, 0.05), c.u(-22, -8), rough_mm=4.0, thick_mm=0.06, patchy_db=3.0,
+                gaps=c.u(0.2, 0.8))
+    c.sheet(border, c.u(-20, -7), rough_mm=4.0, thick_mm=0.1, patchy_db=2.5, gaps=c.u(0.0, 0.5))
+    return border
+
+
+def paint_fat(c: Canvas, top: Surface, bottom: Surface, *, septa_db: float | None = None, lie: float = 0.0) -> None:
+    """Dark lobules between bright winding septa, with a few longer strands."""
+    c.layer(Tissue.FAT, top, bottom, c.u(-30, -24))
+    height = c.u(1.8, 3.6)
+    lobules = c.noise((height * c.u(2.2, 4.5), height * c.u(2.0, 3.5), height), math.degrees(lie), dip=bottom)
+    width, gain = c.u(0.07, 0.13), c.u(5.0, 10.0) if septa_db is None else septa_db
+    tone, tone_db = c.noise((6.0, 5.0, 2.2), dip=bottom), c.u(0.6, 1.8)
+    c.grain(lambda y: ridges(lobules, width, gain, y) + np.float32(tone_db) * tone.at(y), top, bottom)
+    c.strands(c.u(2.5, 7.0), top, bottom,
+              Strand((-24, -5), (1.0, 13.0), spread_deg=7.0, reach_mm=(1.0, 5.0), gaps=0.2), x_range=SIGHT_X_MM)
+
+
+def paint_muscle(c: Canvas, top: Surface, bottom: Surface | None, slope_deg: float) -> None:
+    """Dark muscle with bright perimysium aslant (pennate), and sheaths on its upper border."""
+    end = bottom if bottom is not None else top + 40.0
+    c.layer(Tissue.MUSCLE, top, bottom, c.u(-33, -26))
+    across = c.u(0.9, 1.8)
+    fibres = c.noise((across * c.u(9, 18), across * c.u(3, 6), across), slope_deg)
+    bundles = c.noise((across * c.u(16, 30), across * c.u(5, 9), across * c.u(2.2, 3.2)), slope_deg + c.u(-3, 3))
+    width, gain, gain2 = c.u(0.12, 0.25), c.u(3.0, 8.0), c.u(3.0, 9.0)
+    c.grain(lambda y: ridges(fibres, width, gain, y) + ridges(bundles, 0.08, gain2, y), top, bottom)
+    c.strands(c.u(4.0, 20.0), top, end,
+              Strand((-26, -2), (0.8, 9.0), slope_deg, 3.0, reach_mm=(0.8, 3.5), gaps=0.1), x_range=SIGHT_X_MM)
+    sheath(c, top)
+
+
+def sheath(c: Canvas, surface: Surface) -> None:
+    """Fascia over a muscle: one or two bright sheets."""
+    c.layer(Tissue.FASCIA, surface + -0.15, surface + 0.3, c.u(-24, -17), soft_mm=0.3)
+    for k in range(c.n(1, 3)):
+        c.sheet(surface + 0.28 * k, c.u(-18, -5), rough_mm=c.u(0.8, 4.0), thick_mm=c.u(0.08, 0.35),
+                gaps=c.u(0.0, 0.5))
+    if c.chance(0.5):
+        c.sheet(surface + 0.1, c.u(-16, -3), rough_mm=c.u(0.7, 4.0), thick_mm=c.u(0.1, 0.4), patchy_db=5.0,
+                gaps=c.u(0.0, 0.5))
+
+
+def look_alikes(c: Canvas, depth_mm: float, half_width_mm: float) -> None:
+    """Straight bright lines that are not needles, often brighter than one: fascia or bone aslant."""
+    for _ in range(int(c.rng.choice([0, 1, 1, 2]))):
+        slope = math.radians(c.u(-32, 32))
+        length = c.u(0.35, 1.4) * 2 * half_width_mm
+        cx, depth = c.u(-half_width_mm, half_width_mm), c.u(0.3, 0.9) * depth_mm
+        s = np.linspace(-length / 2, length / 2, 80)
+        relief, across = c.waves(6.0, c.u(0.05, 0.35)), c.u(-0.25, 0.25)
+        y0, reach, level = c.u(-6, 6), c.u(1.0, 9.0), c.u(-9, 4)
+        x, z = cx + s * math.cos(slope), depth + s * math.sin(slope) + relief(s, 0.0)
+        keep = z > 3.0
+        bony, leak, count = c.chance(0.35), c.u(0.5, 0.99), c.n(1, 4)
+        looks = [(c.u(0.4, 3.0), c.u(0.05, 0.4), c.u(0.0, 0.3)) for _ in range(4)]
+        if keep.sum() < 8:
+            continue
+        if bony:  # a plate that takes away a part of the beam
+            body = Body.ellipsoid((cx, y0, depth + 0.9), (length / 2, 2.0 * reach, 0.8), math.degrees(slope))
+            box, weight = c.weight(body, 0.3)
+            if weight.size:
+                loss = c.attenuation[box]
+                loss += (weight > 0.5) * np.float32(14.0 * (1.0 - leak))
+        for k in range(count + bony):
+            rough, thick, gaps = looks[k]
+            c.line(x[keep], z[keep] + 0.15 * k, level - 3.0 * k, y=y0, reach_mm=reach, shear=(0.0, across),
+                   rough_mm=rough, thick_mm=thick, specular=0.2, patchy_db=3.5, gaps=gaps)
+
+
+def dark_patches(c: Canvas, depth_mm: float, half_width_mm: float) -> None:
+    """Hypoechoic patches without a clear border."""
+    for _ in range(c.n(0, 8)):
+        centre = (c.u(-half_width_mm, half_width_mm), c.u(-5, 5), c.u(0.12, 1.0) * depth_mm)
+        radii = (c.u(1.5, 7), c.u(1.5, 5), c.u(0.6, 2.5))
+        body = Body.ellipsoid(centre, radii, c.u(-20, 20)).ragged(c.rng, 0.12)
+        c.lift(body, -c.u(4, 13), c.u(0.6, 2.0))
+
+
+def bright_specks(c: Canvas, depth_mm: float, half_width_mm: float) -> None:
+    """Small bright dashes and dots such as foil of air or calcium."""
+    for _ in range(c.n(0, 14)):
+        half = c.u(0.2, 1.3)
+        s = np.linspace(-half, half, 8)
+        c.line(c.u(-half_width_mm, half_width_mm) + s, c.u(2.5, depth_mm) + c.u(-0.2, 0.2) * s, c.u(-8, 4),
+               y=c.u(-8, 8), reach_mm=c.u(0.4, 1.6), rough_mm=3.0, thick_mm=0.15, specular=0.0, patchy_db=1.0)
+
+
+def distract(c: Canvas, depth_mm: float, half_width_mm: float = 24.0) -> None:
+    """All distractors."""
+    look_alikes(c, depth_mm, half_width_mm)
+    dark_patches(c, depth_mm, half_width_mm)
+    bright_specks(c, depth_mm, half_width_mm)
