@@ -1,10 +1,13 @@
-"""Truth of a simulated case: truth.json says how it was made, truth.jsonl holds one line a frame."""
+"""Truth of a simulated case: truth.json says how it was made, truth.jsonl holds one line a frame.
+
+Larger maps stand beside them, one PNG a frame (`puncta.formats.truth_pictures`); the lines name and hash them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,8 @@ HEAD_FILE = "truth.json"
 LINES_FILE = "truth.jsonl"
 VERSION = 1
 _MASKS = ("mask", "visible_mask")
+CONTENTS = ("masks", "labels", "flow")
+"""What a truth folder may hold beyond its lines."""
 
 PointPx = tuple[float, float]
 
@@ -55,6 +60,14 @@ class NeedleTruth:
         Along the axis [mm/s], positive inwards.
     mask, visible_mask : ndarray of bool, shape (height, width), or None
         Physical shaft, and shaft where the beam weight is above 0.3.
+    plane_angle_deg : float or None
+        Axis at the tip to the image plane [deg], 0..90.
+    crossing_px : tuple of float or None
+        Bright dot of an out-of-plane needle, where its axis crosses the image plane [px].
+    tip_tissue : str or None
+        Kind of tissue that the tip lies in.
+    hits : tuple of str
+        Structures that must not be hit and in which the tip lies on this frame.
     """
 
     visibility: Visibility
@@ -76,22 +89,64 @@ class NeedleTruth:
     shaft_cnr: float | None = None
     mask: NDArray[np.bool_] | None = None
     visible_mask: NDArray[np.bool_] | None = None
+    plane_angle_deg: float | None = None
+    crossing_px: PointPx | None = None
+    tip_tissue: str | None = None
+    hits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTruth:
+    """The needle's target on one frame.
+
+    Attributes
+    ----------
+    name : str
+    target_px : tuple of float
+        Its centre, projected straight onto the picture [px].
+    target_offset_mm : float
+        Signed distance of its centre from the image plane [mm].
+    distance_to_target_mm : float or None
+        From the tip to its centre in space [mm]; None without a needle under the skin.
+    """
+
+    name: str
+    target_px: PointPx
+    target_offset_mm: float
+    distance_to_target_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MapFile:
+    """A PNG of the truth folder: relative path with forward slashes, and hash of the file's bytes."""
+
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthLine:
-    """Truth of one frame. ``flags``: 0 absent, 1 present, a higher number a grade, None not assessed."""
+    """Truth of one frame. ``flags``: 0 absent, 1 present, a higher number a grade, None not assessed.
+
+    ``labels`` and ``flow`` name the frame's maps; flow leads to the next frame, so the last one has none.
+    """
 
     key: FrameKey
     needle: NeedleTruth | None
     flags: Mapping[str, int | None] = field(default_factory=dict)
     difficulty: Mapping[str, Any] | None = None
     structures: Mapping[str, NDArray[np.bool_] | None] = field(default_factory=dict)
+    target: TargetTruth | None = None
+    labels: MapFile | None = None
+    flow: MapFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TruthHead:
-    """How a case was simulated; ``region`` [x0, y0, w, h] [px], ``physics`` with units in the names."""
+    """How a case was simulated; ``region`` [x0, y0, w, h] [px], ``physics`` with units in the names.
+
+    ``contents`` is what of `CONTENTS` the folder holds; ``tissues`` names the numbers of the label maps.
+    """
 
     procedure: str
     machine: str
@@ -104,6 +159,8 @@ class TruthHead:
     calibration: Calibration | None
     label_set: str
     physics: Mapping[str, Any] = field(default_factory=dict)
+    contents: tuple[str, ...] = ()
+    tissues: Mapping[int, str] = field(default_factory=dict)
 
 
 def _tidy(value: Any, what: str) -> Any:
@@ -142,6 +199,11 @@ def json_from_truth_line(line: TruthLine) -> dict[str, Any]:
         document["structures"] = {
             name: None if mask is None else rle_from_mask(mask) for name, mask in line.structures.items()
         }
+    if line.target is not None:
+        document["target"] = _tidy(asdict(line.target), "target")
+    for name, file in (("labels", line.labels), ("flow", line.flow)):
+        if file is not None:
+            document[name] = asdict(file)
     return document
 
 
@@ -162,9 +224,13 @@ def truth_line_from_json(document: Mapping[str, Any], stream: str = "") -> Truth
                 members[name] = tuple(value) if isinstance(value, list) else value
         needle = NeedleTruth(**members)
     structures = document.get("structures", {})
+    target = document.get("target")
+    if target is not None:
+        target = TargetTruth(**{k: tuple(v) if isinstance(v, list) else v for k, v in target.items()})
+    labels, flow = (MapFile(**document[name]) if document.get(name) else None for name in ("labels", "flow"))
     return TruthLine(
         FrameKey(stream, key["index"], key["pts_ns"], key["sha256"]), needle, document["flags"], document["difficulty"],
-        {name: None if rle is None else mask_from_rle(rle) for name, rle in structures.items()},
+        {name: None if rle is None else mask_from_rle(rle) for name, rle in structures.items()}, target, labels, flow,
     )
 
 
@@ -207,14 +273,19 @@ def write_truth(folder: Path, head: TruthHead, lines: Iterable[TruthLine]) -> No
             digest.update(text.encode())
             file.write(text)
             count += 1
-    write_json(folder / HEAD_FILE, {
+    document = {
         "format": "puncta-truth", "version": VERSION, "simulated": True,
         "procedure": head.procedure, "machine": head.machine, "seed": head.seed, "simulator": head.simulator,
         "stream": head.stream, "frames": count, "width": head.width, "height": head.height,
         "region": _tidy(head.region, "region"), "calibration": json_from_calibration(head.calibration),
         "label_set": head.label_set, "lines": LINES_FILE, "lines_sha256": digest.hexdigest(),
         "physics": _tidy(head.physics, "physics"),
-    })
+    }
+    if head.contents:
+        document["contents"] = list(head.contents)
+    if head.tissues:
+        document["tissues"] = {str(number): name for number, name in head.tissues.items()}
+    write_json(folder / HEAD_FILE, document)
 
 
 def read_truth_head(folder: Path) -> TruthHead:
@@ -228,7 +299,8 @@ def read_truth_head(folder: Path) -> TruthHead:
     return TruthHead(
         d["procedure"], d["machine"], d["seed"], d["simulator"], d["stream"], d["width"], d["height"],
         region,  # type: ignore[arg-type]
-        calibration_from_json(d["calibration"]), d["label_set"], d.get("physics", {}),
+        calibration_from_json(d["calibration"]), d["label_set"], d.get("physics", {}), tuple(d.get("contents", ())),
+        {int(number): name for number, name in d.get("tissues", {}).items()},
     )
 
 

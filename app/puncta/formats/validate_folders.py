@@ -18,6 +18,7 @@ from puncta.formats.dataset_checks import check_files, check_references, check_s
 from puncta.formats.jsontext import parse_json, read_json
 from puncta.formats.label_sets import find_label_set
 from puncta.formats.results_lines import read_json_lines
+from puncta.formats.truth_pictures import read_flow_map, read_label_map
 
 _CHUNK = 1 << 20
 PACK_MANIFEST = "manifest.json"
@@ -98,12 +99,36 @@ def check_truth(path: Path) -> Findings:
     if found.problems:
         return found
     lines = check_lines("truth-line", head_path.parent / head["lines"])
-    count = sum(1 for _ in read_json_lines(head_path.parent / head["lines"])) if not lines.problems else head["frames"]
     found.problems += [f"{head['lines']}, {problem}" for problem in lines.problems]
-    if count != head["frames"]:
-        found.problems.append(f"frames: the head says {head['frames']}, {head['lines']} holds {count}")
+    if not lines.problems:
+        count = 0
+        for number, line in read_json_lines(head_path.parent / head["lines"]):
+            count += 1
+            for name in ("labels", "flow"):
+                if line.get(name):
+                    found.problems += _check_map(head, head_path.parent, line[name], f"line {number}: {name}")
+        if count != head["frames"]:
+            found.problems.append(f"frames: the head says {head['frames']}, {head['lines']} holds {count}")
+    if head.get("contents"):
+        found.notes.append(f"with {', '.join(head['contents'])}")
     found.notes += [*lines.notes, "simulated"]
     return found
+
+
+def _check_map(head: Mapping[str, Any], folder: Path, entry: Mapping[str, str], place: str) -> list[str]:
+    """Check a map of a truth folder: there, unchanged, readable, as large as the picture."""
+    problems = _check_file(folder, entry["file"], entry["sha256"], None, place)
+    if problems:
+        return problems
+    try:
+        read = read_label_map if place.endswith("labels") else read_flow_map
+        height, width = read(folder / entry["file"]).shape[:2]
+    except UserError as error:
+        return [f"{place}: {str(error).rstrip('.')}"]
+    if (width, height) != (head["width"], head["height"]):
+        said = f"{head['width']} x {head['height']}"
+        return [f"{place}: {entry['file']} has {width} x {height} pixels, not {said} as the head says"]
+    return []
 
 
 def check_dataset(path: Path) -> Findings:

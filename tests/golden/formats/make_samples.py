@@ -19,7 +19,8 @@ from puncta.formats.evaluation import Evaluation, Metric, write_evaluation
 from puncta.formats.jsontext import json_document, json_line
 from puncta.formats.progress import Progress, TaskState, text_from_progress
 from puncta.formats.results_lines import ResultLine, ResultsWriter
-from puncta.formats.truth import NeedleTruth, TruthHead, TruthLine, write_truth
+from puncta.formats.truth import MapFile, NeedleTruth, TargetTruth, TruthHead, TruthLine, write_truth
+from puncta.formats.truth_pictures import write_flow_map, write_label_map
 
 WHEN = "2026-01-31T12:00:00Z"
 PROGRAM = "puncta 0.1.0"
@@ -199,7 +200,20 @@ def make_truth(folder: Path) -> None:
         6.1,
         None,
         shaft,
+        plane_angle_deg=2.0,
+        tip_tissue="fat",
     )
+    maps = []
+    for number in range(2):
+        (folder / "labels").mkdir(exist_ok=True)
+        labels = np.full((24, 32), 3, np.uint8)
+        labels[12 + number :] = 6
+        write_label_map(folder / f"labels/{number:06d}.png", labels)
+        maps.append(MapFile(f"labels/{number:06d}.png", sha_of_file(folder / f"labels/{number:06d}.png")))
+    (folder / "flow").mkdir()
+    flow = np.zeros((24, 32, 2), np.float32)
+    flow[..., 1] = 1.0
+    write_flow_map(folder / "flow/000000.png", flow, (32, 24), (0, 0))
     lines = [
         TruthLine(
             FrameKey("made.dcm", 0, 0, hash_planes((draw_frame(0, True),))),
@@ -207,8 +221,12 @@ def make_truth(folder: Path) -> None:
             {"csf": None},
             {"hard": False},
             {"target": np.zeros((24, 32), bool)},
+            TargetTruth("lesion centre", (24.0, 16.0), 0.4, 0.812),
+            maps[0],
+            MapFile("flow/000000.png", sha_of_file(folder / "flow/000000.png")),
         ),
-        TruthLine(FrameKey("made.dcm", 1, 40_000_000, hash_planes((draw_frame(1, False),))), None, {"csf": 0}),
+        TruthLine(FrameKey("made.dcm", 1, 40_000_000, hash_planes((draw_frame(1, False),))), None, {"csf": 0},
+                  labels=maps[1]),
     ]
     calibration = Calibration((0.1, 0.1), CalibrationOrigin.SIMULATED, "simulated probe")
     head = TruthHead(
@@ -223,6 +241,8 @@ def make_truth(folder: Path) -> None:
         calibration,
         "needle",
         {"f0_mhz": 7.5, "dynamic_range_db": 60.0},
+        ("masks", "labels", "flow"),
+        {3: "fat", 6: "muscle"},
     )
     write_truth(folder, head, lines)
 
@@ -343,6 +363,25 @@ def make_experiment(folder: Path) -> None:
         "augment": {"flip": True},
         "export": {"tolerance": 0.001},
         "evaluation": {"machines": ["D", "E"], "baselines": ["max-of-older-frames"]},
+    }
+    (folder / "made.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+
+
+def make_dataset_spec(folder: Path) -> None:
+    common = {"frames": 4, "sizes_px": [[96, 96], [128, 96]]}
+    table = {
+        "version": 1,
+        "name": "made",
+        "description": "A made-up spec: simulated clips to train on, real backgrounds to be tested on.",
+        "license": "CC0-1.0",
+        "label_set": "needle",
+        "part": [
+            {"split": "train", "kind": "simulated", "procedures": ["breast", "vessel"], "machines": ["A", "B"],
+             "seeds": [0, 8], "views": ["radial", "short-axis"], "approaches": ["in-plane"], "lesions": ["cyst"],
+             **common, "every": 2, "needle_free": 0.25, "late": 0.25, "furniture": 0.5, "hard": 0.5, "masks": True},
+            {"split": "test", "kind": "composite", "stills": "false-alarm", "folders": ["stills"], "seeds": [0, 4],
+             **common, "needle_free": 1.0},
+        ],
     }
     (folder / "made.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
 
@@ -500,6 +539,7 @@ MAKERS = {
     "session": make_session,
     "training-folder": make_training,
     "experiment": make_experiment,
+    "dataset-spec": make_dataset_spec,
     "progress": make_progress,
     "evaluation": make_evaluation,
     "plugin-manifest": make_plugin,

@@ -23,6 +23,7 @@ from puncta.formats.label_sets import find_label_set, read_label_set
 from puncta.formats.progress import ProgressLines, TaskState, parse_progress
 from puncta.formats.rle import mask_from_rle, rle_from_mask
 from puncta.formats.truth import NeedleTruth, TruthLine, read_truth_head, read_truth_lines, write_truth
+from puncta.formats.truth_pictures import read_flow_map, read_label_map, write_flow_map
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "formats"
 
@@ -60,6 +61,42 @@ def test_truth_is_read_and_written_the_same(tmp_path: Path) -> None:
     assert first.needle is not None and first.needle.visibility is Visibility.CLEAR
     assert first.needle.visible_mask is not None and first.needle.visible_mask.shape == (24, 32)
     assert second.needle is None and second.flags == {"csf": 0}
+    assert first.target is not None and first.target.distance_to_target_mm == 0.812
+    assert first.labels is not None and first.flow is not None and second.flow is None
+    labels = read_label_map(golden / first.labels.file)
+    assert {read_truth_head(golden).tissues[int(kind)] for kind in np.unique(labels)} == {"fat", "muscle"}
+    assert (read_flow_map(golden / first.flow.file) == (0.0, 1.0)).all()
+
+
+def test_truth_without_the_newer_members_is_read(tmp_path: Path) -> None:
+    golden = GOLDEN / "truth"
+    lines = []
+    for text in (golden / "truth.jsonl").read_text(encoding="utf-8").splitlines():
+        line = {k: v for k, v in json.loads(text).items() if k not in ("target", "labels", "flow")}
+        for name in ("plane_angle_deg", "crossing_px", "tip_tissue", "hits"):
+            (line["needle"] or {}).pop(name, None)
+        lines.append(json_line(line))
+    (tmp_path / "truth.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    head = json.loads((golden / "truth.json").read_text(encoding="utf-8"))
+    (tmp_path / "truth.json").write_text(
+        json.dumps({k: v for k, v in head.items() if k not in ("contents", "tissues")}), encoding="utf-8")
+    first, _ = read_truth_lines(tmp_path)
+    assert first.needle is not None and first.needle.hits == () and first.target is None and first.labels is None
+
+
+def test_flow_maps_keep_ways_and_gaps(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    flow = rng.uniform(-500, 500, (6, 9, 2)).astype(np.float32)
+    flow[2, 3] = np.nan
+    write_flow_map(tmp_path / "flow.png", flow, (14, 11), (2, 4))
+    read = read_flow_map(tmp_path / "flow.png")
+    assert read.shape == (11, 14, 2) and np.isnan(read[:4]).all() and np.isnan(read[6, 5]).all()
+    np.testing.assert_allclose(read[4:10, 2:11], flow, atol=1 / 128 + 1e-4)
+    with pytest.raises(BugError, match="600 px"):
+        write_flow_map(tmp_path / "far.png", np.full((2, 2, 2), 600.0, np.float32), (2, 2), (0, 0))
+    with pytest.raises(UserError, match="8-bit grey"):
+        read_label_map(tmp_path / "flow.png")
+    assert not (tmp_path / "far.png").exists()
 
 
 def test_truth_schema_and_value_have_the_same_members() -> None:

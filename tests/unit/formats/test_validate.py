@@ -43,6 +43,7 @@ def edit(path: Path, change: Callable[[Any], object]) -> None:
         ("model-registry", "model-registry"),
         ("results/results.jsonl", "results"),
         ("experiment/made.toml", "experiment"),
+        ("dataset-spec/made.toml", "dataset-spec"),
         ("case-pack/made.puncta", "case-pack"),
         ("bench/bench.json", "bench"),
         ("dataset/images", None),
@@ -53,7 +54,8 @@ def test_identify(name: str, kind: str | None) -> None:
     assert identify(GOLDEN / name) == kind
 
 
-@pytest.mark.parametrize("name", ["evaluation", "results", "progress", "experiment", "frame-key", "bench", "label-set"])
+@pytest.mark.parametrize("name", ["evaluation", "results", "progress", "experiment", "frame-key", "bench", "label-set",
+                                  "dataset-spec"])
 def test_a_renamed_file_is_known_by_what_it_holds(golden: Path, name: str) -> None:
     (file,) = (golden / name).iterdir()
     renamed = file.rename(file.with_stem("other"))
@@ -172,6 +174,25 @@ def test_truth_lines_must_be_those_of_the_head(golden: Path) -> None:
     lines.write_text(text, encoding="utf-8")
     edit(golden / "truth" / "truth.json", lambda d: d.update(frames=3))
     assert validate(golden / "truth").problems == ("frames: the head says 3, truth.jsonl holds 2",)
+
+
+def test_truth_maps_are_checked(golden: Path) -> None:
+    folder = golden / "truth"
+    assert any("with masks, labels, flow" in note for note in validate(folder).notes)
+    (folder / "flow" / "000000.png").unlink()
+    whole = (folder / "labels" / "000001.png").read_bytes()
+    (folder / "labels" / "000001.png").write_bytes(whole[:-1])
+    assert validate(folder).problems == (
+        "line 1: flow: flow/000000.png does not exist",
+        "line 2: labels: labels/000001.png has another hash; it was changed or damaged",
+    )
+
+
+def test_truth_maps_have_the_size_of_the_picture(golden: Path) -> None:
+    folder = golden / "truth"
+    edit(folder / "truth.json", lambda d: d.update(width=33))
+    assert validate(folder).problems[0] == (
+        "line 1: labels: labels/000000.png has 32 x 24 pixels, not 33 x 24 as the head says")
 
 
 def test_session_files_streams_and_order_are_checked(golden: Path) -> None:
