@@ -1,0 +1,71 @@
+"""Scripts of moves as controls of a simulation, and controls of a simulation as a script that repeats it exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from puncta.core.errors import UserError
+from puncta.formats.moves import ACTS, UNITS, Move, MovePlayer, MoveScript, frame_amounts
+from puncta.sim.controls import STILL, Controls
+
+FIELDS: dict[str, str] = {name: f"{name.replace('-', '_')}_{unit}" for name, unit in UNITS.items()} | {
+    act: act for act in ACTS
+}
+"""The member of `Controls` that each move acts on."""
+
+
+class ScriptedControls:
+    """Controls of a script, frame by frame.
+
+    Raises
+    ------
+    UserError
+        The script was made for another procedure.
+    """
+
+    def __init__(self, script: MoveScript, procedure: str | None = None) -> None:
+        check_procedure(script, procedure)
+        self._player = MovePlayer(script)
+
+    @property
+    def finished(self) -> bool:
+        """The script has nothing left to do."""
+        return self._player.finished
+
+    def take(self, index: int, t_ns: int) -> Controls:
+        """Controls of frame ``index`` shown at ``t_ns`` [ns]; call once a frame, in order from 0."""
+        return _controls(self._player.step(index, t_ns))
+
+
+def controls_of(script: MoveScript, times_ns: Sequence[int], procedure: str | None = None) -> list[Controls]:
+    """Controls of all frames with these presentation times [ns]; raises UserError for another procedure's script."""
+    check_procedure(script, procedure)
+    return [_controls(amounts) for amounts in frame_amounts(script, times_ns)]
+
+
+def check_procedure(script: MoveScript, procedure: str | None) -> None:
+    """Raise UserError when a script was made for another procedure."""
+    if procedure is not None and script.procedure is not None and script.procedure != procedure:
+        raise UserError(f"These moves are made for {script.procedure}, not for {procedure}; simulate "
+                        f"{script.procedure}, or take 'procedure' out of the script.")
+
+
+def script_from_controls(
+    controls: Iterable[Controls], procedure: str | None = None, *, first: int = 0, title: str = ""
+) -> MoveScript:
+    """Return a script that gives each frame, from number ``first`` on, the same controls, bit by bit."""
+    moves = []
+    for index, frame in enumerate(controls, first):
+        if frame == STILL:
+            continue
+        for do, name in FIELDS.items():
+            value = getattr(frame, name)
+            if value:
+                moves.append(Move(do, 0.0 if do in ACTS else float(value), at_frame=index))
+    return MoveScript(tuple(moves), procedure, title)
+
+
+def _controls(amounts: Mapping[str, float]) -> Controls:
+    if not amounts:
+        return STILL
+    return Controls(**{FIELDS[do]: True if do in ACTS else by for do, by in amounts.items()})  # type: ignore[arg-type]
