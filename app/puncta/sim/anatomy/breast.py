@@ -82,30 +82,31 @@ def _cooper(c: Canvas, skin: Surface, fat_end: Surface, cusps: NDArray) -> None:
     starts = list(cusps) + list(c.rng.uniform(*SIGHT_X_MM, c.n(1, 5)))
     for x0 in starts:
         reach, rise, bow = c.u(1.0, 8.0) * c.sign(), c.u(0.55, 1.05), c.u(0.7, 2.0)
-        y0, along, level = c.u(-3, 3), c.u(2.0, 8.0), c.u(-24, -9)
+        y0, along, level = c.u(-3, 3), c.u(2.0, 8.0), c.u(-26, -12)
         shear = (c.u(-0.5, 0.5), c.u(-0.1, 0.1))
-        t = np.linspace(0, 1, 50)
-        low = float(fat_end(x0, 0.0))
+        t, sway = np.linspace(0, 1, 50), c.u(-1.2, 1.2)
+        low, wave = float(fat_end(x0, 0.0)), c.waves(2.5, 0.25)
         height = (low - skin.nominal_mm) * rise + 0.4
-        x, z = x0 + reach * t, low + 0.5 - height * np.sin(t * math.pi / 2) ** bow
+        x = x0 + reach * t + sway * np.sin(t * math.pi) + wave(t * height, 0.0)
+        z = low + 0.5 - height * np.sin(t * math.pi / 2) ** bow
         for k in range(c.n(1, 3)):
             c.line(x + 0.1 * k, z + 0.18 * k, level - 2.0 * k, y=y0, reach_mm=along, shear=shear, rough_mm=c.u(0.4, 2),
-                   thick_mm=c.u(0.12, 0.4), specular=0.3, patchy_db=3.0, gaps=c.u(0.0, 0.35))
+                   thick_mm=c.u(0.12, 0.4), specular=0.3, patchy_db=3.0, gaps=c.u(0.1, 0.55))
 
 
 def _gland(c: Canvas, top: Surface, bottom: Surface, density: float) -> None:
     """Bright streaky gland with flat islands of fat, few where it is dense, and ducts."""
-    bright = c.u(-19, -13)
+    bright = c.u(-18, -12)
     c.layer(Tissue.GLAND, top, bottom, bright)
     thin = c.u(0.9, 2.0)
     flat = c.noise((thin * c.u(5, 9), thin * c.u(3, 6), thin), dip=bottom)
     broad = c.noise((c.u(8, 15), c.u(6, 10), c.u(2.5, 4.5)), dip=bottom)
-    limit, drop = -1.0 + 2.0 * density + c.u(-0.2, 0.2), c.u(5.0, 9.0)
+    limit, drop = -0.7 + 1.6 * density + c.u(-0.2, 0.2), c.u(7.0, 11.0)
     islands = [np.clip(((0.75 * broad.at(float(y)) + 0.6 * flat.at(float(y))) - limit) / 0.7, 0.0, 1.0) for y in c.ys]
     place = {float(y): island for y, island in zip(c.ys, islands, strict=True)}
     fine = c.noise((c.u(1.8, 3.5), 2.0, c.u(0.4, 0.7)), dip=bottom)
     lines = c.noise((c.u(6, 12), 4.0, c.u(0.8, 1.5)), dip=bottom)
-    fine_db, line_db = c.u(0.8, 2.0), c.u(2.0, 5.0)
+    fine_db, line_db = c.u(1.0, 2.4), c.u(3.0, 7.0)
     c.grain(lambda y: -np.float32(drop) * place[y] + np.float32(fine_db) * fine.at(y) + ridges(lines, 0.22, line_db, y)
             - np.float32(0.4 * line_db), top, bottom)
     # Fat islands are fat also to sound speed and to the label.
@@ -120,16 +121,22 @@ def _gland(c: Canvas, top: Surface, bottom: Surface, density: float) -> None:
 
 
 def _duct(c: Canvas, top: Surface, bottom: Surface) -> None:
-    """A thin dark tube that tapers, nearly in the picture's plane, as ducts lie in a radial view."""
-    x, share = c.u(-20, 20), c.u(0.15, 0.85)
-    z = float(top(x, 0.0)) * (1 - share) + float(bottom(x, 0.0)) * share
-    radius, length = c.u(0.3, 0.9), c.u(5.0, 16.0)
-    body = Body.ellipsoid((x, c.u(-4, 4), z), (length, radius * c.u(1.0, 1.8), radius), c.u(-14, 14))
-    body = body.ragged(c.rng, 0.1, 2, 4)
-    c.hide(body, -14.0)
-    c.paint(body, Tissue.DUCT, c.u(-48, -36), soft_mm=0.3, within=(Tissue.GLAND, Tissue.FAT, Tissue.DUCT))
-    for sign in (-1, 1):
-        c.wall(body, sign, c.u(-24, -15), share=0.9, rough_mm=2.0, thick_mm=0.05, patchy_db=3.0, gaps=0.2)
+    """A thin dark winding tube nearly in the picture's plane, as ducts lie in a radial view."""
+    x, y, share = c.u(-20, 20), c.u(-4, 4), c.u(0.15, 0.85)
+    radius, pieces, slope = c.u(0.22, 0.6), c.n(2, 6), c.u(-0.25, 0.25)
+    z = float(top(x, y)) * (1 - share) + float(bottom(x, y)) * share
+    level, drift, bright = c.u(-48, -36), c.u(-0.15, 0.15), c.u(-26, -17)
+    for _ in range(pieces):
+        half, size = c.u(1.2, 2.6), radius * c.u(0.7, 1.25)
+        slope = float(np.clip(slope + c.u(-0.2, 0.2), -0.5, 0.5))
+        body = Body.ellipsoid((x, y, z), (half, 1.3 * size, size), math.degrees(math.atan(slope)))
+        c.hide(body, -14.0)
+        c.paint(body, Tissue.DUCT, level, soft_mm=0.3, within=(Tissue.GLAND, Tissue.FAT, Tissue.DUCT))
+        s = np.linspace(-half, half, 12)
+        for sign in (-1, 1):
+            c.line(x + s, z + slope * s + sign * size, bright, y=y, reach_mm=size, rough_mm=1.5, thick_mm=0.06,
+                   patchy_db=3.0, gaps=0.3, fade_ends=False)
+        x, y, z = x + 1.5 * half, y + drift * half, z + 1.5 * half * slope
 
 
 def _chest_wall(c: Canvas, muscle_end: Surface) -> float:
@@ -143,13 +150,17 @@ def _chest_wall(c: Canvas, muscle_end: Surface) -> float:
     c.sheet(pleura + 0.5, c.u(-14, -6), rough_mm=2.0, thick_mm=0.3, gaps=0.3)
     pitch, across = c.u(17, 25), c.u(-0.9, 0.9)
     first, level = c.u(-pitch, 0.0), c.u(-6, 2)
+    gristle = c.chance(0.4)  # near the breastbone ribs are cartilage, which lets the beam through
     for k in range(-3, 4):
-        radii = (c.u(4.5, 7.0), c.u(2.6, 4.0))
-        x, z = first + k * pitch, start + radii[1] + c.u(0.3, 2.0)
-        if abs(x) > 60:
-            continue
-        rib = Body.tube((x, 0.0, z), (across, 1.0, 0.0), radii).ragged(c.rng, 0.05, 2, 4, turn=0.02)
+        radii = (c.u(3.5, 6.0), c.u(2.4, 4.0))
+        x, z = first + k * pitch + c.u(-1.5, 1.5), start + radii[1] + c.u(0.3, 2.0)
+        rib = Body.tube((x, 0.0, z), (across, 1.0, 0.0), radii, c.u(-12, 12)).ragged(c.rng, 0.12, 2, 4, turn=0.02)
         c.hide(rib)
+        if gristle:
+            c.paint(rib, Tissue.CARTILAGE, c.u(-42, -35), soft_mm=0.3, attenuation=c.u(1.2, 2.2))
+            for sign in (-1, 1):
+                c.wall(rib, sign, level - 8.0 - 3.0 * (sign + 1), share=0.85, rough_mm=2.0, thick_mm=0.15, gaps=0.15)
+            continue
         c.paint(rib, Tissue.BONE, -46.0, soft_mm=0.3)
         x_mm, y_mm = c.xs[None, :].astype(float), c.ys[:, None].astype(float)
         c.bone_face(rib.border(x_mm, y_mm, -1).astype(np.float32), level)

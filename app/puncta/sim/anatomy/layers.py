@@ -37,37 +37,37 @@ def paint_skin(c: Canvas, thickness_mm: float) -> Surface:
 
 def paint_fat(c: Canvas, top: Surface, bottom: Surface, *, septa_db: float | None = None, lie: float = 0.0) -> None:
     """Dark lobules between bright winding septa, with a few longer strands."""
-    c.layer(Tissue.FAT, top, bottom, c.u(-30, -24))
-    height = c.u(1.8, 3.6)
-    lobules = c.noise((height * c.u(2.2, 4.5), height * c.u(2.0, 3.5), height), math.degrees(lie), dip=bottom)
-    width, gain = c.u(0.07, 0.13), c.u(5.0, 10.0) if septa_db is None else septa_db
+    c.layer(Tissue.FAT, top, bottom, c.u(-31, -26))
+    height = c.u(1.5, 3.2)
+    lobules = c.noise((height * c.u(1.8, 4.0), height * c.u(1.6, 3.0), height), math.degrees(lie), dip=bottom)
+    width, gain = c.u(0.09, 0.17), c.u(8.0, 15.0) if septa_db is None else septa_db
     tone, tone_db = c.noise((6.0, 5.0, 2.2), dip=bottom), c.u(0.6, 1.8)
     c.grain(lambda y: ridges(lobules, width, gain, y) + np.float32(tone_db) * tone.at(y), top, bottom)
-    c.strands(c.u(2.5, 7.0), top, bottom,
-              Strand((-24, -5), (1.0, 13.0), spread_deg=7.0, reach_mm=(1.0, 5.0), gaps=0.2), x_range=SIGHT_X_MM)
+    c.strands(c.u(2.0, 6.0), top, bottom,
+              Strand((-26, -7), (1.0, 13.0), spread_deg=8.0, reach_mm=(1.0, 5.0), gaps=0.3), x_range=SIGHT_X_MM)
 
 
 def paint_muscle(c: Canvas, top: Surface, bottom: Surface | None, slope_deg: float) -> None:
     """Dark muscle with bright perimysium aslant (pennate), and sheaths on its upper border."""
-    end = bottom if bottom is not None else top + 40.0
+    end = bottom if bottom is not None else top + 16.0
     c.layer(Tissue.MUSCLE, top, bottom, c.u(-33, -26))
-    across = c.u(0.9, 1.8)
-    fibres = c.noise((across * c.u(9, 18), across * c.u(3, 6), across), slope_deg)
-    bundles = c.noise((across * c.u(16, 30), across * c.u(5, 9), across * c.u(2.2, 3.2)), slope_deg + c.u(-3, 3))
-    width, gain, gain2 = c.u(0.12, 0.25), c.u(3.0, 8.0), c.u(3.0, 9.0)
-    c.grain(lambda y: ridges(fibres, width, gain, y) + ridges(bundles, 0.08, gain2, y), top, bottom)
-    c.strands(c.u(4.0, 20.0), top, end,
-              Strand((-26, -2), (0.8, 9.0), slope_deg, 3.0, reach_mm=(0.8, 3.5), gaps=0.1), x_range=SIGHT_X_MM)
+    across = c.u(0.6, 1.3)
+    fibres = c.noise((across * c.u(9, 22), across * c.u(3, 6), across), slope_deg)
+    bundles = c.noise((across * c.u(16, 34), across * c.u(5, 9), across * c.u(2.2, 3.2)), slope_deg + c.u(-3, 3))
+    width, gain, gain2 = c.u(0.15, 0.3), c.u(5.0, 10.0), c.u(6.0, 13.0)
+    c.grain(lambda y: ridges(fibres, width, gain, y) + ridges(bundles, 0.1, gain2, y), top, bottom)
+    c.strands(c.u(2.5, 14.0), top, end,
+              Strand((-28, -5), (1.0, 12.0), slope_deg, 2.5, reach_mm=(0.8, 3.5), gaps=0.2), x_range=SIGHT_X_MM)
     sheath(c, top)
 
 
 def sheath(c: Canvas, surface: Surface) -> None:
     """Fascia over a muscle: one or two bright sheets."""
     c.layer(Tissue.FASCIA, surface + -0.15, surface + 0.3, c.u(-24, -17), soft_mm=0.3)
-    for k in range(c.n(1, 3)):
-        c.sheet(surface + 0.28 * k, c.u(-18, -5), rough_mm=c.u(0.8, 4.0), thick_mm=c.u(0.08, 0.35),
-                gaps=c.u(0.0, 0.5))
-    if c.chance(0.5):
+    for k in range(c.n(1, 4)):
+        c.sheet(surface + 0.3 * k + c.waves(1.8, c.u(0.03, 0.1)), c.u(-19, -6), rough_mm=c.u(0.5, 3.0),
+                thick_mm=c.u(0.08, 0.35), gaps=c.u(0.1, 0.6))
+    if c.chance(0.4):
         c.sheet(surface + 0.1, c.u(-16, -3), rough_mm=c.u(0.7, 4.0), thick_mm=c.u(0.1, 0.4), patchy_db=5.0,
                 gaps=c.u(0.0, 0.5))
 
@@ -76,10 +76,10 @@ def look_alikes(c: Canvas, depth_mm: float, half_width_mm: float) -> None:
     """Straight bright lines that are not needles, often brighter than one: fascia or bone aslant."""
     for _ in range(int(c.rng.choice([0, 1, 1, 2]))):
         slope = math.radians(c.u(-32, 32))
-        length = c.u(0.35, 1.4) * 2 * half_width_mm
+        length = c.u(0.25, 1.2) * 2 * half_width_mm
         cx, depth = c.u(-half_width_mm, half_width_mm), c.u(0.3, 0.9) * depth_mm
         s = np.linspace(-length / 2, length / 2, 80)
-        relief, across = c.waves(6.0, c.u(0.05, 0.35)), c.u(-0.25, 0.25)
+        relief, across = c.waves(6.0, c.u(0.05, 0.4)), c.u(-0.25, 0.25)
         y0, reach, level = c.u(-6, 6), c.u(1.0, 9.0), c.u(-9, 4)
         x, z = cx + s * math.cos(slope), depth + s * math.sin(slope) + relief(s, 0.0)
         keep = z > 3.0

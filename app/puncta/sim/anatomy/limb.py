@@ -158,10 +158,10 @@ def _paint_limb(c: Canvas, depth_range: tuple[float, float]) -> Limb:
         septum = Surface.plane(math.tan(math.radians(c.u(-24, 24))), c.u(-0.1, 0.1), c.u(-12, 12))
         septum = (c.waves(10.0, 0.4) + c.u(0.3, 0.8) * depth + septum).at_least(fascia[0], 0.5)
         sheath(c, septum)
-    if c.chance(0.5):
+    if c.chance(0.4):
         # Interstitial tissue: many short level streaks, which heavy filtering turns into a smeared texture.
         c.strands(c.u(6.0, 18.0), skin + 0.5, Surface.flat(depth),
-                  Strand((-22, 2), (0.5, 4.5), c.u(-6, 6), 5.0, (0.8, 2.4)), x_range=SIGHT_X_MM)
+                  Strand((-24, -1), (0.5, 4.5), c.u(-6, 6), 5.0, (0.8, 2.4)), x_range=SIGHT_X_MM)
     return Limb(skin_mm, fascia, depth)
 
 
@@ -180,7 +180,7 @@ def _bone_below(c: Canvas, at: tuple[float, float]) -> None:
         return
     plate = (slope + z) + Surface.plane(tilt, c.u(-0.1, 0.1), x)
     half = c.u(8.0, 30.0)
-    depth = c.grid(plate.at_least(Surface.flat(6.0)))
+    depth = c.grid(plate.at_least(Surface.flat(6.0))) + (7.0 * (np.abs(c.xs - x) / np.float32(half)) ** 5)[None, :]
     depth[:, np.abs(c.xs - x) > half] = np.nan
     c.bone(depth, level, thick_mm=8.0)
 
@@ -220,15 +220,15 @@ def _paint_nerve(
     c.hide(body.grown(0.6), -26.0)
     c.paint(body.grown(c.u(0.6, 1.1)), None, c.u(-18, -12), soft_mm=0.7)
     c.paint(body, Tissue.NERVE, c.u(-18, -12), soft_mm=0.3)
-    pitch = c.u(1.0, 1.7) if max(rx, rz) > 1.9 else c.u(0.7, 1.0)
-    turn, dark = c.u(0, math.pi), c.u(-38, -31)
+    pitch = c.u(1.0, 2.0) if max(rx, rz) > 1.9 else c.u(0.7, 1.0)
+    turn, dark = c.u(0, math.pi), c.u(-40, -32)
     across, down = (row / float(row @ row) for row in body.frame)  # half axes as vectors [mm]
     steps = range(-int(max(rx, rz) / pitch) - 1, int(max(rx, rz) / pitch) + 2)
     for i in steps:
         for j in steps:
             p = pitch * (i + 0.5 * j) + c.u(-0.2, 0.2) * pitch, pitch * 0.87 * j + c.u(-0.2, 0.2) * pitch
             q = (p[0] * math.cos(turn) - p[1] * math.sin(turn), p[0] * math.sin(turn) + p[1] * math.cos(turn))
-            size, flat, drift = pitch * c.u(0.28, 0.46), c.u(0.75, 1.0), (c.u(-0.03, 0.03), c.u(-0.03, 0.03))
+            size, flat, drift = pitch * c.u(0.3, 0.5), c.u(0.75, 1.0), (c.u(-0.03, 0.03), c.u(-0.03, 0.03))
             at = np.array(centre) + across * (q[0] / rx) + down * (q[1] / rz)
             room = float(body.distance(*(np.array([v]) for v in at))[0])
             if room > 1.0 - 0.7 * size / min(rx, rz):

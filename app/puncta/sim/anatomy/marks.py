@@ -13,6 +13,8 @@ from puncta.sim.subject import Streaks
 
 STEP_MM = 0.08
 STEEP_STEP_MM = 0.05
+SIGHT_MM = 62.0
+"""Deeper than any operator sets these procedures; nothing fine is kept below."""
 Range = tuple[float, float]
 
 
@@ -164,7 +166,7 @@ class Marks:
             return Streaks.none()
         names = [f.name for f in fields(Streaks)]
         whole = {name: np.concatenate([chunk[name] for chunk in self.chunks]) for name in names}
-        keep = (whole["level_db"] > floor_db) & (whole["z_mm"] > 0.0)
+        keep = (whole["level_db"] > floor_db) & (whole["z_mm"] > 0.0) & (whole["z_mm"] < SIGHT_MM)
         return Streaks(**{name: np.ascontiguousarray(values[keep]) for name, values in whole.items()})
 
 

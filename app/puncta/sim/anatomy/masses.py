@@ -65,9 +65,9 @@ def _malignant(c: Canvas, centre: PointMm, radius: float) -> float:
     if weight.size:  # desmoplastic rim: brighter than what it grew into
         c.level[box] += weight * np.maximum(np.float32(rim_db) - c.level[box], 0.0)
     body = Body.ellipsoid(centre, (wide, wide, tall), c.u(-22, 22))
-    body = body.ragged(c.rng, 0.22, 2, 6).ragged(c.rng, 1.1, 9, 17, turn=0.5)
+    body = body.ragged(c.rng, 0.25, 2, 7).ragged(c.rng, c.u(0.3, 0.8), 8, 16, turn=0.5)
     c.hide(body, -20.0)
-    c.paint(body, Tissue.MALIGNANT_MASS, c.u(-42, -35), soft_mm=0.7, attenuation=_loss(-c.u(6, 12), 2 * tall))
+    c.paint(body, Tissue.MALIGNANT_MASS, c.u(-42, -35), soft_mm=c.u(0.6, 1.2), attenuation=_loss(-c.u(6, 12), 2 * tall))
     _inner_grain(c, body, c.u(0.8, 1.8))
     for _ in range(c.n(16, 34)):  # spicules run out into the tissue around
         a, start, length = c.u(0, 2 * math.pi), c.u(0.8, 1.05), c.u(1.2, 5.0)
