@@ -31,6 +31,7 @@ SAMPLES = {
     "results": "results/results.jsonl",
     "dataset": "dataset",
     "coco": "coco",
+    "dataset-spec": "dataset-spec/made.toml",
     "label-set": "label-set/label-set.json",
     "truth": "truth",
     "truth-line": "truth/truth.jsonl",
@@ -43,6 +44,8 @@ SAMPLES = {
     "plugin-manifest": "plugin-manifest/plugin.toml",
     "model-registry": "model-registry/registry.toml",
     "bench": "bench/bench.json",
+    "moves": "moves/moves.toml",
+    "attempt": "attempt/attempt.json",
     "case-pack": "case-pack/made.puncta",
 }
 HEADS = {"dataset": "dataset.json", "coco": "dataset.json", "truth": "truth.json", "session": "session.json",
@@ -187,6 +190,9 @@ BROKEN: list[tuple[str, Callable[[Any], None], str]] = [
     ("experiment", put("training.batch", 0), "training.batch: 0 is less than 1"),
     ("experiment", drop("model.net"), "model: 'net' is missing"),
     ("experiment", put("trainig", {}), "'trainig' is not a member that this format knows"),
+    ("dataset-spec", put("part[0].frames", 0), "part[0].frames: 0 is less than 1"),
+    ("dataset-spec", drop("part[0].seeds"), "part[0]: 'seeds' is missing"),
+    ("dataset-spec", put("part[0].sizes_px[0]", [32, 64]), "part[0].sizes_px[0][0]: 32 is less than 64"),
     ("training-folder", put("state", "finished"), "state: 'finished' is not one of running, done, cancelled, failed"),
     ("training-folder", put("files.weights", "weights.pt"), "files.weights: 'weights.pt' is not null or an object"),
     ("training-folder", drop("config.seed"), "config: 'seed' is missing"),
@@ -208,6 +214,17 @@ BROKEN: list[tuple[str, Callable[[Any], None], str]] = [
     ("model-registry", drop("models[0].card"), "models[0]: 'card' is missing"),
     ("bench", put("figures[0].value", "fast"), "figures[0].value: 'fast' is not a number or null"),
     ("bench", drop("machine.cpu"), "machine: 'cpu' is missing"),
+    ("moves", put("move[0].do", "entr"),
+     "move[0].do: 'entr' is not one of advance, angle, swing, entry, entry-across, slide, sweep, rock, tilt, twist, "
+     "press, inject, fire, done"),
+    ("moves", put("move[1].over_s", -1), "move[1].over_s: -1 is less than 0"),
+    ("moves", put("move[0]", {"do": "done"}), "move[0]: {\"do\": \"done\"} is not a move with one of at_s and at_frame"),
+    ("moves", drop("version"), "'version' is missing"),
+    ("attempt", put("events[0].kind", "touch"),
+     "events[0].kind: 'touch' is not one of contact, enter, pop, target, target-left, hit, through, fired, injected, "
+     "withdrawn, done"),
+    ("attempt", put("events[2].tip_mm", [1.0]), "events[2].tip_mm: [1.0] is not [x, y, z] in mm"),
+    ("attempt", drop("summary.shots"), "summary: 'shots' is missing"),
     ("case-pack", put("contents[0].kind", "film"),
      "contents[0].kind: 'film' is not one of case, session, labels, comments, rubric, results, thumbnail"),
     ("case-pack", drop("deidentified"), "'deidentified' is missing"),
@@ -265,7 +282,7 @@ def test_shipped_registry_fits(path: str, repo_root: Path) -> None:
 
 def test_shipped_manifests_label_sets_and_experiments_fit(repo_root: Path) -> None:
     shipped = [*repo_root.glob("plugins/*/plugin.toml"), *repo_root.glob("resources/label_sets/*.json"),
-               *repo_root.glob("app/puncta/training/experiments/*.toml")]
+               *repo_root.glob("app/puncta/training/experiments/*.toml"), *repo_root.glob("resources/datasets/*.toml")]
     assert shipped
     assert {str(p.relative_to(repo_root)): validate(p).problems for p in shipped} == {
         str(p.relative_to(repo_root)): () for p in shipped

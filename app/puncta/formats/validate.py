@@ -12,7 +12,9 @@ from typing import Any
 from puncta.core.errors import UserError
 from puncta.formats import schemas, validate_folders
 from puncta.formats.atomic import read_text
+from puncta.formats.dataset_specs import check_dataset_spec
 from puncta.formats.jsontext import parse_json, read_json
+from puncta.formats.moves import check_moves
 from puncta.formats.validate_folders import Findings, check_lines
 
 MOST_PROBLEMS = 50
@@ -27,6 +29,8 @@ _NAMES = {
     "plugin.toml": "plugin-manifest",
     "registry.toml": "model-registry",
     "label-set.json": "label-set",
+    "moves.toml": "moves",
+    "attempt.json": "attempt",
 }
 _FOLDER_HEADS = ("dataset.json", "session.json", "training.json", "truth.json", "plugin.toml", "registry.toml")
 _FORMATS = {
@@ -35,6 +39,8 @@ _FORMATS = {
     "puncta-session": "session",
     "puncta-training": "training-folder",
     "puncta-bench": "bench",
+    "puncta-attempt": "attempt",
+    "puncta-moves": "moves",
 }
 _LINE_KINDS = {
     "results": {"key", "outputs"},
@@ -51,11 +57,13 @@ _TOML_KINDS = {
     "plugin-manifest": {"id", "api"},
     "experiment": {"plugin", "data", "training"},
     "model-registry": {"models"},
+    "dataset-spec": {"name", "part"},
 }
 TITLES = {
     "results": "results",
     "dataset": "dataset",
     "coco": "plain COCO file",
+    "dataset-spec": "dataset spec",
     "label-set": "label set",
     "truth": "truth of a simulated case",
     "truth-line": "truth of a simulated case",
@@ -68,6 +76,8 @@ TITLES = {
     "plugin-manifest": "plugin manifest",
     "model-registry": "model registry",
     "bench": "bench figures",
+    "moves": "script of moves",
+    "attempt": "record of an attempt",
     "case-pack": "case pack",
     "frame-key": "frame key",
 }
@@ -119,7 +129,8 @@ def identify(path: Path) -> str | None:
     if suffix == ".jsonl":
         return _kind_of_members(_first_line(path), _LINE_KINDS)
     if suffix == ".toml":
-        return _kind_of_members(read_toml(path), _TOML_KINDS)
+        table = read_toml(path)
+        return _FORMATS.get(str(table.get("format"))) or _kind_of_members(table, _TOML_KINDS)
     if suffix == ".json":
         document = read_json(path)
         named = _FORMATS.get(str(document.get("format"))) if isinstance(document, dict) else None
@@ -224,6 +235,14 @@ def _check_registry(path: Path) -> Findings:
     return Findings(problems) if problems else Findings(validate_folders.check_models(table, file.parent))
 
 
+def _check_dataset_spec(path: Path) -> Findings:
+    return Findings(check_dataset_spec(read_toml(path)))
+
+
+def _check_script(path: Path) -> Findings:
+    return Findings(check_moves(read_toml(path)))
+
+
 def _check_pack(path: Path) -> Findings:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -245,8 +264,11 @@ _CHECKS: dict[str, Callable[[Path], Findings]] = {
     "evaluation": _json_check("evaluation"),
     "frame-key": _json_check("frame-key"),
     "bench": _json_check("bench"),
+    "attempt": _json_check("attempt"),
+    "moves": _check_script,
     "experiment": _toml_check("experiment"),
     "plugin-manifest": _check_plugin,
     "model-registry": _check_registry,
+    "dataset-spec": _check_dataset_spec,
     "case-pack": _check_pack,
 }

@@ -1,137 +1,144 @@
-"""What a simulated dataset is to hold: a TOML file, checked, and the list of clips that follows from it."""
+"""What a dataset is to hold: a TOML file, checked, and the list of clips that follows from it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from typing import Any, Literal
 
 from puncta.core.errors import UserError
-from puncta.formats.atomic import read_text
-from puncta.sdk.manifest import plain_validation
-from puncta.sim.machines import PRESETS
-from puncta.sim.tissues import PROCEDURES
+from puncta.formats.dataset_specs import SEED_END, VIEWS_OF, check_dataset_spec, stills_half
+from puncta.formats.validate import read_toml
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Pixels = Annotated[int, Field(ge=64, le=2048)]
-HARD_STRIDE = 1_000_003
+HARD_STRIDE = SEED_END
 """Step from a clip's seed to the next one that is tried where hard or easy clips are asked for."""
+NEEDLE_FREE_SHARE = 0.12
+LATE_SHARE = 0.25
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Part(_Strict):
-    """Some clips of one split.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some clips of one split; every key of the spec's ``[[part]]``.
 
     Attributes
     ----------
     split : str
         train, tune, test or another role.
-    procedures, machines : tuple of str
-        Clips take them in turn, every pair as often as the others.
     seeds : tuple of int
         Half-open range; one clip a seed, and a seed is a subject.
-    frames : int
-        Frames of a clip.
-    every : int
-        Keeps every n-th simulated frame, so that a clip covers more time.
+    frames, every : int
+        Frames of a clip; every n-th simulated frame is kept, so that a clip covers more time.
     sizes_px : tuple of (width, height) [px]
         One is drawn for each clip.
-    furniture : bool
-        Rulers, text and margins as on machine screens.
+    kind : str
+        ``simulated``, or ``composite``: simulated needles on real needle-free stills.
+    procedures, machines : tuple of str
+        Clips take them in turn, every pair as often as the others. Empty for composites.
+    views, approaches, conditions, levels, lesions : tuple of str
+        One is drawn for each clip; empty leaves it to the subject's seed.
+    weights_kg : (low, high) or None
+        Range of an infant's weight [kg].
     needle_free, late : float
-        Share of clips without a needle, and share whose needle is still outside at the first frame.
+        Share of clips without a needle, and share of the others whose needle is still outside at the first frame.
+    furniture : float
+        Share of clips with rulers, text and margins as on machine screens.
     hard : float or None
-        Share of the clips with a needle whose needle lies steep to the beam or off the image plane; None takes what
-        comes.
+        Share of the clips with a needle that are hard, the others easy; None takes what comes.
+    masks, flags : bool
+        Write the needle's masks; write the flags of an infant's window.
+    folders : tuple of str
+        Folders of real stills, relative to where the stills are. Empty means that place itself.
     """
 
-    split: Slug
-    procedures: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    machines: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    seeds: Annotated[tuple[int, int], Field(strict=False)]
-    frames: Annotated[int, Field(ge=1, le=10_000)]
-    every: Annotated[int, Field(ge=1, le=100)] = 1
-    sizes_px: Annotated[tuple[Annotated[tuple[Pixels, Pixels], Field(strict=False)], ...],
-                        Field(strict=False, min_length=1)]
-    furniture: bool = False
-    needle_free: Share = 0.12
-    late: Share = 0.25
-    hard: Share | None = None
+    split: str
+    seeds: tuple[int, int]
+    frames: int
+    sizes_px: tuple[tuple[int, int], ...]
+    every: int = 1
+    kind: Literal["simulated", "composite"] = "simulated"
+    procedures: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    approaches: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    lesions: tuple[str, ...] = ()
+    weights_kg: tuple[float, float] | None = None
+    needle_free: float = NEEDLE_FREE_SHARE
+    late: float = LATE_SHARE
+    furniture: float = 0.0
+    hard: float | None = None
+    masks: bool = False
+    flags: bool = False
+    folders: tuple[str, ...] = ()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Part:
-        if not 0 <= self.seeds[0] < self.seeds[1] <= HARD_STRIDE:
-            raise ValueError(f"its seeds must be a half-open range between 0 and {HARD_STRIDE}")
-        for name in self.procedures:
-            if name not in PROCEDURES:
-                raise ValueError(f'there is no procedure "{name}"; there are {", ".join(PROCEDURES)}')
-        for name in self.machines:
-            if name not in PRESETS:
-                raise ValueError(f'there is no machine "{name}"; there are {", ".join(PRESETS)}')
-        return self
+    @property
+    def stills(self) -> str:
+        """Half of the real stills that a composite part takes."""
+        return stills_half(self.split)
 
 
-class DatasetSpec(_Strict):
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
     """A whole dataset.
 
     Attributes
     ----------
-    name : str
-    description, license : str
     label_set : str
-        Label set that the categories come from.
-    part : tuple of Part
+        Label set that categories and flags come from.
+    sha256 : str or None
+        Digest that the built dataset must have.
     """
 
-    name: Slug
-    description: Words
-    license: Words = "CC0-1.0"
-    label_set: Slug = "needle"
-    part: Annotated[tuple[Part, ...], Field(strict=False, min_length=1)]
-
-    @model_validator(mode="after")
-    def _seeds_apart(self) -> DatasetSpec:
-        ranges = sorted(part.seeds for part in self.part)
-        for a, b in zip(ranges, ranges[1:]):
-            if b[0] < a[1]:
-                twice = f"{b[0]} to {min(a[1], b[1]) - 1}"
-                raise ValueError(f"the seeds {twice} stand in two parts; a subject has one split")
-        return self
+    name: str
+    description: str
+    part: tuple[Part, ...]
+    license: str = "CC0-1.0"
+    label_set: str = "needle"
+    sha256: str | None = None
 
     def digest(self) -> str:
         """Return a hash over everything that decides what is built."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        values = {name: value for name, value in asdict(self).items() if name != "sha256"}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def composite(self) -> bool:
+        """True where a part needs real stills."""
+        return any(part.kind == "composite" for part in self.part)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """One clip to simulate.
+    """One clip to make.
 
     Attributes
     ----------
     number : int
         Place in the dataset, from 0; names its folder.
+    rank : int
+        Place among the clips of its part.
+    procedure, machine : str
+        Empty for composites.
     needle : bool
     start : "outside" or "inside"
         Where the needle is at the first frame.
     hard : bool or None
-        What its geometry has to be; None takes what comes.
+        What most of its frames have to be; None takes what comes.
+    options : mapping
+        Wishes for the subject by the names of `SubjectOptions`.
+    approach : str or None
+    stills, folders : str, tuple of str
+        Half and folders of the real stills; empty for simulated clips.
     """
 
     number: int
+    rank: int
     split: str
+    kind: Literal["simulated", "composite"]
     procedure: str
     machine: str
     seed: int
@@ -142,6 +149,12 @@ class ClipPlan:
     needle: bool
     start: Literal["outside", "inside"]
     hard: bool | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    approach: str | None = None
+    masks: bool = False
+    flags: bool = False
+    stills: str = ""
+    folders: tuple[str, ...] = ()
 
 
 def read_spec(path: Path) -> DatasetSpec:
@@ -152,50 +165,102 @@ def read_spec(path: Path) -> DatasetSpec:
     UserError
         The file cannot be read, is no TOML, or does not hold.
     """
-    try:
-        table = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not valid TOML: {error}.") from error
-    try:
-        return DatasetSpec.model_validate(table)
-    except ValidationError as error:
-        raise UserError(f"{path} needs a change: {plain_validation(error)}.") from error
+    table = read_toml(path)
+    problems = check_dataset_spec(table)
+    if problems:
+        more = f" ({len(problems) - 1} more; puncta doctor lists them)" if len(problems) > 1 else ""
+        raise UserError(f"{path} needs a change: {problems[0]}{more}.")
+    return spec_from_table(table)
+
+
+def spec_from_table(table: Mapping[str, Any]) -> DatasetSpec:
+    """Return the typed spec of a checked TOML table."""
+    known = {f.name for f in fields(DatasetSpec)} - {"part"}
+    values = {name: value for name, value in table.items() if name in known}
+    return DatasetSpec(part=tuple(_part(part) for part in table["part"]), **values)
+
+
+def _part(table: Mapping[str, Any]) -> Part:
+    values = {name: _frozen(value) for name, value in table.items() if name not in ("difficulty", "stills")}
+    values["furniture"] = float(table.get("furniture", 0.0))
+    if "difficulty" in table:
+        values["hard"] = 1.0 if table["difficulty"] == "hard" else 0.0
+    return Part(**values)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
 
 
 def plan_clips(spec: DatasetSpec) -> tuple[ClipPlan, ...]:
     """Return the clips of a spec in their order; the same for the same spec."""
     plans: list[ClipPlan] = []
     for part in spec.part:
-        seeds = range(*part.seeds)
-        free = _first_share(seeds, part.needle_free, "needle-free")
-        with_needle = [seed for seed in seeds if seed not in free]
-        late = _first_share(with_needle, part.late, "late")
-        hard = None if part.hard is None else _first_share(with_needle, part.hard, "hard")
-        # Machines change fastest, so that each machine sees each procedure equally often.
-        pairs = [(procedure, machine) for procedure in part.procedures for machine in part.machines]
-        for rank, seed in enumerate(seeds):
-            procedure, machine = pairs[rank % len(pairs)]
-            plans.append(
-                ClipPlan(
-                    number=len(plans),
-                    split=part.split,
-                    procedure=procedure,
-                    machine=machine,
-                    seed=seed,
-                    frames=part.frames,
-                    every=part.every,
-                    size_px=part.sizes_px[_mixed(seed, "size") % len(part.sizes_px)],
-                    furniture=part.furniture,
-                    needle=seed not in free,
-                    start="outside" if seed in late else "inside",
-                    hard=None if hard is None or seed in free else seed in hard,
-                )
-            )
+        plans += _plan_part(part, len(plans))
     return tuple(plans)
 
 
+def _plan_part(part: Part, first: int) -> list[ClipPlan]:
+    seeds = range(*part.seeds)
+    free = _first_share(seeds, part.needle_free, "needle-free")
+    with_needle = [seed for seed in seeds if seed not in free]
+    late = _first_share(with_needle, part.late, "late")
+    framed = _first_share(seeds, part.furniture, "furniture")
+    hard = None if part.hard is None else _first_share(with_needle, part.hard, "hard")
+    # Machines change fastest, so that each machine sees each procedure equally often.
+    pairs = [(procedure, machine) for procedure in part.procedures for machine in part.machines] or [("", "")]
+    plans = []
+    for rank, seed in enumerate(seeds):
+        procedure, machine = pairs[rank % len(pairs)]
+        plans.append(
+            ClipPlan(
+                number=first + rank,
+                rank=rank,
+                split=part.split,
+                kind=part.kind,
+                procedure=procedure,
+                machine=machine,
+                seed=seed,
+                frames=part.frames,
+                every=part.every,
+                size_px=part.sizes_px[_mixed(seed, "size") % len(part.sizes_px)],
+                furniture=seed in framed,
+                needle=seed not in free,
+                start="outside" if seed in late else "inside",
+                hard=None if hard is None or seed in free else seed in hard,
+                options=_wishes(part, procedure, seed),
+                approach=_choice(part.approaches, seed, "approach"),
+                masks=part.masks,
+                flags=part.flags,
+                stills=part.stills if part.kind == "composite" else "",
+                folders=part.folders,
+            )
+        )
+    return plans
+
+
+def _wishes(part: Part, procedure: str, seed: int) -> dict[str, Any]:
+    """What is asked of one subject; a wish that its procedure does not have is left out."""
+    wishes: dict[str, Any] = {}
+    views = tuple(view for view in part.views if view in VIEWS_OF.get(procedure, ()))
+    wishes["view"] = _choice(views, seed, "view")
+    if procedure == "breast":
+        wishes["lesion"] = _choice(part.lesions, seed, "lesion")
+    if procedure == "infant-lp":
+        wishes["condition"] = _choice(part.conditions, seed, "condition")
+        wishes["level"] = _choice(part.levels, seed, "level")
+        if part.weights_kg is not None:
+            low, high = part.weights_kg
+            wishes["weight_kg"] = round(low + (high - low) * _mixed(seed, "weight") / 2**64, 3)
+    return {name: value for name, value in wishes.items() if value is not None}
+
+
+def _choice(choices: Sequence[str], seed: int, purpose: str) -> str | None:
+    return choices[_mixed(seed, purpose) % len(choices)] if choices else None
+
+
 def _mixed(seed: int, purpose: str) -> int:
-    """Return a number that depends on seed and purpose alone, and on neither in a regular way."""
+    """Return a number below 2^64 that depends on seed and purpose alone, and on neither in a regular way."""
     return int.from_bytes(hashlib.sha256(f"{purpose}/{seed}".encode()).digest()[:8], "big")
 
 

@@ -1,33 +1,29 @@
-"""Builds simulated datasets (Dataset v1) clip by clip; a build that was stopped goes on where it was."""
+"""Builds datasets (Dataset v1) clip by clip; a build that was stopped goes on where it was."""
 
 from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from puncta import __version__
 from puncta.core.errors import UserError
-from puncta.core.frame import hash_planes
-from puncta.core.results import Box
 from puncta.formats.atomic import plain_os_error, write_text_atomic
 from puncta.formats.dataset import (
     DATASET_FILE,
     NEEDLE_CATEGORY,
     TIP_CATEGORY,
     Annotation,
-    Category,
     Dataset,
     Image,
     Info,
@@ -37,25 +33,22 @@ from puncta.formats.dataset import (
     load_dataset,
     save_dataset,
 )
-from puncta.formats.jsontext import json_line, read_json
-from puncta.sim.cine import CineGenerator
-from puncta.sim.dataset_spec import HARD_STRIDE, ClipPlan, DatasetSpec, plan_clips
-from puncta.sim.difficulty import describe_difficulty, needle_is_hard
-from puncta.sim.truth import FrameTruth
+from puncta.formats.jsontext import json_document, json_line, read_json
+from puncta.sim.composite_stills import Still, list_stills, stills_of_split
+from puncta.sim.dataset_clips import NOTE_FILE, REAL_BACKGROUND, SIMULATED, build_clip, clip_folder
+from puncta.sim.dataset_digest import BUILD_FILE, content_digest, read_build, simulator_digest
+from puncta.sim.dataset_labels import FLAGS, NEEDLE, TIP, as_box
+from puncta.sim.dataset_spec import ClipPlan, DatasetSpec, plan_clips
 
-TIP = Category(1, TIP_CATEGORY)
-NEEDLE = Category(2, NEEDLE_CATEGORY)
-RATER = "simulator"
-TRIES = 12
-"""Seeds tried for a clip that has to be hard or easy; the last one is taken as it comes."""
-NOTE_FILE = "clip.json"
 MARK_FILE = ".build.json"
-UNCERTAIN_SHAFT_CNR = 1.0
 
 Progress = Callable[[int, int], None]
+Job = tuple[ClipPlan, Still | None]
 
 
-def build_dataset(spec: DatasetSpec, folder: Path, jobs: int = 1, progress: Progress | None = None) -> Dataset:
+def build_dataset(
+    spec: DatasetSpec, folder: Path, jobs: int = 1, progress: Progress | None = None, stills: Path | None = None
+) -> Dataset:
     """Build a dataset, or finish one that was begun; the same bytes for the same spec, whatever the number of jobs.
 
     Parameters
@@ -65,54 +58,73 @@ def build_dataset(spec: DatasetSpec, folder: Path, jobs: int = 1, progress: Prog
     jobs : int
         Processes; 1 stays in this one.
     progress : callable or None
-        Told (clips done, clips in all) after each clip.
+        Told (clips done, clips in all) at the beginning and after each clip.
+    stills : Path or None
+        Where the folders of real stills are that composite parts name.
 
     Raises
     ------
     UserError
-        The folder holds something else or cannot be written.
+        The folder holds something else or cannot be written, stills are missing, or a process was killed.
     """
     folder = Path(folder)
-    plans = plan_clips(spec)
-    mark = {"spec": spec.name, "spec_sha256": spec.digest(), "simulator_sha256": simulator_digest()}
+    todo, stills_sha256 = _pair_with_stills(spec, stills)
+    mark = {
+        "spec": spec.name,
+        "spec_sha256": spec.digest(),
+        "simulator_sha256": simulator_digest(),
+        "stills_sha256": stills_sha256,
+    }
     if _claim(folder, mark):
+        _check_unchanged(folder)
+        _drop_notes(folder)
         return load_dataset(folder)
     for left_over in (folder / "images").glob(".*.tmp"):
         shutil.rmtree(left_over, ignore_errors=True)
-    waiting = [plan for plan in plans if not (folder / clip_folder(plan) / NOTE_FILE).is_file()]
-    done = len(plans) - len(waiting)
+    waiting = [job for job in todo if not (folder / clip_folder(job[0]) / NOTE_FILE).is_file()]
+    done = len(todo) - len(waiting)
     if progress:
-        progress(done, len(plans))
+        progress(done, len(todo))
     for _number in _each_clip(waiting, folder, jobs):
         done += 1
         if progress:
-            progress(done, len(plans))
-    dataset = _assemble(spec, plans, folder, mark)
+            progress(done, len(todo))
+    plans = tuple(plan for plan, _ in todo)
+    dataset = _assemble(spec, plans, folder)
     save_dataset(dataset, folder)
+    write_text_atomic(folder / BUILD_FILE, json_document({**mark, "sha256": content_digest(folder)}))
     (folder / MARK_FILE).unlink(missing_ok=True)
-    for plan in plans:
-        (folder / clip_folder(plan) / NOTE_FILE).unlink(missing_ok=True)
+    _drop_notes(folder)
     return dataset
 
 
-def clip_folder(plan: ClipPlan) -> str:
-    """Folder of a clip's pictures, relative to the dataset."""
-    return f"images/{plan.number:05d}"
+def _drop_notes(folder: Path) -> None:
+    for note in (folder / "images").glob(f"*/{NOTE_FILE}"):
+        note.unlink(missing_ok=True)
 
 
-def simulator_digest() -> str:
-    """Return a hash over the simulator's source, so that a begun build never mixes two simulators.
+def _pair_with_stills(spec: DatasetSpec, root: Path | None) -> tuple[list[Job], str | None]:
+    """Give every composite clip its still, each as often as the others; also a hash over the stills there are."""
+    plans = plan_clips(spec)
+    if not spec.composite:
+        return [(plan, None) for plan in plans], None
+    if root is None:
+        raise UserError(f"{spec.name} needs real stills; name the place that holds their folders with --stills.")
+    found: dict[tuple[str, ...], tuple[Still, ...]] = {}
+    todo: list[Job] = []
+    for plan in plans:
+        if plan.kind != "composite":
+            todo.append((plan, None))
+            continue
+        if plan.folders not in found:
+            found[plan.folders] = list_stills(root, plan.folders)
+        chosen = stills_of_split(found[plan.folders], plan.split)
+        todo.append((plan, chosen[plan.rank % len(chosen)]))
+    names = sorted({still.sha256 for stills in found.values() for still in stills})
+    return todo, hashlib.sha256("\n".join(names).encode()).hexdigest()
 
-    A frozen program has no sources beside it; there the program's version stands for them.
-    """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(__version__.encode())
-    for source in sources:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    return digest.hexdigest()
 
-
-def _claim(folder: Path, mark: dict[str, str]) -> bool:
+def _claim(folder: Path, mark: dict[str, str | None]) -> bool:
     """Make the folder ours, or find a build of this spec there; True where that one is whole."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,128 +133,84 @@ def _claim(folder: Path, mark: dict[str, str]) -> bool:
         raise plain_os_error(error, folder, "write to") from error
     if MARK_FILE in held:
         known = read_json(folder / MARK_FILE)
+    elif BUILD_FILE in held:
+        known = read_build(folder)
     elif DATASET_FILE in held:
-        info = read_json(folder / DATASET_FILE).get("info", {})
-        known = {name: info.get(name) for name in mark}
+        known = read_json(folder / DATASET_FILE).get("info", {})
     elif held:
         raise UserError(f"The folder {folder} is not empty; choose a new folder for the dataset.")
     else:
         write_text_atomic(folder / MARK_FILE, json_line(mark) + "\n")
         return False
-    if known.get("spec_sha256") != mark["spec_sha256"]:
-        raise UserError(f"The folder {folder} holds a dataset built from another spec; choose a new folder.")
-    if known.get("simulator_sha256") != mark["simulator_sha256"]:
-        raise UserError(
-            f"The folder {folder} holds a dataset of another version of the simulator; choose a new folder."
-        )
+    for key, words in (
+        ("spec_sha256", "built from another spec"),
+        ("simulator_sha256", "of another version of the simulator"),
+        ("stills_sha256", "on other stills"),
+    ):
+        if known.get(key) != mark[key]:
+            raise UserError(f"The folder {folder} holds a dataset {words}; choose a new folder.")
     return MARK_FILE not in held
 
 
-def _each_clip(plans: list[ClipPlan], folder: Path, jobs: int) -> Iterator[int]:
-    """Simulate clips and yield their numbers as they are done."""
-    jobs = max(1, min(jobs, len(plans)))
+def _check_unchanged(folder: Path) -> None:
+    if content_digest(folder) != read_build(folder).get("sha256"):
+        raise UserError(f"The dataset in {folder} was changed after it was built; build it again in a new folder.")
+
+
+def _each_clip(waiting: list[Job], folder: Path, jobs: int) -> Iterator[int]:
+    """Make clips and yield their numbers as they are done."""
+    jobs = max(1, min(jobs, len(waiting)))
     if jobs == 1:
-        for plan in plans:
-            yield build_clip(plan, folder)
+        for plan, still in waiting:
+            yield build_clip(plan, folder, still)
         return
     # Threads of the window or of OpenCV do not survive a fork.
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker)
     try:
-        for future in [pool.submit(build_clip, plan, folder) for plan in plans]:
-            yield future.result()
+        left: set[Future[int]] = {pool.submit(build_clip, plan, folder, still) for plan, still in waiting}
+        while left:
+            ready, left = wait(left, return_when=FIRST_COMPLETED)
+            for future in ready:
+                yield future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "A process that was making clips was stopped by the system; run the same command again, "
+            "and it goes on where it was (with --jobs 1 it needs the least memory)."
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _prepare_worker() -> None:
-    """One process is one core, and Ctrl+C is answered by the parent alone, once."""
+    """One process is one core, Ctrl+C is answered by the parent alone, and a worker never outlives its parent."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
-def build_clip(plan: ClipPlan, folder: Path) -> int:
-    """Simulate one clip into the dataset's folder, whole or not at all; return its number.
-
-    Raises
-    ------
-    UserError
-        The disk is full or the folder cannot be written.
-    """
-    target = folder / clip_folder(plan)
-    work = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        work.mkdir(parents=True)
-        note = _simulate(plan, work)
-        write_text_atomic(work / NOTE_FILE, json_line(note) + "\n")
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(work, target)
-    except OSError as error:
-        raise plain_os_error(error, target, "write") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return plan.number
+def _end_with(sentinel: Any) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
-def _open_generator(plan: ClipPlan) -> CineGenerator:
-    """Open the plan's cine; where it has to be hard or easy, the first of a fixed row of seeds that is so."""
-    for attempt in range(TRIES):
-        generator = CineGenerator(
-            plan.procedure,
-            plan.machine,
-            plan.seed + attempt * HARD_STRIDE,
-            size_px=plan.size_px,
-            furniture=plan.furniture,
-            needle=plan.needle,
-            start=plan.start,
-        )
-        if plan.hard is None or needle_is_hard(generator.needle, generator.machine, generator.scan) == plan.hard:
-            break
-    return generator
-
-
-def _simulate(plan: ClipPlan, work: Path) -> dict[str, Any]:
-    """Write the pictures of a clip and return its part of the dataset as JSON values."""
-    generator = _open_generator(plan)
-    frames: list[dict[str, Any]] = []
-    for index in range(plan.frames):
-        for _ in range(plan.every if index else 1):
-            pixels, truth = generator.next_frame()
-        _write_png(work / f"{index:04d}.png", pixels)
-        frames.append(
-            {
-                "sha256": hash_planes((pixels,)),
-                "size": [pixels.shape[1], pixels.shape[0]],
-                "difficulty": describe_difficulty(truth, generator.machine, generator.scan),
-                "truth": asdict(truth),
-            }
-        )
-    return {"seed": generator.seed, "fps": generator.machine.fps / plan.every, "frames": frames}
-
-
-def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    ok, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 4])
-    if not ok:
-        raise OSError(f"no PNG could be made of {path.name}")
-    path.write_bytes(encoded.tobytes())
-
-
-def _assemble(spec: DatasetSpec, plans: tuple[ClipPlan, ...], folder: Path, mark: dict[str, str]) -> Dataset:
+def _assemble(spec: DatasetSpec, plans: tuple[ClipPlan, ...], folder: Path) -> Dataset:
     """Join the clips' notes into one dataset, numbered in the order of the plans."""
     videos: list[Video] = []
     images: list[Image] = []
     annotations: list[Annotation] = []
+    flagged = any(part.flags for part in spec.part)
     for plan in plans:
         note = read_json(folder / clip_folder(plan) / NOTE_FILE)
-        subject = f"sim-{note['seed']}"
+        facts = note["video"]
         video_id = plan.number + 1
-        first = FrameTruth(**note["frames"][0]["truth"])
-        name = f"{plan.procedure}-{plan.machine}-{note['seed']}"
-        more = {"procedure": plan.procedure, "needle": plan.needle, "start": plan.start if plan.needle else None}
+        mm = tuple(facts["mm_per_px"]) if facts["mm_per_px"] else None
+        subject, machine = facts["subject"], facts["machine"]
         videos.append(
-            Video(video_id, name, round(note["fps"], 3), first.mm_per_px, plan.machine, subject, plan.split, more)
+            Video(video_id, facts["name"], facts["fps"], mm, machine, subject, plan.split, facts["more"])
         )
         for index, frame in enumerate(note["frames"]):
-            truth = FrameTruth(**frame["truth"])
             image_id = len(images) + 1
             images.append(
                 Image(
@@ -253,62 +221,29 @@ def _assemble(spec: DatasetSpec, plans: tuple[ClipPlan, ...], folder: Path, mark
                     video_id=video_id,
                     # A picture file holds one frame; its place in the clip follows from the order and the time.
                     frame_index=index,
-                    pts_ns=truth.t_ns,
+                    pts_ns=frame["t_ns"],
                     sha256=frame["sha256"],
-                    region=_box(truth.region),
-                    machine=plan.machine,
+                    region=as_box(frame["region"]),
+                    machine=machine,
                     subject=subject,
                     split=plan.split,
                     review=Review.CONFIRMED,
-                    labelled=(TIP_CATEGORY, NEEDLE_CATEGORY),
+                    labelled=FLAGS if flagged else (TIP_CATEGORY, NEEDLE_CATEGORY),
+                    flags=frame["flags"],
                     difficulty=frame["difficulty"],
                 )
             )
-            annotations += annotations_of(truth, image_id, len(annotations) + 1)
-    more_info = {"name": spec.name, "description": spec.description, **mark}
-    info = Info(spec.label_set, spec.license, True, more_info)
-    return Dataset(info, tuple(videos), tuple(images), (TIP, NEEDLE), tuple(annotations))
+            for label in frame["labels"]:
+                annotations.append(_annotation(label, image_id, len(annotations) + 1))
+    content = sorted({REAL_BACKGROUND if part.kind == "composite" else SIMULATED for part in spec.part})
+    more = {"name": spec.name, "description": spec.description, "content": ", ".join(content),
+            "spec_sha256": spec.digest()}
+    info = Info(spec.label_set, spec.license, True, more)
+    return Dataset(info, tuple(videos), tuple(images), () if flagged else (TIP, NEEDLE), tuple(annotations))
 
 
-def annotations_of(truth: FrameTruth, image_id: int, first_id: int) -> list[Annotation]:
-    """Return the labels of a simulated frame: none where no tip is in the field, else the tip and the needle."""
-    if truth.tip_px is None or truth.entry_px is None or truth.tip_box is None:
-        return []
-    visibility = Visibility(truth.visibility)
-    shown = 2.0 if visibility in {Visibility.CLEAR, Visibility.UNCERTAIN} else 1.0
-    keypoints = (*truth.tip_px, shown, *truth.entry_px, 2.0 if truth.needle_box else 1.0)
-    shaft, box, polygon = Visibility.OUT_OF_PLANE, None, None
-    if truth.needle_box is not None:
-        faint = truth.shaft_cnr is None or truth.shaft_cnr < UNCERTAIN_SHAFT_CNR
-        shaft, box = (Visibility.UNCERTAIN if faint else Visibility.CLEAR), _box(truth.needle_box)
-        polygon = [[round(v, 3) for point in truth.shaft_polygon for v in point]]
-    common: dict[str, Any] = {"image_id": image_id, "keypoints": keypoints, "rater": RATER, "source": RATER}
-    tip_box = _box(truth.tip_box)
-    return [
-        Annotation(
-            id=first_id, category_id=TIP.id, bbox=tip_box, area=tip_box[2] * tip_box[3], visibility=visibility, **common
-        ),
-        Annotation(
-            id=first_id + 1,
-            category_id=NEEDLE.id,
-            bbox=box,
-            area=_polygon_area(truth.shaft_polygon),
-            segmentation=polygon,
-            visibility=shaft,
-            **common,
-        ),
-    ]
-
-
-def _box(values: Sequence[float]) -> Box:
-    x0, y0, w, h = values
-    return (x0, y0, w, h)
-
-
-def _polygon_area(points: tuple[tuple[float, float], ...]) -> float:
-    """Area of a polygon [px^2], by the shoelace formula."""
-    if len(points) < 3:
-        return 0.0
-    x, y = np.asarray(points, dtype=np.float64).T
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
-
+def _annotation(label: dict[str, Any], image_id: int, number: int) -> Annotation:
+    values = {**label, "id": number, "image_id": image_id, "visibility": Visibility(label["visibility"])}
+    values["bbox"] = as_box(label["bbox"]) if label["bbox"] is not None else None
+    values["keypoints"] = tuple(label["keypoints"])
+    return Annotation(**values)

@@ -14,9 +14,11 @@ import tomli_w
 from puncta.core.flags import Flag
 from puncta.core.frame import Calibration, CalibrationOrigin, FrameKey, hash_planes
 from puncta.core.results import Certainty, ClassResult, Detection, Line, MaskResult, Point
+from puncta.formats.attempt import AttemptEvent, AttemptRecord, AttemptSummary, write_attempt
 from puncta.formats.dataset import Annotation, Category, Dataset, Image, Info, Review, Video, Visibility, save_dataset
 from puncta.formats.evaluation import Evaluation, Metric, write_evaluation
 from puncta.formats.jsontext import json_document, json_line
+from puncta.formats.moves import Move, MoveScript, write_moves
 from puncta.formats.progress import Progress, TaskState, text_from_progress
 from puncta.formats.results_lines import ResultLine, ResultsWriter
 from puncta.formats.truth import MapFile, NeedleTruth, TargetTruth, TruthHead, TruthLine, write_truth
@@ -509,6 +511,35 @@ def make_bench(folder: Path) -> None:
     (folder / "bench.json").write_text(json_document(document), encoding="utf-8")
 
 
+def make_moves(folder: Path) -> None:
+    script = MoveScript((
+        Move("entry", -2.5, at_s=0.0),
+        Move("advance", 32.0, at_s=0.5, over_s=4.0),
+        Move("tilt", 1.5, at_frame=40, over_s=0.5),
+        Move("inject", 0.8, at_s=5.0, over_s=1.0),
+        Move("fire", at_frame=180),
+        Move("done", at_s=8.0),
+    ), "breast", "Made-up moves")
+    write_moves(folder / "moves.toml", script)
+
+
+def make_attempt(folder: Path) -> None:
+    tip = (4.2, 0.1, 18.4)
+    events = (
+        AttemptEvent("contact", 12, 480_000_000, None, False, None, 0.1),
+        AttemptEvent("pop", 20, 800_000_000, "skin", False, (-27.0, 0.0, 0.3), 1.6),
+        AttemptEvent("enter", 31, 1_240_000_000, "vein", False, tip, 34.0),
+        AttemptEvent("target", 33, 1_320_000_000, "vein", False, tip, 34.5),
+        AttemptEvent("through", 41, 1_640_000_000, "vein", True, (6.0, 0.1, 21.0), 38.0),
+        AttemptEvent("injected", 60, 2_400_000_000, "muscle", False, (6.2, 0.1, 21.2), 38.2, 0.5),
+        AttemptEvent("done", 90, 3_600_000_000, None, False, (6.2, 0.1, 21.2), 38.2),
+    )
+    summary = AttemptSummary(3.12, 0.84, True, False, 0.6, 3.4, 39.5, 38.2, 1, 0, 0, {"bone": 1}, {"muscle": 0.5})
+    stream = "sim:vessel?seed=7&machine=A&steer=yes"
+    write_attempt(folder / "attempt.json", AttemptRecord(
+        stream, "vessel", "A", 7, "vein lumen", (4.0, 0.0, 18.0), 2.0, True, events, summary))
+
+
 def make_pack(folder: Path) -> None:
     comments = "Made-up comment.\n"
     manifest = {
@@ -545,6 +576,8 @@ MAKERS = {
     "plugin-manifest": make_plugin,
     "model-registry": make_registry,
     "bench": make_bench,
+    "moves": make_moves,
+    "attempt": make_attempt,
     "case-pack": make_pack,
 }
 

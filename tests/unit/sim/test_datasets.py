@@ -1,8 +1,16 @@
-"""Specs, plans and labels of simulated datasets."""
+"""Simulated datasets: what is built, that it repeats, and what labels say."""
 
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -14,10 +22,12 @@ from puncta.core.frame import hash_planes
 from puncta.formats.dataset import annotations_by_image, is_true_negative, load_dataset
 from puncta.formats.dataset_checks import check_files, check_references, check_splits
 from puncta.formats.jsontext import read_json
+from puncta.formats.rle import mask_from_rle
 from puncta.formats.schemas import check
-from puncta.paths import resources_dir
-from puncta.sim.dataset_spec import DatasetSpec, plan_clips, read_spec
-from puncta.sim.datasets import annotations_of, build_dataset
+from puncta.sim.dataset_digest import content_digest, read_build, record_digest, verify_against
+from puncta.sim.dataset_labels import annotations_of
+from puncta.sim.dataset_spec import DatasetSpec, read_spec
+from puncta.sim.datasets import build_dataset
 from puncta.sim.difficulty import incidence_deg
 from puncta.sim.truth import FrameTruth
 
@@ -70,7 +80,7 @@ def test_a_built_dataset_holds_to_its_format(built: Path):
     assert dataset.info.simulated is True
     assert [v.machine for v in dataset.videos] == ["A", "B", "A", "B", "E"]
     assert all(set(i.labelled) >= {"needle_tip", "needle"} for i in dataset.images)
-    assert sorted(p.name for p in built.iterdir()) == ["dataset.json", "images"]
+    assert sorted(p.name for p in built.iterdir()) == ["build.json", "dataset.json", "images"]
     assert {p.suffix for p in (built / "images").rglob("*.*")} == {".png"}
 
 
@@ -104,6 +114,12 @@ def test_building_again_does_nothing_and_another_spec_is_refused(built: Path, tm
     before = {p: p.stat().st_mtime_ns for p in built.rglob("*")}
     build_dataset(spec_of(tmp_path), built)
     assert {p: p.stat().st_mtime_ns for p in built.rglob("*")} == before
+    newer = tmp_path / "newer"
+    shutil.copytree(built, newer)
+    head = (newer / "build.json").read_text()
+    (newer / "build.json").write_text(re.sub('"simulator_sha256": "[0-9a-f]', '"simulator_sha256": "x', head))
+    with pytest.raises(UserError, match="another version of the simulator"):
+        build_dataset(spec_of(tmp_path), newer)
     with pytest.raises(UserError, match="another spec"):
         build_dataset(spec_of(tmp_path, SPEC.replace("frames = 2", "frames = 3")), built)
     (tmp_path / "full").mkdir()
@@ -113,50 +129,119 @@ def test_building_again_does_nothing_and_another_spec_is_refused(built: Path, tm
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["letter.txt"]
 
 
-def test_plans_keep_shares_and_repeat(tmp_path: Path):
-    text = SPEC.replace("[10, 14]", "[100, 160]").replace("needle_free = 0.25\nlate = 0.34",
-                                                          "needle_free = 0.2\nlate = 0.5\nhard = 0.25")
-    spec = spec_of(tmp_path, text)
-    plans = [p for p in plan_clips(spec) if p.split == "train"]
-    assert plan_clips(spec) == plan_clips(spec_of(tmp_path, text))
-    assert sum(not p.needle for p in plans) == 12
-    with_needle = [p for p in plans if p.needle]
-    assert sum(p.start == "outside" for p in with_needle) == 24
-    assert sum(p.hard is True for p in with_needle) == 12
-    assert all(p.hard is None for p in plans if not p.needle)
-    assert {(p.procedure, p.machine) for p in plans} == {(a, b) for a in ("breast", "nerve") for b in "AB"}
-    assert len({p.size_px for p in plans}) == 2
+def test_one_process_or_two_give_the_same_bytes(built: Path, tmp_path: Path):
+    told: list[tuple[int, int]] = []
+    build_dataset(spec_of(tmp_path), tmp_path / "two", jobs=2, progress=lambda done, total: told.append((done, total)))
+    assert bytes_of(tmp_path / "two") == bytes_of(built)
+    assert told == [(n, 5) for n in range(6)]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ('machines = ["E"]', 'machines = ["Z"]', 'no machine "Z"'),
-        ('procedures = ["vessel"]', 'procedures = ["knee"]', 'no procedure "knee"'),
-        ("seeds = [20, 21]", "seeds = [13, 21]", "a subject has one split"),
-        ("seeds = [20, 21]", "seeds = [21, 20]", "half-open range"),
-        ("frames = 2\nevery", "frames = 0\nevery", "at least 1"),
-        ('name = "tiny"', "", "`name` is missing"),
-        ('name = "tiny"', 'name = "tiny"\ncolour = 1', "not a known key"),
-        ("[[part]]", "[[part", "not valid TOML"),
-    ],
-)
-def test_a_wrong_spec_is_refused_in_one_sentence(tmp_path: Path, old: str, new: str, words: str):
-    with pytest.raises(UserError, match=words) as caught:
-        spec_of(tmp_path, SPEC.replace(old, new, 1))
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
+def test_a_killed_build_leaves_no_process_and_goes_on_where_it_was(built: Path, tmp_path: Path, repo_root: Path):
+    spec_of(tmp_path)
+    folder = tmp_path / "killed"
+    script = (
+        "import sys; from pathlib import Path; from puncta.sim.dataset_spec import read_spec; "
+        "from puncta.sim.datasets import build_dataset\n"
+        "if __name__ == '__main__': build_dataset(read_spec(Path(sys.argv[1])), Path(sys.argv[2]), jobs=2)"
+    )
+    (tmp_path / "run.py").write_text(script)
+    call = [sys.executable, str(tmp_path / "run.py"), str(tmp_path / "spec.toml"), str(folder)]
+    process = subprocess.Popen(
+        call, env={**os.environ, "PYTHONPATH": str(repo_root / "app")}, start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not list((folder / "images").glob("0*/clip.json")):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for _ in range(500):
+        if not group_lives(process.pid):
+            break
+        time.sleep(0.01)
+    assert not group_lives(process.pid)
+    there = {p: p.stat().st_mtime_ns for p in folder.glob("images/0*/0000.png")}
+    build_dataset(spec_of(tmp_path), folder)
+    assert bytes_of(folder) == bytes_of(built)
+    assert {p: p.stat().st_mtime_ns for p in there} == there
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
+def test_a_killed_worker_is_said_in_one_sentence_and_the_build_goes_on(built: Path, tmp_path: Path):
+    def kill_after_the_first_clip(done: int, _total: int) -> None:
+        if done == 1:
+            for worker in multiprocessing.active_children():
+                worker.kill()
+
+    with pytest.raises(UserError, match="stopped by the system.*goes on where it was") as caught:
+        build_dataset(spec_of(tmp_path), tmp_path / "data", jobs=2, progress=kill_after_the_first_clip)
     assert "\n" not in str(caught.value)
+    build_dataset(spec_of(tmp_path), tmp_path / "data")
+    assert bytes_of(tmp_path / "data") == bytes_of(built)
 
 
-def test_shipped_specs_never_share_a_subject_between_training_and_testing():
-    ranges: dict[str, list[tuple[int, int]]] = {}
-    for path in sorted((resources_dir() / "datasets").glob("tip-*.toml")):
-        for part in read_spec(path).part:
-            ranges.setdefault(part.split, []).append(part.seeds)
-            if part.split == "train":
-                assert not set(part.machines) & {"D", "E"}
-    assert set(ranges) >= {"train", "tune", "test"}
-    spans = sorted(span for group in ranges.values() for span in group)
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:]))
+def test_a_digest_sees_every_byte_and_is_verified_against_a_file(built: Path, tmp_path: Path):
+    copy = tmp_path / "copy"
+    shutil.copytree(built, copy)
+    assert content_digest(copy) == content_digest(built) == read_build(built)["sha256"]
+    kept = tmp_path / "digests.json"
+    record_digest(kept, "tiny", read_build(built), 5, 10)
+    verify_against(kept, "tiny", content_digest(copy))
+    with pytest.raises(UserError, match="keeps no digest of huge; it has tiny"):
+        verify_against(kept, "huge", content_digest(copy))
+    picture = next(copy.rglob("*.png"))
+    picture.write_bytes(picture.read_bytes() + b"x")
+    with pytest.raises(UserError, match="has the digest"):
+        verify_against(kept, "tiny", content_digest(copy))
+    with pytest.raises(UserError, match="was changed after it was built"):
+        build_dataset(spec_of(tmp_path), copy)
+
+
+def test_clips_are_as_hard_or_easy_as_asked_for(tmp_path: Path):
+    for wanted in ("easy", "hard"):
+        text = SPEC.split("[[part]]", maxsplit=1)[0] + f"""[[part]]
+split = "test"
+procedures = ["nerve"]
+machines = ["A"]
+seeds = [50, 52]
+frames = 6
+sizes_px = [[96, 96]]
+needle_free = 0.0
+late = 0.0
+difficulty = "{wanted}"
+"""
+        dataset = build_dataset(spec_of(tmp_path, text), tmp_path / wanted)
+        judged = [i.difficulty["hard"] for i in dataset.images if i.difficulty]
+        assert judged
+        assert sum(hard == (wanted == "hard") for hard in judged) >= 0.6 * len(judged)
+
+
+def test_masks_are_written_where_asked_for(tmp_path: Path):
+    text = SPEC.replace("frames = 2\nsizes", "frames = 2\nmasks = true\nsizes").replace("late = 0.34", "late = 0.0")
+    dataset = build_dataset(spec_of(tmp_path, text), tmp_path / "data")
+    needles = [a for a in dataset.annotations if a.category_id == 2 and a.image_id <= 8]
+    assert needles
+    by_id = {i.id: i for i in dataset.images}
+    for needle in needles:
+        whole = mask_from_rle(needle.more["physical_segmentation"])
+        assert whole.shape == (by_id[needle.image_id].height, by_id[needle.image_id].width)
+        if needle.bbox is not None:
+            seen = mask_from_rle(needle.segmentation)
+            assert 0 < seen.sum() == needle.area
+            # The visible part lies on the needle, up to the pixels on its edge.
+            assert (seen & ~cv2.dilate(whole.astype(np.uint8), np.ones((3, 3))).astype(bool)).sum() == 0
 
 
 def truth(**changes: object) -> FrameTruth:
