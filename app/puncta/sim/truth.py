@@ -66,6 +66,8 @@ class FrameTruth:
         Speed of the needle along its axis [mm/s], positive inwards.
     plane_angle_deg : float or None
         Angle of the axis at the tip to the image plane [deg], 0..90; 90 runs straight through it.
+    depth_shift_mm : float or None
+        How much deeper the tip appears than it lies [mm], for its tissues' speed of sound.
     crossing_px : tuple of float or None
         Where the axis crosses the image plane between skin and tip, at `CROSSING_DEG` or more to it [px]: the dot.
     target_px : tuple of float or None
@@ -104,6 +106,7 @@ class FrameTruth:
     shaft_polygon: tuple[PointPx, ...] = ()
     speed_mm_s: float = 0.0
     plane_angle_deg: float | None = None
+    depth_shift_mm: float | None = None
     crossing_px: PointPx | None = None
     target_px: PointPx | None = None
     target_offset_mm: float | None = None

@@ -56,6 +56,10 @@ def describe_scene(
         facts |= _describe_target(scan, view, subject, deformation)
     if view.needle is not None and gauge_mm is not None:
         facts |= _describe_needle(scan, view.needle, gauge_mm, level, twin, roi)
+        if "tip_px" in facts and view.state.needle is not None:
+            x, _, z = view.state.probe.probe_from_tissue(*(np.asarray(v) for v in view.state.needle.tip_mm))
+            seen, _ = scan.beam_from_mm(view.needle.x[-1], view.needle.z[-1])
+            facts["depth_shift_mm"] = float(seen - scan.beam_from_mm(x, z)[0])
     speed = view.state.speed_mm_s
     return FrameTruth(index, t_ns, scan.layout.region, (mm, mm), speed_mm_s=speed, **facts)  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from puncta.sim.difficulty import describe_difficulty
 from puncta.sim.frame_view import FrameView, place_needle, true_depth
 from puncta.sim.machines import Machine, draw_machine
 from puncta.sim.pose import NeedlePose, ProbePose, SceneState
@@ -152,6 +153,18 @@ def test_a_delay_bends_the_needle_and_is_undone() -> None:
     view = FrameView(state, Kink(), place_needle(state, SCAN, machine(), Kink()))
     truth = describe_scene(0, 0, SCAN, view, gauge_mm=0.91)
     x, _, z = IN_PLANE.tip_mm
-    assert truth.tip_mm == pytest.approx((x, z + 0.5))
+    assert truth.tip_mm == pytest.approx((x, z + 0.5)) and truth.depth_shift_mm == pytest.approx(0.5)
     r = np.linspace(0.5, 40.0, 50)
     assert true_depth(Kink(), Kink().apparent(r, r), r) == pytest.approx(r, abs=1e-3)
+
+
+def test_difficulty_tells_the_approach() -> None:
+    body = dataclasses.replace(subject(), facts={"condition": "haematoma", "weight_kg": 3.0})
+    flat = describe_difficulty(truth_of(SceneState(needle=IN_PLANE)), machine(), SCAN, body)
+    assert flat is not None
+    assert (flat["approach"], flat["condition"], flat["depth_shift_mm"]) == ("in-plane", "haematoma", 0.0)
+    assert flat["incidence_deg"] == pytest.approx(30.0, abs=0.01) and "weight_kg" not in flat
+    across = NeedlePose((2.0, -8.0, 0.0), math.radians(30.0), math.pi / 2, 8.0 / math.cos(math.radians(30.0)))
+    steep = describe_difficulty(truth_of(SceneState(needle=across)), machine(), SCAN)
+    assert steep is not None and steep["approach"] == "out-of-plane"
+    assert steep["incidence_deg"] == pytest.approx(30.0, abs=0.01)
