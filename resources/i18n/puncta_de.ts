@@ -1003,5 +1003,617 @@
         <source>the picture is empty</source>
         <translation>das Bild ist leer</translation>
     </message>
+    <message>
+        <source>A virtual needle in simulated tissue. The same seed gives the same subject.</source>
+        <translation>Eine virtuelle Nadel in simuliertem Gewebe. Gleiche Startzahl, gleicher Körper.</translation>
+    </message>
+    <message>
+        <source>Across the plane</source>
+        <translation>Quer zur Bildebene</translation>
+    </message>
+    <message>
+        <source>Another subject</source>
+        <translation>Anderer Körper</translation>
+    </message>
+    <message>
+        <source>As usual</source>
+        <translation>Wie üblich</translation>
+    </message>
+    <message>
+        <source>Attempt</source>
+        <translation>Versuch</translation>
+    </message>
+    <message>
+        <source>By the seed</source>
+        <translation>Nach der Startzahl</translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation>Fertig</translation>
+    </message>
+    <message>
+        <source>Done beside the target</source>
+        <translation>Fertig, neben dem Ziel</translation>
+    </message>
+    <message>
+        <source>Done in the target</source>
+        <translation>Fertig, im Ziel</translation>
+    </message>
+    <message>
+        <source>Entry: away from you, needle outside</source>
+        <translation>Einstich: von Ihnen weg, Nadel außen</translation>
+    </message>
+    <message>
+        <source>Entry: to the left, needle outside</source>
+        <translation>Einstich: nach links, Nadel außen</translation>
+    </message>
+    <message>
+        <source>Entry: to the right, needle outside</source>
+        <translation>Einstich: nach rechts, Nadel außen</translation>
+    </message>
+    <message>
+        <source>Entry: towards you, needle outside</source>
+        <translation>Einstich: zu Ihnen hin, Nadel außen</translation>
+    </message>
+    <message>
+        <source>Fire</source>
+        <translation>Auslösen</translation>
+    </message>
+    <message>
+        <source>Fluid injected</source>
+        <translation>Eingespritzte Flüssigkeit</translation>
+    </message>
+    <message>
+        <source>From above</source>
+        <translation>Von oben</translation>
+    </message>
+    <message>
+        <source>From above; up is behind the plane</source>
+        <translation>Von oben; oben liegt hinter der Bildebene</translation>
+    </message>
+    <message>
+        <source>Hands</source>
+        <translation>Hände</translation>
+    </message>
+    <message>
+        <source>Hits of what must not be hit</source>
+        <translation>Treffer, die nicht sein dürfen</translation>
+    </message>
+    <message>
+        <source>In the picture's plane</source>
+        <translation>In der Bildebene</translation>
+    </message>
+    <message>
+        <source>Inject</source>
+        <translation>Einspritzen</translation>
+    </message>
+    <message>
+        <source>Long axis</source>
+        <translation>Längsachse</translation>
+    </message>
+    <message>
+        <source>Longitudinal</source>
+        <translation>Längs</translation>
+    </message>
+    <message>
+        <source>Moves</source>
+        <translation>Bewegungen</translation>
+    </message>
+    <message>
+        <source>Nearest to the target</source>
+        <translation>Kleinster Abstand zum Ziel</translation>
+    </message>
+    <message>
+        <source>Needle</source>
+        <translation>Nadel</translation>
+    </message>
+    <message>
+        <source>Needle: advance</source>
+        <translation>Nadel: vorschieben</translation>
+    </message>
+    <message>
+        <source>Needle: fire the biopsy gun</source>
+        <translation>Nadel: Biopsiegerät auslösen</translation>
+    </message>
+    <message>
+        <source>Needle: flatter</source>
+        <translation>Nadel: flacher</translation>
+    </message>
+    <message>
+        <source>Needle: inject while held</source>
+        <translation>Nadel: einspritzen, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Needle: steeper</source>
+        <translation>Nadel: steiler</translation>
+    </message>
+    <message>
+        <source>Needle: swing left, seen from behind it</source>
+        <translation>Nadel: nach links schwenken, von hinter ihr gesehen</translation>
+    </message>
+    <message>
+        <source>Needle: swing right, seen from behind it</source>
+        <translation>Nadel: nach rechts schwenken, von hinter ihr gesehen</translation>
+    </message>
+    <message>
+        <source>Needle: withdraw</source>
+        <translation>Nadel: zurückziehen</translation>
+    </message>
+    <message>
+        <source>Probe</source>
+        <translation>Schallkopf</translation>
+    </message>
+    <message>
+        <source>Probe: lift</source>
+        <translation>Schallkopf: anheben</translation>
+    </message>
+    <message>
+        <source>Probe: press</source>
+        <translation>Schallkopf: andrücken</translation>
+    </message>
+    <message>
+        <source>Probe: rock left</source>
+        <translation>Schallkopf: nach links wippen</translation>
+    </message>
+    <message>
+        <source>Probe: rock right</source>
+        <translation>Schallkopf: nach rechts wippen</translation>
+    </message>
+    <message>
+        <source>Probe: slide left</source>
+        <translation>Schallkopf: nach links schieben</translation>
+    </message>
+    <message>
+        <source>Probe: slide right</source>
+        <translation>Schallkopf: nach rechts schieben</translation>
+    </message>
+    <message>
+        <source>Probe: sweep away from you</source>
+        <translation>Schallkopf: von Ihnen weg streichen</translation>
+    </message>
+    <message>
+        <source>Probe: sweep towards you</source>
+        <translation>Schallkopf: zu Ihnen hin streichen</translation>
+    </message>
+    <message>
+        <source>Probe: tilt away from you</source>
+        <translation>Schallkopf: von Ihnen weg kippen</translation>
+    </message>
+    <message>
+        <source>Probe: tilt towards you</source>
+        <translation>Schallkopf: zu Ihnen hin kippen</translation>
+    </message>
+    <message>
+        <source>Probe: twist left</source>
+        <translation>Schallkopf: nach links drehen</translation>
+    </message>
+    <message>
+        <source>Probe: twist right</source>
+        <translation>Schallkopf: nach rechts drehen</translation>
+    </message>
+    <message>
+        <source>Radial</source>
+        <translation>Radial</translation>
+    </message>
+    <message>
+        <source>Save the moves</source>
+        <translation>Bewegungen speichern</translation>
+    </message>
+    <message>
+        <source>Shift + drag</source>
+        <translation>Umschalt + Ziehen</translation>
+    </message>
+    <message>
+        <source>Short axis</source>
+        <translation>Kurzachse</translation>
+    </message>
+    <message>
+        <source>Shots</source>
+        <translation>Schüsse</translation>
+    </message>
+    <message>
+        <source>Show or hide the hands</source>
+        <translation>Hände ein- oder ausblenden</translation>
+    </message>
+    <message>
+        <source>Simulated; measured from where the needle really is.</source>
+        <translation>Simuliert; gemessen an der wahren Lage der Nadel.</translation>
+    </message>
+    <message>
+        <source>Steer it yourself</source>
+        <translation>Selbst steuern</translation>
+    </message>
+    <message>
+        <source>Steer this simulation yourself</source>
+        <translation>Diese Simulation selbst steuern</translation>
+    </message>
+    <message>
+        <source>Steering</source>
+        <translation>Steuern</translation>
+    </message>
+    <message>
+        <source>Steering: attempt</source>
+        <translation>Steuern: Versuch</translation>
+    </message>
+    <message>
+        <source>Steering: needle</source>
+        <translation>Steuern: Nadel</translation>
+    </message>
+    <message>
+        <source>Steering: probe</source>
+        <translation>Steuern: Schallkopf</translation>
+    </message>
+    <message>
+        <source>The attempt</source>
+        <translation>Der Versuch</translation>
+    </message>
+    <message>
+        <source>The attempt begins when the needle touches the skin.</source>
+        <translation>Der Versuch beginnt, wenn die Nadel die Haut berührt.</translation>
+    </message>
+    <message>
+        <source>The attempt is done</source>
+        <translation>Der Versuch ist fertig</translation>
+    </message>
+    <message>
+        <source>The moves cannot be saved.</source>
+        <translation>Die Bewegungen lassen sich nicht speichern.</translation>
+    </message>
+    <message>
+        <source>The target is in the plane.</source>
+        <translation>Das Ziel liegt in der Bildebene.</translation>
+    </message>
+    <message>
+        <source>The target is {distance} mm in front of the plane.</source>
+        <translation>Das Ziel liegt {distance} mm vor der Bildebene.</translation>
+    </message>
+    <message>
+        <source>The target is {distance} mm behind the plane.</source>
+        <translation>Das Ziel liegt {distance} mm hinter der Bildebene.</translation>
+    </message>
+    <message>
+        <source>The tip is {place}.</source>
+        <translation>Die Spitze liegt {place}.</translation>
+    </message>
+    <message>
+        <source>Tip to target at the end</source>
+        <translation>Spitze zum Ziel am Ende</translation>
+    </message>
+    <message>
+        <source>Transverse</source>
+        <translation>Quer</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>Noch einmal</translation>
+    </message>
+    <message>
+        <source>Try again on the same subject</source>
+        <translation>Noch einmal am selben Körper</translation>
+    </message>
+    <message>
+        <source>Watch</source>
+        <translation>Zusehen</translation>
+    </message>
+    <message>
+        <source>advance</source>
+        <translation>vorschieben</translation>
+    </message>
+    <message>
+        <source>angle</source>
+        <translation>Winkel</translation>
+    </message>
+    <message>
+        <source>artery hit</source>
+        <translation>Arterie getroffen</translation>
+    </message>
+    <message>
+        <source>at the pleura</source>
+        <translation>an der Pleura</translation>
+    </message>
+    <message>
+        <source>bone hit</source>
+        <translation>Knochen getroffen</translation>
+    </message>
+    <message>
+        <source>cord hit</source>
+        <translation>Rückenmark getroffen</translation>
+    </message>
+    <message>
+        <source>depth</source>
+        <translation>Tiefe</translation>
+    </message>
+    <message>
+        <source>disc hit</source>
+        <translation>Bandscheibe getroffen</translation>
+    </message>
+    <message>
+        <source>done</source>
+        <translation>fertig</translation>
+    </message>
+    <message>
+        <source>drag across</source>
+        <translation>quer ziehen</translation>
+    </message>
+    <message>
+        <source>drag along</source>
+        <translation>längs ziehen</translation>
+    </message>
+    <message>
+        <source>dura hit</source>
+        <translation>Dura getroffen</translation>
+    </message>
+    <message>
+        <source>entry, swing</source>
+        <translation>Einstich, Schwenk</translation>
+    </message>
+    <message>
+        <source>fire</source>
+        <translation>auslösen</translation>
+    </message>
+    <message>
+        <source>fluid injected</source>
+        <translation>Flüssigkeit eingespritzt</translation>
+    </message>
+    <message>
+        <source>gun fired</source>
+        <translation>Biopsiegerät ausgelöst</translation>
+    </message>
+    <message>
+        <source>in CSF</source>
+        <translation>im Liquor</translation>
+    </message>
+    <message>
+        <source>in a disc</source>
+        <translation>in einer Bandscheibe</translation>
+    </message>
+    <message>
+        <source>in a duct</source>
+        <translation>in einem Milchgang</translation>
+    </message>
+    <message>
+        <source>in a haematoma</source>
+        <translation>in einem Hämatom</translation>
+    </message>
+    <message>
+        <source>in a ligament</source>
+        <translation>in einem Band</translation>
+    </message>
+    <message>
+        <source>in a tendon</source>
+        <translation>in einer Sehne</translation>
+    </message>
+    <message>
+        <source>in a vessel's wall</source>
+        <translation>in einer Gefäßwand</translation>
+    </message>
+    <message>
+        <source>in air</source>
+        <translation>in Luft</translation>
+    </message>
+    <message>
+        <source>in cartilage</source>
+        <translation>im Knorpel</translation>
+    </message>
+    <message>
+        <source>in connective tissue</source>
+        <translation>im Bindegewebe</translation>
+    </message>
+    <message>
+        <source>in epidural fat</source>
+        <translation>im Epiduralfett</translation>
+    </message>
+    <message>
+        <source>in fascia</source>
+        <translation>in der Faszie</translation>
+    </message>
+    <message>
+        <source>in fat</source>
+        <translation>im Fett</translation>
+    </message>
+    <message>
+        <source>in gel</source>
+        <translation>im Gel</translation>
+    </message>
+    <message>
+        <source>in gland</source>
+        <translation>im Drüsengewebe</translation>
+    </message>
+    <message>
+        <source>in injected fluid</source>
+        <translation>in eingespritzter Flüssigkeit</translation>
+    </message>
+    <message>
+        <source>in muscle</source>
+        <translation>im Muskel</translation>
+    </message>
+    <message>
+        <source>in the artery</source>
+        <translation>in der Arterie</translation>
+    </message>
+    <message>
+        <source>in the cauda equina</source>
+        <translation>in der Cauda equina</translation>
+    </message>
+    <message>
+        <source>in the cord</source>
+        <translation>im Rückenmark</translation>
+    </message>
+    <message>
+        <source>in the cyst</source>
+        <translation>in der Zyste</translation>
+    </message>
+    <message>
+        <source>in the dura</source>
+        <translation>in der Dura</translation>
+    </message>
+    <message>
+        <source>in the lung</source>
+        <translation>in der Lunge</translation>
+    </message>
+    <message>
+        <source>in the mass</source>
+        <translation>im Herd</translation>
+    </message>
+    <message>
+        <source>in the nerve</source>
+        <translation>im Nerv</translation>
+    </message>
+    <message>
+        <source>in the plane</source>
+        <translation>in der Bildebene</translation>
+    </message>
+    <message>
+        <source>in the skin</source>
+        <translation>in der Haut</translation>
+    </message>
+    <message>
+        <source>in the vein</source>
+        <translation>in der Vene</translation>
+    </message>
+    <message>
+        <source>inject</source>
+        <translation>einspritzen</translation>
+    </message>
+    <message>
+        <source>lung hit</source>
+        <translation>Lunge getroffen</translation>
+    </message>
+    <message>
+        <source>muscle hit</source>
+        <translation>Muskel getroffen</translation>
+    </message>
+    <message>
+        <source>needle withdrawn</source>
+        <translation>Nadel herausgezogen</translation>
+    </message>
+    <message>
+        <source>needle {angle}°</source>
+        <translation>Nadel {angle}°</translation>
+    </message>
+    <message>
+        <source>nerve hit</source>
+        <translation>Nerv getroffen</translation>
+    </message>
+    <message>
+        <source>nerve root hit</source>
+        <translation>Nervenwurzel getroffen</translation>
+    </message>
+    <message>
+        <source>on bone</source>
+        <translation>auf Knochen</translation>
+    </message>
+    <message>
+        <source>outside</source>
+        <translation>außen</translation>
+    </message>
+    <message>
+        <source>pleura hit</source>
+        <translation>Pleura getroffen</translation>
+    </message>
+    <message>
+        <source>press, lift</source>
+        <translation>andrücken, anheben</translation>
+    </message>
+    <message>
+        <source>probe</source>
+        <translation>Schallkopf</translation>
+    </message>
+    <message>
+        <source>probe lifted off</source>
+        <translation>Schallkopf abgehoben</translation>
+    </message>
+    <message>
+        <source>pushed against bone</source>
+        <translation>gegen Knochen gedrückt</translation>
+    </message>
+    <message>
+        <source>right drag</source>
+        <translation>rechts ziehen</translation>
+    </message>
+    <message>
+        <source>rock</source>
+        <translation>wippen</translation>
+    </message>
+    <message>
+        <source>skin touched</source>
+        <translation>Haut berührt</translation>
+    </message>
+    <message>
+        <source>slide</source>
+        <translation>schieben</translation>
+    </message>
+    <message>
+        <source>steered</source>
+        <translation>gesteuert</translation>
+    </message>
+    <message>
+        <source>sweep across</source>
+        <translation>quer streichen</translation>
+    </message>
+    <message>
+        <source>target left</source>
+        <translation>Ziel verlassen</translation>
+    </message>
+    <message>
+        <source>target reached</source>
+        <translation>Ziel erreicht</translation>
+    </message>
+    <message>
+        <source>target {distance} mm</source>
+        <translation>Ziel {distance} mm</translation>
+    </message>
+    <message>
+        <source>tilt</source>
+        <translation>kippen</translation>
+    </message>
+    <message>
+        <source>twist</source>
+        <translation>drehen</translation>
+    </message>
+    <message>
+        <source>vein hit</source>
+        <translation>Vene getroffen</translation>
+    </message>
+    <message>
+        <source>wheel</source>
+        <translation>Mausrad</translation>
+    </message>
+    <message>
+        <source>{distance} mm in front of the plane</source>
+        <translation>{distance} mm vor der Bildebene</translation>
+    </message>
+    <message>
+        <source>{distance} mm behind the plane</source>
+        <translation>{distance} mm hinter der Bildebene</translation>
+    </message>
+    <message>
+        <source>{place}, pushing ahead</source>
+        <translation>{place}, drückt vor sich her</translation>
+    </message>
+    <message>
+        <source>{what} at {time} s</source>
+        <translation>{what} bei {time} s</translation>
+    </message>
+    <message>
+        <source>Infant LP</source>
+        <translation>LP beim Säugling</translation>
+    </message>
+    <message>
+        <source>a layer gives way</source>
+        <translation>eine Schicht gibt nach</translation>
+    </message>
+    <message>
+        <source>far wall pierced</source>
+        <translation>Hinterwand durchstochen</translation>
+    </message>
+    <message>
+        <source>{place}, on target</source>
+        <translation>{place}, am Ziel</translation>
+    </message>
+    <message>
+        <source>Insertions</source>
+        <translation>Einstiche</translation>
+    </message>
 </context>
 </TS>

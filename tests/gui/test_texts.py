@@ -14,8 +14,11 @@ from puncta.core.flags import FLAG_WORDS
 from puncta.core.frame import CalibrationOrigin
 from puncta.gui import actions
 from puncta.gui.dialogs import settings as settings_dialog
+from puncta.gui.dialogs import simulator as simulator_dialog
 from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
-from puncta.gui.panels import latency, layers_panel, read_outs, source_panel, top_bar, try_card
+from puncta.gui.panels import latency, layers_panel, read_outs, source_panel, steer_panel, top_bar, try_card
+from puncta.gui.steering import summary
+from puncta.gui.steering import words as steering_words
 from puncta.gui.video import stage as video_stage
 
 
@@ -37,10 +40,19 @@ def texts_of_source(root: Path) -> set[str]:
         source_panel.PROCEDURES,
         latency.DROP_WORDS,
         FLAG_WORDS,
+        simulator_dialog.VIEW_WORDS,
+        simulator_dialog.APPROACH_WORDS,
+        simulator_dialog.HANDS_WORDS,
+        steering_words.TISSUE_WORDS,
+        steering_words.HIT_WORDS,
+        steering_words.EVENT_WORDS,
     )
     for table in tables:
         found |= set(table.values())
     found |= {words for _name, words in (*top_bar.MODES, *try_card.THINGS)}
+    found |= {words for row in (*steer_panel.HAND_KEYS, *steer_panel.HAND_VERBS) for words in row[1:]}
+    found |= {words for row in steer_panel.HAND_MOUSE for words in row}
+    found |= {words for _name, words in summary.NEXT}
     found |= {origin.value for origin in CalibrationOrigin}
     found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}
     return found - {""}

@@ -153,6 +153,8 @@ class SourceInfo:
         True marks everything derived from it as simulated, also a recorded simulation.
     details : tuple of (str, str)
         Facts for "About this source": codec, transfer syntax, machine. Holds no patient data.
+    frame_rate : float or None
+        Nominal rate of a source without a table of times [frames/s].
     """
 
     uri: str
@@ -164,6 +166,7 @@ class SourceInfo:
     times_ns: NDArray[np.int64] | None = None
     simulated: bool = False
     details: tuple[tuple[str, str], ...] = ()
+    frame_rate: float | None = None
 
     @property
     def seekable(self) -> bool:
@@ -172,9 +175,9 @@ class SourceInfo:
 
     @property
     def interval_ns(self) -> int:
-        """Median time between frames [ns]; 40 ms where it is unknown."""
+        """Median time between frames [ns]; that of the nominal rate, or 40 ms, where no times are known."""
         if self.times_ns is None or len(self.times_ns) < 2:
-            return 40_000_000
+            return round(1e9 / self.frame_rate) if self.frame_rate else 40_000_000
         steps = np.diff(self.times_ns)
         steps = steps[steps > 0]
         return int(np.median(steps)) if len(steps) else 40_000_000

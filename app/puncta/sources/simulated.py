@@ -20,10 +20,11 @@ from puncta.core.frame import (
     UltrasoundRegion,
 )
 from puncta.core.ports import Clock, SystemClock
+from puncta.sim.attempt import AttemptLog
 from puncta.sim.cine import CineGenerator, frame_times_ns
 from puncta.sim.truth import FrameTruth
 from puncta.sources.simulated_address import SimulationRequest, parse_simulation
-from puncta.sources.steered_view import describe_steered
+from puncta.sources.steered_view import describe_steered, watch
 from puncta.sources.steering import Steering
 
 __all__ = ["SimulatedSource", "SimulationRequest", "parse_simulation"]
@@ -53,8 +54,10 @@ class SimulatedSource:
         self.request = parse_simulation(uri) if isinstance(uri, str) else uri
         self._clock = clock or SystemClock()
         self.steering: Steering | None = None
+        self._log: AttemptLog | None = None
         if self.request.steer:
             self.request, self._generator, self.steering = _open_steered(self.request, self._clock)
+            self._log = AttemptLog(self._generator.subject, self._generator.deformation)
         else:
             self._generator = self.request.open_generator()
         self._lock = threading.Lock()
@@ -85,6 +88,7 @@ class SimulatedSource:
                 ("Frame rate", f"{request.fps or machine.fps:.1f} frames/s"),
                 ("Depth", f"{layout.region[3] * layout.mm_per_px:.0f} mm"),
             ),
+            frame_rate=request.fps or machine.fps,
         )
 
     @property
@@ -108,11 +112,13 @@ class SimulatedSource:
             generator, steering = self._generator, self.steering
             if self._closed or (self.request.frames is not None and generator.index >= self.request.frames):
                 return None
-            if steering is None:
+            if steering is None or self._log is None:
                 pixels, truth = generator.next_frame()
             else:
-                pixels, truth = generator.next_frame(steering.take(generator.index, generator.last_dt_s))
-                steering.leave(describe_steered(generator, truth))
+                controls = steering.take(generator.index, generator.last_dt_s)
+                pixels, truth = generator.next_frame(controls)
+                watch(self._log, generator, truth, controls)
+                steering.leave(describe_steered(generator, truth, self._log))
             self._truth = truth
         return Frame(
             key=FrameKey(self._info.stream, truth.index, truth.t_ns),

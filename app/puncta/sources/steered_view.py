@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 
+from puncta.sim.attempt import AttemptLog
 from puncta.sim.cine import CineGenerator
+from puncta.sim.controls import Controls
 from puncta.sim.pose import NeedlePose, ProbePose
 from puncta.sim.scan import Scan
 from puncta.sim.subject import PointMm, Subject
@@ -17,11 +19,12 @@ LIFTED_MM = -0.3
 """Pressed less than this, the probe's face has left the skin [mm]."""
 
 
-def describe_steered(generator: CineGenerator, truth: FrameTruth) -> SteeredView:
-    """Say where everything is on the frame that was rendered last."""
+def describe_steered(generator: CineGenerator, truth: FrameTruth, log: AttemptLog) -> SteeredView:
+    """Say where everything is on the frame that was rendered last, and how the attempt stands on it."""
     state, subject, scan = generator.state, generator.subject, generator.scan
     needle = state.needle
-    tip_mm = needle.tip_mm if needle is not None and needle.way_mm > 0 else None
+    hands = generator.hands
+    inside = needle is not None and needle.way_mm > 0
     layout = scan.layout
     return SteeredView(
         index=truth.index,
@@ -29,29 +32,49 @@ def describe_steered(generator: CineGenerator, truth: FrameTruth) -> SteeredView
         state=state,
         mm_per_px=layout.mm_per_px,
         region=layout.region,
-        target=_target(subject, state.probe, scan, tip_mm, getattr(truth, "target_px", None)),
+        target=_target(subject, state.probe, scan, truth),
         needle=None if needle is None else _needle(needle, state.probe, scan, truth),
-        tissue=None,
-        pushed=False,
+        tissue=hands.tip_kind if inside else None,
+        pushed=inside and hands.blocked,
         tenting_mm=state.tent_mm,
         lost_contact=state.probe.press_mm < LIFTED_MM,
-        attempt=AttemptView(),
+        attempt=describe_attempt(log),
     )
 
 
-def _target(
-    subject: Subject, probe: ProbePose, scan: Scan, tip_mm: PointMm | None, seen_px: PointPx | None
-) -> TargetView:
+def watch(log: AttemptLog, generator: CineGenerator, truth: FrameTruth, controls: Controls) -> None:
+    """Let an attempt's log see the frame that was rendered last."""
+    hands = generator.hands
+    log.step(
+        truth.index, truth.t_ns, generator.state, controls, injected_ml=hands.injected_ml, blocked=hands.blocked
+    )
+
+
+def describe_attempt(log: AttemptLog) -> AttemptView:
+    """Say how an attempt stands now."""
+    contact = next((event for event in log.events if event.kind == "contact"), None)
+    return AttemptView(
+        seconds=log.seconds,
+        start_ns=contact.t_ns if contact is not None else 0,
+        done=log.done,
+        in_target=log.in_target,
+        reached=log.reached,
+        events=tuple(log.events),
+        summary=log.summary() if log.done else None,
+    )
+
+
+def _target(subject: Subject, probe: ProbePose, scan: Scan, truth: FrameTruth) -> TargetView:
+    """The truth knows where the target appears and how far it is; at rest it lies where the subject says."""
     target = subject.target
     at_px, behind_mm = project(target.centre_mm, probe, scan)
-    from_tip = None if tip_mm is None else math.dist(tip_mm, target.centre_mm)
     return TargetView(
         name=target.name,
-        centre_px=seen_px or at_px,
+        centre_px=truth.target_px or at_px,
         radius_px=target.radius_mm / scan.layout.mm_per_px,
         radius_mm=target.radius_mm,
-        behind_mm=behind_mm,
-        from_tip_mm=from_tip,
+        behind_mm=behind_mm if truth.target_offset_mm is None else truth.target_offset_mm,
+        from_tip_mm=truth.distance_to_target_mm,
     )
 
 

@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field, fields
 
 from puncta.core.ports import Clock, SystemClock
+from puncta.formats.attempt import AttemptEvent, AttemptSummary
 from puncta.sim.controls import STILL, Controls
 from puncta.sim.pose import SceneState
 from puncta.sim.tissue_kinds import Tissue
@@ -82,19 +83,6 @@ class TargetView:
 
 
 @dataclass(frozen=True, slots=True)
-class EventLine:
-    """Something that happened in an attempt: its time from first skin contact [s] and what it was.
-
-    ``kind`` is a stable word; ``tissue`` says what was concerned.
-    """
-
-    t_s: float
-    kind: str
-    tissue: Tissue | None = None
-    bad: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class AttemptView:
     """How the attempt stands on one frame.
 
@@ -102,24 +90,23 @@ class AttemptView:
     ----------
     seconds : float or None
         Since first skin contact [s]; None before it. It stops at Done.
-    reached : bool
-        The tip has been in the target.
+    start_ns : int
+        Time of first skin contact [ns]; 0 before it.
     done : bool
-        The trainee has declared the attempt finished; ``summary`` then says how it ended.
-    fluid_ml : float
-    shots : int
-        Throws of the biopsy gun.
+        The trainee has declared the attempt finished.
+    in_target, reached : bool
+        The tip is, and was, in the target.
+    summary : AttemptSummary or None
+        Figures at the end; None before it.
     """
 
     seconds: float | None = None
-    reached: bool = False
+    start_ns: int = 0
     done: bool = False
-    fluid_ml: float = 0.0
-    shots: int = 0
-    events: tuple[EventLine, ...] = ()
-    end_distance_mm: float | None = None
-    nearest_mm: float | None = None
-    end_in_target: bool = False
+    in_target: bool = False
+    reached: bool = False
+    events: tuple[AttemptEvent, ...] = ()
+    summary: AttemptSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from puncta.core.events import PlayState
 from puncta.gui.desk import Desk
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import ChipLabel, ElidedLabel, text_label
-from puncta.gui.steering.words import event_line, where_words
+from puncta.gui.steering.words import event_lines, where_words
 from puncta.gui.theme import Theme
 from puncta.sources.steering import SteeredView
 
@@ -80,7 +80,7 @@ class SteerBar(QWidget):
         clock = "–" if seconds is None else f"{seconds:.1f} s"
         if clock != self.clock.text():
             self.clock.setText(clock)
-        self.last.set_full(event_line(view.attempt.events[-1]) if view.attempt.events else "")
+        self.last.set_full((event_lines(view.attempt) or [""])[-1])
         self.done.setEnabled(seconds is not None and not view.attempt.done)
 
     def refresh_place(self) -> None:

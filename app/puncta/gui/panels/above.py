@@ -15,7 +15,7 @@ from puncta.sim.pose import NeedlePose
 from puncta.sources.steering import SteeredView
 
 HEIGHT_PX = 92
-HALF_WIDTH_MM = 26.0
+HALF_WIDTH_MM = 36.0
 OUTSIDE_MM = 14.0
 """This much of a needle that is still outside is drawn behind its entry [mm]."""
 

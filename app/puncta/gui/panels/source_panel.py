@@ -24,7 +24,7 @@ PROCEDURES = {
     "breast": "Breast biopsy",
     "nerve": "Nerve block",
     "vessel": "Vessel access",
-    "infant-lp": "Infant lumbar puncture",
+    "infant-lp": "Infant LP",
 }
 RECENT_SHOWN = 6
 

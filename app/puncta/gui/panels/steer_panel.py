@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 from puncta.gui.i18n import tr
 from puncta.gui.panels.above import AboveSketch
 from puncta.gui.panels.parts import IconButton, ShapeMark, text_label
-from puncta.gui.steering.words import event_line, plane_words, target_line, where_words
+from puncta.gui.steering.words import event_lines, plane_words, target_line, where_words
 from puncta.gui.theme import Theme
 from puncta.sources.steering import SteeredView
 
@@ -97,9 +97,9 @@ class AttemptCard(QFrame):
             tip = tr("The tip is {place}.").replace("{place}", plane_words(view.needle.tip_behind_mm))
         _say(self.tip, tip)
         self.tip.setVisible(bool(tip))
-        shown = view.attempt.events[-EVENTS_SHOWN:]
-        for line, event in zip(self._events, reversed(shown), strict=False):
-            _say(line, event_line(event))
+        shown = event_lines(view.attempt)[-EVENTS_SHOWN:]
+        for line, words in zip(self._events, reversed(shown), strict=False):
+            _say(line, words)
         for i, line in enumerate(self._events):
             line.setVisible(i < len(shown))
 

@@ -139,9 +139,10 @@ class Cockpit:
         moves, uri = steering.moves(), info.uri
 
         def write() -> Path:
-            from puncta.session.moves import save_moves
+            from puncta.sources.moves import save_moves
+            from puncta.sources.simulated_address import parse_simulation
 
-            save_moves(file, uri, moves)
+            save_moves(file, parse_simulation(uri), moves)
             return file
 
         def failed(error: Exception) -> None:

@@ -65,21 +65,27 @@ class SummaryCard(QFrame):
 
     def show_view(self, view: SteeredView, keys: dict[str, str]) -> None:
         """Show how an attempt ended."""
-        attempt = view.attempt
-        good = attempt.end_in_target
-        self.title.setText(tr("Done in the target") if good else tr("Done beside the target"))
+        attempt, figures = view.attempt, view.attempt.summary
+        if figures is None:
+            return
         bad = [event for event in attempt.events if event.bad]
-        self._mark.set_mark("circle" if good and not bad else "diamond", "good" if good and not bad else "caution")
-        rows = [(tr("Time"), "–" if attempt.seconds is None else f"{attempt.seconds:.1f} s")]
-        rows.append((tr("Tip to target at the end"), _millimetres(attempt.end_distance_mm)))
-        rows.append((tr("Nearest to the target"), _millimetres(attempt.nearest_mm)))
-        rows.append((tr("Hits of what must not be hit"), str(len(bad))))
-        if attempt.fluid_ml > 0:
-            rows.append((tr("Fluid injected"), f"{attempt.fluid_ml:.1f} ml"))
-        if attempt.shots:
-            rows.append((tr("Shots"), str(attempt.shots)))
+        clean = figures.end_in_target and not bad
+        self.title.setText(tr("Done in the target") if figures.end_in_target else tr("Done beside the target"))
+        self._mark.set_mark("circle" if clean else "diamond", "good" if clean else "caution")
+        rows = [
+            (tr("Time"), "–" if figures.seconds is None else f"{figures.seconds:.1f} s"),
+            (tr("Tip to target at the end"), _millimetres(figures.end_distance_mm)),
+            (tr("Nearest to the target"), _millimetres(figures.nearest_mm)),
+            (tr("Insertions"), str(figures.insertions)),
+            (tr("Hits of what must not be hit"), str(len(bad))),
+        ]
+        fluid = sum(figures.injected_ml.values())
+        if fluid > 0:
+            rows.append((tr("Fluid injected"), f"{fluid:.1f} ml"))
+        if figures.shots:
+            rows.append((tr("Shots"), str(figures.shots)))
         self._fill(rows)
-        self._hits.setText("\n".join(event_line(event) for event in bad[:6]))
+        self._hits.setText("\n".join(event_line(event, attempt.start_ns) for event in bad[:6]))
         self._hits.setVisible(bool(bad))
         self.buttons["again"].setToolTip(keys.get("attempt_again", ""))
         self.show()

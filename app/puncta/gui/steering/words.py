@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from puncta.formats.attempt import AttemptEvent
 from puncta.gui.i18n import tr
 from puncta.sim.tissue_kinds import Tissue
-from puncta.sources.steering import EventLine, SteeredView
+from puncta.sources.steering import AttemptView, SteeredView
 
 IN_PLANE_MM = 1.0
 """Nearer to the image plane than this counts as in it [mm]; about half a beam's thickness."""
@@ -43,36 +44,32 @@ TISSUE_WORDS: dict[Tissue, str] = {
     Tissue.TENDON: "in a tendon",
 }
 
-HIT_WORDS: dict[Tissue, str] = {
-    Tissue.ARTERY: "artery hit",
-    Tissue.VEIN: "vein hit",
-    Tissue.NERVE: "nerve hit",
-    Tissue.BONE: "bone hit",
-    Tissue.PLEURA: "pleura hit",
-    Tissue.LUNG: "lung hit",
-    Tissue.CORD: "cord hit",
-    Tissue.DURA: "dura hit",
-    Tissue.MUSCLE: "muscle hit",
-    Tissue.DISC: "disc hit",
-    Tissue.CAUDA_EQUINA: "nerve root hit",
+HIT_WORDS: dict[str, str] = {
+    "artery": "artery hit",
+    "vein": "vein hit",
+    "nerve": "nerve hit",
+    "bone": "bone hit",
+    "pleura": "pleura hit",
+    "lung": "lung hit",
+    "cord": "cord hit",
+    "dura": "dura hit",
+    "muscle": "muscle hit",
+    "disc": "disc hit",
+    "cauda equina": "nerve root hit",
 }
 
 EVENT_WORDS: dict[str, str] = {
     "contact": "skin touched",
+    "pop": "a layer gives way",
     "target": "target reached",
     "target-left": "target left",
+    "through": "far wall pierced",
     "fired": "gun fired",
     "injected": "fluid injected",
     "withdrawn": "needle withdrawn",
     "done": "done",
 }
-
-TARGET_WORDS: dict[str, str] = {
-    "lesion centre": "lesion centre",
-    "beside the nerve": "beside the nerve",
-    "vein lumen": "vein lumen",
-    "CSF": "CSF",
-}
+"""Events that are told; which tissue the tip enters stands beside the picture anyway."""
 
 
 def where_words(view: SteeredView) -> tuple[str, str, str]:
@@ -87,8 +84,8 @@ def where_words(view: SteeredView) -> tuple[str, str, str]:
     words = tr(TISSUE_WORDS.get(tissue, "in tissue"))
     if view.tenting_mm > 0.3:
         return tr("{place}, pushing ahead").replace("{place}", words), "caution", "diamond"
-    if view.target.from_tip_mm is not None and view.target.from_tip_mm <= view.target.radius_mm:
-        return words, "good", "circle"
+    if view.attempt.in_target:
+        return tr("{place}, on target").replace("{place}", words), "good", "circle"
     return words, "accent", "circle"
 
 
@@ -96,7 +93,7 @@ def plane_words(behind_mm: float) -> str:
     """How far something lies from the image plane."""
     if abs(behind_mm) < IN_PLANE_MM:
         return tr("in the plane")
-    words = tr("{distance} mm behind the plane") if behind_mm > 0 else tr("{distance} mm before the plane")
+    words = tr("{distance} mm behind the plane") if behind_mm > 0 else tr("{distance} mm in front of the plane")
     return words.replace("{distance}", f"{abs(behind_mm):.0f}")
 
 
@@ -114,14 +111,27 @@ def target_line(view: SteeredView) -> str:
         return tr("The target is in the plane.")
     words = tr("The target is {distance} mm behind the plane.")
     if behind < 0:
-        words = tr("The target is {distance} mm before the plane.")
+        words = tr("The target is {distance} mm in front of the plane.")
     return words.replace("{distance}", f"{abs(behind):.0f}")
 
 
-def event_line(event: EventLine) -> str:
-    """A short line about something that happened, with its time."""
+def is_told(event: AttemptEvent) -> bool:
+    """Tell whether an event gets a line."""
+    return event.kind == "hit" or event.kind in EVENT_WORDS
+
+
+def event_line(event: AttemptEvent, start_ns: int) -> str:
+    """A short line about something that happened, with its time from first skin contact."""
     if event.kind == "hit":
-        words = tr(HIT_WORDS.get(event.tissue, "forbidden tissue hit")) if event.tissue is not None else ""
+        words = tr(HIT_WORDS.get(event.tissue or "", "forbidden tissue hit"))
     else:
         words = tr(EVENT_WORDS.get(event.kind, event.kind))
-    return tr("{what} at {time} s").replace("{what}", words).replace("{time}", f"{event.t_s:.1f}")
+    if event.ml:
+        words = f"{words}, {event.ml:.1f} ml"
+    seconds = (event.t_ns - start_ns) / 1e9
+    return tr("{what} at {time} s").replace("{what}", words).replace("{time}", f"{seconds:.1f}")
+
+
+def event_lines(attempt: AttemptView) -> list[str]:
+    """Lines of all events that are told, oldest first."""
+    return [event_line(event, attempt.start_ns) for event in attempt.events if is_told(event)]

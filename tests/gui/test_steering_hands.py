@@ -1,0 +1,133 @@
+"""From mouse and keys to controls: directions, steadiness, and no clash of keys."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from puncta.gui.actions import ACTIONS, KEY_SETS, SPECS, STEER, find_conflict, keys_of
+from puncta.gui.steering.cockpit import next_subject, steered_address
+from puncta.gui.steering.grip import WHEEL_MM, Grip, wheel_controls
+from puncta.gui.steering.speeds import SPEEDS, speed_of
+from puncta.sim.controls import STILL, Controls
+from puncta.sources.steering import NeedleView
+
+MM_PER_PX = 0.1
+
+
+def needle(angle_deg: float = 30.0, azimuth_deg: float = 0.0, way_mm: float = 10.0) -> NeedleView:
+    angle, azimuth = math.radians(angle_deg), math.radians(azimuth_deg)
+    flat = math.cos(angle) * math.cos(azimuth)
+    length = math.hypot(flat, math.sin(angle))
+    towards = (flat / length, math.sin(angle) / length)
+    return NeedleView((0.0, 0.0), towards, angle_deg, azimuth_deg, way_mm, None, 0.0, 0.0)
+
+
+def drag(view: NeedleView, path: list[tuple[float, float]], how: str = "move_needle") -> Controls:
+    grip, total = Grip(path[0]), STILL
+    for point in path[1:]:
+        moved = grip.move_probe(point, MM_PER_PX) if how == "move_probe" else getattr(grip, how)(point, view, MM_PER_PX)
+        total = total + moved
+    return total
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 180.0])
+def test_a_drag_along_the_needle_advances_by_the_millimetres_on_the_screen(azimuth: float) -> None:
+    view = needle(azimuth_deg=azimuth)
+    ux, uy = view.towards
+    path = [(ux * s, uy * s) for s in range(100, 201, 5)]
+    inwards = drag(view, path)
+    assert inwards.advance_mm == pytest.approx(100 * MM_PER_PX)
+    assert inwards.angle_deg == 0.0 and inwards.swing_deg == 0.0
+    assert drag(view, path[::-1]).advance_mm == pytest.approx(-100 * MM_PER_PX)
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 180.0])
+def test_a_shaky_drag_along_the_needle_does_not_turn_it(azimuth: float) -> None:
+    view = needle(azimuth_deg=azimuth)
+    ux, uy = view.towards
+    path = [(ux * s - uy * (s % 2), uy * s + ux * (s % 2)) for s in range(100, 201, 4)]
+    shaky = drag(view, path)
+    assert shaky.advance_mm == pytest.approx(100 * MM_PER_PX, abs=0.2)
+    assert shaky.angle_deg == 0.0
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 180.0])
+def test_a_drag_across_turns_the_needle_with_the_cursor(azimuth: float) -> None:
+    view = needle(azimuth_deg=azimuth)
+    ux, uy = view.towards
+    down = (-uy, ux) if ux > 0 else (uy, -ux)  # the side of the needle that is deeper
+    reach = 200.0
+    path = [(ux * reach + down[0] * s, uy * reach + down[1] * s) for s in range(36)]
+    turned = drag(view, path)
+    assert turned.advance_mm == 0.0
+    assert turned.angle_deg == pytest.approx(math.degrees(math.atan2(35.0, reach)), rel=0.05)
+    assert drag(view, path[::-1]).angle_deg < -5.0
+
+
+def test_a_needle_from_across_the_plane_swings_to_the_side_of_the_drag() -> None:
+    view = needle(angle_deg=50.0, azimuth_deg=90.0)
+    to_right = drag(view, [(float(s), 150.0) for s in range(0, 40, 4)])
+    assert to_right.swing_deg < 0.0  # the azimuth falls from 90 towards 0, which is to the right
+    assert to_right.angle_deg == 0.0
+    front = needle(angle_deg=50.0, azimuth_deg=-90.0)
+    assert drag(front, [(float(s), 150.0) for s in range(0, 40, 4)]).swing_deg > 0.0
+
+
+def test_shift_and_drag_moves_the_entry_outside_and_swings_inside() -> None:
+    right_and_up = [(0.0, 0.0), (50.0, -20.0)]
+    outside = drag(needle(way_mm=-5.0), right_and_up, "move_entry")
+    assert (outside.entry_mm, outside.entry_across_mm) == (pytest.approx(5.0), pytest.approx(2.0))
+    assert drag(needle(), right_and_up, "move_entry").swing_deg > 0  # from the left, behind is +y
+    assert drag(needle(azimuth_deg=180.0), right_and_up, "move_entry").swing_deg < 0
+    assert drag(needle(azimuth_deg=90.0), [(0.0, 0.0), (0.0, 20.0)], "move_entry").angle_deg > 0
+
+
+def test_the_other_button_moves_the_probe_as_if_tissue_were_held() -> None:
+    moved = drag(needle(), [(0.0, 0.0), (30.0, 10.0)], "move_probe")
+    assert (moved.slide_mm, moved.sweep_mm) == (pytest.approx(-3.0), pytest.approx(-1.0))
+
+
+def test_the_wheel_advances_and_withdraws() -> None:
+    assert wheel_controls(2.0).advance_mm == pytest.approx(2 * WHEEL_MM)
+    assert wheel_controls(-0.5).advance_mm == pytest.approx(-0.5 * WHEEL_MM)
+
+
+def test_opposite_keys_cancel_and_others_add() -> None:
+    assert speed_of({"probe_left", "probe_right"}) == STILL
+    both = speed_of({"probe_behind", "needle_in"})
+    assert both.sweep_mm > 0 and both.advance_mm > 0
+    assert speed_of({"hide_overlay"}) == STILL
+
+
+def test_every_steering_key_that_is_held_has_a_speed() -> None:
+    held = {spec.id for spec in ACTIONS if STEER in spec.modes and spec.hold}
+    assert held == set(SPEEDS)
+
+
+@pytest.mark.parametrize("key_set", KEY_SETS)
+def test_steering_keys_clash_with_nothing_that_works_while_steering(key_set: str) -> None:
+    keys = keys_of(key_set, {})
+    here = [spec.id for spec in ACTIONS if not spec.modes or STEER in spec.modes]
+    taken = {}
+    for name in here:
+        assert keys[name] not in taken, (name, taken.get(keys[name]))
+        taken[keys[name]] = name
+    assert find_conflict("probe_left", keys["play"], keys) == "play"
+    assert find_conflict("probe_left", keys["range_loop"], keys) in {None, "attempt_done"}
+    assert SPECS["frame_on"].modes == ("review",)
+
+
+def test_one_hand_reaches_everything_on_the_left_of_the_keyboard() -> None:
+    left = set("12345QWERTASDFGXCVB") | {"F1"}
+    keys = keys_of("One hand", {})
+    steering = [spec.id for spec in ACTIONS if STEER in spec.modes]
+    assert {keys[name].removeprefix("Shift+") for name in steering} <= left
+
+
+def test_the_next_subject_and_the_steered_address_keep_the_rest() -> None:
+    assert next_subject("sim:nerve?seed=7&machine=B&steer=yes") == "sim:nerve?seed=8&machine=B&steer=yes"
+    assert next_subject("sim:nerve") == "sim:nerve?seed=2"
+    assert steered_address("sim:breast?seed=1&machine=A&frames=9&needle=no") == "sim:breast?seed=1&machine=A&steer=yes"
+    assert steered_address("sim:breast") == "sim:breast?steer=yes"
