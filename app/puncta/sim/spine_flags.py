@@ -119,8 +119,12 @@ def judge_spine(
         Lateral resolution (FWHM) at the canal [mm].
     """
     across, down = mm_per_cell if isinstance(mm_per_cell, tuple) else (mm_per_cell, mm_per_cell)
+    # Brightest grey of the band about each place, taken before the picture is thinned out so that no line is missed.
+    size = 2 * int(BAND_MM / 2 / down * picture.shape[0] / label.shape[0]) + 1
+    band = np.asarray(cv2.dilate(picture, np.ones((size, 1), np.uint8)), np.uint8)
     if picture.shape != label.shape:
-        picture = np.asarray(cv2.resize(picture, label.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+        picture, band = (np.asarray(cv2.resize(part, label.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+                         for part in (picture, band))
     longitudinal = view == "longitudinal"
     reasons: dict[str, float] = {
         "csf_area_mm2": 0.0, "csf_length_mm": 0.0, "csf_contrast_db": 0.0, "pia_cnr": 0.0, "centre_cnr": 0.0,
@@ -143,7 +147,7 @@ def judge_spine(
         box = (slice(top, bottom), slice(x0, x0 + w))
         lit = _lit(label, residual_db, box)
         table = _EVEN_60 if grey_db is None else grey_db.astype(np.float32)
-        canal = _Canal(label[box], sac[box], lit, table[picture[box]], across, down)
+        canal = _Canal(label[box], sac[box], lit, table[picture[box]], table[band[box]], across, down)
         csf_flag = _judge_csf(canal, longitudinal, reasons)
         cord_flag = _judge_cord(canal, longitudinal, reasons)
         _measure_walls(canal, reasons)
@@ -153,29 +157,26 @@ def judge_spine(
 
 @dataclass(slots=True)
 class _Canal:
-    """The sac's box: labels, what is lit, and the picture [dB] with its band maximum."""
+    """The sac's box: labels, what is lit, and the picture [dB] with the brightest of the band about each place."""
 
     label: NDArray[np.uint8]
     sac: NDArray[np.uint8]
     lit: NDArray[np.uint8]
     level: Float32
+    band: Float32
     across: float
     down: float
-    band: Float32 = field(init=False)
-
-    def __post_init__(self) -> None:
-        size = 2 * int(BAND_MM / 2 / self.down) + 1
-        self.band = np.asarray(cv2.dilate(self.level, np.ones((size, 1), np.uint8)), np.float32)
 
     def sample(self, rows: NDArray, columns: NDArray) -> Float32:
         """Band maxima [dB] at the lit ones of the places."""
         rows = np.clip(np.rint(rows).astype(np.intp), 0, self.label.shape[0] - 1)
         return self.band[rows, columns][self.lit[rows, columns] > 0]
 
-    def kinds(self, rows: NDArray, columns: NDArray) -> NDArray[np.uint8]:
-        """Labels at the lit ones of the places."""
+    def column_samples(self, rows: NDArray, columns: NDArray) -> tuple[Float32, NDArray[np.uint8]]:
+        """Band maxima [dB], NaN where shadowed, and labels, one for every place."""
         rows = np.clip(np.rint(rows).astype(np.intp), 0, self.label.shape[0] - 1)
-        return self.label[rows, columns][self.lit[rows, columns] > 0]
+        level = np.where(self.lit[rows, columns] > 0, self.band[rows, columns], np.float32(np.nan))
+        return level, self.label[rows, columns]
 
 
 def _lit(label: NDArray[np.uint8], residual_db: Float32 | None, box: tuple[slice, slice]) -> NDArray[np.uint8]:
@@ -270,11 +271,12 @@ def _measure_walls(canal: _Canal, reasons: dict[str, float]) -> None:
     at = np.clip(np.rint(rows).astype(int), 0, canal.label.shape[0] - 1)
     reasons["dura_share"] = float((canal.lit[at, columns] > 0).mean())
     wall = canal.sample(rows, columns)
-    # Beside it: the band that lies just inside the sac, in fluid where there is any, else in what the sac holds.
-    inner = np.concatenate([canal.sample(rows + step / canal.down, columns) for step in (1.0, 1.4)])
-    kinds = np.concatenate([canal.kinds(rows + step / canal.down, columns) for step in (1.0, 1.4)])
-    fluid = inner[kinds == Tissue.CSF]
-    beside = fluid if fluid.size >= 8 else inner
+    # Beside it: the band that lies just inside the sac, in fluid where there is any, else in what the sac holds. Of two
+    # depths the darker one counts, or the cord's near border would be taken for fluid where the space is narrow.
+    inner, kinds = zip(*(canal.column_samples(rows + step / canal.down, columns) for step in (0.7, 1.1)), strict=True)
+    fluid = np.fmin(*(np.where(kind == Tissue.CSF, level, np.nan) for level, kind in zip(inner, kinds, strict=True)))
+    fluid = fluid[np.isfinite(fluid)]
+    beside = fluid if fluid.size >= 8 else np.concatenate([level[np.isfinite(level)] for level in inner])
     if wall.size < 3 or beside.size < 8:
         return
     spread = float(np.hypot(wall.std(), beside.std()))

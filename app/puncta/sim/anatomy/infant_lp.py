@@ -14,6 +14,8 @@ TARGET_REACH_MM = 30.0
 TARGET_REACH_ACROSS_MM = 10.5
 """How far from the image plane a transverse picture's target may lie, so that sweeping the probe finds it [mm]."""
 CLEAR_OF_CONUS_MM = 5.0
+ROOTS_SWING_MM = 0.22
+"""How far the roots wave with the pulse [mm]."""
 PULSE_HZ, BREATH_HZ, BREATH_MM = (2.0, 2.5), (0.5, 1.0), (0.1, 0.7)
 
 
@@ -50,6 +52,7 @@ def describe_plan(plan: SpinePlan) -> dict[str, float | int | str | bool]:
         "weight_kg": round(plan.weight_kg, 2), "level": LEVELS[plan.level], "condition": plan.condition,
         "conus_level": name_level(plan.conus), "conus_mm": round(plan.tip_mm, 2), "pitch_mm": round(plan.pitch_mm, 2),
         "canal_depth_mm": round(plan.canal_depth_mm, 2), "canal_ap_mm": round(plan.canal_ap_mm, 2),
+        "canal_half_mm": round(plan.canal_ap_mm / 2, 2), "roots_swing_mm": ROOTS_SWING_MM,
         "cord_ap_mm": round(plan.cord_ap_mm, 2), "midline_mm": round(plan.midline_mm, 3),
         "haematoma_mm": round(plan.haematoma_mm, 2), "scarce_fluid": plan.sac_share < 0.7,
         "contact_share": round(plan.contact, 2),
@@ -92,15 +95,10 @@ def _find_target(plan: SpinePlan) -> tuple[Target, bool]:
 
 
 def _vessels(plan: SpinePlan) -> tuple[Vessel, ...]:
-    """The aorta before the spine, and the pulse of the fluid in the sac as a tube that swells a little."""
+    """The aorta before the spine."""
     along = tissue_point(plan, 1.0, 0.0, 0.0)
     floor = plan.canal_depth_mm + plan.canal_ap_mm / 2
     aorta = tissue_point(plan, 0.0, plan.midline_mm, floor + 8.5 + 0.6 * plan.weight_kg + 3.6)
-    axis, half = (float(v) for v in plan.sac(0.0))
-    sac = tissue_point(plan, 0.0, plan.midline_mm, axis + 0.3 * half)
-    return (
-        Vessel("aorta", Tissue.ARTERY, aorta, along, (2.4, 2.4), pulse_mm=0.2),
-        Vessel("pulse of the sac", Tissue.CSF, sac, along, (max(half, 1.0), max(0.7 * half, 0.7)), pulse_mm=0.14),
-    )
+    return (Vessel("aorta", Tissue.ARTERY, aorta, along, (2.4, 2.4), pulse_mm=0.2),)
 
 

@@ -23,6 +23,8 @@ SHARE_BELOW, SHARE_CORD = 0.45, 0.35
 DEGRADED: tuple[tuple[str, float], ...] = (
     ("off-midline", 0.32), ("bone", 0.26), ("poor-contact", 0.22), ("haematoma", 0.20),
 )
+STRAY_BELOW, STRAY_CORD = 0.28, 0.04
+"""Shares of the others where the probe is a little off the midline: fluid shows, quality does not hold."""
 CONUS_MEAN, CONUS_SD, CONUS_RANGE = 1.15, 0.45, (-0.5, 2.5)
 """Level of the conus' tip counted in interspaces from T12-L1: 1 is the disc L1-L2, 1.5 the middle of L2."""
 DEGRADED_LEVELS = np.arange(len(LEVELS))
@@ -125,7 +127,7 @@ class SpinePlan:
     def sac(self, s: NDArray) -> tuple[Float32, Float32]:
         """Depth of the sac's middle and half its height [mm]; it ends at S2."""
         half, axis = self.canal_half(s), self.axis_z(s)
-        behind = 0.45 + 0.75 * self.between(s) + self.haematoma_mm * self.clot(s)
+        behind = 0.35 + 0.6 * self.between(s) + self.haematoma_mm * self.clot(s)
         top, bottom = axis - half + behind, axis + half - 0.4
         taper = np.sqrt(np.clip((self.place(6.7) - s) / (1.6 * self.pitch_mm), 0.0, 1.0))
         height = np.maximum(bottom - top, 0.0) * self.sac_share * taper
@@ -140,7 +142,7 @@ class SpinePlan:
         axis, half_sac = self.sac(s)
         above = self.tip_mm - s
         taper = np.clip(above / 11.0, 0.0, 1.0) ** 0.7
-        swell = 1.0 + 0.12 * np.exp(-0.5 * ((above - 15.0) / 6.0) ** 2) - 0.14 * np.clip((above - 20.0) / 14.0, 0, 1)
+        swell = 1.0 + 0.06 * np.exp(-0.5 * ((above - 15.0) / 6.0) ** 2) - 0.14 * np.clip((above - 20.0) / 14.0, 0, 1)
         half = np.minimum(self.cord_ap_mm / 2 * taper * swell, 0.76 * half_sac)
         # The cord lies back in the sac's upper part and settles to the front at its end.
         shift = np.clip(self.cord_shift_mm + 0.25 * np.exp(-above / 6.0), -1.0, 1.0)
@@ -173,8 +175,12 @@ def draw_plan(seed: int, options: SubjectOptions) -> SpinePlan:
     midline, lean = float(rng.normal(0.0, 0.55)), float(rng.normal(0.0, 0.03))
     if condition == "off-midline":
         side = 1.0 if near else -1.0
-        midline, lean = side * (2.6 + 3.4 * float(worse[0])), side * 0.12 * float(worse[1])
-    canal = float(np.clip(rng.normal(8.4, 0.7), 6.8, 10.0)) + 0.1 * (weight - 3.5)
+        midline, lean = side * (3.0 + 3.4 * float(worse[0])), side * 0.12 * float(worse[1])
+    elif options.condition is None and worse[0] < (STRAY_BELOW if kind < SHARE_BELOW else STRAY_CORD):
+        midline = (1.0 if near else -1.0) * (2.2 + 1.4 * float(worse[1]))
+    # A wide canal holds a thicker cord, in part.
+    wide, thick = rng.normal(size=2)
+    canal = float(np.clip(8.4 + 0.7 * wide, 6.8, 10.0)) + 0.1 * (weight - 3.5)
     depth = 2.2 * weight + 6.9 + float(np.clip(rng.normal(0, 0.7), -1.4, 1.4))
     skin = 0.8 + 0.06 * weight + float(u(-0.1, 0.2))
     # Fat and processes share what is left above the canal.
@@ -182,17 +188,18 @@ def draw_plan(seed: int, options: SubjectOptions) -> SpinePlan:
     set_deep = 1.35 if rng.random() < 0.07 else 1.0
     haematoma, sac_share = 0.0, 1.0
     if condition == "haematoma":
-        haematoma = (0.14 + 0.26 * float(worse[0])) * canal
-        sac_share = 0.7 if worse[1] < 0.35 else 0.92
+        haematoma = (0.18 + 0.26 * float(worse[0])) * canal
+        sac_share = 0.72 if worse[1] < 0.35 else 0.92
     return SpinePlan(
         view=view, weight_kg=weight, condition=condition, level=level, interspace_mm=interspace, conus=conus,
         pitch_mm=pitch, skin_mm=skin, fat_mm=fat, canal_depth_mm=depth, canal_ap_mm=canal,
-        cord_ap_mm=float(np.clip(rng.normal(4.4, 0.6), 3.2, 5.6)), cord_shift_mm=float(u(-0.35, 0.35)),
+        cord_ap_mm=float(np.clip(4.4 + 0.6 * (0.6 * wide + 0.8 * thick), 3.2, 5.6)), cord_shift_mm=float(u(-0.15, 0.4)),
         slope=float(rng.normal(0.0, 0.04)), sag=float(rng.normal(-0.0008, 0.0008)), midline_mm=midline, lean=lean,
         ossified_mm=float(np.clip(2.5 - 0.2 * weight + rng.normal(0, 0.25), 0.9, 2.6)) if not bony else 0.0,
         bony_spine=bony, sac_share=sac_share, haematoma_mm=haematoma,
-        contact=0.35 + 0.4 * float(worse[2]) if condition == "poor-contact" else 1.0,
-        root_share=float(u(0.35, 0.62)), depth_mm=(depth + canal / 2 + float(u(8.0, 14.0))) * set_deep,
+        contact=0.2 + 0.35 * float(worse[2]) if condition == "poor-contact" else 1.0,
+        root_share=float(u(0.35, 0.62)) if haematoma == 0 else 0.66 + 0.3 * float(worse[2]),
+        depth_mm=(depth + canal / 2 + float(u(8.0, 14.0))) * set_deep,
     )
 
 
