@@ -87,7 +87,7 @@ class CompositeGenerator:
         self.needle: StillNeedle = draw_still_needle(
             rng, w * self.mm_per_px, self.depth_mm, self.look.tissue_db, approach
         )
-        self.way_mm = plan_way(rng, steps, 1.0 / self.fps, self.needle.pose.way_mm, start)
+        self.way_mm = plan_way(rng, steps, 1.0 / self.fps, self.needle.enter_mm, self.needle.pose.way_mm, start)
         jitter = float(rng.choice([0.0, 0.006, 0.015]))
         self.turn_rad = draw_walk(rng, steps, jitter, 0.8 * self.fps)
         self.across_mm = draw_walk(rng, steps, float(rng.uniform(0.0, 0.25)), 1.2 * self.fps)

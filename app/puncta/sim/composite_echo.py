@@ -22,6 +22,7 @@ Float32 = NDArray[np.float32]
 Complex64 = NDArray[np.complex64]
 STEP_MM = 0.07
 COMET_COPIES = 8
+_THIRDS = tuple(np.complex64(complex(math.cos(a), math.sin(a))) for a in (0.7, 0.7 + 2.1, 0.7 + 4.2))
 SHADOW_EDGE_MM = 2.5
 SHADOW_KEPT = np.float32(0.4)
 """Share of the shadow that is left far below the needle."""
@@ -85,6 +86,7 @@ class StillEcho:
         self.pattern_db = np.interp(np.arange(length), np.arange(len(knots)) * pitch, knots)
         self.scatter_px = rng.normal(0.0, 0.06 * needle.kind.gauge_mm / mm_per_px, length)
         self.copies = rng.uniform(0, 2 * math.pi, 16)
+        self.compound = float(rng.uniform(0.5, 0.95))
         self.tissue_phase = self._tissue_phase(rng)
 
     def _tissue_phase(self, rng: np.random.Generator) -> Complex64:
@@ -120,6 +122,9 @@ class StillEcho:
         phase = turned.view(np.complex64)[..., 0]
         phase = phase / np.maximum(np.abs(phase), np.float32(0.2))
         total = np.abs(amplitude * phase + field)
+        # Machines compound: other looks meet the needle with the tissue's phase turned, which fills dark gaps.
+        turned_looks = sum(np.abs(amplitude * phase * turn + field) for turn in _THIRDS)
+        total += np.float32(self.compound) * (turned_looks / np.float32(len(_THIRDS)) - total)
         shown = top + slope * np.float32(20.0) * np.log10(np.maximum(total, 1e-6))
         # Where no echo of the needle arrives, the picture stays as it is, to the last bit.
         touched = np.abs(field) > 0.03 * amplitude

@@ -72,7 +72,7 @@ class MovingStill:
         rate, phase = float(rng.uniform(0.2, 0.5)), float(rng.uniform(0, 2 * math.pi))
         self.breath = float(rng.uniform(0.0, 0.6)) / mm_per_px * np.sin(2 * math.pi * rate * t + phase)
         self.bends = [(smooth_noise(rng, self.size_px, 4), smooth_noise(rng, self.size_px, 4)) for _ in range(2)]
-        amount = float(rng.uniform(0.0, 0.25)) * (0.3 + hand) / mm_per_px
+        amount = float(rng.uniform(0.0, 0.12)) * (0.3 + hand) / mm_per_px
         self.amounts = [draw_walk(rng, steps, amount, rng.uniform(0.3, 1.2) * second) for _ in range(2)]
         # Elevation: speckle turns into that of a bent copy, as when the probe slides across.
         slides = rng.random() < 0.4
@@ -83,7 +83,7 @@ class MovingStill:
         self.layers = self._split(still)
         big = (still.shape[1], still.shape[0])
         gx, gy = (g.astype(np.float32) for g in np.meshgrid(np.arange(big[0]), np.arange(big[1])))
-        other = (gx + 6.0 * smooth_noise(rng, big, 7), gy + 3.0 * smooth_noise(rng, big, 7))
+        other = (gx + 3.5 * smooth_noise(rng, big, 5), gy + 1.5 * smooth_noise(rng, big, 5))
         bent = cv2.remap(still, *other, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         self.other = self._split(np.asarray(bent, np.uint8))
 

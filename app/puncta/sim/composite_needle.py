@@ -31,6 +31,8 @@ class StillNeedle:
         With ``way_mm`` at the deepest; a needle in the plane begins at the region's border.
     approach : str
         ``in-plane`` or ``out-of-plane``.
+    enter_mm : float
+        Way at which it begins to show: at the border, or near the plane that it crosses [mm].
     kind : NeedleKind
         How it is made and echoes; level 0 dB is the brightest interfaces of the still.
     elevation_sigma_mm : float
@@ -41,6 +43,7 @@ class StillNeedle:
 
     pose: NeedlePose
     approach: str
+    enter_mm: float
     kind: NeedleKind
     elevation_sigma_mm: float
     pattern_db: float
@@ -69,11 +72,16 @@ def draw_still_needle(
     sigma = float(rng.uniform(*ELEVATION_SIGMA_MM))
     kind = draw_needle_kind(rng, str(rng.choice(["nerve", "vessel"])), tissue_db)
     pose = _across(rng, width_mm, depth_mm) if across else _in_plane(rng, width_mm, depth_mm, sigma)
+    enter = 0.0
+    if across:
+        sinks = math.cos(pose.angle_rad) * abs(math.sin(pose.azimuth_rad))
+        enter = max(0.0, (abs(pose.entry_mm[1]) - 2.0 * sigma) / sinks)
     bends = (1.0 if rng.random() < 0.4 else 0.2) * (1.2 - 0.35 * kind.gauge_mm)
     pose = replace(pose, bend_mm=float(rng.normal(0, 1.0)) * bends, bend_at_mm=max(pose.way_mm, 10.0))
     return StillNeedle(
         pose=pose,
         approach="out-of-plane" if across else "in-plane",
+        enter_mm=min(enter, pose.way_mm - 1.0),
         kind=kind,
         elevation_sigma_mm=sigma,
         pattern_db=float(rng.uniform(0.5, 3.0)),
@@ -110,22 +118,23 @@ def _across(rng: np.random.Generator, width_mm: float, depth_mm: float) -> Needl
     run = depth / math.tan(angle)
     azimuth = forth * (math.pi / 2 + float(rng.normal(0, math.radians(4.0))))
     entry = (x - run * math.cos(azimuth), -forth * run, 0.0)
-    past = float(rng.uniform(-1.0, 4.0))
+    past = float(rng.uniform(0.0, 6.0))
     return NeedlePose(entry, angle, azimuth, min(depth / math.sin(angle) + past, 0.95 * depth_mm / math.sin(angle)))
 
 
 def plan_way(
-    rng: np.random.Generator, steps: int, dt_s: float, longest_mm: float, start: str
+    rng: np.random.Generator, steps: int, dt_s: float, enter_mm: float, longest_mm: float, start: str
 ) -> NDArray[np.float64]:
     """Draw how far the needle is in on every frame [mm]: it advances, rests, withdraws, up to ``longest_mm``.
 
     Parameters
     ----------
     start : "outside" or "inside"
-        Below 0 the needle is still outside.
+        Outside is short of ``enter_mm``.
     """
-    low, high = 0.1 * longest_mm, longest_mm
-    place = float(rng.uniform(low, 0.95 * high)) if start == "inside" else -float(rng.uniform(0.2, 2.5))
+    low, high = enter_mm + 0.1 * (longest_mm - enter_mm), longest_mm
+    within = float(rng.uniform(low, 0.05 * low + 0.95 * high))
+    place = within if start == "inside" else enter_mm - float(rng.uniform(0.2, 2.5))
     way, speed, wanted, left = np.empty(steps), 0.0, 0.0, 0.0
     for i in range(steps):
         way[i] = place
