@@ -5,24 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.session import bench
 
+Add = Callable[[list[bench.Figure]], None]
+
 NAME = "bench"
 HELP = "measure speed and smoothness on this machine"
 DESCRIPTION = """\
-Measure what the manual promises: pipeline against bare model, random seeks, playback rate, and (where there is a
-screen, or with QT_QPA_PLATFORM=offscreen) the window: frame in to painted, and how late its timer is.
+Measure what the manual promises: pipeline against bare model, random seeks, playback rate, the simulator's speed, and
+(where there is a screen, or with QT_QPA_PLATFORM=offscreen) the window: frame in to painted, and how late its timer
+is.
 Close other programs first; a busy machine measures itself."""
 EPILOG = """\
-Parts: throughput, seek, playback, window.
+Parts: throughput, seek, playback, simulator, window.
 
 Simulation and training only, not for clinical use."""
 
-PARTS = ("throughput", "seek", "playback", "window")
+PARTS = ("throughput", "seek", "playback", "simulator", "window")
+NEED_CLIP = {"throughput", "seek", "playback", "window"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +56,20 @@ def run(args: argparse.Namespace) -> int:
 
     if "seek" in wanted:
         add(bench.measure_seeks())
+    if "simulator" in wanted:
+        from puncta.session.bench_simulator import measure_simulator
+
+        for figure in measure_simulator():
+            add([figure])
+    if NEED_CLIP.intersection(wanted):
+        _with_clip(args, wanted, add)
+    if args.json is not None:
+        write_text_atomic(args.json, json.dumps(bench.document_of(figures), indent=2) + "\n")
+        print(f"wrote {args.json}")
+    return 0
+
+
+def _with_clip(args: argparse.Namespace, wanted: tuple[str, ...], add: Add) -> None:
     with bench.bench_clip() as clip:
         if "seek" in wanted:
             add(bench.measure_cold_seeks(clip))
@@ -60,13 +79,9 @@ def run(args: argparse.Namespace) -> int:
             add(bench.measure_playback(clip, args.seconds))
         if "window" in wanted:
             _window(args, clip, add)
-    if args.json is not None:
-        write_text_atomic(args.json, json.dumps(bench.document_of(figures), indent=2) + "\n")
-        print(f"wrote {args.json}")
-    return 0
 
 
-def _window(args: argparse.Namespace, clip: Path, add: object) -> None:
+def _window(args: argparse.Namespace, clip: Path, add: Add) -> None:
     if args.windows is None:
         print("The window is not measured: the command line was started without one.", file=sys.stderr)
         return
