@@ -18,7 +18,9 @@ from puncta.sim.pose import SceneState
 from puncta.sim.scan import Scan
 
 UNDO_STEPS = 3
-"""Fixed-point steps that undo a displacement or a delay; both change slowly with place."""
+"""Fixed-point steps that undo a delay, which changes slowly with depth."""
+REST_STEPS, REST_MM = 9, 0.02
+"""Most fixed-point steps that undo a displacement, and the change [mm] at which they end."""
 
 
 class Delay(Protocol):
@@ -141,13 +143,20 @@ def true_depth(delay: Delay | None, r_apparent: NDArray, c: NDArray) -> NDArray:
 
 
 def rest_point(
-    deformation: Displacement | None, state: SceneState, x: NDArray, y: NDArray, z: NDArray, steps: int = UNDO_STEPS
+    deformation: Displacement | None, state: SceneState, x: NDArray, y: NDArray, z: NDArray
 ) -> tuple[NDArray, NDArray]:
-    """Return where (x, z) [mm] of tissue that now lies at these points rests: the displacement undone."""
+    """Return where (x, z) [mm] of tissue that now lies at these points rests: the displacement undone.
+
+    Fixed point of r = p - u(r). Where injected fluid lies there is no tissue, and the answer means nothing.
+    """
     if deformation is None:
         return x, z
     at_x, at_z = x, z
-    for _ in range(steps):
+    for _ in range(REST_STEPS):
         ux, uz = deformation.at(state, at_x, y, at_z)
-        at_x, at_z = x - ux, z - uz
+        new_x, new_z = x - ux, z - uz
+        change = max(float(np.abs(new_x - at_x).max()), float(np.abs(new_z - at_z).max()))
+        at_x, at_z = new_x, new_z
+        if change < REST_MM:
+            break
     return at_x, at_z

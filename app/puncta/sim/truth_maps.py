@@ -96,8 +96,8 @@ class TruthMaps:
         ny, nz, nx = lattice.shape
         (ox, oy, oz), (sx, sy, sz) = lattice.origin_mm, lattice.step_mm
         fine = self.enlarge(np.stack([(rest.rest_x - ox) / sx, (rest.rest_z - oz) / sz], -1), every)
-        # Beside and below the block its border goes on, as it does in the picture.
-        column = np.rint(np.clip(fine[..., 0], 0, nx - 1)).astype(np.int32)
+        # As in the picture, tissue is mirrored at the block's sides, and its lowest row goes on below.
+        column = np.rint(nx - 1 - np.abs(np.mod(fine[..., 0], 2 * (nx - 1)) - (nx - 1))).astype(np.int32)
         row = np.rint(np.clip(fine[..., 1], 0, nz - 1)).astype(np.int32)
         cell = row * nx + column
         slices = np.clip((rest.y - oy) / sy, 0, ny - 1)

@@ -98,7 +98,7 @@ def tissue_at(
         # The tip lies in the middle of what it injects; a needle that moves on comes to the fluid's border.
         if sum(((p - c) / max(r, 1e-6)) ** 2 for p, c, r in offsets) < 1.0:
             return Tissue.FLUID
-    x, z = rest_point(deformation, view.state, x, y, z, steps=6)
+    x, z = rest_point(deformation, view.state, x, y, z)
     lattice = subject.lattice
     cell = []
     for value, origin, step, count in zip(
