@@ -1,10 +1,11 @@
-"""Compose a cine: machine, tissue, needle and motion into frames with truth. Same arguments, same bytes."""
+"""Compose a cine: machine, subject, hands and needle into frames with truth. Same arguments and controls, same bytes."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -12,23 +13,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
-from puncta.sim.echo import NeedleEcho
+from puncta.sim.anatomy import SubjectOptions, build_subject
+from puncta.sim.controls import STILL, Controls
+from puncta.sim.deform import Deformation
+from puncta.sim.echo import NeedleEcho, Placement, place_in_picture
+from puncta.sim.frame_view import FrameView
 from puncta.sim.furniture import Furniture, draw_furniture
+from puncta.sim.hands import AutoHands, Hands, SteeredHands, start_plan
 from puncta.sim.machines import Machine, draw_machine
-from puncta.sim.motion import Motion, MotionState
-from puncta.sim.needle import Drag, Hand, Insertion, Needle, draw_needle
-from puncta.sim.render import Renderer
+from puncta.sim.needle import (
+    Approach,
+    FieldOfView,
+    NeedleKind,
+    NeedlePlan,
+    draw_approach,
+    draw_needle_kind,
+    draw_plan,
+)
+from puncta.sim.plane import Delay
+from puncta.sim.pose import SceneState
+from puncta.sim.render import Float32, Renderer
 from puncta.sim.scan import Scan, plan_scan
-from puncta.sim.scatterers import Scatterers, make_attenuation
-from puncta.sim.tissues import PROCEDURES, build_phantom
+from puncta.sim.scene import Scene
+from puncta.sim.subject import PROCEDURES, Subject
 from puncta.sim.truth import FrameTruth
-from puncta.sim.truth_frame import describe_frame
+from puncta.sim.truth_flags import judge_frame
+from puncta.sim.truth_maps import TruthMaps
+from puncta.sim.truth_scene import describe_scene
 
 NO_NEEDLE_SHARE = 0.12
 """Share of cines without any needle when nothing is asked for."""
 SETTLE_FRAMES = 40
 """Frames after which nothing of an older picture is left: persistence .35 to the power of 40 is below float32."""
+STEERED_HALF_MM, SELF_HALF_MM = 12.0, 2.5
+"""Half the subject's extent across the picture [mm], for a probe that is steered and for one that is held."""
 Start = Literal["any", "outside", "inside"]
+AS_DRAWN = SubjectOptions()
 
 
 def stream_rng(seed: int, *names: str) -> np.random.Generator:
@@ -50,6 +70,11 @@ def frame_times_ns(procedure: str, machine: Machine, seed: int, n_frames: int) -
     return np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
 
 
+@lru_cache(maxsize=2)
+def _built(procedure: str, seed: int, options: SubjectOptions, y_half_mm: float) -> Subject:
+    return build_subject(procedure, seed, options=options, y_half_mm=y_half_mm)
+
+
 class CineGenerator:
     """Frames of one simulated cine, one after another and without end.
 
@@ -59,11 +84,11 @@ class CineGenerator:
     Parameters
     ----------
     procedure : str
-        ``breast``, ``nerve`` or ``vessel``.
+        One of `PROCEDURES`.
     machine : str
         A preset's letter, A-F.
     seed : int
-        Chooses everything that is drawn; one seed shows the same anatomy on every machine with the same field.
+        Chooses everything that is drawn; one seed shows the same subject on every machine.
     size_px : (width, height) or None
         Size of the picture [px]; None leaves it to the machine.
     furniture : bool
@@ -74,11 +99,42 @@ class CineGenerator:
         Whether the needle is still outside at the first frame.
     draw_needle_echo : bool
         False renders the needle-free twin: the same motion, tissue and truth, no echo and no shadow of the needle.
+    options : SubjectOptions
+        What is asked of the subject instead of drawn.
+    approach : {"in-plane", "out-of-plane"} or None
+        None draws it.
+    steered : bool
+        Probe and needle do what ``next_frame``'s controls say instead of moving by themselves.
+    fps : float or None
+        Even frame rate instead of the machine's.
+    noise : bool
+        False leaves electronic noise, speckle smoothing, edge enhancement, persistence and compression out.
+    subject : Subject or None
+        A subject built before, to spare building it again; it must be of the same procedure.
+
+    Attributes
+    ----------
+    subject : Subject
+    machine : Machine
+    scan : Scan
+    state : SceneState
+        What moves, on the frame rendered last (the neutral state before the first).
+    view : FrameView
+        What that frame looked at; `TruthMaps` works from it.
+    deformation
+        Displacement of tissue at rest as it shows, the bending under a convex face included.
+    needle : NeedleKind or None
+    plan : NeedlePlan or None
+    hands : Hands
+    index : int
+        Number of the next frame.
+    t_ns : int
+        Its time [ns].
 
     Raises
     ------
     UserError
-        An unknown procedure or machine, or a size too small to show anything.
+        An unknown procedure or machine, an option that does not fit, or a size too small to show anything.
     """
 
     def __init__(
@@ -92,80 +148,102 @@ class CineGenerator:
         needle: bool | None = None,
         start: Start = "any",
         draw_needle_echo: bool = True,
+        options: SubjectOptions = AS_DRAWN,
+        approach: Approach | None = None,
+        steered: bool = False,
+        fps: float | None = None,
+        noise: bool = True,
+        subject: Subject | None = None,
     ) -> None:
-        if procedure not in PROCEDURES:
-            raise UserError(f"There is no simulated procedure {procedure!r}; choose one of {', '.join(PROCEDURES)}.")
         if size_px is not None and (min(size_px) < 64 or max(size_px) > 2048):
             raise UserError("A simulated picture is between 64 and 2048 pixels wide and high.")
+        if fps is not None and not 1.0 <= fps <= 120.0:
+            raise UserError(f"A frame rate of {fps:g} is out of range; give 1 to 120 frames a second.")
+        if subject is None:
+            half = STEERED_HALF_MM if steered else SELF_HALF_MM
+            subject = _built(procedure, seed, options, half)
         self.procedure = procedure
         self.seed = seed
-        self.machine: Machine = draw_machine(machine, stream_rng(seed, "machine", machine.upper()))
+        self.subject = subject
+        self.machine: Machine = draw_machine(machine, stream_rng(seed, "machine", machine.upper()), subject.depth_mm)
+        if fps is not None:
+            self.machine = replace(self.machine, fps=fps, uneven_rate=0.0)
+        self.noise = noise
         key = (procedure, self.machine.name)
         self.scan: Scan = plan_scan(self.machine, stream_rng(seed, "layout", *key), size_px, furniture)
-        self.phantom = build_phantom(procedure, stream_rng(seed, "phantom", procedure), self.scan.extent_mm)
-        attenuation = make_attenuation(self.phantom, self.scan, self.machine)
-        points = stream_rng(seed, "points", *key)
-        self.scatterers = Scatterers(self.phantom, self.scan, self.machine, attenuation, points)
-        self.renderer = Renderer(self.machine, self.scan, stream_rng(seed, "receive", *key))
-        self.motion = Motion(stream_rng(seed, "motion", procedure))
+        self.scene = Scene(subject, self.scan, self.machine, Deformation(subject), stream_rng(seed, "points", *key))
+        self.deformation = self.scene.shown
+        density = self.scene.speckle.density
+        self.renderer = Renderer(self.machine, self.scan, density, stream_rng(seed, "receive", *key), noise=noise)
         self.clock = stream_rng(seed, "clock", *key)
         rng = stream_rng(seed, "needle", procedure)
         lacks = rng.random() < NO_NEEDLE_SHARE
         self.has_needle = not lacks if needle is None else needle
-        face = self.scan.radius_mm * np.sin(self.scan.half_angle) if self.scan.convex else self.scan.width_mm / 2
-        self.needle: Needle = draw_needle(
-            rng, procedure, self.scan.extent_mm, float(face), self.phantom.target,
-            float(self.machine.elevation_sigma_mm(self.machine.focus_mm)), self.scan.inside,
-            self.phantom.typical_level_db(self.scan.extent_mm),
-        )
+        self.needle: NeedleKind | None = draw_needle_kind(rng, procedure, self.scene.typical_level_db())
+        drawn = draw_approach(rng, subject)
+        way = approach or drawn
         inside = rng.random() < 0.85 if start == "any" else start == "inside"
-        self.insertion = Insertion(rng, self.needle, "inside" if inside else "outside")
-        self.drag = Drag(rng)
-        self.echo = NeedleEcho(self.needle, self.scan, self.machine, attenuation, stream_rng(seed, "shaft", *key))
+        field = FieldOfView.of(self.scan)
+        motion = stream_rng(seed, "motion", procedure)
+        plan: NeedlePlan | None = None
+        self.hands: Hands
+        if steered:
+            plan = start_plan(rng, subject, field, approach or "in-plane") if self.has_needle else None
+            self.hands = SteeredHands(subject, plan, motion, kind=self.needle if plan else None, field=field)
+        else:
+            if self.has_needle:
+                sigma = float(self.machine.elevation_sigma_mm(self.machine.focus_mm))
+                plan = draw_plan(rng, subject, field, way, elevation_sigma_mm=sigma, gauge_mm=self.needle.gauge_mm)
+            self.hands = AutoHands(subject, plan, motion, rng, "inside" if inside else "outside")
+        self.plan = plan
+        self.echo = NeedleEcho(self.needle, self.scan, self.machine, density, stream_rng(seed, "shaft", *key))
+        if not self.has_needle:
+            self.needle = None
         self.draw_needle_echo = draw_needle_echo
         self.furniture: Furniture | None = None
         if furniture:
             self.furniture = draw_furniture(self.scan.layout, self.machine, stream_rng(seed, "furniture", *key))
-        self._drag_axis()
+        self._maps = TruthMaps(subject, self.scan, self.deformation, gauge_mm=self.needle.gauge_mm if self.needle else 1)
         self.index = 0
         self.t_ns = 0
         self.last_dt_s = 1.0 / self.machine.fps
-        self.renderer.calibrate_gain(
-            self.renderer.looks(self.scatterers.splat(*self.scatterers.displacement(MotionState()), 0.0)), (0, 0)
-        )
+        self.state = self.hands.state
+        self.scene.move(self.state)
+        self.view: FrameView = FrameView(self.state, self.scene.plane.delay)
+        self.renderer.calibrate_gain(self.renderer.looks(self.scene.splat(self.state)))
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], FrameTruth]]:
         while True:
             yield self.next_frame()
 
-    def _drag_axis(self) -> None:
-        """Find the scatterers near the needle's way, which it drags along."""
-        n, s = self.needle, self.scatterers
-        slope = float(n.slope_rad(np.asarray(n.goal_mm)))
-        ax, az = n.side * np.cos(slope), np.sin(slope)
-        dx, dz = s.x - n.origin[0], s.z - n.origin[1]
-        along = dx * ax + dz * az
-        bow = n.bend_mm * (along / n.bend_at_mm) ** 2
-        across = np.abs(-dx * az * n.side + dz * abs(ax) - bow)
-        self.near = np.flatnonzero((across < 7.0) & (along > -4.0)) if self.has_needle else np.zeros(0, int)
-        self.near_along = along[self.near].astype(np.float32)
-        self.near_pull = np.exp(-across[self.near] / 2.5).astype(np.float32)
-        self.axis = (np.float32(ax), np.float32(az))
+    @property
+    def delay(self) -> Delay:
+        """Apparent against real depth on the frame rendered last."""
+        return self.scene.plane.delay
 
-    def next_frame(self) -> tuple[NDArray[np.uint8], FrameTruth]:
-        """Render the next frame."""
-        motion, hand, pull, noise = self._step()
-        at = self.echo.place(hand, motion) if self.has_needle else None
-        dx, dz = self.scatterers.displacement(motion)
-        if at is not None and abs(pull) > 1e-3:
-            # Tissue ahead of the tip bulges a little way, tissue behind follows the shaft.
-            ahead = (self.near_along - np.float32(hand.s_mm + 1.0)) / np.float32(1.2)
-            reach = 1.0 / (1.0 + np.exp(np.clip(ahead, -30.0, 30.0)))
-            shift = np.float32(pull) * self.near_pull * reach
-            dx[self.near] += shift * self.axis[0]
-            dz[self.near] += shift * self.axis[1]
-        looks = self.renderer.looks(self.scatterers.splat(dx, dz, motion.elevation_mm))
-        drawn, roi, twin = looks, None, None
+    @property
+    def maps(self) -> TruthMaps:
+        """Label map, masks and flow of this cine's frames, from ``view``."""
+        return self._maps
+
+    def envelope(self) -> Float32:
+        """Raw envelope on the beam grid of the frame rendered last, before gain, noise and every filter.
+
+        Speckle of tissue at 0 dB has unit power. With compounding it is the first look's.
+        """
+        return self.renderer.envelope()
+
+    def next_frame(self, controls: Controls = STILL) -> tuple[NDArray[np.uint8], FrameTruth]:
+        """Render the next frame; controls matter when the cine is steered."""
+        before = self.view
+        shift = self._step(controls)
+        state, scene = self.state, self.scene
+        looks = self.renderer.looks(scene.splat(state))
+        noise = self.renderer.noise_field(shift)
+        at: Placement | None = None
+        twin, roi = None, None
+        if state.needle is not None and self.needle is not None:
+            at = place_in_picture(state.needle, state.probe, scene.plane, self.machine)
         echoes = self.echo.field(at, self.renderer) if at is not None else None
         if at is not None and echoes is not None:
             field, roi = echoes
@@ -173,36 +251,42 @@ class CineGenerator:
             twin = self.renderer.detect([look[r0:r1, c0:c1] for look in looks], noise, roi)
             if self.draw_needle_echo:
                 shade = self.echo.shadow(at)
-                drawn = []
                 for look in looks:
-                    copy = look.copy()
                     if shade is not None:
-                        copy[:, shade[1]] *= shade[0]
-                    copy[r0:r1, c0:c1] += field
-                    drawn.append(copy)
-        level = self.renderer.detect(drawn, noise)
-        truth = describe_frame(self.index, self.t_ns, self.scan, self.needle, at, hand, level, twin, roi)
-        picture = self._screen(self.renderer.display(level, motion.gain_db))
+                        look[:, shade[1]] *= shade[0][..., None]
+                    look[r0:r1, c0:c1] += field
+        level = self.renderer.detect(looks, noise)
+        self.view = FrameView(state, scene.plane.delay, at)
+        region = self.renderer.display(level, state.gain_db)
+        flags = judge_frame(
+            self._maps, self.view, before if self.index else None, region, self.machine,
+            grey_table=self.renderer.grey, residual_db=scene.plane.residual.sample,
+        )
+        truth = describe_scene(
+            self.index, self.t_ns, self.scan, self.view, gauge_mm=self.needle.gauge_mm if self.needle else None,
+            subject=self.subject, deformation=self.deformation, level=level, twin=twin, roi=roi,
+            flags={"quality": flags.quality, "csf": flags.csf, "cord": flags.cord} if flags else None,
+        )
+        picture = self._screen(region)
         self._advance()
         return picture, truth
 
     def skip_to(self, index: int) -> None:
-        """Move on to a later frame without rendering those on the way.
+        """Move on to a later frame without rendering those on the way, with still hands.
 
         The last ``SETTLE_FRAMES`` before it are rendered, which brings persistence to the same state as playing would.
         """
         while self.index < index - SETTLE_FRAMES:
-            self._step()
+            self._step(STILL)
             self._advance()
         while self.index < index:
             self.next_frame()
 
-    def _step(self) -> tuple[MotionState, Hand, float, tuple[int, int]]:
-        """Advance everything that moves by one frame; returns motion, hand, drag [mm] and the place of the noise."""
-        dt = self.last_dt_s
-        motion = self.motion.step(dt)
-        hand = self.insertion.step(dt) if self.has_needle else Hand(-1.0, 0.0, 0.0)
-        return motion, hand, self.drag.step(hand, dt), self.renderer.noise_shift()
+    def _step(self, controls: Controls) -> tuple[int, int]:
+        """Advance everything that moves by one frame; returns the place of the noise."""
+        self.state = self.hands.step(self.last_dt_s, controls)
+        self.scene.move(self.state)
+        return self.renderer.noise_shift()
 
     def _advance(self) -> None:
         """Move the clock on by one frame."""
@@ -219,6 +303,8 @@ class CineGenerator:
         screen[y0 : y0 + h, x0 : x0 + w] = region
         if self.furniture:
             self.furniture.draw_over(screen, self.index)
+        if not self.noise:
+            return screen
         quality = [cv2.IMWRITE_JPEG_QUALITY, self.machine.jpeg_quality]
         decoded = cv2.imdecode(cv2.imencode(".jpg", screen, quality)[1], cv2.IMREAD_GRAYSCALE)
         return np.asarray(decoded, np.uint8)
@@ -268,6 +354,8 @@ def simulate_cine(
     furniture: bool = False,
     needle: bool | None = None,
     start: Start = "any",
+    options: SubjectOptions = AS_DRAWN,
+    approach: Approach | None = None,
 ) -> Cine:
     """Simulate a cine and its truth; arguments as for `CineGenerator`.
 
@@ -279,7 +367,8 @@ def simulate_cine(
     if n_frames < 1:
         raise UserError("A cine needs at least one frame.")
     generator = CineGenerator(
-        procedure, machine, seed, size_px=size_px, furniture=furniture, needle=needle, start=start
+        procedure, machine, seed, size_px=size_px, furniture=furniture, needle=needle, start=start, options=options,
+        approach=approach,
     )
     pairs = [generator.next_frame() for _ in range(n_frames)]
     return Cine(

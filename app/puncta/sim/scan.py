@@ -160,16 +160,31 @@ def plan_scan(
     mm_per_px = span_x / w
     if not convex:
         depth = h * mm_per_px  # whole pixels and square pixels at once
-    axial = max(machine.axial_sigma_mm, 0.35 * mm_per_px)
     # A grid much finer than the picture costs time and shows nothing.
-    rows = int(np.clip(depth / (0.8 * axial), 200, min(820, max(320, 2.3 * h))))
+    rows = int(np.clip(depth / (0.8 * machine.axial_sigma_mm), 200, max(320, 1.25 * h)))
     depths = np.linspace(0.0, depth, 24)
     per_radian = machine.radius_mm + depths if convex else np.ones_like(depths)
     lateral = float(np.min(machine.lateral_sigma_mm * lateral_growth(machine, depths) / per_radian))
     span_c = 2.0 * half if convex else width
-    cols = int(np.clip(span_c / (0.95 * lateral), 96, min(320, max(140, 1.3 * w))))
+    cols = int(np.clip(span_c / (0.95 * lateral), 96, min(320, max(160, 1.1 * w))))
     return Scan(convex, width, depth, machine.radius_mm, half, Layout(canvas_w, canvas_h, (x0, y0, w, h), mm_per_px),
                 rows, cols)
+
+
+LEAST_SIGMA_CELLS = 0.62
+"""Narrowest point spread that the grid carries [cells]; a finer one is below what the picture shows."""
+
+
+def axial_sigma_cells(scan: Scan, machine: Machine) -> float:
+    """Axial sigma of the point spread in grid rows."""
+    return max(machine.axial_sigma_mm / scan.dr_mm, LEAST_SIGMA_CELLS)
+
+
+def lateral_sigma_cells(scan: Scan, machine: Machine, r: NDArray | float) -> NDArray:
+    """Lateral sigma of the point spread in grid columns at depth r."""
+    sigma = machine.lateral_sigma_mm * lateral_growth(machine, r)
+    per_cell = scan.dc * ((np.maximum(r, 0.0) + scan.radius_mm) if scan.convex else 1.0)
+    return np.maximum(sigma / per_cell, LEAST_SIGMA_CELLS)
 
 
 @dataclass(frozen=True, slots=True)
