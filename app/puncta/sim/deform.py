@@ -1,8 +1,8 @@
 """How tissue moves on a frame: probe pressure, vein collapse, breath, pulse, drag and tenting at the needle, fluid.
 
-All parts are displacement fields of points at rest, and their sum is the field of the frame. Each is smooth and none
-folds tissue over itself, so the engine may evaluate the sum on a coarse grid and interpolate. Sizes and lengths are our
-choice, the drag's length of 2.5 mm is the specification's.
+Each part is a smooth field that folds no tissue over itself, and so is their chain: the engine may evaluate it on a
+coarse grid and interpolate. The parts' functions move the coordinates they are given in place. Sizes and lengths are
+our choice, the drag's length of 2.5 mm is the specification's.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ LEAST_LUMEN = 0.1
 """Share of a vein's height that no pressure takes away."""
 WIDENS = 0.25
 """A flattened vein grows wider by this share of what it loses in height."""
-ROOTS_MM = 0.25
-"""Swing of the cauda equina's strands with the pulse [mm], unless the subject's facts say otherwise."""
+ROOTS_MM = 0.15
+"""Swing of the strands in an infant's canal with the pulse [mm]."""
 
 ZERO = np.float32(0.0)
 
@@ -47,36 +47,40 @@ class Deformation:
     def at(
         self, state: SceneState, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float
     ) -> tuple[Float32, Float32]:
-        """Displacement (ux, uz) [mm] of tissue points given at rest in tissue space [mm]; arrays broadcast."""
+        """Displacement (ux, uz) [mm] of tissue points given at rest in tissue space [mm]; arrays broadcast.
+
+        The parts act one after the other, each on tissue as the one before left it: a chain of fields none of which
+        folds does not fold either, as their sum would. Needle and fluid come last, since they lie where the frame
+        shows them.
+        """
         x, y, z = (np.asarray(v, np.float32) for v in (x_mm, y_mm, z_mm))
         shape = np.broadcast_shapes(x.shape, y.shape, z.shape)
-        ux, uz = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        mx, mz = np.array(np.broadcast_to(x, shape)), np.array(np.broadcast_to(z, shape))
         press = float(state.probe.press_mm)
-        if press > 0:
-            uz += _pressed(press, x - np.float32(state.probe.slide_mm), z)
-        if state.breath_mm:
-            share = np.clip(z * np.float32(1.0 / self.depth_mm), ZERO, np.float32(1.5))
-            uz += np.float32(state.breath_mm) * (np.float32(0.3) + np.float32(0.7) * share)
         for vessel in self.subject.vessels:
-            _move_vessel(vessel, press, float(state.pulse), x, y, z, ux, uz)
+            _move_vessel(vessel, press, float(state.pulse), mx, y, mz)
         if state.pulse:
-            self._sway(float(state.pulse), x, z, uz)
-        if state.needle is not None and (abs(state.drag_mm) > 1e-3 or state.tent_mm > 1e-3):
-            _follow_needle(state.needle, state.drag_mm, state.tent_mm, x, y, z, ux, uz)
+            self._sway(float(state.pulse), mx, mz)
+        if press > 0:
+            mz += _pressed(press, mx - np.float32(state.probe.slide_mm), mz)
+        if state.breath_mm:
+            share = np.clip(mz * np.float32(1.0 / self.depth_mm), ZERO, np.float32(1.5))
+            mz += np.float32(state.breath_mm) * (np.float32(0.3) + np.float32(0.7) * share)
         for bolus in state.boluses:
-            _open_plane(bolus, x, y, z, uz)
-        return ux, uz
+            _open_plane(bolus, mx, y, mz)
+        if state.needle is not None and (abs(state.drag_mm) > 1e-3 or state.tent_mm > 1e-3):
+            _follow_needle(state.needle, state.drag_mm, state.tent_mm, mx, y, mz)
+        return mx - x, mz - z
 
-    def _sway(self, pulse: float, x: Float32, z: Float32, uz: Float32) -> None:
+    def _sway(self, pulse: float, x: Float32, z: Float32) -> None:
         """Strands of the cauda equina wave with the pulse; where they lie stands in the subject's facts."""
         facts = self.subject.facts
-        middle, half = facts.get("canal_depth_mm"), facts.get("canal_half_mm")
-        if not isinstance(middle, int | float) or not isinstance(half, int | float) or half <= 0:
+        middle, height = facts.get("canal_depth_mm"), facts.get("canal_ap_mm")
+        if not isinstance(middle, int | float) or not isinstance(height, int | float) or height <= 0:
             return
-        swing = facts.get("roots_swing_mm", ROOTS_MM)
-        within = np.exp(-np.square((z - np.float32(middle)) * np.float32(1.4 / half)))
+        within = np.exp(-np.square((z - np.float32(middle)) * np.float32(2.8 / height)))
         wave = np.sin(x * np.float32(2 * math.pi / 17.0) + np.float32(2.2 * pulse))
-        uz += np.float32(float(swing) * (pulse - 0.35)) * within * wave
+        z += np.float32(ROOTS_MM * (pulse - 0.35)) * within * wave
 
 
 def _pressed(press: float, x: Float32, z: Float32) -> Float32:
@@ -84,8 +88,7 @@ def _pressed(press: float, x: Float32, z: Float32) -> Float32:
     return np.float32(press) * across * np.exp(np.minimum(z, ZERO) - np.maximum(z, ZERO) * np.float32(1.0 / PRESS_MM))
 
 
-def _move_vessel(vessel: Vessel, press: float, pulse: float, x: Float32, y: Float32, z: Float32,
-                 ux: Float32, uz: Float32) -> None:
+def _move_vessel(vessel: Vessel, press: float, pulse: float, x: Float32, y: Float32, z: Float32) -> None:
     """Squeeze and pulse a tube: inside in proportion, outside fading as 1/distance, so that nothing folds."""
     rx, rz = vessel.radius_mm
     wall = pulse * vessel.pulse_mm
@@ -104,8 +107,8 @@ def _move_vessel(vessel: Vessel, press: float, pulse: float, x: Float32, y: Floa
     grow_a, grow_b = wall / rx - WIDENS * flat, wall / rz + flat
     move_a = np.float32(grow_a) * a * fade
     move_b = np.float32(grow_b) * b * fade
-    ux += move_a * np.float32(across[0]) + move_b * np.float32(down[0])
-    uz += move_b * np.float32(down[2])
+    x += move_a * np.float32(across[0]) + move_b * np.float32(down[0])
+    z += move_b * np.float32(down[2])
 
 
 def vessel_axes(vessel: Vessel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -118,8 +121,7 @@ def vessel_axes(vessel: Vessel) -> tuple[NDArray[np.float64], NDArray[np.float64
     return across, down if down[2] >= 0 else -down
 
 
-def _follow_needle(needle: NeedlePose, drag: float, tent: float, x: Float32, y: Float32, z: Float32,
-                   ux: Float32, uz: Float32) -> None:
+def _follow_needle(needle: NeedlePose, drag: float, tent: float, x: Float32, y: Float32, z: Float32) -> None:
     """Tissue at the shaft follows it, bulges a little ahead of the tip, and is pushed in where it holds the tip up."""
     ca, sa = math.cos(needle.angle_rad), math.sin(needle.angle_rad)
     cz, sz = math.cos(needle.azimuth_rad), math.sin(needle.azimuth_rad)
@@ -141,11 +143,11 @@ def _follow_needle(needle: NeedlePose, drag: float, tent: float, x: Float32, y: 
         spread = np.where(off > 0, np.float32(1.0 / TENT_AHEAD_MM), np.float32(1.0 / (1.0 + tent)))
         shape = np.exp(-np.square(off * spread) - np.square(d * np.float32(1.0 / TENT_ACROSS_MM)))
         along += np.float32(min(tent, 0.7 * TENT_AHEAD_MM)) * shape
-    ux += along * np.float32(ca * cz)
-    uz += along * np.float32(sa)
+    x += along * np.float32(ca * cz)
+    z += along * np.float32(sa)
 
 
-def _open_plane(bolus: Bolus, x: Float32, y: Float32, z: Float32, uz: Float32) -> None:
+def _open_plane(bolus: Bolus, x: Float32, y: Float32, z: Float32) -> None:
     """Tissue above fluid rises and tissue below sinks, by the fluid's half height over the place."""
     (cx, cy, cz), (a, b, c) = bolus.centre_mm, bolus.radius_mm
     rho2 = np.square((x - np.float32(cx)) * np.float32(1.0 / a)) + np.square((y - np.float32(cy)) * np.float32(1.0 / b))
@@ -153,4 +155,4 @@ def _open_plane(bolus: Bolus, x: Float32, y: Float32, z: Float32, uz: Float32) -
     off = z - np.float32(cz)
     # A soft sign leaves a few grains of tissue inside instead of a jump that no grid could follow.
     sign = np.tanh(off * np.float32(1.0 / (0.15 * c + 0.12)))
-    uz += half * sign * np.exp(np.abs(off) * np.float32(-1.0 / max(OPEN_MM, 1.4 * c)))
+    z += half * sign * np.exp(np.abs(off) * np.float32(-1.0 / max(OPEN_MM, 1.4 * c)))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from puncta.sim.insertion import Drag, Hand, Insertion  # noqa: F401  (the first simulator imports them from here)
 from puncta.sim.pose import NeedlePose
 from puncta.sim.subject import PointMm, Subject
+from puncta.sim.tissue_kinds import Tissue
 
 if TYPE_CHECKING:
     from puncta.sim.scan import Scan
@@ -231,7 +232,7 @@ def draw_plan(
     bends = rng.random() < 0.4
     bend = float(rng.normal(0, 1.0)) * (1.0 if bends else 0.2) * (1.2 - 0.35 * gauge_mm)
     if approach == "out-of-plane":
-        return _across(rng, field, (tx, tz), elevation_sigma_mm, bend)
+        return _short_of_bone(_across(rng, field, (tx, tz), elevation_sigma_mm, bend), subject)
     side = int(rng.choice([-1, 1]))
     edge = -side * min(field.face_half_mm, (x1 - x0) / 2)
     if subject.procedure == "infant-lp" and subject.view == "longitudinal":
@@ -250,7 +251,8 @@ def draw_plan(
     turn = math.asin(float(np.clip(math.tan(skew) / math.cos(a), -0.7, 0.7)))
     azimuth = turn if side > 0 else math.pi - turn
     entry = (tx - side * along * math.cos(a), offset - math.tan(skew) * goal, tz - along * math.sin(a))
-    return _with_entry(NeedlePlan(entry, a, azimuth, 0.0, goal, bend, max(goal, 10.0)), field, None)
+    plan = _with_entry(NeedlePlan(entry, a, azimuth, 0.0, goal, bend, max(goal, 10.0)), field, None)
+    return _short_of_bone(plan, subject)
 
 
 def _angle_beside(rng: np.random.Generator, reach_mm: float, depth_mm: float, field_depth_mm: float) -> float:
@@ -281,6 +283,20 @@ def _across(
     entry = (tx - flat * math.cos(azimuth), -flat * math.sin(azimuth), 0.0)
     plan = NeedlePlan(entry, angle, azimuth, 0.0, max(goal, 3.0), 0.5 * bend_mm, max(goal, 10.0), "out-of-plane")
     return _with_entry(plan, field, 2.5 * sigma_mm)
+
+
+def _short_of_bone(plan: NeedlePlan, subject: Subject) -> NeedlePlan:
+    """The plan with its goal before the first bone on its way, if that leaves a way in the picture at all."""
+    ways = np.arange(0.0, plan.goal_mm + 0.5, 0.3)
+    lat = subject.lattice
+    places = zip(plan.pose(0.0).points(ways), lat.origin_mm, lat.step_mm, (lat.shape[2], lat.shape[0], lat.shape[1]),
+                 strict=True)
+    ix, iy, iz = (np.clip(np.rint((v - o) / s), 0, n - 1).astype(int) for v, o, s, n in places)
+    bone = subject.label[iy, iz, ix] == Tissue.BONE
+    if not bone.any():
+        return plan
+    goal = float(ways[int(np.argmax(bone))]) - 0.6
+    return replace(plan, goal_mm=goal) if goal > plan.enter_mm + 3.0 else plan
 
 
 def _with_entry(plan: NeedlePlan, field: FieldOfView, near_mm: float | None) -> NeedlePlan:

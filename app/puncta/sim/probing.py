@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,13 +84,27 @@ def rest_of(
     that the fluid opened.
     """
     x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
+    fluid = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), bool)
+    for bolus in state.boluses:
+        inside = _ellipsoid(bolus, x, y, z) < 1.0
+        fluid |= inside
+        z = np.where(inside, bolus.centre_mm[2], z)
+    rx, rz = _turn_round(deformation, state, x, y, z)
+    if fluid.any():
+        # Near the middle of the fluid its own field is too steep to be turned round; the opened plane moves as without.
+        ox, oz = _turn_round(deformation, replace(state, boluses=()), x, y, z)
+        rx, rz = np.where(fluid, ox, rx), np.where(fluid, oz, rz)
+    return rx, np.broadcast_to(y, rx.shape), rz
+
+
+def _turn_round(
+    deformation: Deformation, state: SceneState, x: NDArray, y: NDArray, z: NDArray
+) -> tuple[NDArray, NDArray]:
     rx, rz = x, z
     for _ in range(2):
         ux, uz = deformation.at(state, rx, y, rz)
         rx, rz = x - ux, z - uz
-    for bolus in state.boluses:
-        rz = np.where(_ellipsoid(bolus, x, y, z) < 1.0, bolus.centre_mm[2], rz)
-    return rx, np.broadcast_to(y, rx.shape), rz
+    return rx, rz
 
 
 def fluid_at(state: SceneState, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float) -> Float32:

@@ -12,6 +12,7 @@ from puncta.sim.deform import Deformation
 from puncta.sim.motion import Motion, held, trembling
 from puncta.sim.needle import INFANT_DEG, PROBE_HALF_THICK_MM, Approach, FieldOfView, NeedleKind, NeedlePlan
 from puncta.sim.pose import Bolus, NeedlePose, ProbePose, SceneState
+from puncta.sim.probing import rest_of
 from puncta.sim.puncture import Puncture
 from puncta.sim.subject import Subject
 from puncta.sim.tissue_kinds import Tissue
@@ -96,7 +97,7 @@ class SteeredHands:
         self.pending = dict.fromkeys(RATES, 0.0)
         self.throw_left_mm = 0.0
         self.cocked = True
-        self.boluses: tuple[Bolus, ...] = ()
+        self.depots: tuple[Bolus, ...] = ()  # where their tissue lies at rest
         self.total_ml = self.injected_ml = 0.0
         self.done = False
         self.state = SceneState(probe=self.probe, needle=self.needle)
@@ -118,7 +119,9 @@ class SteeredHands:
         wanted = self._take(controls, dt)
         self._move_probe(wanted)
         probe = trembling(self.probe, m)
-        scene = SceneState(probe=probe, breath_mm=m.breath_mm, pulse=m.pulse, gain_db=m.gain_db, boluses=self.boluses)
+        scene = SceneState(probe=probe, breath_mm=m.breath_mm, pulse=m.pulse, gain_db=m.gain_db)
+        bare = scene
+        scene = replace(scene, boluses=self._depots_now(bare))
         self.injected_ml = 0.0
         self.done = self.done or controls.done
         if self.needle is None:
@@ -129,11 +132,12 @@ class SteeredHands:
         before = self.needle.way_mm
         self._turn(wanted, probe, m.breath_mm, shift)
         self._advance(wanted["advance_mm"], dt, m.breath_mm, shift)
-        self._inject(wanted["inject_ml"], m.breath_mm, shift)
+        self._inject(wanted["inject_ml"], m.breath_mm, bare)
         self.puncture.relax(dt)
         self.state = replace(
             scene, needle=held(self.needle, m.breath_mm), speed_mm_s=(self.needle.way_mm - before) / dt,
-            drag_mm=self.puncture.drag_mm, tent_mm=self.puncture.tent_mm, boluses=self.boluses, fired=fired,
+            drag_mm=self.puncture.drag_mm, tent_mm=self.puncture.tent_mm,
+            boluses=self._depots_now(bare), fired=fired,
         )
         return self.state
 
@@ -168,11 +172,17 @@ class SteeredHands:
         """How far tissue at the tip is displaced by all but the needle [mm]."""
         assert self.needle is not None
         x, y, z = held(self.needle, breath_mm).tip_mm
-        rx, rz = x, z
-        for _ in range(2):
-            ux, uz = self.deformation.at(scene, rx, y, rz)
-            rx, rz = x - float(ux), z - float(uz)
-        return x - rx, z - rz
+        rx, _, rz = rest_of(self.deformation, scene, x, y, z)
+        return x - float(rx), z - float(rz)
+
+    def _depots_now(self, bare: SceneState) -> tuple[Bolus, ...]:
+        """The injected fluid where pressure, breath and pulse have moved it on this frame."""
+        now = []
+        for depot in self.depots:
+            x, y, z = depot.centre_mm
+            ux, uz = self.deformation.at(bare, x, y, z)
+            now.append(replace(depot, centre_mm=(x + float(ux), y, z + float(uz))))
+        return tuple(now)
 
     def _turn(self, w: dict[str, float], probe: ProbePose, breath_mm: float, shift: tuple[float, float]) -> None:
         """Angle, azimuth and entry."""
@@ -257,7 +267,7 @@ class SteeredHands:
         self.pending["advance_mm"] = 0.0
         return True
 
-    def _inject(self, ml: float, breath_mm: float, shift: tuple[float, float]) -> None:
+    def _inject(self, ml: float, breath_mm: float, bare: SceneState) -> None:
         """Let fluid out at the tip: it joins a depot nearby or opens a new one, or flows off inside a vessel."""
         n = self.needle
         assert n is not None
@@ -271,8 +281,8 @@ class SteeredHands:
         self.injected_ml = ml
         if self.puncture.kind in RUNS_OFF:
             return
-        at = self.puncture.place(held(n, breath_mm), shift)
-        self.boluses = add_fluid(self.boluses, at, ml, FLAT.get(self.puncture.kind, 1.3))
+        at = self.puncture.place(held(n, breath_mm), self._shift(bare, breath_mm))
+        self.depots = add_fluid(self.depots, at, ml, FLAT.get(self.puncture.kind, 1.3))
 
 
 def add_fluid(boluses: tuple[Bolus, ...], at_mm: tuple[float, float, float], ml: float, flat: float = 1.3
