@@ -31,6 +31,8 @@ class SimulationRequest:
 
     Attributes
     ----------
+    size_px : (width, height) or None
+        None is the machine's own screen.
     frames : int or None
         None runs for ever.
     approach : str or None
@@ -46,7 +48,7 @@ class SimulationRequest:
     procedure: str
     machine: str = "A"
     seed: int = 1
-    size_px: tuple[int, int] = DEFAULT_SIZE_PX
+    size_px: tuple[int, int] | None = DEFAULT_SIZE_PX
     needle: bool | None = True
     frames: int | None = None
     furniture: bool = True
@@ -59,7 +61,9 @@ class SimulationRequest:
     @property
     def uri(self) -> str:
         """The address in its shortest exact form; it names the stream in frame keys."""
-        parts = [f"machine={self.machine}", f"seed={self.seed}", f"size={self.size_px[0]}x{self.size_px[1]}"]
+        parts = [f"machine={self.machine}", f"seed={self.seed}"]
+        if self.size_px is not None:
+            parts.append(f"size={self.size_px[0]}x{self.size_px[1]}")
         if self.needle is not True:
             parts.append(f"needle={'any' if self.needle is None else 'no'}")
         if not self.furniture:
@@ -84,15 +88,6 @@ class SimulationRequest:
 
     def open_generator(self) -> CineGenerator:
         """Make the generator of this cine."""
-        more: dict = {}
-        if self.options != SubjectOptions():
-            more["options"] = self.options
-        if self.approach is not None:
-            more["approach"] = self.approach
-        if self.steer:
-            more["steered"] = True
-        if self.fps is not None:
-            more["fps"] = self.fps
         return CineGenerator(
             self.procedure,
             self.machine,
@@ -101,7 +96,10 @@ class SimulationRequest:
             furniture=self.furniture,
             needle=self.needle,
             start=self.start,
-            **more,
+            options=self.options,
+            approach=self.approach,
+            steered=self.steer,
+            fps=self.fps,
         )
 
 
