@@ -26,6 +26,8 @@ TURN_MM = 2.0
 """Going back this far counts as a withdrawal [mm]."""
 SOFT_SNAP_MM = 0.15
 """Tenting below this gives way without a pop [mm]."""
+JUST_MM = 0.3
+"""A layer entered less than this ago is the one that gave way [mm]."""
 BEHIND = {Tissue.VEIN: HOLLOW, Tissue.ARTERY: HOLLOW, Tissue.CSF: THECAL}
 """Spaces with a far wall, and what still belongs to them."""
 
@@ -62,6 +64,7 @@ class AttemptLog:
         self._way = 0.0
         self._tent = 0.0
         self._met: set[Tissue] = set()
+        self._since = 0.0
         self._away: dict[Tissue, float] = {}
         self._nearest: float | None = None
         self._path = self._deepest = 0.0
@@ -174,16 +177,20 @@ class AttemptLog:
         count = max(1, math.ceil(length / STEP_MM))
         inwards = needle.way_mm >= self._way
         popped = snapped
+        if popped and self.tissue is not None and self._since < JUST_MM and FACTS[self.tissue].pop_mm > 0:
+            popped = False  # by a hair the tip lay in the layer already
+            self._note("pop", index, t_ns, needle, self.tissue, tip=before)
         for k in range(1, count + 1):
             at = _between(before, tip, k / count)
             kind = kind_at(self.subject, at)
+            self._since += length / count
             for other in self._away:
                 self._away[other] += length / count
-            if kind in self._away:
-                self._away[kind] = 0.0
             if kind is self.tissue or kind is Tissue.OUTSIDE:
+                if kind in self._away:
+                    self._away[kind] = 0.0
                 continue
-            self.tissue = kind
+            self.tissue, self._since = kind, 0.0
             if popped and FACTS[kind].pop_mm > 0:
                 popped = False
                 self._note("pop", index, t_ns, needle, kind, tip=at)
