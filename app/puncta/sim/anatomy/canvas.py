@@ -242,8 +242,8 @@ class Canvas:
         cx, cy = self.rng.uniform(x0, x1, count), self.rng.uniform(-STRANDS_Y_MM, STRANDS_Y_MM, count)
         share = self.rng.random(count)
         upper, lower = top(cx, cy), bottom(cx, cy)
-        slope = np.arctan(((top(cx + 1.0, cy) - top(cx - 1.0, cy)) * (1 - share)
-                           + (bottom(cx + 1.0, cy) - bottom(cx - 1.0, cy)) * share) / 2.0)
+        slope = np.nan_to_num(np.arctan(((top(cx + 1.0, cy) - top(cx - 1.0, cy)) * (1 - share)
+                           + (bottom(cx + 1.0, cy) - bottom(cx - 1.0, cy)) * share) / 2.0))
         open_to = lower > upper + 0.3
         before = len(self.marks.chunks)
         self.marks.strands(self.rng, cx, cy, np.where(open_to, upper + share * (lower - upper), -99.0), slope, how)

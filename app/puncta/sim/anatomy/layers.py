@@ -16,10 +16,14 @@ SIGHT_X_MM = (-30.0, 30.0)
 """Where an operator's picture may reach; fine structures are drawn here."""
 
 
-def ridges(noise: Noise, width: float, gain_db: float, y: float) -> Float32:
-    """Curved septa: bright where the noise passes zero, which it does on closed, winding surfaces."""
+def ridges(noise: Noise, width: float, gain_db: float, y: float, broken: Noise | None = None) -> Float32:
+    """Curved septa: bright where the noise passes zero, which it does on closed, winding surfaces.
+
+    ``broken`` is noise that dims parts of them.
+    """
     value = noise.at(y) * np.float32(1.0 / width)
-    return np.float32(gain_db) * np.exp(-(value * value))
+    bright = np.float32(gain_db) * np.exp(-(value * value))
+    return bright if broken is None else bright * np.clip(np.float32(0.55) + np.float32(0.7) * broken.at(y), 0.0, 1.3)
 
 
 def paint_skin(c: Canvas, thickness_mm: float) -> Surface:
@@ -42,9 +46,10 @@ def paint_fat(c: Canvas, top: Surface, bottom: Surface, *, septa_db: float | Non
     lobules = c.noise((height * c.u(1.8, 4.0), height * c.u(1.6, 3.0), height), math.degrees(lie), dip=bottom)
     width, gain = c.u(0.09, 0.17), c.u(8.0, 15.0) if septa_db is None else septa_db
     tone, tone_db = c.noise((6.0, 5.0, 2.2), dip=bottom), c.u(0.6, 1.8)
-    c.grain(lambda y: ridges(lobules, width, gain, y) + np.float32(tone_db) * tone.at(y), top, bottom)
+    c.grain(lambda y: ridges(lobules, width, gain, y, tone) + np.float32(tone_db) * tone.at(y), top, bottom)
     c.strands(c.u(2.0, 6.0), top, bottom,
-              Strand((-26, -7), (1.0, 13.0), spread_deg=8.0, reach_mm=(1.0, 5.0), gaps=0.3), x_range=SIGHT_X_MM)
+              Strand((-26, -6), (1.0, 13.0), spread_deg=8.0, reach_mm=(1.0, 5.0), gaps=0.3, wave=c.u(1.0, 4.0)),
+              x_range=SIGHT_X_MM)
 
 
 def paint_muscle(c: Canvas, top: Surface, bottom: Surface | None, slope_deg: float) -> None:
@@ -59,6 +64,35 @@ def paint_muscle(c: Canvas, top: Surface, bottom: Surface | None, slope_deg: flo
     c.strands(c.u(2.5, 14.0), top, end,
               Strand((-28, -5), (1.0, 12.0), slope_deg, 2.5, reach_mm=(0.8, 3.5), gaps=0.2), x_range=SIGHT_X_MM)
     sheath(c, top)
+
+
+def paint_loose(c: Canvas, top: Surface, bottom_mm: float) -> None:
+    """Loose tissue between muscle bellies: bright, uneven, full of winding strands."""
+    c.layer(Tissue.CONNECTIVE, top, None, c.u(-27, -21), attenuation=0.9)
+    thin = c.u(0.8, 1.6)
+    flat = c.noise((thin * c.u(4, 9), thin * c.u(3, 6), thin), dip=top)
+    tone = c.noise((c.u(7, 12), c.u(6, 10), c.u(3, 5)))
+    width, gain, tone_db = c.u(0.15, 0.3), c.u(5.0, 10.0), c.u(2.0, 4.0)
+    c.grain(lambda y: ridges(flat, width, gain, y, tone) + np.float32(tone_db) * tone.at(y), top)
+    c.strands(c.u(5.0, 14.0), top, Surface.flat(bottom_mm),
+              Strand((-24, -4), (1.0, 10.0), c.u(-6, 6), 9.0, (0.8, 3.0), gaps=0.25, wave=c.u(2.0, 5.0)),
+              x_range=SIGHT_X_MM)
+
+
+def paint_belly(c: Canvas, body: Body) -> None:
+    """A muscle belly in cross-section: dark with short dashes and dots of perimysium, in a bright sheath."""
+    c.hide(body, -40.0)
+    c.paint(body.grown(0.3), Tissue.FASCIA, c.u(-24, -17), soft_mm=0.5)
+    c.paint(body, Tissue.MUSCLE, c.u(-36, -29), soft_mm=0.5)
+    upper = Surface(lambda x, y: body.border(x, y, -1), body.centre_mm[2] - 0.6 * body.half_mm[2])
+    lower = Surface(lambda x, y: body.border(x, y, 1), body.centre_mm[2] + 0.6 * body.half_mm[2])
+    half = body.half_mm[0] if math.isfinite(body.half_mm[0]) else 12.0
+    c.strands(c.u(4.0, 18.0), upper, lower, Strand((-28, -4), (0.4, 4.0), c.u(-18, 18), 7.0, (0.6, 3.0), gaps=0.1),
+              x_range=(body.centre_mm[0] - half, body.centre_mm[0] + half))
+    for sign in (-1, 1):
+        for k in range(c.n(1, 3)):
+            c.wall(body.grown(0.3 * k), sign, c.u(-19, -7), share=0.97, rough_mm=c.u(0.6, 3.0), thick_mm=c.u(0.1, 0.3),
+                   specular=0.3, gaps=c.u(0.05, 0.5))
 
 
 def sheath(c: Canvas, surface: Surface) -> None:

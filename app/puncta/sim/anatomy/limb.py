@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from puncta.sim.anatomy.canvas import Canvas
-from puncta.sim.anatomy.layers import SIGHT_X_MM, distract, paint_fat, paint_muscle, paint_skin, sheath
+from puncta.sim.anatomy.layers import (
+    SIGHT_X_MM,
+    distract,
+    paint_belly,
+    paint_fat,
+    paint_loose,
+    paint_muscle,
+    paint_skin,
+    sheath,
+)
 from puncta.sim.anatomy.marks import Strand
 from puncta.sim.anatomy.noise import Surface
 from puncta.sim.anatomy.options import SubjectOptions
@@ -143,6 +152,20 @@ def _paint_limb(c: Canvas, depth_range: tuple[float, float]) -> Limb:
     skin = paint_skin(c, skin_mm)
     border = (c.waves(10.0, 0.6) + (skin_mm + c.u(0.07, 0.25) * depth)).at_least(skin, 1.0)
     paint_fat(c, skin, border)
+    fascia = _paint_bellies(c, border, depth) if c.chance(0.45) else _paint_muscles(c, border, depth)
+    if c.chance(0.5):  # a septum aslant through the muscles
+        septum = Surface.plane(math.tan(math.radians(c.u(-24, 24))), c.u(-0.1, 0.1), c.u(-12, 12))
+        septum = (c.waves(10.0, 0.4) + c.u(0.3, 0.8) * depth + septum).at_least(fascia[0], 0.5)
+        sheath(c, septum)
+    if c.chance(0.4):
+        # Interstitial tissue: many short level streaks, which heavy filtering turns into a smeared texture.
+        c.strands(c.u(6.0, 18.0), skin + 0.5, Surface.flat(depth),
+                  Strand((-24, -1), (0.5, 4.5), c.u(-6, 6), 5.0, (0.8, 2.4)), x_range=SIGHT_X_MM)
+    return Limb(skin_mm, fascia, depth)
+
+
+def _paint_muscles(c: Canvas, border: Surface, depth: float) -> list[Surface]:
+    """Muscles in long section, one below the other; returns the fascia over each."""
     fascia = [border]
     slope = c.u(5, 22) * c.sign()
     while border.nominal_mm < depth + 4.0 and len(fascia) < 5:
@@ -154,15 +177,24 @@ def _paint_limb(c: Canvas, depth_range: tuple[float, float]) -> Limb:
         border = following
         fascia.append(border)
     paint_muscle(c, border, None, slope)
-    if c.chance(0.5):  # a septum aslant through the muscles
-        septum = Surface.plane(math.tan(math.radians(c.u(-24, 24))), c.u(-0.1, 0.1), c.u(-12, 12))
-        septum = (c.waves(10.0, 0.4) + c.u(0.3, 0.8) * depth + septum).at_least(fascia[0], 0.5)
-        sheath(c, septum)
-    if c.chance(0.4):
-        # Interstitial tissue: many short level streaks, which heavy filtering turns into a smeared texture.
-        c.strands(c.u(6.0, 18.0), skin + 0.5, Surface.flat(depth),
-                  Strand((-24, -1), (0.5, 4.5), c.u(-6, 6), 5.0, (0.8, 2.4)), x_range=SIGHT_X_MM)
-    return Limb(skin_mm, fascia, depth)
+    return fascia
+
+
+def _paint_bellies(c: Canvas, border: Surface, depth: float) -> list[Surface]:
+    """Muscle bellies in cross-section, side by side in loose tissue, over a deep muscle; returns fascia."""
+    paint_loose(c, border, depth + 8.0)
+    deep = c.waves(14.0, 1.2) + c.u(0.6, 0.9) * depth + Surface.plane(c.u(-0.15, 0.15))
+    deep = deep.at_least(border, 6.0)
+    paint_muscle(c, deep, None, c.u(-12, 12))
+    sheath(c, border)
+    x = c.u(-34, -20)
+    while x < 30.0:
+        wide, high = c.u(5.0, 13.0), c.u(2.6, 6.5)
+        room = max(border.nominal_mm + high + 1.0, c.u(0.2, 0.62) * depth)
+        body = Body.tube((x, 0.0, room), (c.u(-0.25, 0.25), 1.0, c.u(-0.08, 0.08)), (wide, high), c.u(-25, 25))
+        paint_belly(c, body.ragged(c.rng, 0.14, 2, 5, turn=0.03))
+        x += wide * c.u(0.8, 1.8)
+    return [border, deep]
 
 
 def _bone_below(c: Canvas, at: tuple[float, float]) -> None:
@@ -191,13 +223,15 @@ def _paint_vessel(
 ) -> Vessel:
     """A vessel with its wall, nearly free of echoes inside."""
     vessel = Vessel(name, kind, centre, way, radius, pulse_mm, collapse)
-    lumen = Body.tube(centre, way, radius)
+    lumen = Body.tube(centre, way, radius).ragged(c.rng, 0.09 if kind is Tissue.VEIN else 0.05, 2, 5, turn=0.03)
     artery = kind is Tissue.ARTERY
-    wall_mm = c.u(0.45, 0.8) if artery else c.u(0.3, 0.5)
+    wall_mm, soft = (c.u(0.45, 0.8) if artery else c.u(0.3, 0.5)), c.u(0.3, 0.8)
+    around, sheath_db = c.u(0.2, 0.7), c.u(-27, -18)
     c.hide(lumen.grown(wall_mm), -45.0)
-    c.paint(lumen.grown(wall_mm + 0.5), None, c.u(-22, -17), soft_mm=0.8)  # sheath of loose tissue
-    c.paint(lumen.grown(wall_mm), Tissue.VESSEL_WALL, c.u(-20, -14), soft_mm=0.35)
-    c.paint(lumen, kind, c.u(-54, -46) if artery else c.u(-53, -43), soft_mm=0.35)
+    # Loose tissue around it, uneven and often not there.
+    c.paint(lumen.grown(wall_mm + around).ragged(c.rng, 0.25, 2, 6), None, sheath_db, soft_mm=1.2)
+    c.paint(lumen.grown(wall_mm), Tissue.VESSEL_WALL, c.u(-25, -16), soft_mm=0.5)
+    c.paint(lumen, kind, c.u(-54, -46) if artery else c.u(-53, -43), soft_mm=soft, attenuation=c.u(0.25, 0.6))
     for sign in (-1, 1):
         bright, gaps = c.u(-15, -5) if artery else c.u(-19, -9), c.u(0.0, 0.3)
         c.wall(lumen, sign, bright, share=0.72, rough_mm=4.0, thick_mm=0.1, specular=0.6, patchy_db=2.0, gaps=gaps)
@@ -218,9 +252,9 @@ def _paint_nerve(
         corner = ((3, 0.16, float(c.rng.choice([0.5, 1.5])) * math.pi, 0.0),)
         body = Body(body.centre_mm, body.frame, body.half_mm, body.radius_mm, body.lobes + corner)
     c.hide(body.grown(0.6), -26.0)
-    c.paint(body.grown(c.u(0.6, 1.1)), None, c.u(-18, -12), soft_mm=0.7)
-    c.paint(body, Tissue.NERVE, c.u(-18, -12), soft_mm=0.3)
-    pitch = c.u(1.0, 2.0) if max(rx, rz) > 1.9 else c.u(0.7, 1.0)
+    c.paint(body.grown(c.u(0.2, 0.7)).ragged(c.rng, 0.2, 2, 6), None, c.u(-24, -15), soft_mm=1.0)
+    c.paint(body, Tissue.NERVE, c.u(-20, -13), soft_mm=0.5)
+    pitch = c.u(0.9, 1.8) if max(rx, rz) > 1.9 else c.u(0.7, 1.0)
     turn, dark = c.u(0, math.pi), c.u(-40, -32)
     across, down = (row / float(row @ row) for row in body.frame)  # half axes as vectors [mm]
     steps = range(-int(max(rx, rz) / pitch) - 1, int(max(rx, rz) / pitch) + 2)
@@ -228,10 +262,10 @@ def _paint_nerve(
         for j in steps:
             p = pitch * (i + 0.5 * j) + c.u(-0.2, 0.2) * pitch, pitch * 0.87 * j + c.u(-0.2, 0.2) * pitch
             q = (p[0] * math.cos(turn) - p[1] * math.sin(turn), p[0] * math.sin(turn) + p[1] * math.cos(turn))
-            size, flat, drift = pitch * c.u(0.3, 0.5), c.u(0.75, 1.0), (c.u(-0.03, 0.03), c.u(-0.03, 0.03))
+            size, flat, drift = pitch * c.u(0.34, 0.56), c.u(0.75, 1.0), (c.u(-0.03, 0.03), c.u(-0.03, 0.03))
             at = np.array(centre) + across * (q[0] / rx) + down * (q[1] / rz)
             room = float(body.distance(*(np.array([v]) for v in at))[0])
-            if room > 1.0 - 0.7 * size / min(rx, rz):
+            if room > 1.02 - 0.7 * size / min(rx, rz):
                 continue
             if abs(way[1]) > abs(way[0]):
                 along = (way[0] + drift[0], way[1], way[2] + drift[1])

@@ -35,6 +35,8 @@ class Strand:
     rough_mm, thick_mm : (low, high)
     specular, patchy_db, gaps : float
         ``gaps`` 0..1 is the share of a strand that fades.
+    wave : float
+        How much it winds; 1 is nearly straight.
     """
 
     level_db: Range = (-22.0, -4.0)
@@ -47,6 +49,7 @@ class Strand:
     specular: float = 0.3
     patchy_db: float = 2.5
     gaps: float = 0.0
+    wave: float = 1.0
 
 
 class Marks:
@@ -129,6 +132,7 @@ class Marks:
         s = k * step[i] - half
         across = bow[i] * s * s / np.maximum(length[i], 1.0) + 0.07 * size[0, i] * np.sin(s * 0.9 + phase[0, i])
         across += 0.04 * size[1, i] * np.sin(s * 2.1 + phase[1, i])
+        across *= how.wave
         wander = how.patchy_db * (np.sin(s * 1.3 + phase[2, i]) + 0.5 * size[2, i] * np.sin(s * 2.9 + phase[0, i]))
         ends = half - np.abs(s)
         value = level[i] + wander - 16.0 * np.exp(-np.maximum(ends, 0) / np.clip(0.3 * half, 0.2, 3.0))
@@ -147,8 +151,8 @@ class Marks:
         _, cy, _ = body.centre_mm
         hx, hy, hz = body.half_mm
         for chunk in self.chunks[since:]:
-            # Take each structure where it comes closest to the body's middle slice within its reach.
-            reach = 0.7 * chunk["reach_mm"]
+            # Take each structure where it comes closest to the body's middle slice and still shows.
+            reach = np.minimum(1.8 * chunk["reach_mm"], 0.7 * chunk["reach_mm"] + 1.5)
             dy = np.clip(cy - chunk["y_mm"], -reach, reach) if np.isfinite(hy) else np.zeros_like(reach)
             x, z = chunk["x_mm"] + chunk["shear_x"] * dy, chunk["z_mm"] + chunk["shear_z"] * dy
             y = chunk["y_mm"] + dy

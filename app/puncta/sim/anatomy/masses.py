@@ -46,7 +46,7 @@ def _cyst(c: Canvas, centre: PointMm, radius: float) -> float:
 def _benign(c: Canvas, centre: PointMm, radius: float) -> float:
     flat = c.u(0.45, 0.72)
     body = Body.ellipsoid(centre, (radius, radius * c.u(0.75, 1.0), radius * flat), c.u(-10, 10))
-    body = body.ragged(c.rng, c.u(0.05, 0.2), 2, 4, turn=0.1)
+    body = body.ragged(c.rng, c.u(0.04, 0.16), 2, 3, turn=0.1).ragged(c.rng, 0.06, 4, 6, turn=0.1)
     c.hide(body, -38.0)
     c.paint(body.grown(0.3), None, c.u(-19, -14))
     level = c.u(-40, -32)
@@ -65,9 +65,9 @@ def _malignant(c: Canvas, centre: PointMm, radius: float) -> float:
     if weight.size:  # desmoplastic rim: brighter than what it grew into
         c.level[box] += weight * np.maximum(np.float32(rim_db) - c.level[box], 0.0)
     body = Body.ellipsoid(centre, (wide, wide, tall), c.u(-22, 22))
-    body = body.ragged(c.rng, 0.25, 2, 7).ragged(c.rng, c.u(0.3, 0.8), 8, 16, turn=0.5)
+    body = body.ragged(c.rng, 0.25, 2, 7).ragged(c.rng, c.u(0.15, 0.5), 7, 14, turn=0.4)
     c.hide(body, -20.0)
-    c.paint(body, Tissue.MALIGNANT_MASS, c.u(-42, -35), soft_mm=c.u(0.6, 1.2), attenuation=_loss(-c.u(6, 12), 2 * tall))
+    c.paint(body, Tissue.MALIGNANT_MASS, c.u(-42, -35), soft_mm=c.u(0.7, 1.5), attenuation=_loss(-c.u(6, 12), 2 * tall))
     _inner_grain(c, body, c.u(0.8, 1.8))
     for _ in range(c.n(16, 34)):  # spicules run out into the tissue around
         a, start, length = c.u(0, 2 * math.pi), c.u(0.8, 1.05), c.u(1.2, 5.0)

@@ -120,8 +120,9 @@ class Body:
         c = sum(n * n for n in n0) - 1.0
         root = b * b - a * c
         dz = (-b + sign * np.sqrt(np.where(root >= 0, root, np.nan))) / a
-        if self.lobes:
-            angle = np.arctan2(n0[-1] + dz * self.frame[-1, 2], n0[0] + dz * self.frame[0, 2])
-            middle = -b / a
-            dz = middle + (dz - middle) * self._border(angle.astype(np.float32), dy.astype(np.float32))
-        return np.asarray(self.centre_mm[2] + dz, float)
+        z = np.asarray(self.centre_mm[2] + dz, float)
+        if self.lobes:  # walk from the smooth border to the lumpy one
+            middle = self.centre_mm[2] - b / a
+            for _ in range(4):
+                z = middle + (z - middle) / np.clip(self.distance(x, y, z), 0.5, 2.0)
+        return z
