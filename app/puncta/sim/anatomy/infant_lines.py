@@ -26,7 +26,7 @@ from puncta.sim.tissue_kinds import Tissue
 STREWN_Y_MM = 16.0
 """Half thickness in which strands are strewn, whatever the block's [mm]."""
 ROOT_STEP_MM = 0.25
-ROOTS = 84
+ROOTS = 96
 """Roots and rootlets that are drawn, of both sides."""
 
 
@@ -68,8 +68,8 @@ def draw_sheets(space: Space, borders: Borders) -> tuple[Sheet, ...]:
     _draw_bodies(make, space, b)
     if plan.contact < 1.0:
         gaps = contact_gaps(space)
-        for k in range(1, 7):  # sound runs to and fro between the face and the air
-            make.add(flat + 0.62 * k, 6.0 - 1.5 * k, where=gaps, rough_mm=15.0, patchy_db=1.0, specular=0.0)
+        for k in range(1, 6):  # sound runs to and fro between the face and the air
+            make.add(flat + 0.62 * k, 1.0 - 1.5 * k, where=gaps, rough_mm=15.0, patchy_db=1.0, specular=0.0)
     return tuple(make.sheets)
 
 
@@ -77,10 +77,10 @@ def _draw_arches(make: SheetMaker, space: Space, b: Borders) -> None:
     plan = space.plan
     t_back = space.t((plan.roof_mm + plan.canal_depth_mm - plan.canal_ap_mm / 2) / 2)[:, 0]
     top, bottom = process_top(plan, b, t_back)
-    cap = 2.0 if plan.bony_spine else -8.0 + 0.3 * plan.weight_kg
+    cap, shine = (2.0, 0.15) if plan.bony_spine else (-5.0 + 0.3 * plan.weight_kg, 0.6)
     cap = cap + 2.5 * b.turn
-    make.add(top, 0.0, rough_mm=2.0, thick_mm=0.12, specular=0.6, patchy_db=2.0, extra_db=cap)
-    make.add(top + 0.25, -6.0, rough_mm=1.2, thick_mm=0.25, specular=0.75, patchy_db=3.0, extra_db=cap)
+    make.add(top, 0.0, rough_mm=2.0, thick_mm=0.12, specular=shine, patchy_db=2.0, extra_db=cap)
+    make.add(top + 0.25, -6.0, rough_mm=1.2, thick_mm=0.25, specular=shine, patchy_db=3.0, extra_db=cap)
     if not plan.bony_spine:
         make.add(bottom, -17.0, rough_mm=1.5, thick_mm=0.15, specular=0.2)
     else:
@@ -106,22 +106,22 @@ def _draw_sac(make: SheetMaker, space: Space, b: Borders) -> None:
     half = np.maximum(b.sac_half, 0.3)
     shape = np.sqrt(np.maximum(1.0 - (t / sac_width(b)) ** 2, 0.0))
     there = (b.sac_half > 0.5) & (shape > 0.05)
-    make.add(b.sac_axis - half * shape - 0.2, -5.0, where=there, rough_mm=2.5, thick_mm=0.08, specular=0.55,
+    make.add(b.sac_axis - half * shape - 0.2, -5.0, where=there, rough_mm=2.5, thick_mm=0.08, specular=0.75,
              patchy_db=2.6)
-    make.add(b.sac_axis - half * shape + 0.18, -17.0, where=there, rough_mm=5.0, specular=0.55, patchy_db=2.5)
-    make.add(b.sac_axis + half * shape + 0.2, -6.0, where=there, rough_mm=2.0, thick_mm=0.1, specular=0.5,
+    make.add(b.sac_axis - half * shape + 0.18, -17.0, where=there, rough_mm=5.0, specular=0.75, patchy_db=2.5)
+    make.add(b.sac_axis + half * shape + 0.2, -6.0, where=there, rough_mm=2.0, thick_mm=0.1, specular=0.75,
              patchy_db=2.6)
     cord = np.maximum(b.cord_half, 1e-3)
     outline = np.sqrt(np.maximum(1.0 - (t / (1.14 * cord)) ** 2, 0.0))
     there = (b.cord_half > 0.25) & (outline > 0.1)
-    make.add(b.cord_axis - cord * outline, -9.0, where=there, rough_mm=2.2, thick_mm=0.05, specular=0.45, patchy_db=2.4)
-    make.add(b.cord_axis + cord * outline, -9.0, where=there, rough_mm=2.2, thick_mm=0.05, specular=0.45, patchy_db=2.4)
+    make.add(b.cord_axis - cord * outline, -9.0, where=there, rough_mm=2.2, thick_mm=0.05, specular=0.6, patchy_db=2.4)
+    make.add(b.cord_axis + cord * outline, -9.0, where=there, rough_mm=2.2, thick_mm=0.05, specular=0.6, patchy_db=2.4)
     # Central echo: two lines close to each other, a dot when cut across.
-    narrow = (np.abs(t) < 0.55) & (b.cord_half > 0.8)
+    narrow, dim = (np.abs(t) < 1.0) & (b.cord_half > 0.8), -10.0 * (t / 0.6) ** 2
     apart = np.clip(0.10 + 0.09 * b.cord_half, 0.15, 0.32)
     for side in (-1.0, 1.0):
         make.add(b.cord_axis + side * apart, -11.0, where=narrow, rough_mm=1.6, thick_mm=0.05, specular=0.2,
-                 patchy_db=3.0)
+                 patchy_db=3.0, extra_db=dim)
 
 
 def _draw_bodies(make: SheetMaker, space: Space, b: Borders) -> None:
@@ -136,7 +136,7 @@ def _draw_bodies(make: SheetMaker, space: Space, b: Borders) -> None:
     make.add(back, -13.0, where=near & ~bony, rough_mm=2.0, thick_mm=0.15, patchy_db=3.0)
     disc = near & (edge * BODY_REACH > BODY_REACH + 0.05)
     for depth in (1.2, 2.4, 3.8, 5.5):
-        make.add(back + depth, -18.0, where=disc, rough_mm=0.8, thick_mm=0.5, patchy_db=5.0)
+        make.add(back + depth, -21.0, where=disc & (np.abs(t) < 5.0), rough_mm=0.8, thick_mm=0.5, patchy_db=6.0)
     front = b.axis + b.canal_half + 8.5 + 0.6 * plan.weight_kg
     make.add(front, -12.0, where=near & ~bony, rough_mm=2.0, thick_mm=0.2)
 
@@ -165,9 +165,9 @@ def draw_strands(space: Space, borders: Borders, label: NDArray[np.uint8]) -> Ma
           Strand((-22.0, -7.0), (1.0, 11.0), 0.0, 7.0, (0.6, 2.0), (0.8, 3.0), (0.03, 0.15)))
     along = plan.view == "longitudinal"
     floor = plan.canal_depth_mm + plan.canal_ap_mm / 2
-    strew(Tissue.MUSCLE, (fascia, floor), 0.04 if along else 0.08,
-          Strand((-24.0, -6.0), (2.0, 18.0) if along else (0.4, 3.0), float(rng.normal(0, 3)), 4.0 if along else 22.0,
-                 (0.4, 1.5), (0.5, 2.5), (0.04, 0.2)))
+    strew(Tissue.MUSCLE, (fascia, floor), 0.04 if along else 0.16,
+          Strand((-24.0, -6.0) if along else (-28.0, -9.0), (2.0, 18.0) if along else (0.3, 2.6),
+                 float(rng.normal(0, 3)), 4.0 if along else 22.0, (0.4, 1.5), (0.5, 2.5), (0.04, 0.2)))
     strew(Tissue.LIGAMENT, (fascia, plan.canal_depth_mm - plan.canal_ap_mm / 2), 0.5,
           Strand((-22.0, -9.0), (0.6, 3.2), 0.0, 26.0, (0.4, 1.0), (0.4, 1.5), (0.04, 0.2)))
     strew(Tissue.CONNECTIVE, (floor + 8.0, float(lattice.zs[-1])), 0.008,
@@ -200,7 +200,7 @@ def _draw_roots(space: Space, marks: Marks, rng: np.random.Generator) -> None:
         side = 1.0 if rng.random() < 0.5 else -1.0
         start = plan.tip_mm - float(rng.uniform(1.0, 16.0))
         end = plan.place(float(rng.uniform(2.6, 6.6)))
-        height, breadth = float(rng.beta(1.2, 1.5)), side * float(rng.beta(1.3, 1.1))
+        height, breadth = float(rng.beta(1.2, 1.5)), side * float(rng.beta(1.0, 1.15))
         waves = rng.uniform(7.0, 22.0, 3), rng.uniform(0, 2 * math.pi, 3), rng.normal(0, 1, 3)
         level, drift = float(rng.uniform(-27.0, -12.0)), float(rng.normal(0, 0.12))
         low, high = max(start, -reach), min(end, reach)
@@ -218,7 +218,7 @@ def _draw_roots(space: Space, marks: Marks, rng: np.random.Generator) -> None:
         middle = axis + half * (0.1 - 0.3 * plan.root_share)
         for dz in (-0.3, 0.3):
             _add_thread(space, marks, s, np.zeros_like(s), middle + dz * np.clip((s - plan.tip_mm + 2.0) / 3.0, 0, 1),
-                        np.full(s.shape, -11.0), 0.4)
+                        np.full(s.shape, -14.0), 0.4)
 
 
 def _root_curve(

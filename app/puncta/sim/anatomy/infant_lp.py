@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from puncta.sim.anatomy.infant_lines import draw_sheets, draw_strands
-from puncta.sim.anatomy.infant_paint import find_borders, paint_attenuation, paint_labels, paint_level
+from puncta.sim.anatomy.infant_paint import GREAT_VESSELS, find_borders, paint_attenuation, paint_labels, paint_level
 from puncta.sim.anatomy.infant_plan import SpinePlan, draw_plan
 from puncta.sim.anatomy.infant_space import Space, tissue_point
 from puncta.sim.anatomy.options import LEVELS, SubjectOptions
@@ -95,10 +95,13 @@ def _find_target(plan: SpinePlan) -> tuple[Target, bool]:
 
 
 def _vessels(plan: SpinePlan) -> tuple[Vessel, ...]:
-    """The aorta before the spine."""
+    """Aorta and vena cava before the spine."""
     along = tissue_point(plan, 1.0, 0.0, 0.0)
-    floor = plan.canal_depth_mm + plan.canal_ap_mm / 2
-    aorta = tissue_point(plan, 0.0, plan.midline_mm, floor + 8.5 + 0.6 * plan.weight_kg + 3.6)
-    return (Vessel("aorta", Tissue.ARTERY, aorta, along, (2.4, 2.4), pulse_mm=0.2),)
-
-
+    front = plan.canal_depth_mm + plan.canal_ap_mm / 2 + 8.5 + 0.6 * plan.weight_kg
+    made = []
+    for kind, (off, below, wide, high) in GREAT_VESSELS.items():
+        z = front + below
+        across = plan.midline_mm + plan.lean * plan.canal_ap_mm / 2 + off
+        made.append(Vessel("aorta" if kind is Tissue.ARTERY else "vena cava", kind, tissue_point(plan, 0.0, across, z),
+                           along, (wide, high), pulse_mm=0.2 if kind is Tissue.ARTERY else 0.03))
+    return tuple(made)

@@ -14,19 +14,23 @@ from puncta.sim.tissue_kinds import FACTS, Tissue
 
 LEVEL_DB: dict[Tissue, float] = {
     Tissue.SKIN: -17.0, Tissue.FAT: -27.0, Tissue.MUSCLE: -34.0, Tissue.LIGAMENT: -24.0, Tissue.CARTILAGE: -40.0,
-    Tissue.BONE: -24.0, Tissue.EPIDURAL_FAT: -21.0, Tissue.DURA: -20.0, Tissue.CSF: -60.0, Tissue.CORD: -36.0,
+    Tissue.BONE: -24.0, Tissue.EPIDURAL_FAT: -21.0, Tissue.DURA: -25.0, Tissue.CSF: -60.0, Tissue.CORD: -36.0,
     Tissue.CAUDA_EQUINA: -46.0, Tissue.DISC: -32.0, Tissue.HAEMATOMA: -19.0, Tissue.CONNECTIVE: -26.0,
-    Tissue.ARTERY: -54.0, Tissue.AIR: -40.0,
+    Tissue.ARTERY: -54.0, Tissue.VEIN: -54.0, Tissue.AIR: -40.0,
 }
 """Backscatter of an infant's tissues [dB], set by eye against published pictures; young cartilage is nearly dark."""
-ATTENUATION: dict[Tissue, float] = {Tissue.BONE: 14.0, Tissue.AIR: 20.0, Tissue.CARTILAGE: 0.8, Tissue.MUSCLE: 0.7,
+ATTENUATION: dict[Tissue, float] = {Tissue.BONE: 14.0, Tissue.AIR: 30.0, Tissue.CARTILAGE: 0.8, Tissue.MUSCLE: 0.7,
                                     Tissue.LIGAMENT: 0.9, Tissue.SKIN: 0.35}
 """Where an infant's tissue differs from the table of kinds [dB/cm/MHz]; air stands for lost coupling."""
 TEXTURE: dict[Tissue, float] = {Tissue.CSF: 0.0, Tissue.CORD: 0.45, Tissue.CARTILAGE: 0.6, Tissue.HAEMATOMA: 1.3,
-                                Tissue.CAUDA_EQUINA: 0.8, Tissue.MUSCLE: 1.3, Tissue.ARTERY: 0.0}
+                                Tissue.CAUDA_EQUINA: 0.8, Tissue.MUSCLE: 1.3, Tissue.ARTERY: 0.0, Tissue.VEIN: 0.0}
 BODY_HALF_WIDTH_MM = 8.5
 BODY_REACH = 0.355
 """Half the length of a body's bone along the spine, as a share of the pitch."""
+GREAT_VESSELS: dict[Tissue, tuple[float, float, float, float]] = {
+    Tissue.ARTERY: (-2.4, 3.4, 2.3, 2.3), Tissue.VEIN: (3.6, 3.2, 2.8, 1.7),
+}
+"""Aorta and vena cava in front of the bodies: place across, depth before the bodies, half axes [mm]."""
 DURA_MM = 0.4
 STALE_MM = 4.0
 """Depth under air within which only echoes of the face itself stand [mm]."""
@@ -97,7 +101,7 @@ def lamina_shell(plan: SpinePlan, borders: Borders, t: NDArray) -> tuple[Float32
     """Outer and inner surface of the laminae [mm], NaN between vertebrae; shape of ``t``."""
     away = np.abs(t)
     half_width = borders.canal_half * 1.1
-    reach = 0.26 + 0.20 * np.clip((away - 0.55 * half_width) / half_width, 0.0, 1.0)
+    reach = 0.26 + 0.27 * np.clip((away - 0.55 * half_width) / half_width, 0.0, 1.0)
     present = (np.abs(borders.vertebra) < reach) & (away < half_width + 5.0)
     outer = borders.axis - borders.canal_half - 1.7 + 0.5 * away
     bow = np.sqrt(np.maximum(1.0 - (away / half_width) ** 2, 0.0))
@@ -237,9 +241,12 @@ def _paint_bodies(space: Space, borders: Borders, label: NDArray[np.uint8]) -> N
     _put(part, column & (end >= BODY_REACH), Tissue.CARTILAGE)
     _put(part, column & (end > BODY_REACH + 0.05), Tissue.DISC)
     _put(part, column & (z > back[:, None]) & bony[:, None], Tissue.BONE)
-    _put(part, z >= front[:, None], Tissue.CONNECTIVE)
-    _put(part, (z >= (front + 1.2)[:, None]) & (z < (front + 6.0)[:, None]) & (np.abs(t) < 2.6)[:, None]
-         & ((z - (front + 3.6)[:, None]) ** 2 + (t * t)[:, None] < 5.8), Tissue.ARTERY)
+    # Beside the column the loin's muscles reach deeper.
+    loin = front + space.wave(part_rng(plan_seed(plan), "loin"), 9.0, 1.0) + 0.35 * np.maximum(np.abs(t) - 6.0, 0.0)
+    _put(part, z >= loin[:, None], Tissue.CONNECTIVE)
+    for kind, (off, below, wide, high) in GREAT_VESSELS.items():
+        inside = ((t - off) / wide)[:, None] ** 2 + ((z - (front + below)[:, None]) / high) ** 2 < 1.0
+        _put(part, inside, kind)
 
 
 def contact_gaps(space: Space) -> NDArray[np.bool_]:
@@ -248,7 +255,7 @@ def contact_gaps(space: Space) -> NDArray[np.bool_]:
     rng = part_rng(plan_seed(plan), "contact")
     x, y = space.lattice.xs[None, :], space.lattice.ys[:, None]
     total = sum(np.float32(a) * np.sin((x + float(b) * y) * np.float32(2 * np.pi / w) + np.float32(c))
-                for a, b, w, c in zip((1.0, 0.8, 0.6, 0.4), rng.normal(0, 0.3, 4), rng.uniform(5, 26, 4),
+                for a, b, w, c in zip((1.0, 0.8, 0.6, 0.4), rng.normal(0, 0.3, 4), rng.uniform(11, 40, 4),
                                       rng.uniform(0, 6.28, 4), strict=True))
     # The quantile of a sum of four sines, nearly that of a normal deviate of deviation 1.04.
     return np.asarray(total > 2.4 * (plan.contact - 0.5), bool)
@@ -268,7 +275,7 @@ def paint_level(space: Space, borders: Borders, label: NDArray[np.uint8]) -> Flo
     strength = np.ones(256, np.float32)
     for kind, share in TEXTURE.items():
         strength[int(kind)] = share
-    shift[[int(Tissue.CSF), int(Tissue.ARTERY), int(Tissue.AIR)]] = 0.0
+    shift[[int(Tissue.CSF), int(Tissue.ARTERY), int(Tissue.VEIN), int(Tissue.AIR)]] = 0.0
     level = np.take(base + shift, label)
     # Tissue is uneven along its layers more than across them.
     grain = (1.0, 2.6) if plan.view == "transverse" else (2.6, 1.0)
@@ -282,7 +289,7 @@ def paint_level(space: Space, borders: Borders, label: NDArray[np.uint8]) -> Flo
     # Sound that runs to and fro in the layers above veils the fluid just inside the sac.
     rows = space.rows(plan.canal_depth_mm - 8.0, plan.canal_depth_mm + 8.0)
     inside = space.z[:, rows] - (borders.sac_axis - borders.sac_half)[:, None]
-    veil = np.float32(rng.uniform(5.0, 12.0)) * np.exp(-np.maximum(inside, 0.0) / np.float32(rng.uniform(0.7, 1.6)))
+    veil = np.float32(rng.uniform(6.0, 16.0)) * np.exp(-np.maximum(inside, 0.0) / np.float32(rng.uniform(0.7, 1.6)))
     level[:, rows] += veil * (label[:, rows] == int(Tissue.CSF))
     return level
 
@@ -294,7 +301,7 @@ def paint_attenuation(space: Space, label: NDArray[np.uint8]) -> Float32:
     if space.plan.contact < 1.0:
         # What air leaves dies out over the first millimetres, where echoes between it and the face stand.
         rows = space.rows(0.5, STALE_MM)
-        attenuation[:, rows][np.broadcast_to(contact_gaps(space)[:, None], attenuation[:, rows].shape)] = 6.0
+        attenuation[:, rows][np.broadcast_to(contact_gaps(space)[:, None], attenuation[:, rows].shape)] = 9.0
     return attenuation
 
 

@@ -111,7 +111,8 @@ class SpinePlan:
     def axis_z(self, s: NDArray) -> Float32:
         """Depth of the canal's middle [mm]; the sacrum turns towards the skin."""
         sacral = np.maximum(s - self.place(5.2), 0.0)
-        return np.asarray(self.canal_depth_mm + self.slope * s + self.sag * s * s - 0.02 * sacral**2, np.float32)
+        rise = min(5.5, 0.3 * self.canal_depth_mm) * (1.0 - np.exp(-((sacral / 15.0) ** 2)))
+        return np.asarray(self.canal_depth_mm + self.slope * s + self.sag * s * s - rise, np.float32)
 
     def canal_half(self, s: NDArray) -> Float32:
         """Half the canal's height [mm]; it is wider towards the head, and narrows in the sacrum."""
@@ -175,7 +176,9 @@ def draw_plan(seed: int, options: SubjectOptions) -> SpinePlan:
     midline, lean = float(rng.normal(0.0, 0.55)), float(rng.normal(0.0, 0.03))
     if condition == "off-midline":
         side = 1.0 if near else -1.0
-        midline, lean = side * (3.0 + 3.4 * float(worse[0])), side * 0.12 * float(worse[1])
+        midline, lean = side * (3.2 + 3.4 * float(worse[0])), side * 0.12 * float(worse[1])
+        if view == "transverse":  # a probe beside the midline is also turned towards it
+            lean *= 3.5
     elif options.condition is None and worse[0] < (STRAY_BELOW if kind < SHARE_BELOW else STRAY_CORD):
         midline = (1.0 if near else -1.0) * (2.2 + 1.4 * float(worse[1]))
     # A wide canal holds a thicker cord, in part.
@@ -197,7 +200,7 @@ def draw_plan(seed: int, options: SubjectOptions) -> SpinePlan:
         slope=float(rng.normal(0.0, 0.04)), sag=float(rng.normal(-0.0008, 0.0008)), midline_mm=midline, lean=lean,
         ossified_mm=float(np.clip(2.5 - 0.2 * weight + rng.normal(0, 0.25), 0.9, 2.6)) if not bony else 0.0,
         bony_spine=bony, sac_share=sac_share, haematoma_mm=haematoma,
-        contact=0.2 + 0.35 * float(worse[2]) if condition == "poor-contact" else 1.0,
+        contact=0.25 + 0.35 * float(worse[2]) if condition == "poor-contact" else 1.0,
         root_share=float(u(0.35, 0.62)) if haematoma == 0 else 0.66 + 0.3 * float(worse[2]),
         depth_mm=(depth + canal / 2 + float(u(8.0, 14.0))) * set_deep,
     )
