@@ -17,20 +17,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from puncta.core.errors import BugError, UserError
 from puncta.core.frame import Calibration, CalibrationOrigin, FrameKey
 from puncta.formats.atomic import plain_os_error
 from puncta.formats.dataset_values import Visibility
+from puncta.formats.rle import mask_from_rle, rle_from_mask
 from puncta.formats.truth import (
     CONTENTS,
     MapFile,
@@ -77,9 +75,9 @@ class _Kept:
     truth: FrameTruth
     difficulty: dict[str, Any] | None
     has_needle: bool
-    masks: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None
-    labels: str | None = None
-    flow: str | None = None
+    masks: dict[str, dict[str, list[int]]]
+    labels: MapFile | None = None
+    flow: MapFile | None = None
 
 
 class CaseTruth:
@@ -125,19 +123,22 @@ class CaseTruth:
         generator = self.generator
         view = generator.view
         kept = _Kept(truth, describe_difficulty(truth, generator.machine, generator.scan, generator.subject),
-                     view.state.needle is not None, None)
+                     view.state.needle is not None, {})
         if "masks" in self.maps and view.needle is not None:
-            kept.masks = generator.maps.physical_mask(view), generator.maps.visible_mask(view)
+            # As run lengths: a long cine's masks would not fit into memory.
+            kept.masks = {"mask": rle_from_mask(generator.maps.physical_mask(view)),
+                          "visible_mask": rle_from_mask(generator.maps.visible_mask(view))}
         number = len(self._frames)
         layout = generator.scan.layout
         if self._work is not None and "flow" in self.maps and self._before is not None:
             flow = generator.maps.optical_flow(self._before, view)
             name = f"flow/{number - 1:06d}.png"
             write_flow_map(self._work / name, flow, (layout.width_px, layout.height_px), layout.region[:2])
-            self._frames[-1].flow = name
+            self._frames[-1].flow = self._map_file(name)
         if self._work is not None and "labels" in self.maps:
-            kept.labels = f"labels/{number:06d}.png"
-            write_label_map(self._work / kept.labels, generator.maps.label_map(view))
+            name = f"labels/{number:06d}.png"
+            write_label_map(self._work / name, generator.maps.label_map(view))
+            kept.labels = self._map_file(name)
         self._before = view
         self._frames.append(kept)
 
@@ -162,12 +163,9 @@ class CaseTruth:
         """
         if self.folder is None:
             return
-        lines = [self._line(kept, key) for kept, key in zip(self._frames, keys, strict=False)]
-        if len(lines) != len(self._frames):
-            raise BugError(f"{len(self._frames)} frames have truth, {len(lines)} have a key")
         self._place_maps()
         try:
-            write_truth(self.folder, self._head(stream, simulator), lines)
+            write_truth(self.folder, self._head(stream, simulator), self._lines(keys))
         except Exception:
             for name in self.maps & {"labels", "flow"}:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -197,24 +195,29 @@ class CaseTruth:
             shutil.rmtree(self._work, ignore_errors=True)
             self._work = None
 
+    def _lines(self, keys: Iterable[FrameKey]) -> Iterator[TruthLine]:
+        count = 0
+        for kept, key in zip(self._frames, keys, strict=False):
+            yield self._line(kept, key)
+            count += 1
+        if count != len(self._frames):
+            raise BugError(f"{len(self._frames)} frames have truth, {count} have a key")
+
     def _line(self, kept: _Kept, key: FrameKey) -> TruthLine:
         truth = kept.truth
         needle = None
         if kept.has_needle:
             values = {name: value for name, value in asdict(truth).items() if name in _NEEDLE_FIELDS}
-            physical, visible = kept.masks or (None, None)
-            needle = NeedleTruth(**values | {"visibility": Visibility(truth.visibility)}, mask=physical,
-                                 visible_mask=visible)
+            values |= {name: mask_from_rle(rle) for name, rle in kept.masks.items()}
+            needle = NeedleTruth(**values | {"visibility": Visibility(truth.visibility)})
         target = None
         if truth.target_px is not None and truth.target_offset_mm is not None:
             target = TargetTruth(self.generator.subject.target.name, truth.target_px, truth.target_offset_mm,
                                  truth.distance_to_target_mm)
-        return TruthLine(key, needle, dict(truth.flags), kept.difficulty, {}, target,
-                         self._map_file(kept.labels), self._map_file(kept.flow))
+        return TruthLine(key, needle, dict(truth.flags), kept.difficulty, {}, target, kept.labels, kept.flow)
 
-    def _map_file(self, name: str | None) -> MapFile | None:
-        if name is None or self._work is None:
-            return None
+    def _map_file(self, name: str) -> MapFile:
+        assert self._work is not None
         return MapFile(name, hashlib.sha256((self._work / name).read_bytes()).hexdigest())
 
     def _head(self, stream: str, simulator: str) -> TruthHead:

@@ -15,8 +15,8 @@ from puncta.sim.truth import FrameTruth
 HARD_SHAFT_CNR = 1.4
 HARD_INCIDENCE_DEG = 40.0
 HARD_OFFSET_SIGMA = 0.7
-OUT_OF_PLANE_DEG = 30.0
-"""Angle of the axis to the image plane from which on a needle counts as approaching out of plane [deg]."""
+OUT_OF_PLANE_DEG = 45.0
+"""Direction to the image plane, seen from above, from which on a needle counts as approaching out of plane [deg]."""
 
 
 def incidence_deg(
@@ -52,9 +52,9 @@ def describe_difficulty(
     the beam's perpendicular, or its tip lies more than 0.7 beam sigmas off the image plane. Whether a longer bright
     line competes is not judged here.
 
-    ``approach`` is ``out-of-plane`` from 30 degrees to the image plane on; ``depth_shift_mm`` is how much deeper the
-    tip appears than it lies, since its tissues sound slower than the machine takes them; ``condition`` and ``lesion``
-    are the subject's, where it has one.
+    ``approach`` is ``out-of-plane`` where the needle, seen from above, runs at 45 degrees or more to the image plane;
+    ``depth_shift_mm`` is how much deeper the tip appears than it lies, since its tissues sound slower than the machine
+    takes them; ``condition`` and ``lesion`` are the subject's, where it has one.
     """
     if truth.tip_mm is None or truth.angle_deg is None or truth.in_plane_offset_mm is None:
         return None
@@ -68,6 +68,8 @@ def describe_difficulty(
         or incidence > HARD_INCIDENCE_DEG
         or offset > HARD_OFFSET_SIGMA
     )
+    ahead = math.cos(math.radians(plane_angle)) * math.cos(math.radians(truth.angle_deg))
+    azimuth = math.degrees(math.atan2(math.sin(math.radians(plane_angle)), ahead))
     facts = {} if subject is None else {k: subject.facts[k] for k in ("condition", "lesion") if k in subject.facts}
     return {
         "hard": bool(hard),
@@ -76,7 +78,7 @@ def describe_difficulty(
         "incidence_deg": round(incidence, 2),
         "offset_sigma": round(offset, 3),
         "competing_line": None,
-        "approach": "out-of-plane" if plane_angle >= OUT_OF_PLANE_DEG else "in-plane",
+        "approach": "in-plane" if azimuth < OUT_OF_PLANE_DEG else "out-of-plane",
         "depth_shift_mm": None if truth.depth_shift_mm is None else round(truth.depth_shift_mm, 3),
         **facts,
     }

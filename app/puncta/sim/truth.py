@@ -16,7 +16,7 @@ SHADOWED_DB = -12.0
 """Attenuation beyond that of the tissue around, from which on a tip counts as shadowed."""
 UNCERTAIN_CNR = 1.0
 """Tip contrast below which even an expert would be in doubt."""
-CROSSING_DEG = 10.0
+CROSSING_DEG = 7.0
 """Angle of the axis to the image plane from which on the place where it crosses the plane means something."""
 
 

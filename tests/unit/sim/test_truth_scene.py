@@ -168,3 +168,6 @@ def test_difficulty_tells_the_approach() -> None:
     steep = describe_difficulty(truth_of(SceneState(needle=across)), machine(), SCAN)
     assert steep is not None and steep["approach"] == "out-of-plane"
     assert steep["incidence_deg"] == pytest.approx(30.0, abs=0.01)
+    upright = truth_of(SceneState(needle=dataclasses.replace(across, angle_rad=math.radians(75.0), way_mm=20.0)))
+    assert upright.plane_angle_deg == pytest.approx(15.0)
+    assert (describe_difficulty(upright, machine(), SCAN) or {})["approach"] == "out-of-plane"
