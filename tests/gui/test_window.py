@@ -11,6 +11,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLabel, QLineEdit, QWidget
+from widget_checks import cut_labels, nameless
 
 from puncta.core.events import PlayState
 from puncta.core.frame import CalibrationOrigin
@@ -20,7 +21,6 @@ from puncta.gui.dialogs.keys import KeysDialog
 from puncta.gui.dialogs.ruler import RulerDialog
 from puncta.gui.dialogs.settings import SettingsDialog
 from puncta.gui.dialogs.simulator import SimulatorDialog
-from puncta.gui.panels.parts import ElidedLabel
 from puncta.gui.video.stage import SAFETY_LINE
 from puncta.gui.video.tools import Tool
 from puncta.settings import Settings, load_settings
@@ -222,43 +222,6 @@ def test_the_check_for_cut_words_finds_a_cut_word(stage, qtbot) -> None:
     parts.window.stage.safety.setFixedWidth(60)
     qtbot.wait(20)
     assert any(SAFETY_LINE in words for words in cut_labels(parts.window))
-
-
-def cut_labels(window: QWidget) -> list[str]:
-    """Words that need more room than they have. What shortens itself on purpose is left out."""
-    cut: list[str] = []
-    for widget in window.findChildren(QWidget):
-        if not widget.isVisible() or isinstance(widget, ElidedLabel):
-            continue
-        if isinstance(widget, QLabel) and widget.text():
-            if widget.wordWrap():
-                wanted = widget.heightForWidth(widget.width())
-                fits = widget.height() >= wanted
-            else:
-                fits = widget.width() >= widget.sizeHint().width() and widget.height() >= widget.sizeHint().height() - 1
-        elif isinstance(widget, QAbstractButton | QComboBox):
-            fits = widget.width() >= widget.minimumSizeHint().width() - 1
-        else:
-            continue
-        if not fits:
-            words = widget.text() if isinstance(widget, QLabel | QAbstractButton) else widget.accessibleName()
-            cut.append(f"{words!r} has {widget.width()}x{widget.height()}, wants {widget.sizeHint().toTuple()}")
-    return cut
-
-
-def nameless(root: QWidget) -> list[str]:
-    """Interactive widgets that a screen reader cannot name."""
-    kinds = (QAbstractButton, QAbstractSlider, QComboBox, QLineEdit)
-    found = [w for w in root.findChildren(QWidget) if isinstance(w, kinds) or w.focusPolicy() & Qt.FocusPolicy.TabFocus]
-    own = [w for w in found if not w.objectName().startswith("qt_") and type(w).__module__ != "x"]
-    return [
-        f"{type(w).__name__} {w.objectName()!r} in {type(w.parent()).__name__}"
-        for w in own
-        if not (w.accessibleName() or (isinstance(w, QAbstractButton) and w.text()))
-        and not isinstance(w.parent(), QAbstractSlider | QComboBox)
-        and type(w).__name__ not in {"QScrollBar", "QScrollArea", "QListView", "QKeySequenceEdit_Line"}
-        and not (isinstance(w, QLineEdit) and w.parent() is not None and w.parent().accessibleName())
-    ]
 
 
 def test_all_that_can_be_used_has_a_name(stage, qtbot) -> None:

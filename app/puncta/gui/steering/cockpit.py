@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from puncta.gui.main_window import MainWindow
 
 
+MOVES_NAME = "moves.toml"
+
+
 class Cockpit:
     """The steering parts of one window.
 
@@ -127,7 +130,7 @@ class Cockpit:
         dialog = QFileDialog(window, tr("Save the moves"), str(Path.home()), f"{tr('Moves')} (*.toml)")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("toml")
-        dialog.selectFile("moves.toml")
+        dialog.selectFile(MOVES_NAME)
         dialog.fileSelected.connect(lambda name: self.write_moves(Path(name)))
         window.does.show_dialog(dialog, "moves")
 
