@@ -188,7 +188,7 @@ class CineGenerator:
         plan: NeedlePlan | None = None
         self.hands: Hands
         if steered:
-            plan = start_plan(rng, subject, field, approach or "in-plane") if self.has_needle else None
+            plan = start_plan(rng, subject, field, approach) if self.has_needle else None
             self.hands = SteeredHands(subject, plan, motion, kind=self.needle if plan else None, field=field)
         else:
             if self.has_needle:

@@ -12,7 +12,7 @@ from puncta.sim.deform import Deformation
 from puncta.sim.motion import Motion, held, trembling
 from puncta.sim.needle import INFANT_DEG, PROBE_HALF_THICK_MM, Approach, FieldOfView, NeedleKind, NeedlePlan
 from puncta.sim.pose import Bolus, NeedlePose, ProbePose, SceneState
-from puncta.sim.probing import rest_of
+from puncta.sim.probing import label_at, rest_of
 from puncta.sim.puncture import Puncture
 from puncta.sim.subject import Subject
 from puncta.sim.tissue_kinds import Tissue
@@ -315,38 +315,58 @@ def ball_radii_mm(ml: float, flat: float) -> tuple[float, float, float]:
 
 
 def start_plan(
-    rng: np.random.Generator, subject: Subject, field: FieldOfView, approach: Approach = "in-plane"
+    rng: np.random.Generator, subject: Subject, field: FieldOfView, approach: Approach | None = None
 ) -> NeedlePlan:
-    """Where a trainee holds the needle at first: beside the face, aimed about at the target, a few degrees off."""
+    """Where a trainee holds the needle at first: beside the face, aimed about at the target, a few degrees off.
+
+    Parameters
+    ----------
+    approach : {"in-plane", "out-of-plane"} or None
+        None takes what the view asks for: across the plane in an infant's transverse view, else along it. In plane,
+        the needle comes from the side whose straight way meets less that it must not hit.
+    """
+    off = float(np.clip(rng.normal(0.0, math.radians(3.0)), -0.1, 0.1))
+    first = int(rng.choice([-1, 1]))
+    if approach is None:
+        across = (subject.procedure, subject.view) == ("infant-lp", "transverse")
+        approach = "out-of-plane" if across else "in-plane"
     tx, ty, tz = subject.target.centre_mm
     tz = max(tz, 3.0)
-    off = float(np.clip(rng.normal(0.0, math.radians(3.0)), -0.1, 0.1))
     if approach == "out-of-plane":
         gap = float(np.clip(0.6 * tz, PROBE_HALF_THICK_MM + 1.0, 14.0))
-        angle = math.atan2(tz, gap)
-        return NeedlePlan((tx, ty - gap, 0.0), angle + off, math.pi / 2, max(0.0, math.hypot(tz, gap) - 5.0),
-                          math.hypot(tz, gap), approach=approach)
-    side = int(rng.choice([-1, 1]))
+        way = math.hypot(tz, gap)
+        return NeedlePlan((tx, ty - gap, 0.0), math.atan2(tz, gap) + off, math.pi / 2, max(0.0, way - 5.0), way,
+                          approach=approach)
+    best = min((_start_beside(subject, field, side) for side in (first, -first)), key=lambda p: _meets(subject, p))
+    return replace(best, angle_rad=best.angle_rad + off)
+
+
+def _start_beside(subject: Subject, field: FieldOfView, side: int) -> NeedlePlan:
+    """A straight way to the target in the plane, from the picture's left (side 1) or right (-1)."""
+    tx, ty, tz = subject.target.centre_mm
+    tz, slide = max(tz, 3.0), 0.0
     if subject.procedure == "infant-lp" and subject.view == "longitudinal":
-        low, high = INFANT_DEG
-        angle = math.radians(0.5 * (low + high))
-        entry = tx - side * tz / math.tan(angle)
+        entry = tx - side * tz / math.tan(math.radians(0.5 * sum(INFANT_DEG)))
         # The probe stands aside, so that so steep a needle passes its end.
         slide = _within(entry + side * (field.face_half_mm + 1.5), -SLIDE_MM + 6.0, SLIDE_MM - 6.0)
-        entry = side * min(side * entry, side * slide - field.face_half_mm - 1.0)
-        angle = math.atan2(tz, side * (tx - entry))
+        face = slide - side * (field.face_half_mm + 1.0)
     else:
-        slide = 0.0
         face = -side * (field.face_half_mm + 2.0)
         # Deep targets are met steeply, yet the needle comes into the picture within its upper part.
         reach = max(side * (tx - face), 3.0)
-        angle = math.radians(_within(math.degrees(math.atan2(max(tz - 5.0, 0.3 * tz), reach)), 12.0, 60.0))
-        entry = tx - side * tz / math.tan(angle)
-        entry = side * min(side * entry, side * face)
-        angle = math.atan2(tz, side * (tx - entry))
-    goal = math.hypot(tz, tx - entry)
-    return NeedlePlan((entry, ty if abs(ty) < 2.0 else 0.0, 0.0), angle + off, 0.0 if side > 0 else math.pi, 2.0, goal,
+        steep = _within(math.degrees(math.atan2(max(tz - 5.0, 0.3 * tz), reach)), 12.0, 60.0)
+        entry = tx - side * tz / math.tan(math.radians(steep))
+    entry = side * min(side * entry, side * face)
+    angle, goal = math.atan2(tz, side * (tx - entry)), math.hypot(tz, tx - entry)
+    return NeedlePlan((entry, ty if abs(ty) < 2.0 else 0.0, 0.0), angle, 0.0 if side > 0 else math.pi, 2.0, goal,
                       slide_mm=slide)
+
+
+def _meets(subject: Subject, plan: NeedlePlan) -> int:
+    """How much of a straight way to the target lies in what must not be hit, or in bone."""
+    kinds = label_at(subject, *plan.pose(0.0).points(np.arange(0.0, plan.goal_mm, 0.3)))
+    bad = subject.forbidden - subject.target.inside | {Tissue.BONE}
+    return int(np.isin(kinds, [int(kind) for kind in bad]).sum())
 
 
 def _within(value: float, low: float, high: float) -> float:
