@@ -224,6 +224,7 @@ def _paint_vessel(
     """A vessel with its wall, nearly free of echoes inside."""
     vessel = Vessel(name, kind, centre, way, radius, pulse_mm, collapse)
     lumen = Body.tube(centre, way, radius).ragged(c.rng, 0.09 if kind is Tissue.VEIN else 0.05, 2, 5, turn=0.03)
+    lumen = lumen.swelling(c.rng, 0.05, 22.0)
     artery = kind is Tissue.ARTERY
     wall_mm, soft = (c.u(0.45, 0.8) if artery else c.u(0.3, 0.5)), c.u(0.3, 0.8)
     around, sheath_db = c.u(0.2, 0.7), c.u(-27, -18)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from puncta.sim.subject import PointMm
 
 Lobe = tuple[int, float, float, float]
-"""Lobe count around the border, share of the radius, phase [rad], turn along y [rad/mm]."""
+"""Lobe count around the border, share of the radius, phase [rad], turn along the shape's axis [rad/mm]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +28,8 @@ class Body:
     radius_mm : float
         Smallest half axis [mm].
     lobes : tuple of Lobe
+    axis : (x, y, z)
+        Unit vector along which lobes turn: a tube's way, y for an ellipsoid.
     """
 
     centre_mm: PointMm
@@ -35,6 +37,7 @@ class Body:
     half_mm: PointMm
     radius_mm: float
     lobes: tuple[Lobe, ...] = ()
+    axis: PointMm = (0.0, 1.0, 0.0)
 
     @staticmethod
     def ellipsoid(centre_mm: PointMm, radii_mm: PointMm, tilt_deg: float = 0.0) -> Body:
@@ -59,7 +62,8 @@ class Body:
         frame = np.stack([e1 / radii_mm[0], e2 / radii_mm[1]])
         size = np.hypot(e1 * radii_mm[0], e2 * radii_mm[1])
         half = tuple(math.inf if abs(d[k]) > 0.08 else float(size[k] + 40.0 * abs(d[k])) for k in range(3))
-        return Body(centre_mm, frame, half, min(radii_mm))  # type: ignore[arg-type]
+        axis = (float(d[0]), float(d[1]), float(d[2]))
+        return Body(centre_mm, frame, half, min(radii_mm), axis=axis)  # type: ignore[arg-type]
 
     def ragged(
         self, rng: np.random.Generator, share: float, first: int = 2, last: int = 8, turn: float = 0.25
@@ -74,6 +78,15 @@ class Body:
         )
         return replace(self, lobes=self.lobes + lobes)
 
+    def swelling(self, rng: np.random.Generator, share: float, wave_mm: float) -> Body:
+        """The same, wider and narrower by turns along its axis."""
+        waves = tuple(
+            (0, share * part * float(rng.normal()), float(rng.uniform(0, 2 * math.pi)),
+             2 * math.pi / (wave_mm * stretch * float(rng.uniform(0.8, 1.25))))
+            for part, stretch in ((0.8, 1.0), (0.5, 0.45))
+        )
+        return replace(self, lobes=self.lobes + waves)
+
     def grown(self, by_mm: float) -> Body:
         """The same, larger by ``by_mm`` on every side."""
         length = np.linalg.norm(self.frame, axis=1, keepdims=True)
@@ -84,26 +97,21 @@ class Body:
     def distance(self, x: NDArray, y: NDArray, z: NDArray) -> NDArray[np.float32]:
         """Place against the border: below 1 inside, 1 on it. Broadcasts."""
         dx, dy, dz = (np.asarray(v, np.float32) - np.float32(o) for v, o in zip((x, y, z), self.centre_mm, strict=True))
-        parts = []
-        for row in self.frame.astype(np.float32):
-            part = np.float32(0.0)
-            for weight, d in zip(row, (dx, dy, dz), strict=True):
-                if weight != 0:  # keeps planes of a straight shape small until they are summed
-                    part = part + weight * d
-            parts.append(part)
+        parts = [_dot(row, (dx, dy, dz)) for row in self.frame.astype(np.float32)]
         square = parts[0] * parts[0]
         for part in parts[1:]:
             square = square + part * part
         distance = np.sqrt(square)
         if self.lobes:
-            distance = distance / self._border(np.arctan2(parts[-1], parts[0]), dy)
+            along = _dot(np.asarray(self.axis, np.float32), (dx, dy, dz))
+            distance = distance / self._border(np.arctan2(parts[-1], parts[0]), along)
         return np.asarray(distance, np.float32)
 
-    def _border(self, angle: NDArray, dy: NDArray) -> NDArray:
-        border = np.float32(1.0)
+    def _border(self, angle: NDArray, along: NDArray) -> NDArray:
+        border: NDArray = np.ones((), np.float32)
         for k, share, phase, turn in self.lobes:
             border = border + np.float32(share) * np.cos(
-                np.float32(k) * angle + (np.float32(phase) + np.float32(turn) * dy))
+                np.float32(k) * angle + (np.float32(phase) + np.float32(turn) * along))
         return np.maximum(border, np.float32(0.3))
 
     def weight(self, x: NDArray, y: NDArray, z: NDArray, soft_mm: float = 0.25) -> NDArray[np.float32]:
@@ -126,3 +134,12 @@ class Body:
             for _ in range(4):
                 z = middle + (z - middle) / np.clip(self.distance(x, y, z), 0.5, 2.0)
         return z
+
+
+def _dot(row: NDArray, parts: tuple[NDArray, NDArray, NDArray]) -> NDArray:
+    """Dot product that leaves out zeros, so that the planes of a straight shape stay small until they are summed."""
+    total: NDArray = np.zeros((), np.float32)
+    for weight, part in zip(row, parts, strict=True):
+        if weight != 0:
+            total = total + weight * part
+    return np.asarray(total)

@@ -103,7 +103,7 @@ def test_seeds_differ() -> None:
     assert digest(build_subject("vessel", 1, y_half_mm=0.5)) != digest(build_subject("vessel", 2, y_half_mm=0.5))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_breast_layers_lie_in_order(seed: int) -> None:
     subject = build_subject("breast", seed, options=SubjectOptions(lesion="none"), y_half_mm=0.5)
     for x in (-15.0, 0.0, 12.0):
@@ -144,14 +144,14 @@ def test_cysts_pass_and_cancers_take_sound() -> None:
 
 
 @pytest.mark.parametrize("procedure", ["nerve", "vessel"])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_vessels_run_where_their_tubes_say(procedure: str, seed: int) -> None:
-    subject = build_subject(procedure, seed, y_half_mm=6.0)
+    subject = build_subject(procedure, seed, y_half_mm=5.0)
     if procedure == "vessel":
         assert {v.kind for v in subject.vessels} == {Tissue.VEIN, Tissue.ARTERY}
     for vessel in subject.vessels:
         assert np.linalg.norm(vessel.direction) == pytest.approx(1.0)
-        for way in (-5.0, 0.0, 5.0):
+        for way in (-4.5, 0.0, 4.5):
             at = np.array(vessel.centre_mm) + way * np.array(vessel.direction)
             assert kind_at(subject, *at) is vessel.kind
             side = at + (0.0, 0.0, vessel.radius_mm[1] * 1.6 + 1.0)
@@ -159,9 +159,9 @@ def test_vessels_run_where_their_tubes_say(procedure: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("view", ["short-axis", "long-axis"])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_vein_is_the_target_in_both_views(view: str, seed: int) -> None:
-    subject = build_subject("vessel", seed, options=SubjectOptions(view=view), y_half_mm=1.0)
+    subject = build_subject("vessel", seed, options=SubjectOptions(view=view), y_half_mm=0.5)
     x, y, z = subject.target.centre_mm
     assert subject.view == view
     assert kind_at(subject, x, y, z) is Tissue.VEIN
@@ -173,7 +173,7 @@ def test_the_vein_is_the_target_in_both_views(view: str, seed: int) -> None:
     assert (length > 15) == (view == "long-axis")
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_the_nerve_is_honeycombed_and_the_target_lies_just_beside_it(seed: int) -> None:
     subject = build_subject("nerve", seed, y_half_mm=0.5)
     x, z = float(subject.facts["nerve_x_mm"]), float(subject.facts["nerve_depth_mm"])

@@ -66,8 +66,8 @@ def test_noise_belongs_to_places_and_follows_its_grain() -> None:
     dz, dx = round(1.2 * np.sin(0.3) / 0.25), round(1.2 * np.cos(0.3) / 0.25)
 
     def alike(rows: int, columns: int) -> float:
-        first = late[4:-8, 8:-8]
-        second = late[4 + rows : rows - 8 or None, 8 + columns : columns - 8 or None][: first.shape[0], : first.shape[1]]
+        first = late[8:-8, 8:-8]
+        second = late[8 + rows : len(zs) - 8 + rows, 8 + columns : len(xs) - 8 + columns]
         return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
     assert alike(dz, dx) > alike(dx, -dz) + 0.3
