@@ -113,9 +113,15 @@ def _draw_sac(make: SheetMaker, space: Space, b: Borders) -> None:
              patchy_db=2.6)
     cord = np.maximum(b.cord_half, 1e-3)
     outline = np.sqrt(np.maximum(1.0 - (t / (1.14 * cord)) ** 2, 0.0))
-    there = (b.cord_half > 0.25) & (outline > 0.1)
-    make.add(b.cord_axis - cord * outline, -9.0, where=there, rough_mm=2.2, thick_mm=0.05, specular=0.6, patchy_db=2.4)
-    make.add(b.cord_axis + cord * outline, -9.0, where=there, rough_mm=2.2, thick_mm=0.05, specular=0.6, patchy_db=2.4)
+    # In the long view the lines run on a little beyond the cord's side, fading, or the thin tip would lose them between
+    # two slices.
+    past = np.abs(t) - 1.14 * cord
+    there = (b.cord_half > 0.12) & (past < (0.6 if plan.view == "longitudinal" else -0.02))
+    side = -26.0 * np.clip(past / 0.6, 0.0, 1.0)
+    make.add(b.cord_axis - cord * outline, -9.0, where=there, rough_mm=2.2, thick_mm=0.05, specular=0.6, patchy_db=2.4,
+             extra_db=side)
+    make.add(b.cord_axis + cord * outline, -9.0, where=there, rough_mm=2.2, thick_mm=0.05, specular=0.6, patchy_db=2.4,
+             extra_db=side)
     # Central echo: two lines close to each other, a dot when cut across.
     narrow, dim = (np.abs(t) < 1.0) & (b.cord_half > 0.8), -10.0 * (t / 0.6) ** 2
     apart = np.clip(0.10 + 0.09 * b.cord_half, 0.15, 0.32)
@@ -167,9 +173,9 @@ def draw_strands(space: Space, borders: Borders, label: NDArray[np.uint8]) -> Ma
     floor = plan.canal_depth_mm + plan.canal_ap_mm / 2
     strew(Tissue.MUSCLE, (fascia, floor), 0.04 if along else 0.16,
           Strand((-24.0, -6.0) if along else (-28.0, -9.0), (2.0, 18.0) if along else (0.3, 2.6),
-                 float(rng.normal(0, 3)), 4.0 if along else 22.0, (0.4, 1.5), (0.5, 2.5), (0.04, 0.2)))
+                 float(rng.normal(0, 3)), 4.0 if along else 22.0, (0.3, 0.8), (0.5, 2.5), (0.04, 0.2)))
     strew(Tissue.LIGAMENT, (fascia, plan.canal_depth_mm - plan.canal_ap_mm / 2), 0.5,
-          Strand((-22.0, -9.0), (0.6, 3.2), 0.0, 26.0, (0.4, 1.0), (0.4, 1.5), (0.04, 0.2)))
+          Strand((-22.0, -9.0), (0.6, 3.2), 0.0, 26.0, (0.3, 0.6), (0.4, 1.5), (0.04, 0.2)))
     strew(Tissue.CONNECTIVE, (floor + 8.0, float(lattice.zs[-1])), 0.008,
           Strand((-24.0, -12.0), (1.0, 8.0), 0.0, 12.0, (0.5, 2.0), (0.5, 2.0), (0.05, 0.3)))
     strew(Tissue.CSF, (plan.canal_depth_mm - 4.5, plan.canal_depth_mm + 4.5), 0.003,
@@ -214,11 +220,8 @@ def _draw_roots(space: Space, marks: Marks, rng: np.random.Generator) -> None:
         _add_thread(space, marks, s, across, z, level + fade + shown, 0.12)
     s = np.arange(max(plan.tip_mm - 1.0, -reach), min(plan.place(6.6), reach), ROOT_STEP_MM)
     if s.size > 4:
-        axis, half = plan.sac(s)
-        middle = axis + half * (0.1 - 0.3 * plan.root_share)
-        for dz in (-0.3, 0.3):
-            _add_thread(space, marks, s, np.zeros_like(s), middle + dz * np.clip((s - plan.tip_mm + 2.0) / 3.0, 0, 1),
-                        np.full(s.shape, -14.0), 0.4)
+        for dz in (-0.22, 0.22):
+            _add_thread(space, marks, s, np.zeros_like(s), plan.filum(s) + dz, np.full(s.shape, -14.0), 0.4)
 
 
 def _root_curve(

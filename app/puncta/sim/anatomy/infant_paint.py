@@ -15,7 +15,7 @@ from puncta.sim.tissue_kinds import FACTS, Tissue
 LEVEL_DB: dict[Tissue, float] = {
     Tissue.SKIN: -17.0, Tissue.FAT: -27.0, Tissue.MUSCLE: -34.0, Tissue.LIGAMENT: -24.0, Tissue.CARTILAGE: -40.0,
     Tissue.BONE: -24.0, Tissue.EPIDURAL_FAT: -21.0, Tissue.DURA: -25.0, Tissue.CSF: -60.0, Tissue.CORD: -36.0,
-    Tissue.CAUDA_EQUINA: -46.0, Tissue.DISC: -32.0, Tissue.HAEMATOMA: -19.0, Tissue.CONNECTIVE: -26.0,
+    Tissue.CAUDA_EQUINA: -50.0, Tissue.DISC: -32.0, Tissue.HAEMATOMA: -19.0, Tissue.CONNECTIVE: -26.0,
     Tissue.ARTERY: -54.0, Tissue.VEIN: -54.0, Tissue.AIR: -40.0,
 }
 """Backscatter of an infant's tissues [dB], set by eye against published pictures; young cartilage is nearly dark."""
@@ -204,8 +204,8 @@ def _paint_canal(space: Space, borders: Borders, label: NDArray[np.uint8], z: Fl
     thinned = np.clip((plan.place(6.3) - space.s) / (4.0 * plan.pitch_mm), 0.25, 1.0)
     share = 2.0 * plan.root_share * below * thinned
     _put(label, inside & (deep > 1.0 - share - 0.35 * off * off * below) & (below > 0.02), Tissue.CAUDA_EQUINA)
-    z_filum, past = filum_z(plan, borders), space.s - plan.tip_mm
-    thread = (past > -1.0) & (np.abs(z - z_filum[:, None]) < 0.4) & (np.abs(t) < 0.45)
+    past = space.s - plan.tip_mm
+    thread = (past > -1.0) & (np.abs(z - plan.filum(space.s)) < 0.35) & (np.abs(t) < 0.4)
     _put(label, inside & thread, Tissue.CAUDA_EQUINA)
     cord_axis, cord_half = borders.cord_axis[:, None], np.maximum(borders.cord_half[:, None], 1e-3)
     round_ = ((z - cord_axis) / cord_half) ** 2 + (t / (1.14 * cord_half)) ** 2
@@ -217,11 +217,6 @@ def sac_width(borders: Borders) -> Float32:
     half = np.maximum(borders.sac_half, 0.3)
     wide = 1.05 * borders.canal_half * np.minimum(1.0, half / (0.8 * borders.canal_half)) ** 0.5
     return np.asarray(np.maximum(wide, 0.3), np.float32)
-
-
-def filum_z(plan: SpinePlan, borders: Borders) -> Float32:
-    """Depth of the filum beyond the conus, in the back third of the sac [mm]."""
-    return np.asarray(borders.sac_axis + borders.sac_half * (0.1 - 0.3 * plan.root_share), np.float32)
 
 
 def _paint_bodies(space: Space, borders: Borders, label: NDArray[np.uint8]) -> None:

@@ -108,24 +108,24 @@ class SpinePlan:
         """Tip of the spinous processes below the skin [mm]."""
         return self.skin_mm + self.fat_mm + 0.7
 
-    def axis_z(self, s: NDArray) -> Float32:
+    def axis_z(self, s: NDArray | float) -> Float32:
         """Depth of the canal's middle [mm]; the sacrum turns towards the skin."""
         sacral = np.maximum(s - self.place(5.2), 0.0)
         rise = min(5.5, 0.3 * self.canal_depth_mm) * (1.0 - np.exp(-((sacral / 15.0) ** 2)))
         return np.asarray(self.canal_depth_mm + self.slope * s + self.sag * s * s - rise, np.float32)
 
-    def canal_half(self, s: NDArray) -> Float32:
+    def canal_half(self, s: NDArray | float) -> Float32:
         """Half the canal's height [mm]; it is wider towards the head, and narrows in the sacrum."""
         above = (self.place(3.0) - s) / self.pitch_mm
         half = self.canal_ap_mm / 2 * (1.0 + 0.018 * np.clip(above, -2.0, 4.0))
         return np.asarray(half * np.clip((self.place(9.0) - s) / (3.5 * self.pitch_mm), 0.2, 1.0), np.float32)
 
-    def between(self, s: NDArray) -> Float32:
+    def between(self, s: NDArray | float) -> Float32:
         """1 in the middle between two laminae, 0 at the middle of a lamina."""
         phase = (s - self.interspace_mm) / self.pitch_mm - 0.12
         return np.asarray(0.5 + 0.5 * np.cos(2 * math.pi * phase), np.float32)
 
-    def sac(self, s: NDArray) -> tuple[Float32, Float32]:
+    def sac(self, s: NDArray | float) -> tuple[Float32, Float32]:
         """Depth of the sac's middle and half its height [mm]; it ends at S2."""
         half, axis = self.canal_half(s), self.axis_z(s)
         behind = 0.35 + 0.6 * self.between(s) + self.haematoma_mm * self.clot(s)
@@ -134,11 +134,11 @@ class SpinePlan:
         height = np.maximum(bottom - top, 0.0) * self.sac_share * taper
         return (bottom - height / 2).astype(np.float32), (height / 2).astype(np.float32)
 
-    def clot(self, s: NDArray) -> NDArray:
+    def clot(self, s: NDArray | float) -> NDArray:
         """Shape of the blood along the spine: widest at the tapped interspace."""
         return np.exp(-0.5 * ((s - self.interspace_mm) / (1.7 * self.pitch_mm)) ** 4)
 
-    def cord(self, s: NDArray) -> tuple[Float32, Float32]:
+    def cord(self, s: NDArray | float) -> tuple[Float32, Float32]:
         """Depth of the cord's middle and half its height [mm]; 0 beyond the conus."""
         axis, half_sac = self.sac(s)
         above = self.tip_mm - s
@@ -148,6 +148,13 @@ class SpinePlan:
         # The cord lies back in the sac's upper part and settles to the front at its end.
         shift = np.clip(self.cord_shift_mm + 0.25 * np.exp(-above / 6.0), -1.0, 1.0)
         return (axis + np.clip(shift, half - half_sac, half_sac - half)).astype(np.float32), half.astype(np.float32)
+
+    def filum(self, s: NDArray | float) -> Float32:
+        """Depth of the filum beyond the conus [mm]: from the cord's tip into the back third of the sac."""
+        axis, half = self.sac(s)
+        way = np.clip((s - self.tip_mm) / 14.0, 0.0, 1.0)
+        start = self.cord(s)[0]
+        return np.asarray(start + (axis + half * (0.1 - 0.3 * self.root_share) - start) * way, np.float32)
 
 
 def draw_plan(seed: int, options: SubjectOptions) -> SpinePlan:
