@@ -22,7 +22,11 @@ def _open_window(uri: str | None) -> int:
     return run_window(uri)
 
 
-def _bench_window(**request: object) -> dict:
+def _bench_window(*, steer: bool = False, **request: object) -> dict:
+    if steer:
+        from puncta.gui.bench_steering import measure_steering
+
+        return measure_steering(**request)
     from puncta.gui.bench import measure_window
 
     return measure_window(**request)

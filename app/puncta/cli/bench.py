@@ -18,15 +18,16 @@ NAME = "bench"
 HELP = "measure speed and smoothness on this machine"
 DESCRIPTION = """\
 Measure what the manual promises: pipeline against bare model, random seeks, playback rate, the simulator's speed, and
-(where there is a screen, or with QT_QPA_PLATFORM=offscreen) the window: frame in to painted, and how late its timer
-is.
+(where there is a screen, or with QT_QPA_PLATFORM=offscreen) the window: frame in to painted, how late its timer
+is, and steering: input to changed picture.
 Close other programs first; a busy machine measures itself."""
 EPILOG = """\
-Parts: throughput, seek, playback, simulator, window.
+Parts: throughput, seek, playback, simulator, window, steering.
 
 Simulation and training only, not for clinical use."""
 
-PARTS = ("throughput", "seek", "playback", "simulator", "window")
+PARTS = ("throughput", "seek", "playback", "simulator", "window", "steering")
+LONGEST_STEERING_S = 30.0
 NEED_CLIP = {"throughput", "seek", "playback", "window"}
 
 
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
             add([figure])
     if NEED_CLIP.intersection(wanted):
         _with_clip(args, wanted, add)
+    if "steering" in wanted:
+        _in_window(args, lambda door: add(bench.measure_steering(min(args.seconds, LONGEST_STEERING_S), door)))
     if args.json is not None:
         write_text_atomic(args.json, json.dumps(bench.document_of(figures), indent=2) + "\n")
         print(f"wrote {args.json}")
@@ -82,11 +85,15 @@ def _with_clip(args: argparse.Namespace, wanted: tuple[str, ...], add: Add) -> N
 
 
 def _window(args: argparse.Namespace, clip: Path, add: Add) -> None:
+    _in_window(args, lambda door: add(bench.measure_window(clip, args.seconds, door)))
+
+
+def _in_window(args: argparse.Namespace, measure: Callable[[Callable[..., dict]], None]) -> None:
     if args.windows is None:
         print("The window is not measured: the command line was started without one.", file=sys.stderr)
         return
     try:
-        add(bench.measure_window(clip, args.seconds, args.windows.bench_window))
+        measure(args.windows.bench_window)
     except UserError as error:
         print(f"The window is not measured: {error}", file=sys.stderr)
 

@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 
 REST_MARGIN_NS = 5_000_000
 """Decoding begins this long [ns] before it would have to, so that an ordinary delay makes no frame late."""
-STEERED_MARGIN_NS = 500_000
-"""The same for a frame that a hand steers [ns]."""
 
 
 class Hub(Transport):
@@ -246,8 +244,9 @@ class Hub(Transport):
                 due_ns = self._pacer.last_due_ns + round(self._interval_ns / self._pacer.rate)
             early_ns = 2 * self._read_ns + REST_MARGIN_NS
             if getattr(self._source, "steering", None) is not None:
-                # What a hand does after a frame was begun waits for the next one, so it is begun as late as can be.
-                early_ns = self._read_ns + STEERED_MARGIN_NS
+                # What a hand does after a frame was begun waits for the next one, and a finished frame that waits for
+                # its moment shows old moves: it is begun at its moment and handed out as soon as it is rendered.
+                early_ns = 0
             return self._wait_until(due_ns - early_ns)
 
     def _pass_over(self, frame: Frame) -> tuple[Frame | None, int]:

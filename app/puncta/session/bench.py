@@ -40,6 +40,10 @@ PLUGIN = "needle-tip"
 Say = Callable[[str], None]
 
 
+STEERED = "sim:vessel?seed=3&machine=A&steer=yes"
+"""What is steered for the latency of steering."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One measured figure, see schema "bench"."""
@@ -258,6 +262,16 @@ def measure_window(clip: Path, seconds: float, bench_window: Callable[..., dict]
             out["first_picture_s"] is not None and out["first_picture_s"] <= 2.0,
         ),
     ]
+
+
+def measure_steering(seconds: float, bench_window: Callable[..., dict]) -> list[Figure]:
+    """Mouse event to the end of the paint that shows its effect, steering the simulator in the real window."""
+    out = bench_window(uri=STEERED, seconds=seconds, steer=True)
+    figure = figure_of_times(
+        "input_to_painted", "steering: input to changed picture", out["input_to_painted_ms"], "p95 <= 50 ms", None,
+        f"{out['screen']}, {out['note']}",
+    )
+    return [_judged(figure, figure.p95 is not None and figure.p95 <= 50.0)]
 
 
 def _judged(figure: Figure, met: bool) -> Figure:

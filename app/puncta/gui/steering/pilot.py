@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
@@ -26,6 +27,7 @@ class Pilot(QObject):
 
     def __init__(self, desk: Desk, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.now_ns: Callable[[], int] = time.monotonic_ns
         self._desk = desk
         self._held: set[str] = set()
         self._pushed = STILL
@@ -67,11 +69,11 @@ class Pilot(QObject):
 
     def fire(self) -> None:
         """The biopsy gun's throw."""
-        self._send(Controls(fire=True))
+        self._send(Controls(fire=True), self.now_ns())
 
     def done(self) -> None:
         """The trainee declares the attempt finished."""
-        self._send(Controls(done=True))
+        self._send(Controls(done=True), self.now_ns())
 
     def let_go(self) -> None:
         """Hold everything still."""
@@ -94,6 +96,7 @@ class Pilot(QObject):
         view, grip = self.view, self._grip
         if grip is None:
             return False
+        t_ns = self.now_ns()
         if view is not None and view.needle is not None:
             scale = view.mm_per_px
             if self._button is Qt.MouseButton.RightButton:
@@ -102,7 +105,7 @@ class Pilot(QObject):
                 controls = grip.move_entry(point_px, view.needle, scale)
             else:
                 controls = grip.move_needle(point_px, view.needle, scale)
-            self._send(controls)
+            self._send(controls, t_ns)
         return True
 
     def release(self) -> bool:
@@ -114,16 +117,16 @@ class Pilot(QObject):
         """Advance or withdraw; False where there is nothing to steer."""
         if self.view is None:
             return False
-        self._send(wheel_controls(notches))
+        self._send(wheel_controls(notches), self.now_ns())
         return True
 
-    def _send(self, controls: Controls) -> None:
+    def _send(self, controls: Controls, t_ns: int) -> None:
         steering = self.steering
         # Moves made on a frozen picture would all be carried out at once when it runs again.
         if steering is not None and controls != STILL and self._desk.status.state is PlayState.PLAYING:
-            steering.steer(controls, time.monotonic_ns())
+            steering.steer(controls, t_ns)
 
     def _send_speed(self) -> None:
         steering = self.steering
         if steering is not None:
-            steering.hold(speed_of(self._held) + self._pushed, time.monotonic_ns())
+            steering.hold(speed_of(self._held) + self._pushed, self.now_ns())
