@@ -23,6 +23,8 @@ from puncta.sim.scan import Scan, lateral_sigma_cells
 from puncta.sim.scatterers import coherent_point_amplitude
 
 STEP_MM = 0.07
+LOBE_DEG = 83.0
+"""Angle at which shafts are brightest [deg]; measured ones are brighter at 80 than at 90."""
 SKIRT_DB_DEG = 0.1
 """How a shaft without texture fades with its angle where only the floor of the echo law is left [dB/deg]."""
 REACH_MM = 160.0
@@ -145,7 +147,7 @@ class NeedleEcho:
         floor = np.maximum(k.floor * skirt, dot)
         if k.plastic:
             floor = np.maximum(floor, 0.35)
-        lobe = 10.0 ** (shaft_gain_db(angle, 0.0001) / 20.0)
+        lobe = 10.0 ** (shaft_gain_db(angle, 0.0001, LOBE_DEG) / 20.0)
         gain = floor + (1.0 - floor) * lobe
         decibel = k.level_db + self.pattern_db[order] + at.shade_db - (6.0 if k.plastic else 0.0)
         shaft = gain * 10.0 ** (decibel / 20.0)
@@ -187,7 +189,7 @@ class NeedleEcho:
         elif k.back_wall > 0:
             _add_below(out, field, gauge, k.back_wall, self.copies[0])
         # Reverberation needs the mirror-like echo: it fades with the specular lobe.
-        mirror = float(np.max(10.0 ** (shaft_gain_db(angle[near], 0.02) / 20.0)))
+        mirror = float(np.max(10.0 ** (shaft_gain_db(angle[near], 0.02, LOBE_DEG) / 20.0)))
         if not k.plastic:
             for n in range(1, k.reverb_copies + 1):
                 _add_below(out, field, n * step, mirror * k.reverb_decay**n, self.copies[n])

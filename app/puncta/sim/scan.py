@@ -171,20 +171,20 @@ def plan_scan(
                 rows, cols)
 
 
-LEAST_SIGMA_CELLS = 0.62
-"""Narrowest point spread that the grid carries [cells]; a finer one is below what the picture shows."""
+LEAST_AXIAL_CELLS, LEAST_LATERAL_CELLS = 0.8, 0.65
+"""Narrowest point spread that the grid carries [cells]; a finer one is below what the picture's pixels show."""
 
 
 def axial_sigma_cells(scan: Scan, machine: Machine) -> float:
     """Axial sigma of the point spread in grid rows."""
-    return max(machine.axial_sigma_mm / scan.dr_mm, LEAST_SIGMA_CELLS)
+    return max(machine.axial_sigma_mm / scan.dr_mm, LEAST_AXIAL_CELLS)
 
 
 def lateral_sigma_cells(scan: Scan, machine: Machine, r: NDArray | float) -> NDArray:
     """Lateral sigma of the point spread in grid columns at depth r."""
     sigma = machine.lateral_sigma_mm * lateral_growth(machine, r)
     per_cell = scan.dc * ((np.maximum(r, 0.0) + scan.radius_mm) if scan.convex else 1.0)
-    return np.maximum(sigma / per_cell, LEAST_SIGMA_CELLS)
+    return np.maximum(sigma / per_cell, LEAST_LATERAL_CELLS)
 
 
 @dataclass(frozen=True, slots=True)

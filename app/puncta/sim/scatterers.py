@@ -22,15 +22,20 @@ from puncta.sim.pose import ProbePose
 from puncta.sim.scan import Scan, axial_sigma_cells, lateral_sigma_cells
 
 Float32 = NDArray[np.float32]
-LATTICE_CELLS = 1.65
-"""Lattice spacing of the speckle scatterers in grid cells, in both directions."""
-EQUAL_SHARE = 0.5
-"""Share of a scatterer's power that is the same for all; the rest is exponential."""
+SPACING_SIGMAS, CONVEX_SPACING_SIGMAS = 1.75, 1.45
+"""Lattice spacing of the speckle scatterers in sigmas of the point spread, in both directions; a fan of beams crosses
+the lattice aslant and needs more."""
+JITTER, EQUAL_SHARE, UNEVEN_SHARE = 0.5, 0.13, 0.18
+"""Scatter of a scatterer's place, in lattice spacings, and the share of its power that is the same for all, the rest
+being exponential; more of it where rows are as coarse as the point spread. With these, speckle is fully
+developed at so few scatterers (found by simulation)."""
 MARGIN_MM = 3.0
-"""How far beyond the field scatterers are kept."""
+"""How far beyond the field surfaces are followed."""
+REACH_MM = 0.8
+"""How far beyond the field, and the way it may go before scatterers are gathered anew, these are kept."""
 STALE_ACROSS_MM = 0.12
 """Movement of the plane across itself after which tissue is sampled anew."""
-STALE_WITHIN_MM = 1.2
+STALE_WITHIN_MM = 0.8
 """Movement of the plane within itself after which scatterers are gathered anew."""
 SURFACE_KAPPA = 0.35
 """Surfaces reach across the slab, so they change more slowly with the plane than speckle does."""
@@ -99,17 +104,23 @@ class Speckle:
     def __init__(self, scan: Scan, machine: Machine, rng: np.random.Generator) -> None:
         self.scan = scan
         x0, z0, x1, _ = scan.extent_mm
-        middle = scan.dc * (scan.radius_mm + 0.4 * scan.depth_mm if scan.convex else 1.0)
-        self.du, self.dw = LATTICE_CELLS * middle, LATTICE_CELLS * scan.dr_mm
+        spacing = CONVEX_SPACING_SIGMAS if scan.convex else SPACING_SIGMAS
+        self.dw = spacing * axial_sigma_cells(scan, machine) * scan.dr_mm
+        depths = np.linspace(0.0, scan.depth_mm, 24)
+        per_cell = scan.dc * (scan.radius_mm + depths if scan.convex else np.ones_like(depths))
+        self.du = spacing * float(np.min(lateral_sigma_cells(scan, machine, depths) * per_cell))
         nu = int(math.ceil((x1 - x0 + 2 * MARGIN_MM + 2.0) / self.du))
         self.top = z0 - 6.0
         nw = int(math.ceil((scan.depth_mm + 8.0 - self.top) / self.dw))
         self.period = nu * self.du
-        self.u = ((np.arange(nu, dtype=np.float32)[None, :] + rng.random((nw, nu), np.float32)) * self.du).ravel()
-        self.w = ((np.arange(nw, dtype=np.float32)[:, None] + rng.random((nw, nu), np.float32)) * self.dw).ravel()
-        self.w += np.float32(self.top)
-        # Between equal and complex Gaussian scatterers: so few a cell, the one would be too even, the other too uneven.
-        power = EQUAL_SHARE - (1.0 - EQUAL_SHARE) * np.log(1.0 - rng.random(nw * nu, np.float32))
+        first = 0.5 * (1.0 - JITTER)
+        u = np.arange(nu, dtype=np.float32)[None, :] + (first + JITTER * rng.random((nw, nu), np.float32))
+        w = np.arange(nw, dtype=np.float32)[:, None] + (first + JITTER * rng.random((nw, nu), np.float32))
+        self.u = (u * np.float32(self.du)).ravel()
+        self.w = (w * np.float32(self.dw)).ravel() + np.float32(self.top)
+        coarse = 0.0 if scan.convex else float(np.clip((1.0 - axial_sigma_cells(scan, machine)) / 0.2, 0.0, 1.0))
+        share = EQUAL_SHARE + UNEVEN_SHARE * coarse
+        power = share - (1.0 - share) * np.log(1.0 - rng.random(nw * nu, np.float32))
         self.strength = np.sqrt(power)
         self.phase = rng.random(nw * nu, np.float32) * np.float32(2 * math.pi)
         sigma = np.asarray(machine.elevation_sigma_mm(self.w), np.float32)
@@ -121,14 +132,16 @@ class Speckle:
         x0, _, x1, _ = scan.extent_mm
         start = track.u_mm - 0.5 * self.period
         u = np.mod(self.u - np.float32(start), np.float32(self.period)) + np.float32(start)
-        reach = STALE_WITHIN_MM + MARGIN_MM - 1.5
+        reach = STALE_WITHIN_MM + REACH_MM
+        # Tissue under pressure comes down from above the face.
+        top = -reach - max(0.0, track.pose.press_mm)
         x, z = track.probe_from_plane(u, self.w)
         r, c = scan.beam_from_mm(x, z)
+        near = (r > top) & (r < scan.depth_mm + reach)
         if scan.convex:
-            near = (r > -reach) & (r < scan.depth_mm + reach) & (np.abs(x) < x1 + reach)
             near &= np.abs(c) < scan.half_c + reach / (scan.radius_mm + np.maximum(r, 0.0))
         else:
-            near = (r > -reach) & (r < scan.depth_mm + reach) & (x > x0 - reach) & (x < x1 + reach)
+            near &= (x > x0 - reach) & (x < x1 + reach)
         picked = np.flatnonzero(near)
         r, c = r[picked].astype(np.float32), c[picked].astype(np.float32)
         level = plane.level_at(r, c) + plane.residual.sample(r, c)
@@ -145,7 +158,9 @@ def spread_gain(scan: Scan, machine: Machine, density: float, r: NDArray | float
     """Factor after sum-one blurs that gives speckle of unit scatterers unit power."""
     across = scan.dc * ((np.maximum(r, 0.0) + scan.radius_mm) if scan.convex else 1.0)
     per_cell = density * scan.dr_mm * across
-    return np.sqrt(4.0 * math.pi * axial_sigma_cells(scan, machine) * lateral_sigma_cells(scan, machine, r) / per_cell)
+    # Points go to the nearest row: that widens the point spread on the whole, but each point's own stays narrower.
+    axial = math.sqrt(axial_sigma_cells(scan, machine) ** 2 - 1.0 / 12.0)
+    return np.sqrt(4.0 * math.pi * axial * lateral_sigma_cells(scan, machine, r) / per_cell)
 
 
 def coherent_point_amplitude(
