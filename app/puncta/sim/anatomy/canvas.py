@@ -13,19 +13,20 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.core.errors import BugError
 from puncta.sim.anatomy.marks import Marks, Strand
 from puncta.sim.anatomy.noise import Noise, Surface
-from puncta.sim.anatomy.shapes import Body
+from puncta.sim.anatomy.shapes import X_REACH_MM, Body
 from puncta.sim.subject import Lattice, Sheet, Subject, Target, Vessel
 from puncta.sim.tissue_kinds import FACTS, Tissue
 
 Float32 = NDArray[np.float32]
 STEP_MM = (0.25, 0.5, 0.25)
-X_HALF_MM = 44.0
+X_HALF_MM = X_REACH_MM
 DEEP_MM = 72.0
 STRANDS_Y_MM = 17.0
 """Strands are drawn this far to both sides whatever the block's extent."""
-ANECHOIC_DB = -48.0
+WIDEST_MM = 16.0
 
 
 class Canvas:
@@ -36,10 +37,17 @@ class Canvas:
     procedure : str
     seed : int
     y_half_mm : float
-        Half the extent across the slices [mm].
+        Half the extent across the slices [mm], up to `WIDEST_MM`.
+
+    Raises
+    ------
+    BugError
+        For a block without extent, or one wider than strands are drawn for.
     """
 
     def __init__(self, procedure: str, seed: int, y_half_mm: float) -> None:
+        if not 0.0 < y_half_mm <= WIDEST_MM:
+            raise BugError(f"A block of +-{y_half_mm:g} mm across is not 0 to {WIDEST_MM:g} mm.")
         words = [seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32(f"subject/{procedure}".encode())]
         self.rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
         self.procedure, self.seed = procedure, seed

@@ -13,6 +13,10 @@ from puncta.sim.subject import PointMm
 Lobe = tuple[int, float, float, float]
 """Lobe count around the border, share of the radius, phase [rad], turn along the shape's axis [rad/mm]."""
 
+X_REACH_MM = 44.0
+Y_REACH_MM = 20.0
+"""Half the extent of any block [mm]; across the slices the widest that may be asked for."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
@@ -61,7 +65,10 @@ class Body:
         e1, e2 = c * across + s * down, c * down - s * across
         frame = np.stack([e1 / radii_mm[0], e2 / radii_mm[1]])
         size = np.hypot(e1 * radii_mm[0], e2 * radii_mm[1])
-        half = tuple(math.inf if abs(d[k]) > 0.08 else float(size[k] + 40.0 * abs(d[k])) for k in range(3))
+        main = int(np.argmax(np.abs(d)))
+        # No block reaches further than this from a tube's middle along its way.
+        drift = np.abs(d / d[main]) * (X_REACH_MM + 10.0 if main == 0 else Y_REACH_MM)
+        half = tuple(math.inf if k == main else float(size[k] + drift[k]) for k in range(3))
         axis = (float(d[0]), float(d[1]), float(d[2]))
         return Body(centre_mm, frame, half, min(radii_mm), axis=axis)  # type: ignore[arg-type]
 
