@@ -27,6 +27,10 @@ TENT_AHEAD_MM, TENT_ACROSS_MM = 4.5, 3.0
 """How far tenting reaches ahead of the tip and across [mm]."""
 OPEN_MM = 14.0
 """Distance over which tissue above and below injected fluid gives way [mm]."""
+MOST_SQUEEZE = 0.6
+"""Share of the tissue between face and fluid that the fluid takes the room of, at most."""
+BEND_MM = 2.5
+"""Distance from injected fluid at which tissue no longer shows the fluid's sharp edge [mm]."""
 LEAST_LUMEN = 0.1
 """Share of a vein's height that no pressure takes away."""
 WIDENS = 0.25
@@ -67,7 +71,7 @@ class Deformation:
             share = np.clip(mz * np.float32(1.0 / self.depth_mm), ZERO, np.float32(1.5))
             mz += np.float32(state.breath_mm) * (np.float32(0.3) + np.float32(0.7) * share)
         for bolus in state.boluses:
-            _open_plane(bolus, mx, y, mz)
+            _open_plane(bolus, max(press, 0.0), mx, y, mz)
         if state.needle is not None and (abs(state.drag_mm) > 1e-3 or state.tent_mm > 1e-3):
             _follow_needle(state.needle, state.drag_mm, state.tent_mm, mx, y, mz)
         return mx - x, mz - z
@@ -147,12 +151,22 @@ def _follow_needle(needle: NeedlePose, drag: float, tent: float, x: Float32, y: 
     z += along * np.float32(sa)
 
 
-def _open_plane(bolus: Bolus, x: Float32, y: Float32, z: Float32) -> None:
-    """Tissue above fluid rises and tissue below sinks, by the fluid's half height over the place."""
+def _open_plane(bolus: Bolus, face_mm: float, x: Float32, y: Float32, z: Float32) -> None:
+    """Tissue above fluid rises and tissue below sinks, by the fluid's half height over the place.
+
+    The probe's face at ``face_mm`` does not give way: tissue between it and the fluid is squeezed.
+    """
     (cx, cy, cz), (a, b, c) = bolus.centre_mm, bolus.radius_mm
     rho2 = np.square((x - np.float32(cx)) * np.float32(1.0 / a)) + np.square((y - np.float32(cy)) * np.float32(1.0 / b))
-    half = np.float32(c) * np.sqrt(np.maximum(np.float32(1.0) - rho2, ZERO))
     off = z - np.float32(cz)
+    far = np.abs(off)
+    # At the plane the fluid's own outline; away from it a bell of the same volume, since tissue bends over the edge.
+    near = np.exp(far * np.float32(-1.0 / BEND_MM))
+    lens = np.sqrt(np.maximum(np.float32(1.0) - rho2, ZERO))
+    half = near * lens + (np.float32(1.0) - near) * np.exp(np.float32(-1.5) * rho2)
+    half *= np.exp(far * np.float32(-1.0 / max(OPEN_MM, 1.4 * c)))
+    room = max(cz - face_mm, 1.0)
+    taper = np.maximum(np.float32(1.0) + off * np.float32(1.0 / room), ZERO)
+    above = np.float32(min(c, MOST_SQUEEZE * room)) * taper
     # A soft sign leaves a few grains of tissue inside instead of a jump that no grid could follow.
-    sign = np.tanh(off * np.float32(1.0 / (0.15 * c + 0.12)))
-    z += half * sign * np.exp(np.abs(off) * np.float32(-1.0 / max(OPEN_MM, 1.4 * c)))
+    z += half * np.where(off < 0, above, np.float32(c)) * np.tanh(off * np.float32(1.0 / (0.15 * c + 0.12)))

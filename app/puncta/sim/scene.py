@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.sim.fluid import dim_fluid
 from puncta.sim.machines import Machine
 from puncta.sim.plane import BeamTable, Block, Conform, Plane, beam_nodes, table_on
 from puncta.sim.pose import ProbePose, SceneState
@@ -133,4 +134,6 @@ class Scene:
     def splat(self, state: SceneState) -> Complex64:
         """All scatterers of this frame on the beam grid."""
         assert self.track is not None
-        return splat(self._gather(), self.track, self.scan, self.displacements(state), self.wave)
+        grid = splat(self._gather(), self.track, self.scan, self.displacements(state), self.wave)
+        dim_fluid(grid, state, self.scan, self.plane.delay)
+        return grid

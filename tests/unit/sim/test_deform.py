@@ -111,21 +111,25 @@ def test_a_bolus_opens_the_plane_by_its_volume() -> None:
     bolus = Bolus((0.0, 0.0, 14.0), (8.0, 8.0, 3.0), 4 / 3 * math.pi * 8 * 8 * 3 / 1000)
     d, state = Deformation(subject()), SceneState(boluses=(bolus,))
     step = 0.2
-    x, y = np.meshgrid(np.arange(-9, 9, step), np.arange(-9, 9, step))
+    x, y = np.meshgrid(np.arange(-20, 20, step), np.arange(-20, 20, step))
     _, above = d.at(state, x, y, np.float32(14.0 - 1.6))
     _, below = d.at(state, x, y, np.float32(14.0 + 1.6))
     fade = math.exp(-1.6 / 14.0) * math.tanh(1.6 / (0.45 + 0.12))
-    opened_ml = float((below - above).sum()) * step * step / 1000 / fade
+    opened_ml = 2 * float(below.sum()) * step * step / 1000 / fade
     assert opened_ml == pytest.approx(bolus.volume_ml, rel=0.01)
+    assert float(above.sum()) == pytest.approx(-float(below.sum()) * (1 - 1.6 / 14.0), rel=1e-3)
+    _, skin = d.at(state, x, y, np.float32(0.0))
+    assert not skin.any(), "the probe's face does not give way"
     assert label_at(subject(), 0.0, 0.0, 12.0, state) == Tissue.FLUID
     assert level_at(subject(), 0.0, 0.0, 14.0, state) == pytest.approx(FACTS[Tissue.FLUID].level_db)
     assert float(fluid_at(state, 0.0, 0.0, 18.5)) == 0.0
 
 
-def test_all_together_fold_nothing() -> None:
+@pytest.mark.parametrize("depth_mm", [9.0, 13.0, 20.0])
+def test_all_together_fold_nothing(depth_mm: float) -> None:
     state = SceneState(
         probe=ProbePose(press_mm=6.0), needle=NEEDLE, drag_mm=1.0, tent_mm=1.5, breath_mm=0.8, pulse=1.0,
-        boluses=(Bolus((6.0, 0.0, 20.0), (7.0, 7.0, 2.5), 0.5),),
+        boluses=(Bolus((6.0, 0.0, depth_mm), (9.0, 9.0, 3.5), 1.2),),
     )
     x, z = grid()
     ux, uz = Deformation(subject(VEIN, ARTERY)).at(state, x, 0.0, z)
