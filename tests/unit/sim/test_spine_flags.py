@@ -9,6 +9,7 @@ import pytest
 
 from puncta.sim.anatomy import SubjectOptions
 from puncta.sim.anatomy.infant_lp import build_infant
+from puncta.sim.cine import CineGenerator
 from puncta.sim.pose import ProbePose
 from puncta.sim.spine_flags import SpineFlags, judge_spine, levels_of_greys, midline_offset
 from puncta.sim.tissue_kinds import Tissue
@@ -180,3 +181,21 @@ def test_grey_map_is_undone() -> None:
     assert straight[0] == pytest.approx(-60.0) and straight[255] == pytest.approx(0.0)
     bent = np.rint(255 * (np.arange(256) / 255) ** 1.4).astype(np.uint8)
     assert levels_of_greys(bent, 60.0)[int(bent[128])] == pytest.approx(straight[128], abs=0.5)
+
+
+@pytest.mark.parametrize("view", ["longitudinal", "transverse"])
+@pytest.mark.parametrize(
+    ("level", "condition", "expected"),
+    [("L5-S1", "clear", {"quality": 1, "csf": 1, "cord": 0}), ("T12-L1", "clear", {"quality": 1, "csf": 1, "cord": 1}),
+     ("L4-L5", "off-midline", {"quality": 0}), ("L4-L5", "bone", {"csf": 0})],
+)
+def test_rendered_subjects_carry_the_flags_that_were_asked_for(
+    view: str, level: str, condition: str, expected: dict[str, int]
+) -> None:
+    options = SubjectOptions(view=view, level=level, condition=condition, weight_kg=3.5)
+    agree = 0
+    for seed in range(3):
+        generator = CineGenerator("infant-lp", "B", seed, size_px=(200, 200), needle=False, options=options)
+        _, truth = generator.next_frame()
+        agree += all(truth.flags[name] == value for name, value in expected.items())
+    assert agree >= 2
