@@ -147,16 +147,22 @@ def rest_point(
 ) -> tuple[NDArray, NDArray]:
     """Return where (x, z) [mm] of tissue that now lies at these points rests: the displacement undone.
 
-    Fixed point of r = p - u(r). Where injected fluid lies there is no tissue, and the answer means nothing.
+    Fixed point of r = p - u(r), each point's steps drawn out by how much they shrink (Aitken's way), since the fixed
+    point alone is slow in a vein that is pressed flat. Where injected fluid lies there is no tissue, and the answer
+    means nothing.
     """
     if deformation is None:
         return x, z
     at_x, at_z = x, z
+    last_x = last_z = None
     for _ in range(REST_STEPS):
         ux, uz = deformation.at(state, at_x, y, at_z)
-        new_x, new_z = x - ux, z - uz
-        change = max(float(np.abs(new_x - at_x).max()), float(np.abs(new_z - at_z).max()))
-        at_x, at_z = new_x, new_z
-        if change < REST_MM:
+        dx, dz = x - ux - at_x, z - uz - at_z
+        ratio: NDArray | float = 0.0
+        if last_x is not None and last_z is not None:
+            ratio = np.clip((dx * last_x + dz * last_z) / (last_x**2 + last_z**2 + 1e-12), -0.9, 0.9)
+        at_x, at_z = at_x + dx / (1.0 - ratio), at_z + dz / (1.0 - ratio)
+        if max(float(np.abs(dx).max()), float(np.abs(dz).max())) < REST_MM:
             break
+        last_x, last_z = dx, dz
     return at_x, at_z
