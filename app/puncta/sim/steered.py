@@ -337,7 +337,10 @@ def start_plan(
         way = math.hypot(tz, gap)
         return NeedlePlan((tx, ty - gap, 0.0), math.atan2(tz, gap) + off, math.pi / 2, max(0.0, way - 5.0), way,
                           approach=approach)
-    best = min((_start_beside(subject, field, side) for side in (first, -first)), key=lambda p: _meets(subject, p))
+    # A spinal needle that would lie too flat counts each degree as much as 0.3 mm of bone.
+    least = math.radians(INFANT_DEG[0]) if subject.procedure == "infant-lp" else 0.0
+    best = min((_start_beside(subject, field, side) for side in (first, -first)),
+               key=lambda p: _meets(subject, p) + math.degrees(max(0.0, least - p.angle_rad)))
     return replace(best, angle_rad=best.angle_rad + off)
 
 
@@ -348,7 +351,7 @@ def _start_beside(subject: Subject, field: FieldOfView, side: int) -> NeedlePlan
     if subject.procedure == "infant-lp" and subject.view == "longitudinal":
         entry = tx - side * tz / math.tan(math.radians(0.5 * sum(INFANT_DEG)))
         # The probe stands aside, so that so steep a needle passes its end.
-        slide = _within(entry + side * (field.face_half_mm + 1.5), -SLIDE_MM + 6.0, SLIDE_MM - 6.0)
+        slide = _within(entry + side * (field.face_half_mm + 1.5), -SLIDE_MM, SLIDE_MM)
         face = slide - side * (field.face_half_mm + 1.0)
     else:
         face = -side * (field.face_half_mm + 2.0)
