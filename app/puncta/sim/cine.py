@@ -253,7 +253,8 @@ class CineGenerator:
                 shade = self.echo.shadow(at)
                 for look in looks:
                     if shade is not None:
-                        look[:, shade[1]] *= shade[0][..., None]
+                        dark = look.view(np.complex64)[shade[1], shade[2], 0]
+                        np.multiply(dark, shade[0], out=dark)
                     look[r0:r1, c0:c1] += field
         level = self.renderer.detect(looks, noise)
         self.view = FrameView(state, scene.plane.delay, at)

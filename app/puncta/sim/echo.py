@@ -85,7 +85,7 @@ def place_in_picture(needle: NeedlePose, probe: ProbePose, plane: Plane, machine
     s = needle.way_mm - np.arange(count)[::-1] * STEP_MM
     px, py, pz = probe.probe_from_tissue(*needle.points(s))
     direction = np.stack([_steps(px), _steps(py), _steps(pz)])
-    direction /= np.maximum(np.sqrt((direction**2).sum(0)), 1e-9)
+    direction /= np.maximum(np.sqrt(np.einsum("ij,ij->j", direction, direction)), 1e-9)
     r, c = scan.beam_from_mm(px, pz)
     sigma = machine.elevation_sigma_mm(np.maximum(r, 0.0))
     weight = np.exp(-0.5 * (py / sigma) ** 2)
@@ -206,8 +206,8 @@ class NeedleEcho:
             out[:, :-lobe] += ghost * field[:, lobe:]
         return out.view(np.float32).reshape(*out.shape, 2), roi
 
-    def shadow(self, at: Placement) -> tuple[Float32, slice] | None:
-        """Factor on tissue below the needle, over the grid's columns it covers; shape (rows, columns)."""
+    def shadow(self, at: Placement) -> tuple[Float32, slice, slice] | None:
+        """Factor on tissue below the needle, and the grid's rows and columns it is for."""
         near = at.inside & (at.weight > 0.05)
         if self.kind.shadow_db < 0.3 or near.sum() < 4:
             return None
@@ -221,13 +221,14 @@ class NeedleEcho:
         weight = np.interp(columns, cols[order], at.weight[near][order])
         weight = cv2.GaussianBlur(weight.reshape(1, -1), (0, 0), 2.0)[0]
         fade = np.minimum(np.minimum(columns - first + 1, last - columns) / 5.0, 1.0)
-        below = np.arange(self.scan.rows, dtype=np.float32)[:, None] - top[None, :].astype(np.float32)
+        highest = int(np.clip(top.min(), 0, self.scan.rows - 1))
+        below = np.arange(highest, self.scan.rows, dtype=np.float32)[:, None] - top[None, :].astype(np.float32)
         below *= np.float32(self.scan.dr_mm / 0.5)
         np.clip(below, 0.0, 1.0, out=below)
         loss = (1.0 - 10.0 ** (-self.kind.shadow_db / 20.0)) * weight * fade
         below *= -loss[None, :].astype(np.float32)
         below += 1.0
-        return below, slice(first, last)
+        return below, slice(highest, self.scan.rows), slice(first, last)
 
 
 def _splat_into(scan: Scan, r: NDArray, c: NDArray, amplitude: NDArray, phase: NDArray, roi: Roi) -> Complex64:
@@ -261,4 +262,4 @@ def _window(size: int, middle: float, sigma: float) -> Float32:
 
 def _steps(values: NDArray) -> NDArray:
     """Differences, as long as the values."""
-    return np.gradient(values) if len(values) > 2 else np.full(len(values), values[-1] - values[0])
+    return np.append(values[1:] - values[:-1], values[-1] - values[-2])

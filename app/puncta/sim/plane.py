@@ -21,17 +21,18 @@ from puncta.sim.subject import Float32, Subject
 from puncta.sim.tissue_kinds import FACTS, Tissue
 
 SCANNER_SPEED_M_S = 1540.0
-_LANES = 256
+LANES = 256
 """Width in which long lists of points are handed to `cv2.remap`, which takes at most 32767 rows."""
 
 
 def remap_points(image: NDArray, columns: Float32, rows: Float32, kind: int = cv2.INTER_LINEAR) -> NDArray:
     """Sample an image at lists of places, borders repeated; returns (N,) or (N, channels)."""
     n = len(columns)
-    short = -n % _LANES
+    short = -n % LANES
     if short:
-        columns, rows = np.pad(columns, (0, short)), np.pad(rows, (0, short))
-    out = cv2.remap(image, columns.reshape(-1, _LANES), rows.reshape(-1, _LANES), kind, borderMode=cv2.BORDER_REPLICATE)
+        fill = np.zeros(short, np.float32)
+        columns, rows = np.concatenate([columns, fill]), np.concatenate([rows, fill])
+    out = cv2.remap(image, columns.reshape(-1, LANES), rows.reshape(-1, LANES), kind, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out).reshape(n + short, *image.shape[2:])[:n]
 
 
@@ -113,8 +114,10 @@ class BeamTable:
     def sample(self, r: NDArray, c: NDArray) -> Float32:
         """Values at beam coordinates of any shape, held at the borders."""
         shape = np.shape(r)
-        rows = (np.asarray(r, np.float32).ravel() - np.float32(self.r0)) * np.float32(1.0 / self.dr)
-        cols = (np.asarray(c, np.float32).ravel() - np.float32(self.c0)) * np.float32(1.0 / self.dc)
+        rows = np.asarray(r, np.float32).ravel() * np.float32(1.0 / self.dr)
+        rows -= np.float32(self.r0 / self.dr)
+        cols = np.asarray(c, np.float32).ravel() * np.float32(1.0 / self.dc)
+        cols -= np.float32(self.c0 / self.dc)
         return remap_points(self.values, cols, rows).reshape(*shape, *self.values.shape[2:])
 
 
@@ -187,6 +190,30 @@ class Delay:
         return out
 
 
+def _penumbra(residual: Float32, r: Float32, c: Float32, scan: Scan, machine: Machine) -> Float32:
+    """Soften shadows and enhancement sideways, more with depth: an aperture of r / F number looks past obstacles.
+
+    The deviation of rays that start evenly over the aperture and meet at r, halfway up, is r / (4 sqrt(3) F).
+    """
+    soft = np.asarray(cv2.GaussianBlur(residual, (0, 0), sigmaX=1.5, sigmaY=0.6), np.float32)
+    amplitude = np.exp(soft * np.float32(np.log(10.0) / 20.0))
+    edges = np.linspace(0, len(r), 9).astype(int)
+    out = np.empty_like(amplitude)
+    previous = None
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        depth = float(r[(a + b) // 2])
+        node_mm = float(c[1] - c[0]) * ((scan.radius_mm + depth) if scan.convex else 1.0)
+        sigma = max(0.5, depth / (4.0 * np.sqrt(3.0) * machine.f_number) / node_mm)
+        blurred = np.asarray(cv2.GaussianBlur(amplitude[max(0, a - 6) : b], (0, 0), sigmaX=sigma, sigmaY=0.01))
+        out[a:b] = blurred[-(b - a) :]
+        if previous is not None:  # no step where one band ends
+            share = np.linspace(0.0, 1.0, min(7, b - a) + 1, dtype=np.float32)[1:, None]
+            old = cv2.GaussianBlur(amplitude[a : a + len(share)], (0, 0), sigmaX=previous, sigmaY=0.01)
+            out[a : a + len(share)] = old + share * (out[a : a + len(share)] - old)
+        previous = sigma
+    return np.asarray(20.0 * np.log10(np.maximum(out, 1e-5)), np.float32)
+
+
 class Plane:
     """The subject as one pose of the probe sees it: look-ups in beam space, attenuation left over, delay.
 
@@ -213,8 +240,7 @@ class Plane:
         step = float(r[1] - r[0])
         loss = np.cumsum((alpha - tgc[:, None]) * np.float32(0.2 * machine.f0_mhz * step), axis=0)
         residual = np.clip(-loss, -70.0, 9.0).astype(np.float32)
-        residual = np.asarray(cv2.GaussianBlur(residual, (0, 0), sigmaX=1.5, sigmaY=0.6), np.float32)
-        self.residual = table_on(r, c, residual)
+        self.residual = table_on(r, c, _penumbra(residual, r, c, scan, machine))
         rate = block.delay_rate[block.labels(x, y, z)].reshape(gr.shape)
         rate = cv2.GaussianBlur(rate, (0, 0), sigmaX=2.0, sigmaY=0.5)
         summed = np.cumsum(rate, axis=0) * np.float32(step)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.sim.machines import Machine
-from puncta.sim.plane import BeamTable, Plane
+from puncta.sim.plane import LANES, BeamTable, Plane
 from puncta.sim.pose import ProbePose
 from puncta.sim.scan import Scan, axial_sigma_cells, lateral_sigma_cells
 
@@ -93,8 +93,10 @@ class Points:
 
     @staticmethod
     def joined(parts: list[Points]) -> Points:
-        """All parts as one."""
-        return Points(*(np.concatenate([getattr(p, name) for p in parts]).astype(np.float32)
+        """All parts as one, filled up with silent points to whole rows of `LANES` for `remap_points`."""
+        total = sum(len(p.u) for p in parts)
+        silent = np.zeros(-total % LANES, np.float32)
+        return Points(*(np.concatenate([*(getattr(p, name) for p in parts), silent]).astype(np.float32, copy=False)
                         for name in Points.__slots__))
 
 
@@ -213,17 +215,22 @@ def splat_points(scan: Scan, r: NDArray, c: NDArray, real: Float32, imag: Float3
     """Sum points on the beam grid: linear between columns, nearest row."""
     rows, cols = scan.rows, scan.cols
     width = cols + 3
-    row = np.clip(r * np.float32(1.0 / scan.dr_mm) + np.float32(1.0), 0, rows + 1).astype(np.int32)
-    col = np.clip(c * np.float32(1.0 / scan.dc) + np.float32(scan.half_c / scan.dc + 0.5), 0, cols + 1.001)
-    left = col.astype(np.int32)
-    share = col - left
-    cell = row * width + left
+    place = r * np.float32(1.0 / scan.dr_mm)
+    place += np.float32(1.0)
+    cell = np.clip(place, 0, rows + 1, out=place).astype(np.intp)
+    cell *= width
+    place = c * np.float32(1.0 / scan.dc)
+    place += np.float32(scan.half_c / scan.dc + 0.5)
+    np.clip(place, 0, cols + 1.001, out=place)
+    left = place.astype(np.int32)
+    cell += left
+    share = np.subtract(place, left, out=place, casting="same_kind")
     size = (rows + 2) * width
-    out = np.empty((rows + 2, width, 2), np.float32)
+    out = np.empty((rows, cols, 2), np.float32)
     for k, part in enumerate((real, imag)):
         # One pass over both columns: cell + 1 of the far share is the same as shifting the whole sum by one.
         far = part * share
         total = np.bincount(cell, weights=part - far, minlength=size)
         total[1:] += np.bincount(cell, weights=far, minlength=size)[:-1]
-        out[..., k] = total.reshape(rows + 2, width)
-    return np.ascontiguousarray(out[1:-1, 1 : cols + 1]).view(np.complex64)[..., 0]
+        out[..., k] = total.reshape(rows + 2, width)[1:-1, 1 : cols + 1]
+    return out.view(np.complex64)[..., 0]

@@ -79,8 +79,8 @@ class Scene:
         self._nodes = beam_nodes(scan, TABLE_STEP_MM, 3.0, 3.0, 1.12)
         gr, gc = np.meshgrid(*self._nodes, indexing="ij")
         self._gr, self._gc = gr, gc
-        self._gx, self._gz = scan.mm_from_beam(gr, gc)
-        self._rx, self._rz = scan.mm_from_beam(self.conform.tissue_r(gr, gc), gc)
+        self._gx, self._gz = (v.astype(np.float32) for v in scan.mm_from_beam(gr, gc))
+        self._rx, self._rz = (v.astype(np.float32) for v in scan.mm_from_beam(self.conform.tissue_r(gr, gc), gc))
         self.track: Track | None = None
         self.anchor: Track | None = None
         self._gathered: Track | None = None
