@@ -41,13 +41,18 @@ class Still:
 
     @property
     def half(self) -> str:
-        """``background`` (to learn from) or ``false-alarm`` (to be judged on): the file's hash decides for good."""
-        return "background" if int(self.sha256[:2], 16) % 2 == 0 else "false-alarm"
+        """``background`` (to learn from) or ``false-alarm`` (to be judged on)."""
+        return half_of(self.sha256)
 
     @property
     def kept_to_tune(self) -> bool:
         """Whether it belongs to ``tune`` among the background half."""
         return int(self.sha256[2:4], 16) % TUNE_SHARE == 0
+
+
+def half_of(sha256: str) -> str:
+    """Return the half that a still belongs to by the hash of its file: it decides once and for good."""
+    return "background" if int(sha256[:2], 16) % 2 == 0 else "false-alarm"
 
 
 def list_stills(root: Path, folders: tuple[str, ...]) -> tuple[Still, ...]:

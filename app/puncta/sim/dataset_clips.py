@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from puncta.core.frame import hash_planes
 from puncta.formats.atomic import plain_os_error, write_text_atomic
+from puncta.formats.dataset_specs import TRAINING_SPLITS
 from puncta.formats.jsontext import json_line
+from puncta.sim.anatomy.options import SubjectOptions
 from puncta.sim.cine import CineGenerator
+from puncta.sim.competing import has_competing_line
 from puncta.sim.composite import CompositeGenerator
 from puncta.sim.composite_stills import Still, read_still
 from puncta.sim.dataset_labels import Masks, annotations_of, flags_of
@@ -32,8 +35,12 @@ MATCH_SHARE = 0.6
 """Share of a clip's frames with a needle that must be as asked for."""
 GIVE_UP_FRAMES = 6
 """After so many frames with a needle a clip that goes the other way is given up."""
-PNG_LEVEL = 1
-"""Speckle does not compress: higher levels cost time and save 2 % of the bytes."""
+PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # OpenCV before 4.12 chooses the filter itself.
+    PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+"""Speckle hardly compresses: a third of the usual settings' time for 2 % more bytes."""
+SUBJECT_FACTS = ("lesion", "condition", "level", "weight_kg")
+"""Facts of a subject that stand with its clip."""
 SIMULATED, REAL_BACKGROUND, REAL_EMPTY = (
     "simulated tissue",
     "real background, simulated needle",
@@ -144,17 +151,26 @@ def _simulated(plan: ClipPlan, seed: int) -> _Clip:
         furniture=plan.furniture,
         needle=plan.needle,
         start=plan.start,
+        options=SubjectOptions(**plan.options),
+        approach=plan.approach,  # type: ignore[arg-type]
     )
+    subject = generator.subject
+
+    def masks() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return generator.maps.physical_mask(generator.view), generator.maps.visible_mask(generator.view)
 
     def frames() -> Iterator[_Frame]:
         for index in range(plan.frames):
             for _ in range(plan.every if index else 1):
                 pixels, truth = generator.next_frame()
-            difficulty = describe_difficulty(truth, generator.machine, generator.scan)
-            yield _Frame(pixels, truth, difficulty, None)
+            difficulty = describe_difficulty(truth, generator.machine, generator.scan, subject)
+            yield _Frame(pixels, truth, _with_lines(plan, difficulty, pixels, truth), masks)
 
     mm = generator.scan.layout.mm_per_px
-    more = {"content": SIMULATED, "procedure": plan.procedure, **_needle_facts(plan)}
+    facts = {name: value for name, value in subject.facts.items() if name in SUBJECT_FACTS}
+    approach = generator.plan.approach if generator.plan else None
+    more = {"content": SIMULATED, "procedure": plan.procedure, "view": subject.view, **facts}
+    more |= _needle_facts(plan, approach)
     return _Clip(
         {
             "name": f"{plan.procedure}-{plan.machine}-{seed}",
@@ -185,13 +201,14 @@ def _composite(plan: ClipPlan, seed: int, still: Still) -> _Clip:
         for index in range(plan.frames):
             for _ in range(plan.every if index else 1):
                 pixels, truth = generator.next_frame()
-            yield _Frame(pixels, truth, generator.difficulty(truth), partial(generator.masks, truth))
+            difficulty = _with_lines(plan, generator.difficulty(truth), pixels, truth)
+            yield _Frame(pixels, truth, difficulty, partial(generator.masks, truth))
 
     more = {
         "content": REAL_BACKGROUND if plan.needle else REAL_EMPTY,
         "still_sha256": still.sha256,
         "assumed_depth_mm": round(generator.depth_mm, 1),
-        **_needle_facts(plan),
+        **_needle_facts(plan, generator.needle.approach),
     }
     subject = f"still-{still.sha256[:12]}"
     return _Clip(
@@ -207,12 +224,24 @@ def _composite(plan: ClipPlan, seed: int, still: Still) -> _Clip:
     )
 
 
-def _needle_facts(plan: ClipPlan) -> dict[str, Any]:
-    return {"needle": plan.needle, "start": plan.start if plan.needle else None}
+def _with_lines(
+    plan: ClipPlan, difficulty: dict[str, Any] | None, pixels: NDArray[np.uint8], truth: FrameTruth
+) -> dict[str, Any] | None:
+    """Judge competing lines as well, which makes frames hard; not for clips to learn from, since it takes its time."""
+    if difficulty is None or plan.split in TRAINING_SPLITS:
+        return difficulty
+    line = has_competing_line(pixels, truth)
+    return difficulty | {"competing_line": line, "hard": bool(difficulty["hard"] or line)}
+
+
+def _needle_facts(plan: ClipPlan, approach: str | None) -> dict[str, Any]:
+    if not plan.needle:
+        return {"needle": False, "start": None, "approach": None}
+    return {"needle": True, "start": plan.start, "approach": approach}
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    ok, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
+    ok, encoded = cv2.imencode(".png", pixels, PNG)
     if not ok:
         raise OSError(f"no PNG could be made of {path.name}")
     path.write_bytes(encoded.tobytes())

@@ -33,6 +33,7 @@ from puncta.formats.dataset import (
 from puncta.imaging.motion_history import measure_shift, small_for_shift
 from puncta.imaging.preprocess import resample_region
 from puncta.sim.cine import simulate_cine
+from puncta.sim.composite_stills import half_of
 from puncta.training.synthesis import Cine, compose_cine, draw_furniture
 
 CACHE_SIZE = 288
@@ -179,8 +180,8 @@ def background_stills(root: Path, folders: tuple[str, ...], half: str = "backgro
         if not place.is_dir():
             raise UserError(f"The folder of backgrounds {folder} is not in {root}; name its place with --data.")
         found += sorted(p for p in place.iterdir() if p.suffix.lower() in {".png", ".jpg", ".jpeg", ".bmp"})
-    wanted = 0 if half == "background" else 1
-    chosen = [p for p in found if hashlib.sha256(p.read_bytes()).digest()[0] % 2 == wanted]
+    wanted = half.replace(" ", "-")
+    chosen = [p for p in found if half_of(hashlib.sha256(p.read_bytes()).hexdigest()) == wanted]
     if not chosen:
         raise UserError(f"There are no pictures for the {half} half in {', '.join(folders)}.")
     return chosen

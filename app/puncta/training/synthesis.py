@@ -5,6 +5,9 @@ tissue as background; the needle's echo is drawn (a thin line, brighter at the t
 reverberation and shadow) and added where the display is logarithmic. Everything made here is simulated needle on a
 still; nothing of the stills is written anywhere but into the cache.
 
+`puncta.sim.composite` makes datasets of the same kind with the simulator's law of the needle's echo. This recipe stays
+as it is, because the shipped model was trained by it and its card can be repeated.
+
 The still never stands still: probe drift, breathing, a turn, slow bending, tissue dragged along the needle and a slide
 out of the plane (a cross-fade into a bent copy), so that "what moves is the needle" does not hold.
 """
