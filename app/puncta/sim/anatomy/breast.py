@@ -31,7 +31,7 @@ def build_breast(c: Canvas, options: SubjectOptions) -> Subject:
     muscle_end = c.waves(20.0, 0.5) + (retro_end.nominal_mm + c.u(5.0, 10.0))
     muscle_end = muscle_end.at_least(retro_end, 2.5)
 
-    paint_fat(c, skin, fat_end)
+    paint_fat(c, skin, fat_end, fibrous=c.u(0.0, 0.4))
     _cooper(c, skin, fat_end, cusps)
     _gland(c, fat_end, gland_end, density)
     paint_fat(c, gland_end, retro_end, septa_db=c.u(2.0, 6.0))

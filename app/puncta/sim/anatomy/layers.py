@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -39,43 +40,53 @@ def paint_skin(c: Canvas, thickness_mm: float) -> Surface:
     return border
 
 
-def paint_fat(c: Canvas, top: Surface, bottom: Surface, *, septa_db: float | None = None, lie: float = 0.0) -> None:
-    """Dark lobules between bright winding septa, with a few longer strands."""
-    c.layer(Tissue.FAT, top, bottom, c.u(-31, -26))
+def fibres(c: Canvas, dip: Surface, gain_db: float) -> Callable[[float], Float32]:
+    """Flat winding bright fibres, dense in some places and missing in others [dB]."""
+    thin = c.u(0.7, 1.5)
+    long = thin * c.u(5, 12)
+    threads, crowd = c.noise((long, 0.8 * long, thin), dip=dip), c.noise((c.u(5, 10), 5.0, c.u(1.5, 3.0)), dip=dip)
+    width = c.u(0.15, 0.3)
+    return lambda y: ridges(threads, width, gain_db, y, crowd)
+
+
+def paint_fat(
+    c: Canvas, top: Surface, bottom: Surface, *, septa_db: float | None = None, fibrous: float = 0.0
+) -> None:
+    """Dark lobules between bright winding septa; ``fibrous`` 0..1 adds flat bright fibres, as over a limb's fascia."""
+    c.layer(Tissue.FAT, top, bottom, c.u(-31, -26) - 4.0 * fibrous)
+    fibre = fibres(c, bottom, c.u(10.0, 20.0) * fibrous)
     height = c.u(1.5, 3.2)
-    lobules = c.noise((height * c.u(1.8, 4.0), height * c.u(1.6, 3.0), height), math.degrees(lie), dip=bottom)
+    lobules = c.noise((height * c.u(1.8, 4.0), height * c.u(1.6, 3.0), height), dip=bottom)
     width, gain = c.u(0.09, 0.17), c.u(8.0, 15.0) if septa_db is None else septa_db
     tone, tone_db = c.noise((6.0, 5.0, 2.2), dip=bottom), c.u(0.6, 1.8)
-    c.grain(lambda y: ridges(lobules, width, gain, y, tone) + np.float32(tone_db) * tone.at(y), top, bottom)
-    c.strands(c.u(2.0, 6.0), top, bottom,
-              Strand((-26, -6), (1.0, 13.0), spread_deg=8.0, reach_mm=(1.0, 5.0), gaps=0.3, wave=c.u(1.0, 4.0)),
+    c.grain(lambda y: fibre(y) + ridges(lobules, width, gain, y, tone) + np.float32(tone_db) * tone.at(y), top, bottom)
+    c.strands(c.u(2.0, 6.0) + 10.0 * fibrous, top, bottom,
+              Strand((-22, -1), (1.0, 13.0), spread_deg=8.0, reach_mm=(1.0, 5.0), gaps=0.3, wave=c.u(1.0, 4.0)),
               x_range=SIGHT_X_MM)
 
 
 def paint_muscle(c: Canvas, top: Surface, bottom: Surface | None, slope_deg: float) -> None:
     """Dark muscle with bright perimysium aslant (pennate), and sheaths on its upper border."""
     end = bottom if bottom is not None else top + 16.0
-    c.layer(Tissue.MUSCLE, top, bottom, c.u(-33, -26))
+    c.layer(Tissue.MUSCLE, top, bottom, c.u(-36, -27))
     across = c.u(0.6, 1.3)
-    fibres = c.noise((across * c.u(9, 22), across * c.u(3, 6), across), slope_deg)
+    grain = c.noise((across * c.u(9, 22), across * c.u(3, 6), across), slope_deg)
     bundles = c.noise((across * c.u(16, 34), across * c.u(5, 9), across * c.u(2.2, 3.2)), slope_deg + c.u(-3, 3))
     width, gain, gain2 = c.u(0.15, 0.3), c.u(5.0, 10.0), c.u(6.0, 13.0)
-    c.grain(lambda y: ridges(fibres, width, gain, y) + ridges(bundles, 0.1, gain2, y), top, bottom)
+    c.grain(lambda y: ridges(grain, width, gain, y) + ridges(bundles, 0.1, gain2, y), top, bottom)
     c.strands(c.u(2.5, 14.0), top, end,
-              Strand((-28, -5), (1.0, 12.0), slope_deg, 2.5, reach_mm=(0.8, 3.5), gaps=0.2), x_range=SIGHT_X_MM)
+              Strand((-26, -1), (1.0, 12.0), slope_deg, 2.5, reach_mm=(0.8, 3.5), gaps=0.2), x_range=SIGHT_X_MM)
     sheath(c, top)
 
 
 def paint_loose(c: Canvas, top: Surface, bottom_mm: float) -> None:
-    """Loose tissue between muscle bellies: bright, uneven, full of winding strands."""
-    c.layer(Tissue.CONNECTIVE, top, None, c.u(-27, -21), attenuation=0.9)
-    thin = c.u(0.8, 1.6)
-    flat = c.noise((thin * c.u(4, 9), thin * c.u(3, 6), thin), dip=top)
-    tone = c.noise((c.u(7, 12), c.u(6, 10), c.u(3, 5)))
-    width, gain, tone_db = c.u(0.15, 0.3), c.u(5.0, 10.0), c.u(2.0, 4.0)
-    c.grain(lambda y: ridges(flat, width, gain, y, tone) + np.float32(tone_db) * tone.at(y), top)
-    c.strands(c.u(5.0, 14.0), top, Surface.flat(bottom_mm),
-              Strand((-24, -4), (1.0, 10.0), c.u(-6, 6), 9.0, (0.8, 3.0), gaps=0.25, wave=c.u(2.0, 5.0)),
+    """Loose tissue between muscle bellies: uneven, full of bright winding strands."""
+    c.layer(Tissue.CONNECTIVE, top, None, c.u(-35, -27), attenuation=0.9)
+    fibre, more = fibres(c, top, c.u(9.0, 18.0)), fibres(c, top, c.u(5.0, 15.0))
+    tone, tone_db = c.noise((c.u(6, 12), c.u(6, 10), c.u(2, 5))), c.u(2.5, 5.0)
+    c.grain(lambda y: fibre(y) + more(y) + np.float32(tone_db) * tone.at(y), top)
+    c.strands(c.u(6.0, 18.0), top, Surface.flat(bottom_mm),
+              Strand((-20, 2), (1.0, 10.0), c.u(-6, 6), 9.0, (0.8, 3.0), gaps=0.25, wave=c.u(2.0, 5.0)),
               x_range=SIGHT_X_MM)
 
 
@@ -87,7 +98,7 @@ def paint_belly(c: Canvas, body: Body) -> None:
     upper = Surface(lambda x, y: body.border(x, y, -1), body.centre_mm[2] - 0.6 * body.half_mm[2])
     lower = Surface(lambda x, y: body.border(x, y, 1), body.centre_mm[2] + 0.6 * body.half_mm[2])
     half = body.half_mm[0] if math.isfinite(body.half_mm[0]) else 12.0
-    c.strands(c.u(4.0, 18.0), upper, lower, Strand((-28, -4), (0.4, 4.0), c.u(-18, 18), 7.0, (0.6, 3.0), gaps=0.1),
+    c.strands(c.u(4.0, 18.0), upper, lower, Strand((-23, 1), (0.4, 4.0), c.u(-18, 18), 7.0, (0.6, 3.0), gaps=0.1),
               x_range=(body.centre_mm[0] - half, body.centre_mm[0] + half))
     for sign in (-1, 1):
         for k in range(c.n(1, 3)):

@@ -151,16 +151,18 @@ def _paint_limb(c: Canvas, depth_range: tuple[float, float]) -> Limb:
     skin_mm = c.u(0.8, 2.2)
     skin = paint_skin(c, skin_mm)
     border = (c.waves(10.0, 0.6) + (skin_mm + c.u(0.07, 0.25) * depth)).at_least(skin, 1.0)
-    paint_fat(c, skin, border)
+    paint_fat(c, skin, border, fibrous=c.u(0.0, 1.0))
     fascia = _paint_bellies(c, border, depth) if c.chance(0.45) else _paint_muscles(c, border, depth)
     if c.chance(0.5):  # a septum aslant through the muscles
         septum = Surface.plane(math.tan(math.radians(c.u(-24, 24))), c.u(-0.1, 0.1), c.u(-12, 12))
         septum = (c.waves(10.0, 0.4) + c.u(0.3, 0.8) * depth + septum).at_least(fascia[0], 0.5)
         sheath(c, septum)
+    # Some bodies let less sound through: their depths are dark.
+    c.attenuation *= np.float32(c.u(0.85, 1.3))
     if c.chance(0.4):
         # Interstitial tissue: many short level streaks, which heavy filtering turns into a smeared texture.
         c.strands(c.u(6.0, 18.0), skin + 0.5, Surface.flat(depth),
-                  Strand((-24, -1), (0.5, 4.5), c.u(-6, 6), 5.0, (0.8, 2.4)), x_range=SIGHT_X_MM)
+                  Strand((-22, 2), (0.5, 4.5), c.u(-6, 6), 5.0, (0.8, 2.4)), x_range=SIGHT_X_MM)
     return Limb(skin_mm, fascia, depth)
 
 
@@ -226,13 +228,14 @@ def _paint_vessel(
     lumen = Body.tube(centre, way, radius).ragged(c.rng, 0.09 if kind is Tissue.VEIN else 0.05, 2, 5, turn=0.03)
     lumen = lumen.swelling(c.rng, 0.05, 22.0)
     artery = kind is Tissue.ARTERY
-    wall_mm, soft = (c.u(0.45, 0.8) if artery else c.u(0.3, 0.5)), c.u(0.3, 0.8)
+    wall_mm, soft = (c.u(0.45, 0.8) if artery else c.u(0.3, 0.5)), c.u(0.3, 1.0)
     around, sheath_db = c.u(0.2, 0.7), c.u(-27, -18)
     c.hide(lumen.grown(wall_mm), -45.0)
     # Loose tissue around it, uneven and often not there.
     c.paint(lumen.grown(wall_mm + around).ragged(c.rng, 0.25, 2, 6), None, sheath_db, soft_mm=1.2)
     c.paint(lumen.grown(wall_mm), Tissue.VESSEL_WALL, c.u(-25, -16), soft_mm=0.5)
-    c.paint(lumen, kind, c.u(-54, -46) if artery else c.u(-53, -43), soft_mm=soft, attenuation=c.u(0.25, 0.6))
+    clutter = c.u(-54, -45) if c.chance(0.5) else c.u(-46, -38)
+    c.paint(lumen, kind, clutter, soft_mm=soft, attenuation=c.u(0.25, 0.6))
     for sign in (-1, 1):
         bright, gaps = c.u(-15, -5) if artery else c.u(-19, -9), c.u(0.0, 0.3)
         c.wall(lumen, sign, bright, share=0.72, rough_mm=4.0, thick_mm=0.1, specular=0.6, patchy_db=2.0, gaps=gaps)
