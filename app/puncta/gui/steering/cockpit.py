@@ -14,6 +14,7 @@ from puncta.gui.i18n import tr
 from puncta.gui.modes.steer import SteerBar
 from puncta.gui.panels.source_panel import is_simulator
 from puncta.gui.panels.steer_panel import SteerPanel
+from puncta.gui.steering.gamepad import Gamepad
 from puncta.gui.steering.pilot import Pilot
 from puncta.gui.steering.summary import SummaryCard
 from puncta.sources.steering import SteeredView
@@ -32,6 +33,8 @@ class Cockpit:
     ----------
     pilot : Pilot
         Joins hands and simulation.
+    gamepad : Gamepad
+        Read while something is steered.
     panel, bar : SteerPanel, SteerBar
         Beside and under the picture.
     summary : SummaryCard
@@ -42,6 +45,7 @@ class Cockpit:
         self._window = window
         run: Callable[[str], None] = window.does.run
         self.pilot = Pilot(window.desk, window)
+        self.gamepad = Gamepad(self.pilot.push, run, parent=window)
         self.panel = SteerPanel(window.theme, lambda: run("hands_card"))
         self.bar = SteerBar(window.desk, window.theme, run, self.pilot.hold)
         self.summary = SummaryCard(window.theme, self.next, window.stage.view)
@@ -60,6 +64,7 @@ class Cockpit:
         self._ended = False
         self.summary.hide()
         window.stage.view.hands = self.pilot if on else None
+        self.gamepad.set_on(on)
         self.panel.setVisible(on)
         self.panel.hands.setVisible(window.preferences.settings.hands_card)
         steering = self.pilot.steering
