@@ -8,6 +8,7 @@ our choice, the drag's length of 2.5 mm is the specification's.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +116,7 @@ def _move_vessel(vessel: Vessel, press: float, pulse: float, x: Float32, y: Floa
     z += move_b * np.float32(down[2])
 
 
+@lru_cache(maxsize=64)
 def vessel_axes(vessel: Vessel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Unit vectors across a vessel (level) and down through it, both at right angles to its axis."""
     along = np.asarray(vessel.direction, float)

@@ -141,7 +141,7 @@ class NeedleEcho:
         unit = coherent_point_amplitude(scan, self.machine, self.density, np.maximum(at.r, 0.5), across, down, STEP_MM,
                                         at.direction[1])
         # Across the plane the beam meets the shaft's round side: a dot shows whatever the angle.
-        dot = 0.85 * np.clip((oblique - 0.12) / 0.38, 0.0, 1.0)
+        dot = 0.5 * np.clip((oblique - 0.12) / 0.38, 0.0, 1.0)
         # Off the lobe a plain shaft still fades slowly, about 3 dB from 60 to 30 degrees, as the measurements show.
         skirt = 10.0 ** (-SKIRT_DB_DEG * np.clip(85.0 - angle, 0.0, 60.0) * (1.0 - k.floor) / 20.0)
         floor = np.maximum(k.floor * skirt, dot)
@@ -155,7 +155,7 @@ class NeedleEcho:
         tip_level = k.level_db + k.tip_boost_db + tip_gain_db(angle[-1], k.tip_floor) + at.shade_db
         tip = 10.0 ** (tip_level / 20.0) * bevel
         # Across the plane the beam's thickness counts both ways, which keeps the dot short.
-        weight = at.weight ** (1.0 + 1.5 * np.clip(oblique / 0.3, 0.0, 1.0))
+        weight = at.weight ** (1.0 + 2.5 * np.clip(oblique / 0.3, 0.0, 1.0))
         return np.where(at.inside, np.maximum(shaft, tip) * unit * weight, 0.0), angle
 
     def field(self, at: Placement, renderer: Renderer) -> tuple[Float32, Roi] | None:
@@ -197,7 +197,7 @@ class NeedleEcho:
             # The tail hangs from the brightest end: the tip in plane, the dot where the needle crosses.
             last = float(cols[int(np.argmax(at.weight[near]))] if oblique > 0.2 else cols[-1]) - roi[2]
             near_tip = field * _window(field.shape[1], last, 3.0 * sigma_c)
-            share, decay, copies = (0.4, 0.6, 6) if oblique > 0.2 else (1.0, 0.7, 9)
+            share, decay, copies = (0.3, 0.5, 5) if oblique > 0.2 else (1.0, 0.7, 9)
             for n in range(1, copies + 1):
                 _add_below(out, near_tip, int(round(0.2 * n / scan.dr_mm)), share * decay**n, self.copies[n])
         ghost = np.float32(10.0 ** (machine.side_lobe_db / 20.0))

@@ -25,10 +25,10 @@ Float32 = NDArray[np.float32]
 SPACING_SIGMAS, CONVEX_SPACING_SIGMAS = 1.75, 1.45
 """Lattice spacing of the speckle scatterers in sigmas of the point spread, in both directions; a fan of beams crosses
 the lattice aslant and needs more."""
-JITTER, EQUAL_SHARE, UNEVEN_SHARE = 0.5, 0.13, 0.18
-"""Scatter of a scatterer's place, in lattice spacings, and the share of its power that is the same for all, the rest
-being exponential; more of it where rows are as coarse as the point spread. With these, speckle is fully
-developed at so few scatterers (found by simulation)."""
+EQUAL_SHARE, CONVEX_EQUAL_SHARE = 0.47, 0.35
+"""Share of a scatterer's power that is the same for all, the rest being exponential. With these, speckle is fully
+developed at so few scatterers (found by simulation). A scatterer lies anywhere in its lattice cell: a place nearer the
+middle would do with fewer, but its lattice would show as a plaid against the grid's rows."""
 MARGIN_MM = 3.0
 """How far beyond the field surfaces are followed."""
 REACH_MM = 0.8
@@ -115,13 +115,11 @@ class Speckle:
         self.top = z0 - 6.0
         nw = int(math.ceil((scan.depth_mm + 8.0 - self.top) / self.dw))
         self.period = nu * self.du
-        first = 0.5 * (1.0 - JITTER)
-        u = np.arange(nu, dtype=np.float32)[None, :] + (first + JITTER * rng.random((nw, nu), np.float32))
-        w = np.arange(nw, dtype=np.float32)[:, None] + (first + JITTER * rng.random((nw, nu), np.float32))
+        u = np.arange(nu, dtype=np.float32)[None, :] + rng.random((nw, nu), np.float32)
+        w = np.arange(nw, dtype=np.float32)[:, None] + rng.random((nw, nu), np.float32)
         self.u = (u * np.float32(self.du)).ravel()
         self.w = (w * np.float32(self.dw)).ravel() + np.float32(self.top)
-        coarse = 0.0 if scan.convex else float(np.clip((1.0 - axial_sigma_cells(scan, machine)) / 0.2, 0.0, 1.0))
-        share = EQUAL_SHARE + UNEVEN_SHARE * coarse
+        share = CONVEX_EQUAL_SHARE if scan.convex else EQUAL_SHARE
         power = share - (1.0 - share) * np.log(1.0 - rng.random(nw * nu, np.float32))
         self.strength = np.sqrt(power)
         self.phase = rng.random(nw * nu, np.float32) * np.float32(2 * math.pi)
