@@ -30,7 +30,7 @@ from puncta.sim.truth import FrameTruth
 
 NOTE_FILE = "clip.json"
 TRIES = 12
-"""Seeds tried for a clip that has to be hard or easy; the last one is taken as it comes."""
+"""Seeds tried for a clip that has to be hard or easy; where none is, the one that came nearest is taken."""
 MATCH_SHARE = 0.6
 """Share of a clip's frames with a needle that must be as asked for."""
 GIVE_UP_FRAMES = 6
@@ -99,32 +99,39 @@ def build_clip(plan: ClipPlan, folder: Path, still: Still | None = None) -> int:
 
 def _make(plan: ClipPlan, work: Path, still: Still | None) -> dict[str, Any]:
     """Write the pictures of a clip and return its note; of a row of seeds the first whose clip is as asked for."""
-    for attempt in range(TRIES):
-        seed = plan.seed + attempt * HARD_STRIDE
-        last = plan.hard is None or attempt == TRIES - 1
-        clip = _simulated(plan, seed) if still is None else _composite(plan, seed, still)
-        frames = _write_frames(plan, clip.frames, work, keep=last)
-        if frames is not None:
-            return {"video": clip.video, "frames": frames}
-    raise AssertionError("the last attempt is always kept")
+    shares: list[float] = []
+    for attempt in range(1 if plan.hard is None else TRIES):
+        note, share = _write(plan, _open(plan, attempt, still), work, whole=plan.hard is None)
+        if note is not None and (plan.hard is None or share >= MATCH_SHARE):
+            return note
+        shares.append(share)
+    note, _ = _write(plan, _open(plan, int(np.argmax(shares)), still), work, whole=True)
+    assert note is not None
+    return note
 
 
-def _write_frames(
-    plan: ClipPlan, frames: Iterator[_Frame], work: Path, keep: bool
-) -> list[dict[str, Any]] | None:
-    """Write a clip's pictures; None where it is not as hard or easy as asked for, unless it is kept anyway."""
+def _open(plan: ClipPlan, attempt: int, still: Still | None) -> _Clip:
+    seed = plan.seed + attempt * HARD_STRIDE
+    return _simulated(plan, seed) if still is None else _composite(plan, seed, still)
+
+
+def _write(plan: ClipPlan, clip: _Clip, work: Path, whole: bool) -> tuple[dict[str, Any] | None, float]:
+    """Write a clip's pictures; return its note and the share of its frames with a needle that are as asked for.
+
+    Unless it has to be ``whole``, a clip that begins the other way is given up, without a note.
+    """
     notes: list[dict[str, Any]] = []
     judged = matching = 0
-    for index, frame in enumerate(frames):
+    for index, frame in enumerate(clip.frames):
         _write_png(work / f"{index:04d}.png", frame.pixels)
         notes.append(_note(plan, frame))
         if frame.difficulty is not None:
             judged += 1
-            matching += bool(frame.difficulty["hard"]) == plan.hard
-        if not keep and judged == GIVE_UP_FRAMES and matching < judged / 2:
-            return None
-    fits = judged > 0 and matching >= MATCH_SHARE * judged
-    return notes if keep or fits else None
+            matching += plan.hard is None or bool(frame.difficulty["hard"]) == plan.hard
+        if not whole and judged == GIVE_UP_FRAMES and matching < judged / 2:
+            return None, matching / judged
+    share = matching / judged if judged else float(plan.hard is None)
+    return {"video": clip.video, "frames": notes}, share
 
 
 def _note(plan: ClipPlan, frame: _Frame) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.util
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -187,12 +189,15 @@ def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+        mine, closed_at_end = multiprocessing.Pipe(duplex=False)
+        threading.Thread(target=_end_with, args=(parent.sentinel, mine), name="watch-parent").start()
+        multiprocessing.util.Finalize(None, closed_at_end.close, exitpriority=100)
 
 
-def _end_with(sentinel: Any) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
+def _end_with(sentinel: int, mine: Connection) -> None:
+    """End this process when its parent is gone; return when the process ends by itself."""
+    if sentinel in multiprocessing.connection.wait([sentinel, mine]):
+        os._exit(1)
 
 
 def _assemble(spec: DatasetSpec, plans: tuple[ClipPlan, ...], folder: Path) -> Dataset:

@@ -24,6 +24,7 @@ from puncta.formats.dataset_checks import check_files, check_references, check_s
 from puncta.formats.jsontext import read_json
 from puncta.formats.rle import mask_from_rle
 from puncta.formats.schemas import check
+from puncta.formats.validate import validate
 from puncta.sim.dataset_digest import content_digest, read_build, record_digest, verify_against
 from puncta.sim.dataset_labels import annotations_of
 from puncta.sim.dataset_spec import DatasetSpec, read_spec
@@ -210,13 +211,17 @@ def test_a_digest_sees_every_byte_and_is_verified_against_a_file(built: Path, tm
 
 
 def test_clips_are_as_hard_or_easy_as_asked_for(tmp_path: Path):
+    shares = {}
     for wanted in ("easy", "hard"):
-        text = SPEC.split("[[part]]", maxsplit=1)[0] + f"""[[part]]
-split = "test"
-procedures = ["nerve"]
-machines = ["A"]
-seeds = [50, 52]
-frames = 6
+        text = f"""
+name = "tiny"
+description = "Asked for."
+[[part]]
+split = "train"
+procedures = ["breast"]
+machines = ["A", "C"]
+seeds = [50, 54]
+frames = 4
 sizes_px = [[96, 96]]
 needle_free = 0.0
 late = 0.0
@@ -224,8 +229,37 @@ difficulty = "{wanted}"
 """
         dataset = build_dataset(spec_of(tmp_path, text), tmp_path / wanted)
         judged = [i.difficulty["hard"] for i in dataset.images if i.difficulty]
-        assert judged
-        assert sum(hard == (wanted == "hard") for hard in judged) >= 0.6 * len(judged)
+        assert len(judged) >= 8
+        shares[wanted] = sum(judged) / len(judged)
+    assert shares["easy"] <= 0.4 < 0.6 <= shares["hard"]
+
+
+def test_an_infant_dataset_holds_three_flags_and_no_boxes(tmp_path: Path):
+    text = """
+name = "lp"
+description = "Infants."
+label_set = "infant-lp"
+[[part]]
+split = "test"
+procedures = ["infant-lp"]
+machines = ["B"]
+seeds = [0, 3]
+frames = 2
+every = 2
+sizes_px = [[96, 96]]
+views = ["longitudinal", "transverse"]
+conditions = ["clear"]
+needle_free = 1.0
+flags = true
+"""
+    dataset = build_dataset(spec_of(tmp_path, text), tmp_path / "data")
+    report = validate(tmp_path / "data")
+    assert (report.kind, report.problems) == ("dataset", ())
+    assert (dataset.categories, dataset.annotations) == ((), ())
+    assert all(set(i.flags) == {"quality", "cord", "csf"} == set(i.labelled) for i in dataset.images)
+    assert all(value in (0, 1) for i in dataset.images for value in i.flags.values())
+    assert {v.more["condition"] for v in dataset.videos} == {"clear"}
+    assert len({v.more["view"] for v in dataset.videos}) == 2
 
 
 def test_masks_are_written_where_asked_for(tmp_path: Path):
