@@ -8,6 +8,7 @@ from dataclasses import replace
 from puncta.formats.attempt import AttemptEvent, AttemptRecord, AttemptSummary
 from puncta.sim.controls import STILL, Controls
 from puncta.sim.deform import Deformation
+from puncta.sim.frame_view import Displacement
 from puncta.sim.pose import NeedlePose, SceneState
 from puncta.sim.probing import fluid_at, kind_at, rest_of
 from puncta.sim.puncture import HOLLOW, THECAL
@@ -48,9 +49,9 @@ class AttemptLog:
         The tip is, and was, in the target.
     """
 
-    def __init__(self, subject: Subject, deformation: Deformation | None = None) -> None:
+    def __init__(self, subject: Subject, deformation: Displacement | None = None) -> None:
         self.subject = subject
-        self.deformation = deformation or Deformation(subject)
+        self.deformation: Displacement = deformation or Deformation(subject)
         self.events: list[AttemptEvent] = []
         self.started = self.done = self.in_target = self.reached = False
         self.tissue: Tissue | None = None

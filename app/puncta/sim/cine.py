@@ -189,7 +189,9 @@ class CineGenerator:
         self.hands: Hands
         if steered:
             plan = start_plan(rng, subject, field, approach) if self.has_needle else None
-            self.hands = SteeredHands(subject, plan, motion, kind=self.needle if plan else None, field=field)
+            self.hands = SteeredHands(
+                subject, plan, motion, kind=self.needle if plan else None, field=field, deformation=self.deformation
+            )
         else:
             if self.has_needle:
                 sigma = float(self.machine.elevation_sigma_mm(self.machine.focus_mm))

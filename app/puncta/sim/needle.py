@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.sim.plane import Conform
 from puncta.sim.pose import NeedlePose
 from puncta.sim.subject import PointMm, Subject
 from puncta.sim.tissue_kinds import Tissue
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from puncta.sim.scan import Scan
 
 Approach = Literal["in-plane", "out-of-plane"]
+Bend = Callable[[NDArray | float, NDArray | float], tuple[NDArray | float, NDArray | float]]
 
 GAUGE_MM = {14: 2.1, 16: 1.65, 18: 1.27, 20: 0.91, 22: 0.72, 25: 0.51}
 PROCEDURE_GAUGES = {"breast": (14, 14, 16, 18), "nerve": (20, 22, 22, 25), "vessel": (18, 20, 20, 22),
@@ -170,6 +172,10 @@ class NeedlePlan:
                           self.bend_at_mm)
 
 
+def _as_it_is(x: NDArray | float, z: NDArray | float) -> tuple[NDArray | float, NDArray | float]:
+    return x, z
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldOfView:
     """What the probe sees, in probe space [mm].
@@ -181,17 +187,40 @@ class FieldOfView:
         Half width of the probe's face.
     inside : callable
         Tells which points (x, z) lie in the insonified field.
+    shown, rest : callable
+        Where tissue at rest (x, z) shows under the probe's face, and the inverse; a convex face bends it.
     """
 
     extent_mm: tuple[float, float, float, float]
     face_half_mm: float
     inside: Callable[[NDArray, NDArray], NDArray[np.bool_]]
+    shown: Bend = _as_it_is
+    rest: Bend = _as_it_is
 
     @staticmethod
     def of(scan: Scan) -> FieldOfView:
         """The field of a scan."""
-        face = scan.radius_mm * math.sin(scan.half_angle) if scan.convex else scan.width_mm / 2
-        return FieldOfView(scan.extent_mm, float(face), scan.inside)
+        if not scan.convex:
+            return FieldOfView(scan.extent_mm, scan.width_mm / 2, scan.inside)
+        conform = Conform(scan)
+
+        def bend(turn: Callable[[NDArray, NDArray], NDArray]) -> Bend:
+            def bent(x: NDArray | float, z: NDArray | float) -> tuple[NDArray | float, NDArray | float]:
+                r, c = scan.beam_from_mm(np.asarray(x), np.asarray(z))
+                return scan.mm_from_beam(turn(r, c), c)
+
+            return bent
+
+        face = float(scan.radius_mm * math.sin(scan.half_angle))
+        return FieldOfView(scan.extent_mm, face, scan.inside, bend(conform.picture_r), bend(conform.tissue_r))
+
+    def skin_z(self, x_mm: float) -> float:
+        """Depth at which the skin shows at x [mm]; negative beside a convex face, which sinks into the body."""
+        if self.rest is _as_it_is:
+            return 0.0
+        z = np.arange(0.0, -30.0, -0.1)
+        out = np.asarray(self.rest(np.full(z.shape, x_mm), z)[1]) <= 0.0
+        return float(z[int(np.argmax(out))]) if out.any() else 0.0
 
 
 def draw_approach(rng: np.random.Generator, subject: Subject) -> Approach:
@@ -222,8 +251,8 @@ def draw_plan(
     """
     x0, _, x1, z1 = field.extent_mm
     if rng.random() < 0.7:
-        tx = subject.target.centre_mm[0] + float(rng.normal(0, 2.0))
-        tz = subject.target.centre_mm[2] + float(rng.normal(0, 2.0))
+        aim_x, aim_z = field.shown(subject.target.centre_mm[0], subject.target.centre_mm[2])
+        tx, tz = float(aim_x) + float(rng.normal(0, 2.0)), float(aim_z) + float(rng.normal(0, 2.0))
     else:
         tx = float(rng.uniform(-0.35, 0.35)) * (x1 - x0)
         tz = float(rng.uniform(0.12, 0.8)) * min(z1, 60.0)
@@ -231,7 +260,7 @@ def draw_plan(
     bends = rng.random() < 0.4
     bend = float(rng.normal(0, 1.0)) * (1.0 if bends else 0.2) * (1.2 - 0.35 * gauge_mm)
     if approach == "out-of-plane":
-        return _short_of_bone(_across(rng, field, (tx, tz), elevation_sigma_mm, bend), subject)
+        return _short_of_bone(_across(rng, field, (tx, tz), elevation_sigma_mm, bend), subject, field)
     side = int(rng.choice([-1, 1]))
     edge = -side * min(field.face_half_mm, (x1 - x0) / 2)
     if subject.procedure == "infant-lp" and subject.view == "longitudinal":
@@ -251,7 +280,7 @@ def draw_plan(
     azimuth = turn if side > 0 else math.pi - turn
     entry = (tx - side * along * math.cos(a), offset - math.tan(skew) * goal, tz - along * math.sin(a))
     plan = _with_entry(NeedlePlan(entry, a, azimuth, 0.0, goal, bend, max(goal, 10.0)), field, None)
-    return _short_of_bone(plan, subject)
+    return _short_of_bone(plan, subject, field)
 
 
 def _angle_beside(rng: np.random.Generator, reach_mm: float, depth_mm: float, field_depth_mm: float) -> float:
@@ -284,12 +313,13 @@ def _across(
     return _with_entry(plan, field, 2.5 * sigma_mm)
 
 
-def _short_of_bone(plan: NeedlePlan, subject: Subject) -> NeedlePlan:
+def _short_of_bone(plan: NeedlePlan, subject: Subject, field: FieldOfView) -> NeedlePlan:
     """The plan with its goal before the first bone on its way, if that leaves a way in the picture at all."""
     ways = np.arange(0.0, plan.goal_mm + 0.5, 0.3)
+    x, y, z = plan.pose(0.0).points(ways)
+    x, z = (np.asarray(v) for v in field.rest(x, z))
     lat = subject.lattice
-    places = zip(plan.pose(0.0).points(ways), lat.origin_mm, lat.step_mm, (lat.shape[2], lat.shape[0], lat.shape[1]),
-                 strict=True)
+    places = zip((x, y, z), lat.origin_mm, lat.step_mm, (lat.shape[2], lat.shape[0], lat.shape[1]), strict=True)
     ix, iy, iz = (np.clip(np.rint((v - o) / s), 0, n - 1).astype(int) for v, o, s, n in places)
     bone = subject.label[iy, iz, ix] == Tissue.BONE
     if not bone.any():
@@ -298,8 +328,21 @@ def _short_of_bone(plan: NeedlePlan, subject: Subject) -> NeedlePlan:
     return replace(plan, goal_mm=goal) if goal > plan.enter_mm + 3.0 else plan
 
 
+def on_skin(plan: NeedlePlan, field: FieldOfView) -> NeedlePlan:
+    """The plan drawn out backwards to where the skin shows, which a convex face raises beside it."""
+    ways = np.arange(0.0, 40.0, 0.1)
+    x, _, z = NeedlePose(plan.entry_mm, plan.angle_rad, plan.azimuth_rad, 0.0).points(-ways)
+    outside = np.asarray(field.rest(x - plan.slide_mm, z)[1]) <= 1e-6
+    back = float(ways[int(np.argmax(outside))]) if outside.any() else 0.0
+    if back == 0.0:
+        return plan
+    entry = NeedlePose(plan.entry_mm, plan.angle_rad, plan.azimuth_rad, -back).tip_mm
+    return replace(plan, entry_mm=entry, goal_mm=plan.goal_mm + back, bend_at_mm=plan.bend_at_mm + back)
+
+
 def _with_entry(plan: NeedlePlan, field: FieldOfView, near_mm: float | None) -> NeedlePlan:
-    """The plan with the way at which the needle comes into the field and within ``near_mm`` of its plane."""
+    """The plan from the skin on, with the way at which it comes into the field and within ``near_mm`` of its plane."""
+    plan = on_skin(plan, field)
     ways = np.arange(0.0, plan.goal_mm + 8.0, 0.2)
     x, y, z = plan.pose(0.0).points(ways)
     within = field.inside(x - plan.slide_mm, z)

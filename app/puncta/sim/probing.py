@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.sim.deform import Deformation
+from puncta.sim.frame_view import Displacement
 from puncta.sim.pose import Bolus, SceneState
 from puncta.sim.subject import Float32, PointMm, Subject
 from puncta.sim.tissue_kinds import FACTS, Tissue
@@ -27,7 +28,7 @@ def _cells(subject: Subject, x: NDArray, y: NDArray, z: NDArray) -> tuple[NDArra
 
 def label_at(
     subject: Subject, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float,
-    state: SceneState | None = None, deformation: Deformation | None = None,
+    state: SceneState | None = None, deformation: Displacement | None = None,
 ) -> NDArray[np.uint8]:
     """Kinds of tissue (`Tissue` numbers) at points of tissue space [mm], nearest cell.
 
@@ -47,7 +48,7 @@ def label_at(
 
 def level_at(
     subject: Subject, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float,
-    state: SceneState | None = None, deformation: Deformation | None = None,
+    state: SceneState | None = None, deformation: Displacement | None = None,
 ) -> Float32:
     """Backscatter [dB] at points of tissue space [mm]; as `label_at`."""
     x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
@@ -76,7 +77,7 @@ def kind_at(subject: Subject, at_mm: PointMm) -> Tissue:
 
 
 def rest_of(
-    deformation: Deformation, state: SceneState, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float
+    deformation: Displacement, state: SceneState, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Where tissue that a frame shows at these places lies at rest [mm].
 
@@ -98,7 +99,7 @@ def rest_of(
 
 
 def _turn_round(
-    deformation: Deformation, state: SceneState, x: NDArray, y: NDArray, z: NDArray
+    deformation: Displacement, state: SceneState, x: NDArray, y: NDArray, z: NDArray
 ) -> tuple[NDArray, NDArray]:
     rx, rz = x, z
     for _ in range(2):

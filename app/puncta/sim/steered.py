@@ -9,8 +9,17 @@ import numpy as np
 
 from puncta.sim.controls import STILL, Controls
 from puncta.sim.deform import Deformation
+from puncta.sim.frame_view import Displacement
 from puncta.sim.motion import Motion, held, trembling
-from puncta.sim.needle import INFANT_DEG, PROBE_HALF_THICK_MM, Approach, FieldOfView, NeedleKind, NeedlePlan
+from puncta.sim.needle import (
+    INFANT_DEG,
+    PROBE_HALF_THICK_MM,
+    Approach,
+    FieldOfView,
+    NeedleKind,
+    NeedlePlan,
+    on_skin,
+)
 from puncta.sim.pose import Bolus, NeedlePose, ProbePose, SceneState
 from puncta.sim.probing import label_at, rest_of
 from puncta.sim.puncture import Puncture
@@ -66,6 +75,8 @@ class SteeredHands:
         Its gauge and throw matter here.
     field : FieldOfView
         The needle cannot enter under the probe's face.
+    deformation : Displacement or None
+        How tissue shows under this probe; None bends it under no face.
 
     Attributes
     ----------
@@ -82,10 +93,10 @@ class SteeredHands:
 
     def __init__(
         self, subject: Subject, plan: NeedlePlan | None, rng: np.random.Generator, *, kind: NeedleKind | None,
-        field: FieldOfView,
+        field: FieldOfView, deformation: Displacement | None = None,
     ) -> None:
         self.subject, self.plan, self.kind, self.field = subject, plan, kind, field
-        self.deformation = Deformation(subject)
+        self.deformation: Displacement = deformation or Deformation(subject)
         self.motion = Motion(rng, pulse_hz=subject.pulse_hz, breath_hz=subject.breath_hz,
                              breath_mm=subject.breath_mm, steady=0.12)
         self.gauge_mm = kind.gauge_mm if kind else 0.9
@@ -179,9 +190,9 @@ class SteeredHands:
         """The injected fluid where pressure, breath and pulse have moved it on this frame."""
         now = []
         for depot in self.depots:
-            x, y, z = depot.centre_mm
+            x, y, z = (np.asarray(v) for v in depot.centre_mm)
             ux, uz = self.deformation.at(bare, x, y, z)
-            now.append(replace(depot, centre_mm=(x + float(ux), y, z + float(uz))))
+            now.append(replace(depot, centre_mm=(float(x + ux), float(y), float(z + uz))))
         return tuple(now)
 
     def _turn(self, w: dict[str, float], probe: ProbePose, breath_mm: float, shift: tuple[float, float]) -> None:
@@ -227,7 +238,7 @@ class SteeredHands:
                 v = math.copysign(thick, v)
             x = probe.slide_mm + u * along[0] + v * across[0]
             y = probe.sweep_mm + u * along[1] + v * across[1]
-        return _within(x, -AROUND_MM, AROUND_MM), _within(y, -AROUND_MM / 2, AROUND_MM / 2), 0.0
+        return _within(x, -AROUND_MM, AROUND_MM), _within(y, -AROUND_MM / 2, AROUND_MM / 2), self.field.skin_z(u)
 
     def _advance(self, by_mm: float, dt: float, breath_mm: float, shift: tuple[float, float]) -> None:
         n = self.needle
@@ -330,13 +341,12 @@ def start_plan(
     if approach is None:
         across = (subject.procedure, subject.view) == ("infant-lp", "transverse")
         approach = "out-of-plane" if across else "in-plane"
-    tx, ty, tz = subject.target.centre_mm
-    tz = max(tz, 3.0)
+    tx, ty, tz = _shown_target(subject, field)
     if approach == "out-of-plane":
         gap = float(np.clip(0.6 * tz, PROBE_HALF_THICK_MM + 1.0, 14.0))
         way = math.hypot(tz, gap)
-        return NeedlePlan((tx, ty - gap, 0.0), math.atan2(tz, gap) + off, math.pi / 2, max(0.0, way - 5.0), way,
-                          approach=approach)
+        return on_skin(NeedlePlan((tx, ty - gap, 0.0), math.atan2(tz, gap) + off, math.pi / 2, max(0.0, way - 5.0),
+                                  way, approach=approach), field)
     # A spinal needle that would lie too flat counts each degree as much as 0.3 mm of bone.
     least = math.radians(INFANT_DEG[0]) if subject.procedure == "infant-lp" else 0.0
     best = min((_start_beside(subject, field, side) for side in (first, -first)),
@@ -346,8 +356,8 @@ def start_plan(
 
 def _start_beside(subject: Subject, field: FieldOfView, side: int) -> NeedlePlan:
     """A straight way to the target in the plane, from the picture's left (side 1) or right (-1)."""
-    tx, ty, tz = subject.target.centre_mm
-    tz, slide = max(tz, 3.0), 0.0
+    tx, ty, tz = _shown_target(subject, field)
+    slide = 0.0
     if subject.procedure == "infant-lp" and subject.view == "longitudinal":
         entry = tx - side * tz / math.tan(math.radians(0.5 * sum(INFANT_DEG)))
         # The probe stands aside, so that so steep a needle passes its end.
@@ -361,8 +371,15 @@ def _start_beside(subject: Subject, field: FieldOfView, side: int) -> NeedlePlan
         entry = tx - side * tz / math.tan(math.radians(steep))
     entry = side * min(side * entry, side * face)
     angle, goal = math.atan2(tz, side * (tx - entry)), math.hypot(tz, tx - entry)
-    return NeedlePlan((entry, ty if abs(ty) < 2.0 else 0.0, 0.0), angle, 0.0 if side > 0 else math.pi, 2.0, goal,
-                      slide_mm=slide)
+    return on_skin(NeedlePlan((entry, ty if abs(ty) < 2.0 else 0.0, 0.0), angle, 0.0 if side > 0 else math.pi, 2.0,
+                              goal, slide_mm=slide), field)
+
+
+def _shown_target(subject: Subject, field: FieldOfView) -> tuple[float, float, float]:
+    """Where the target shows before anything moves [mm], at least 3 mm deep."""
+    x, y, z = subject.target.centre_mm
+    at_x, at_z = field.shown(x, z)
+    return float(at_x), y, max(float(at_z), 3.0)
 
 
 def _meets(subject: Subject, plan: NeedlePlan) -> int:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from puncta.sim.machines import draw_machine
 from puncta.sim.needle import (
     GAUGE_MM,
     PROCEDURE_GAUGES,
@@ -16,6 +17,8 @@ from puncta.sim.needle import (
     draw_needle_kind,
     draw_plan,
 )
+from puncta.sim.scan import plan_scan
+from puncta.sim.steered import start_plan
 from puncta.sim.subject import PROCEDURES, Lattice, Streaks, Subject, Target
 from puncta.sim.tissue_kinds import Tissue
 
@@ -99,6 +102,24 @@ def test_needles_stop_short_of_bone() -> None:
             stopped += 1
             assert tip[2] < 17.0
     assert stopped > 60
+
+
+def test_beside_a_convex_face_needles_start_where_the_bent_skin_shows() -> None:
+    machine = draw_machine("E", np.random.default_rng(1), 40.0)
+    scan = plan_scan(machine, np.random.default_rng(2), None, False)
+    field = FieldOfView.of(scan)
+    assert field.skin_z(0.0) == pytest.approx(0.0, abs=0.11) and field.skin_z(25.0) < -4.0
+    back = field.rest(*field.shown(12.0, 15.0))
+    assert back == (pytest.approx(12.0), pytest.approx(15.0, abs=1e-3))
+    for seed in range(40):
+        approach = "out-of-plane" if seed % 4 == 0 else "in-plane"
+        plan = draw_plan(np.random.default_rng(seed), subject(), field, approach, elevation_sigma_mm=SIGMA_MM)
+        x, _, z = plan.entry_mm
+        assert float(field.rest(x, z)[1]) == pytest.approx(0.0, abs=0.15) or z < 0
+        if approach == "in-plane":
+            assert not bool(field.inside(np.array(x), np.array(z))) and plan.enter_mm > 0
+        started = start_plan(np.random.default_rng(seed), subject(), field, approach)
+        assert math.dist(started.pose(started.goal_mm).tip_mm, TARGET) < 7.0
 
 
 def test_approaches_follow_the_procedure() -> None:
