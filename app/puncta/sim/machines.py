@@ -47,7 +47,9 @@ class MachinePreset:
     persistence: Range = (0.0, 0.35)
     jpeg: Range = (70.0, 95.0)
     uneven_rate: float = 0.0
-    median_grey: Range = (42.0, 95.0)
+    median_grey: Range = (26.0, 70.0)
+    fade_db: Range = (0.0, 14.0)
+    haze_db: Range = (-30.0, -19.0)
     screen_px: tuple[int, int] = (800, 600)
     ruler_inside: bool = False
 
@@ -58,7 +60,7 @@ PRESETS: dict[str, MachinePreset] = {
     "B": MachinePreset("B", (9, 13), (0.7, 0.7), (1.2, 1.8), (45, 55), (0.6, 1.0), (25, 40), (25, 40), (25, 40),
                        looks=(2,), gamma=(0.8, 0.8), smoothing=(0.15, 0.9), jpeg=(80, 95), screen_px=(1024, 768)),
     "C": MachinePreset("C", (4, 6), (0.45, 0.45), (2.5, 3.5), (60, 75), (1.6, 2.6), (36, 50), (40, 60), (15, 25),
-                       convex_share=0.5, looks=(1, 2, 2), gamma=(1.3, 1.3), noise_db=(-50, -50), median_grey=(38, 80),
+                       convex_share=0.5, looks=(1, 2, 2), gamma=(1.3, 1.3), noise_db=(-50, -50), median_grey=(26, 64),
                        screen_px=(640, 480)),
     "D": MachinePreset("D", (10, 14), (0.7, 0.7), (1.4, 1.4), (45, 45), (0.7, 0.7), (28, 40), (25, 40),
                        (35, 35), looks=(3,), edge=(0.3, 0.7), persistence=(0.3, 0.3), smoothing=(0.3, 0.6),
@@ -68,7 +70,7 @@ PRESETS: dict[str, MachinePreset] = {
                        gamma=(1.0, 1.3), noise_db=(-45, -45), jpeg=(60, 60), screen_px=(640, 480)),
     "F": MachinePreset("F", (7, 10), (0.5, 0.6), (1.8, 2.6), (55, 62), (1.0, 1.6), (34, 40), (26, 45), (20, 20),
                        looks=(2, 3), s_curve=(0.4, 0.8), smoothing=(0.7, 1.0), edge=(0.1, 0.4),
-                       persistence=(0.1, 0.35), jpeg=(55, 75), uneven_rate=0.3, median_grey=(42, 75),
+                       persistence=(0.1, 0.35), jpeg=(55, 75), uneven_rate=0.3, median_grey=(26, 62),
                        screen_px=(800, 640), ruler_inside=True),
 }
 
@@ -101,6 +103,7 @@ class Machine:
     jpeg_quality: int
     median_grey: float
     tgc_error_db: tuple[float, ...]
+    haze_db: float
     steer_deg: float
     side_lobe_db: float
     side_lobe_sigmas: float
@@ -125,6 +128,11 @@ class Machine:
     def elevation_sigma_mm(self, depth_mm: np.ndarray | float) -> np.ndarray | float:
         """Elevational sigma at a depth [mm]; it grows away from the focus."""
         return self.elevation_fwhm_mm / 2.355 * (1.0 + 0.6 * np.abs(depth_mm - self.focus_mm) / self.focus_mm)
+
+
+def _sliders(rng: np.random.Generator, fade_db: float) -> np.ndarray:
+    """Time-gain sliders as they are left: uneven, and too low at depth, where few operators give all that is lost."""
+    return rng.normal(0.0, 1.6, 6) - fade_db * np.linspace(0.0, 1.0, 6) ** 1.6
 
 
 DEPTH_SHARE = (0.9, 1.3)
@@ -182,7 +190,8 @@ def draw_machine(name: str, rng: np.random.Generator, subject_depth_mm: float | 
         persistence=pick(preset.persistence),
         jpeg_quality=int(round(pick(preset.jpeg))),
         median_grey=pick(preset.median_grey),
-        tgc_error_db=tuple(float(v) for v in rng.normal(0.0, 1.6, 6)),
+        tgc_error_db=tuple(float(v) for v in _sliders(rng, pick(preset.fade_db))),
+        haze_db=pick(preset.haze_db),
         steer_deg=float(rng.choice([0.0, 0.0, rng.uniform(0.0, 15.0)])),
         side_lobe_db=float(rng.uniform(-35.0, -25.0)),
         side_lobe_sigmas=float(rng.uniform(6.0, 12.0)),

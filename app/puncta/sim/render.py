@@ -18,6 +18,8 @@ from puncta.sim.scatterers import spread_gain
 Float32 = NDArray[np.float32]
 Complex64 = NDArray[np.complex64]
 BANDS = 8
+HAZE_TAIL_MM = 3.0
+"""Depth over which sound that took detours dies away below its origin [mm]; our choice."""
 NOISE_ROOM = 64
 """By how many cells the noise's place may differ from frame to frame."""
 Roi = tuple[int, int, int, int]
@@ -83,6 +85,8 @@ class Renderer:
         self._looks = [np.empty((rows, cols, 2), np.float32) for _ in shifts]
         self._noise = np.empty((rows, cols, 2), np.float32)
         self._work = [np.empty((rows, cols), np.float32) for _ in range(5)]
+        self._haze = np.zeros((rows, cols), np.float32)
+        self._haze_pattern = self._draw_haze(rng) if noise else None
 
     def set_top(self, top_db: float) -> None:
         """Set the level that shows white [dB]."""
@@ -113,6 +117,42 @@ class Renderer:
         g = (1 - s) * g + s * (g * g * (3 - 2 * g))
         return np.clip(np.rint(g * 255), 0, 255).astype(np.uint8)
 
+    def _draw_haze(self, rng: np.random.Generator) -> Float32:
+        """Speckle of sound that took detours: it belongs to the probe, so it stays while tissue moves below it."""
+        rows, cols = self.scan.rows, self.scan.cols
+        white = rng.standard_normal((rows, cols, 2), np.float32)
+        sigma = self.bands[len(self.bands) // 2][2]
+        across, down = 1.5 * sigma, 1.3 * self.axial
+        field = cv2.GaussianBlur(white, (_odd(across), _odd(down)), across, None, down)
+        envelope = cv2.magnitude(field[..., 0], field[..., 1])
+        level = 10.0 ** (self.machine.haze_db / 20.0)
+        return np.asarray(envelope * np.float32(level / math.sqrt(float(np.mean(envelope**2)))), np.float32)
+
+    def _spread_haze(self) -> None:
+        """Clutter of this frame: a share of the echo around and above each place, reverberated and from side lobes.
+
+        Reverberation between layers and off-axis echoes fill vessels, cysts and shadows with a haze that follows the
+        mean level of their surroundings, most of all above them (Lediju et al., Ultrasound Med. Biol. 35, 2009).
+        """
+        if self._haze_pattern is None:
+            return
+        rows, cols = self.scan.rows, self.scan.cols
+        first = self._looks[0]
+        envelope = cv2.magnitude(first[..., 0], first[..., 1], self._haze)
+        small = cv2.resize(envelope, (max(8, cols // 6), max(16, rows // 8)), interpolation=cv2.INTER_AREA)
+        # Sound that took a detour comes late: each place echoes on below itself, over some millimetres.
+        tail = small.copy()
+        decay = np.float32(math.exp(-8.0 * self.scan.dr_mm / HAZE_TAIL_MM))
+        gain = np.float32(1.0) - decay
+        running = small[0].copy()
+        for row in range(len(small)):
+            running *= decay
+            running += gain * small[row]
+            tail[row] = running
+        tail = cv2.GaussianBlur(tail, (0, 0), 2.5, None, 1.0)
+        wide = cv2.resize(tail, (cols, rows), interpolation=cv2.INTER_LINEAR)
+        np.multiply(wide, self._haze_pattern, out=self._haze)
+
     def looks(self, grid: Complex64) -> list[Float32]:
         """Blur splatted scatterers with the point spread, once for each look of the compound.
 
@@ -130,6 +170,7 @@ class Renderer:
                 np.multiply(axial.view(np.complex64)[..., 0], ramp, out=turned.view(np.complex64)[..., 0])
             for a, b, sigma in self.bands:
                 cv2.GaussianBlur(turned[a:b], (_odd(sigma), 1), sigma, out[a:b], 1.0, cv2.BORDER_REFLECT)
+        self._spread_haze()
         return self._looks
 
     def blur_plain(self, grid: Complex64, roi: Roi) -> Float32:
@@ -171,11 +212,13 @@ class Renderer:
             noise = noise[r0:r1, c0:c1]
         total: Float32 | None = None
         for look in looks:
-            if noise is not None:
-                look = np.add(look, noise, out=self._turned if whole else None)
-            envelope = cv2.magnitude(look[..., 0], look[..., 1], self._work[0] if whole and total is not None else None)
+            field = look if noise is None else np.add(look, noise, out=self._turned if whole else None)
+            reuse = self._work[0] if whole and total is not None else None
+            envelope = cv2.magnitude(field[..., 0], field[..., 1], reuse)
             total = envelope if total is None else np.add(total, envelope, out=total)
         assert total is not None
+        if self._haze_pattern is not None:
+            cv2.scaleAdd(self._haze[r0:r1, c0:c1], float(len(looks)), total, total)
         strength = self.smoothing
         if strength > 0.1:
             # Averaging the detected signal, as frequency compounding and receive filters do, fills speckle's dark gaps.

@@ -143,9 +143,13 @@ class Speckle:
         else:
             near &= (x > x0 - reach) & (x < x1 + reach)
         picked = np.flatnonzero(near)
-        r, c = r[picked].astype(np.float32), c[picked].astype(np.float32)
+        rest, c = r[picked].astype(np.float32), c[picked].astype(np.float32)
+        # Scatterers rest in flat tissue; a convex face bends it and draws them apart.
+        r = np.asarray(plane.conform.picture_r(rest, c), np.float32)
         level = plane.level_at(r, c) + plane.residual.sample(r, c)
         amplitude = self.strength[picked] * np.exp(level * np.float32(math.log(10.0) / 20.0))
+        if scan.convex:
+            amplitude /= np.sqrt(plane.conform.crowding(rest, r, c)).astype(np.float32)
         return Points(u[picked], self.w[picked], amplitude, self.phase[picked], self.kappa[picked])
 
     @property
