@@ -22,9 +22,10 @@ description = "A small set for a test."
 split = "test"
 procedures = ["breast", "nerve"]
 machines = ["A", "D"]
-seeds = [40, 44]
+seeds = [40, 48]
 frames = 4
 sizes_px = [[96, 96]]
+approaches = ["in-plane"]
 needle_free = 0.25
 late = 0.0
 """

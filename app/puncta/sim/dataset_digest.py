@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def content_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
+@cache
 def simulator_digest() -> str:
     """Return a hash over the simulator's source, so that a begun build never mixes two simulators.
 
