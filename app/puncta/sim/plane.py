@@ -168,6 +168,15 @@ class Conform:
         return out
 
 
+    def crowding(self, rest_r: NDArray, r: NDArray, c: NDArray) -> NDArray:
+        """Area at rest of a unit area of the picture at ``r``, which rests at ``rest_r`` (linear: 1)."""
+        if not self.scan.convex:
+            return np.ones_like(r)
+        inside = np.maximum(r, 0.0) / self.reach_mm
+        along = 1.0 - 2.0 * inside / self.reach_mm * self._gap(c) * np.exp(-(inside**2))
+        return np.maximum(along, 0.2) * (self.scan.radius_mm + rest_r) / (self.scan.radius_mm + r)
+
+
 class Delay:
     """Apparent against real depth along the beams: the integral of 1540 / c - 1."""
 

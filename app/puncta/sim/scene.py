@@ -79,8 +79,9 @@ class Scene:
         self._nodes = beam_nodes(scan, TABLE_STEP_MM, 3.0, 3.0, 1.12)
         gr, gc = np.meshgrid(*self._nodes, indexing="ij")
         self._gr, self._gc = gr, gc
-        self._gx, self._gz = (v.astype(np.float32) for v in scan.mm_from_beam(gr, gc))
-        self._rx, self._rz = (v.astype(np.float32) for v in scan.mm_from_beam(self.conform.tissue_r(gr, gc), gc))
+        # Nodes are places at rest; under a convex face they show bent.
+        self._rx, self._rz = (v.astype(np.float32) for v in scan.mm_from_beam(gr, gc))
+        self._gx, self._gz = (v.astype(np.float32) for v in scan.mm_from_beam(self.conform.picture_r(gr, gc), gc))
         self.track: Track | None = None
         self.anchor: Track | None = None
         self._gathered: Track | None = None
@@ -120,7 +121,7 @@ class Scene:
         return self._points
 
     def displacements(self, state: SceneState) -> BeamTable:
-        """Where tissue shows against where the plane has it at rest: (dr, dc) over beam space, delay included."""
+        """Where tissue shows against where it rests: (dr, dc) over beam space, bend under the face and delay included."""
         pose = state.probe
         x, y, z = pose.tissue_from_probe(self._rx, 0.0, self._rz)
         ux, uz = self.deformation.at(state, x.astype(np.float32), np.asarray(y, np.float32), z.astype(np.float32))

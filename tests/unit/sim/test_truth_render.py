@@ -233,7 +233,7 @@ def test_flow_is_the_way_of_the_scatterers(machine: str, controls: Controls) -> 
     keep = tissue[rows, cols] & (rows > 1.5 / scan.layout.mm_per_px)
     off = np.hypot(*(flow[rows, cols].T - way)[:, keep])
     assert keep.sum() > 2000
-    assert off.mean() < 0.05 and np.percentile(off, 99) < 0.3
+    assert off.mean() < 0.05 and np.percentile(off, 99) < 0.4
 
 
 @pytest.mark.parametrize(("procedure", "machine", "dark", "bright"), [
@@ -289,7 +289,7 @@ def test_labels_lie_exactly_on_the_picture(procedure: str, machine: str) -> None
 ])
 def test_masks_hold_what_the_needle_lights(procedure: str, machine: str, approach: str) -> None:
     shown, twin = (
-        CineGenerator(procedure, machine, 4, size_px=SIZE, needle=True, start="inside", noise=False,
+        CineGenerator(procedure, machine, 5, size_px=SIZE, needle=True, start="inside", noise=False,
                       approach=approach, draw_needle_echo=draw)  # type: ignore[arg-type]
         for draw in (True, False)
     )
