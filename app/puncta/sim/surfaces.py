@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,8 @@ from puncta.sim.subject import Float32, Subject
 
 SHEET_STEP_MM = 0.08
 """Distance of a sheet's points along the picture."""
+LAYER_POINTS = 10
+"""Points over which a layer inside a surface keeps its place; about a millimetre."""
 _PATTERN = 4096
 """Points after which a sheet's fine pattern repeats."""
 _FAINTEST_DB = -62.0
@@ -43,7 +46,7 @@ class Surfaces:
         spread = (self.thick > 0)[:, None]
         # Points spread across the surface are not in step: more of them are needed for the same level.
         self.walk += rng.standard_normal(shape, np.float32) * np.float32(0.9) * spread
-        self.jitter = rng.standard_normal(shape, np.float32) * (0.5 * self.thick)[:, None]
+        self.jitter = _layered(rng.standard_normal(shape, np.float32)) * (0.5 * self.thick)[:, None]
         self.loud = np.where(self.thick > 0, 2.0, 1.0).astype(np.float32)
         self.turn = rng.standard_normal(shape, np.float32)
         self.streaks = t = subject.streaks
@@ -54,7 +57,8 @@ class Surfaces:
                             2 * math.pi).astype(np.float32)
         soft = np.asarray(t.thick_mm) > 0
         self.phase += (rng.standard_normal(n) * 0.9 * soft).astype(np.float32)
-        self.streak_jitter = (rng.standard_normal(n) * np.asarray(t.thick_mm) / 2).astype(np.float32)
+        across = _layered(rng.standard_normal((1, n)).astype(np.float32))[0] if n else np.zeros(0, np.float32)
+        self.streak_jitter = across * np.asarray(t.thick_mm, np.float32) / 2
         self.streak_loud = np.where(soft, 2.0, 1.0).astype(np.float32)
         self.streak_turn = rng.standard_normal(n).astype(np.float32)
 
@@ -172,3 +176,20 @@ class Surfaces:
             return near
         far = remap_points(stack, u, base + np.float32(1.0)).reshape(share.shape)
         return near + share * (far - near)
+
+
+def _layered(white: Float32) -> Float32:
+    """Spread of points across a surface, unit deviation: thin layers that wind about each other, not loose dots.
+
+    Every other point belongs to the other of two layers; each keeps its place over `LAYER_POINTS` points.
+    """
+    out = np.empty_like(white)
+    for k in range(2):
+        part = np.ascontiguousarray(white[:, k::2])
+        if part.size == 0:
+            continue
+        smooth = cv2.GaussianBlur(part, (0, 0), sigmaX=LAYER_POINTS / 2, sigmaY=0.01)
+        # White noise through a Gaussian keeps 1 / (2 sqrt(pi) sigma) of its power.
+        unit = math.sqrt(2.0 * math.sqrt(math.pi) * LAYER_POINTS / 2)
+        out[:, k::2] = 0.94 * unit * smooth + 0.34 * part
+    return out
