@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
 from puncta.sim.anatomy import SubjectOptions, build_subject
+from puncta.sim.compression import Compression, Untouched, choose_compression
 from puncta.sim.controls import STILL, Controls
 from puncta.sim.deform import Deformation
 from puncta.sim.echo import NeedleEcho, Placement, place_in_picture
@@ -202,6 +202,10 @@ class CineGenerator:
         if not self.has_needle:
             self.needle = None
         self.draw_needle_echo = draw_needle_echo
+        m = self.machine
+        self.compression: Compression = Untouched()
+        if noise:
+            self.compression = choose_compression(m.video, m.jpeg_quality, m.fps)
         self.furniture: Furniture | None = None
         if furniture:
             self.furniture = draw_furniture(self.scan.layout, self.machine, stream_rng(seed, "furniture", *key))
@@ -299,18 +303,14 @@ class CineGenerator:
         self.index += 1
 
     def _screen(self, region: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Place the region on the screen and send it through the machine's JPEG."""
+        """Place the region on the screen and send it through the machine's compression."""
         layout = self.scan.layout
         x0, y0, w, h = layout.region
         screen = self.furniture.blank() if self.furniture else np.zeros((layout.height_px, layout.width_px), np.uint8)
         screen[y0 : y0 + h, x0 : x0 + w] = region
         if self.furniture:
             self.furniture.draw_over(screen, self.index)
-        if not self.noise:
-            return screen
-        quality = [cv2.IMWRITE_JPEG_QUALITY, self.machine.jpeg_quality]
-        decoded = cv2.imdecode(cv2.imencode(".jpg", screen, quality)[1], cv2.IMREAD_GRAYSCALE)
-        return np.asarray(decoded, np.uint8)
+        return self.compression.pass_through(screen, self.index)
 
 
 @dataclass(frozen=True, slots=True)

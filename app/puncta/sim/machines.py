@@ -46,6 +46,7 @@ class MachinePreset:
     edge: Range = (0.0, 0.3)
     persistence: Range = (0.0, 0.35)
     jpeg: Range = (70.0, 95.0)
+    video: bool = False
     uneven_rate: float = 0.0
     median_grey: Range = (26.0, 70.0)
     fade_db: Range = (0.0, 14.0)
@@ -70,14 +71,14 @@ PRESETS: dict[str, MachinePreset] = {
                        gamma=(1.0, 1.3), noise_db=(-45, -45), jpeg=(60, 60), screen_px=(640, 480)),
     "F": MachinePreset("F", (7, 10), (0.5, 0.6), (1.8, 2.6), (55, 62), (1.0, 1.6), (34, 40), (26, 45), (20, 20),
                        looks=(2, 3), s_curve=(0.4, 0.8), smoothing=(0.7, 1.0), edge=(0.1, 0.4),
-                       persistence=(0.1, 0.35), jpeg=(55, 75), uneven_rate=0.3, median_grey=(26, 62),
+                       persistence=(0.1, 0.35), jpeg=(55, 75), video=True, uneven_rate=0.3, median_grey=(26, 62),
                        screen_px=(800, 640), ruler_inside=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One cine's machine: everything drawn, nothing random left."""
+    """One cine's machine: everything drawn, nothing random left; ``video`` compresses as H.264 instead of JPEG."""
 
     name: str
     geometry: Literal["linear", "convex"]
@@ -101,6 +102,7 @@ class Machine:
     edge: float
     persistence: float
     jpeg_quality: int
+    video: bool
     median_grey: float
     tgc_error_db: tuple[float, ...]
     haze_db: float
@@ -189,6 +191,7 @@ def draw_machine(name: str, rng: np.random.Generator, subject_depth_mm: float | 
         edge=pick(preset.edge),
         persistence=pick(preset.persistence),
         jpeg_quality=int(round(pick(preset.jpeg))),
+        video=preset.video,
         median_grey=pick(preset.median_grey),
         tgc_error_db=tuple(float(v) for v in _sliders(rng, pick(preset.fade_db))),
         haze_db=pick(preset.haze_db),
