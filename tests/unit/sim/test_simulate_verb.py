@@ -6,13 +6,17 @@ import argparse
 from pathlib import Path
 
 import pytest
+from aim_script import EXAMPLES, watch_moves
 
 from puncta.cli import simulate
 from puncta.core.errors import UserError
 from puncta.core.frame import hash_planes
+from puncta.formats.attempt import read_attempt
+from puncta.formats.moves import read_moves
 from puncta.formats.truth import read_truth_head, read_truth_lines
 from puncta.sim.cine import simulate_cine
 from puncta.sources.factory import open_source
+from puncta.sources.moves import request_of_script
 
 
 def _run(*words: str) -> int:
@@ -53,6 +57,11 @@ def test_truth_is_keyed_by_the_written_pictures(tmp_path: Path, name: str, codec
         ["breast", "--size", "big", "--out", "case.dcm"], ["spine", "--out", "case.dcm"],
         ["breast", "--machine", "Z", "--out", "case.dcm"], ["breast", "--quality", "99", "--out", "case.dcm"],
         ["breast", "--seed", "-2", "--out", "case.dcm"], ["breast", "--frames", "1", "--out", "none/case.dcm"],
+        ["vessel", "--view", "sideways", "--out", "case.dcm"], ["breast", "--lesion", "wart", "--out", "case.dcm"],
+        ["nerve", "--weight", "3", "--out", "case.dcm"], ["infant-lp", "--level", "L9-S1", "--out", "case.dcm"],
+        ["nerve", "--approach", "across", "--out", "case.dcm"], ["nerve", "--fps", "1000", "--out", "case.dcm"],
+        ["nerve", "--maps", "labels", "--out", "case.dcm"], ["nerve", "--script", "none.toml", "--out", "case.dcm"],
+        ["nerve", "--maps", "colours", "--truth", "t", "--out", "case.dcm"],
     ],
 )
 def test_bad_arguments_leave_nothing_behind(
@@ -76,3 +85,99 @@ def test_the_sample_case_is_calibrated_and_says_it_is_simulated(repo_root: Path)
         assert frame.pixels[y0 : y0 + h, x0 : x0 + w].std() > 20
     finally:
         source.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["vesel"], "vessel"), (["vessel", "--machine", "AA"], "A"), (["vessel", "--view", "longaxis"], "long-axis"),
+        (["breast", "--lesion", "benin"], "benign"), (["nerve", "--approach", "inplane"], "in-plane"),
+        (["infant-lp", "--condition", "hematoma"], "haematoma"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_nearest(tmp_path: Path, words: list[str], name: str) -> None:
+    with pytest.raises(UserError, match=f"nearest is {name}") as caught:
+        _run(*words, "--out", str(tmp_path / "case.dcm"))
+    assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_an_example_script_hits_its_target_and_nothing_else(repo_root: Path, name: str) -> None:
+    script = read_moves(repo_root / "resources" / "samples" / name)
+    request = request_of_script(script)
+    assert request is not None and request.procedure == script.procedure
+    log = watch_moves(request, script.moves)
+    said = "aim the examples again with tests/support/aim_script.py"
+    assert log.done and log.summary().end_in_target and not any(event.bad for event in log.events), said
+
+
+def test_a_script_steers_and_its_attempt_is_recorded(tmp_path: Path, repo_root: Path) -> None:
+    script = repo_root / "resources" / "samples" / "vessel-in-plane.toml"
+    out, truth = tmp_path / "case.dcm", tmp_path / "truth"
+    words = ["vessel", "--script", str(script), "--out", str(out), "--truth", str(truth)]
+    assert _run(*words, "--maps", "labels,masks", "--frames", "250", "--size", "160x120") == 0
+    attempt = read_attempt(truth / "attempt.json")
+    assert attempt.procedure == "vessel" and attempt.seed == 3 and attempt.machine == "A"
+    assert attempt.events[0].kind == "contact" and attempt.summary.insertions == 1
+    lines = list(read_truth_lines(truth))
+    assert len(lines) == 250
+    touched = attempt.events[0].index
+    assert lines[touched - 1].needle is None or lines[touched - 1].needle.tip_px is None
+    assert any(line.needle is not None and line.needle.tip_px is not None for line in lines[touched:])
+    assert read_truth_head(truth).seed == 3
+    source = open_source(str(out))
+    try:
+        assert source.info.frame_count == 250
+        assert source.info.times_ns is not None and int(source.info.times_ns[30]) == pytest.approx(1e9, rel=0.01)
+    finally:
+        source.close()
+
+
+def test_the_same_script_gives_the_same_bytes(tmp_path: Path, repo_root: Path) -> None:
+    script = repo_root / "resources" / "samples" / "breast-biopsy.toml"
+    files = [tmp_path / f"{name}.dcm" for name in "ab"]
+    for file in files:
+        words = ["breast", "--script", str(script), "--frames", "30", "--size", "160x120", "--codec", "jpeg-ls"]
+        assert _run(*words, "--out", str(file)) == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("procedure", "more", "words"),
+    [
+        ("breast", [], "made for vessel"), ("vessel", ["--no-needle"], "does not go with --script"),
+        ("vessel", ["--start", "inside"], "does not go with --script"),
+    ],
+)
+def test_a_script_that_does_not_fit_is_refused(
+    tmp_path: Path, repo_root: Path, procedure: str, more: list[str], words: str
+) -> None:
+    script = repo_root / "resources" / "samples" / "vessel-in-plane.toml"
+    with pytest.raises(UserError, match=words):
+        _run(procedure, "--script", str(script), *more, "--out", str(tmp_path / "case.dcm"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wish_changes_the_subject_of_a_script(repo_root: Path) -> None:
+    parser = argparse.ArgumentParser()
+    simulate.configure(parser)
+    script = read_moves(repo_root / "resources" / "samples" / "vessel-in-plane.toml")
+    args = parser.parse_args(["vessel", "--seed", "9", "--view", "long-axis", "--out", "x.dcm"])
+    request = simulate.request_of(args, script)
+    assert (request.seed, request.machine, request.fps, request.options.view) == (9, "A", 30.0, "long-axis")
+    assert request.steer
+
+
+def test_a_simulated_file_is_a_valid_ultrasound_multi_frame(tmp_path: Path) -> None:
+    import pydicom
+
+    out = tmp_path / "case.dcm"
+    wishes = ["--level", "L4-L5", "--weight", "3.5"]
+    assert _run("infant-lp", "--frames", "6", "--fps", "25", *wishes, "--out", str(out)) == 0
+    data = pydicom.dcmread(out)
+    assert data.SOPClassUID == pydicom.uid.UltrasoundMultiFrameImageStorage
+    assert data.NumberOfFrames == 6 and float(data.FrameTime) == pytest.approx(40.0)
+    region = data.SequenceOfUltrasoundRegions[0]
+    assert 0 <= region.RegionLocationMinX0 < region.RegionLocationMaxX1 < data.Columns
+    assert region.PhysicalUnitsXDirection == 3 and region.PhysicalDeltaX > 0
+    assert "imulated" in str(data.ImageComments)
