@@ -226,4 +226,6 @@ def make_converter(scan: Scan) -> ScanConverter:
     outside = ~scan.inside(gx, gz)
     # Averaging before sampling stands for the machine's own resampling; it keeps small pictures free of aliasing.
     blur = max(1, int(round(scale / scan.dr_mm)))
+    if blur % 2 == 0:
+        rows = rows + 0.5  # the mean of an even number of rows stands half a row above the place it is stored at
     return ScanConverter((w, h), (cols.astype(np.float32), rows.astype(np.float32), outside), (1, blur))
