@@ -1,4 +1,4 @@
-"""Compose a cine: machine, subject, hands and needle into frames with truth. Same arguments and controls, same bytes."""
+"""Compose a cine: machine, subject, hands and needle into frames with truth. Same arguments, same bytes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ from puncta.sim.needle import (
     draw_plan,
 )
 from puncta.sim.plane import Delay
-from puncta.sim.pose import SceneState
 from puncta.sim.render import Float32, Renderer
 from puncta.sim.scan import Scan, plan_scan
 from puncta.sim.scene import Scene
-from puncta.sim.subject import PROCEDURES, Subject
+from puncta.sim.subject import Subject
 from puncta.sim.truth import FrameTruth
 from puncta.sim.truth_flags import judge_frame
 from puncta.sim.truth_maps import TruthMaps
@@ -176,31 +175,10 @@ class CineGenerator:
         density = self.scene.speckle.density
         self.renderer = Renderer(self.machine, self.scan, density, stream_rng(seed, "receive", *key), noise=noise)
         self.clock = stream_rng(seed, "clock", *key)
-        rng = stream_rng(seed, "needle", procedure)
-        lacks = rng.random() < NO_NEEDLE_SHARE
-        self.has_needle = not lacks if needle is None else needle
-        self.needle: NeedleKind | None = draw_needle_kind(rng, procedure, self.scene.typical_level_db())
-        drawn = draw_approach(rng, subject)
-        way = approach or drawn
-        inside = rng.random() < 0.85 if start == "any" else start == "inside"
-        field = FieldOfView.of(self.scan)
-        motion = stream_rng(seed, "motion", procedure)
-        plan: NeedlePlan | None = None
-        self.hands: Hands
-        if steered:
-            plan = start_plan(rng, subject, field, approach) if self.has_needle else None
-            self.hands = SteeredHands(
-                subject, plan, motion, kind=self.needle if plan else None, field=field, deformation=self.deformation
-            )
-        else:
-            if self.has_needle:
-                sigma = float(self.machine.elevation_sigma_mm(self.machine.focus_mm))
-                plan = draw_plan(rng, subject, field, way, elevation_sigma_mm=sigma, gauge_mm=self.needle.gauge_mm)
-            self.hands = AutoHands(subject, plan, motion, rng, "inside" if inside else "outside")
-        self.plan = plan
-        self.echo = NeedleEcho(self.needle, self.scan, self.machine, density, stream_rng(seed, "shaft", *key))
-        if not self.has_needle:
-            self.needle = None
+        self.has_needle = False
+        self.needle: NeedleKind | None = None
+        self.plan: NeedlePlan | None = None
+        self.hands: Hands = self._take_up(needle, start, approach, steered)
         self.draw_needle_echo = draw_needle_echo
         m = self.machine
         self.compression: Compression = Untouched()
@@ -209,14 +187,39 @@ class CineGenerator:
         self.furniture: Furniture | None = None
         if furniture:
             self.furniture = draw_furniture(self.scan.layout, self.machine, stream_rng(seed, "furniture", *key))
-        self._maps = TruthMaps(subject, self.scan, self.deformation, gauge_mm=self.needle.gauge_mm if self.needle else 1)
+        gauge = self.needle.gauge_mm if self.needle else 1.0
+        self._maps = TruthMaps(subject, self.scan, self.deformation, gauge_mm=gauge)
         self.index = 0
         self.t_ns = 0
         self.last_dt_s = 1.0 / self.machine.fps
         self.state = self.hands.state
         self.scene.move(self.state)
-        self.view: FrameView = FrameView(self.state, self.scene.plane.delay)
+        self.view: FrameView = FrameView(self.state, self.scene.delay)
         self.renderer.calibrate_gain(self.renderer.looks(self.scene.splat(self.state)))
+
+    def _take_up(self, needle: bool | None, start: Start, approach: Approach | None, steered: bool) -> Hands:
+        """Draw the needle and its way, and give them to hands."""
+        subject, machine = self.subject, self.machine
+        rng = stream_rng(self.seed, "needle", self.procedure)
+        lacks = rng.random() < NO_NEEDLE_SHARE
+        kind = draw_needle_kind(rng, self.procedure, self.scene.typical_level_db())
+        way = draw_approach(rng, subject)
+        inside = rng.random() < 0.85 if start == "any" else start == "inside"
+        field = FieldOfView.of(self.scan)
+        motion = stream_rng(self.seed, "motion", self.procedure)
+        shaft = stream_rng(self.seed, "shaft", self.procedure, machine.name)
+        self.echo = NeedleEcho(kind, self.scan, machine, self.scene.speckle.density, shaft)
+        self.has_needle = not lacks if needle is None else needle
+        if self.has_needle:
+            self.needle = kind
+            sigma = float(machine.elevation_sigma_mm(machine.focus_mm))
+            self.plan = (
+                start_plan(rng, subject, field, approach) if steered else
+                draw_plan(rng, subject, field, approach or way, elevation_sigma_mm=sigma, gauge_mm=kind.gauge_mm)
+            )
+        if steered:
+            return SteeredHands(subject, self.plan, motion, kind=self.needle, field=field, deformation=self.deformation)
+        return AutoHands(subject, self.plan, motion, rng, "inside" if inside else "outside")
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], FrameTruth]]:
         while True:
@@ -225,7 +228,7 @@ class CineGenerator:
     @property
     def delay(self) -> Delay:
         """Apparent against real depth on the frame rendered last."""
-        return self.scene.plane.delay
+        return self.scene.delay
 
     @property
     def maps(self) -> TruthMaps:
@@ -249,7 +252,7 @@ class CineGenerator:
         at: Placement | None = None
         twin, roi = None, None
         if state.needle is not None and self.needle is not None:
-            at = place_in_picture(state.needle, state.probe, scene.plane, self.machine)
+            at = place_in_picture(state.needle, state.probe, scene.plane, scene.delay, self.machine)
         echoes = self.echo.field(at, self.renderer) if at is not None else None
         if at is not None and echoes is not None:
             field, roi = echoes
@@ -263,7 +266,7 @@ class CineGenerator:
                         np.multiply(dark, shade[0], out=dark)
                     look[r0:r1, c0:c1] += field
         level = self.renderer.detect(looks, noise)
-        self.view = FrameView(state, scene.plane.delay, at)
+        self.view = FrameView(state, scene.delay, at)
         region = self.renderer.display(level, state.gain_db)
         flags = judge_frame(
             self._maps, self.view, before if self.index else None, region, self.machine,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from puncta.sim.machines import Machine
 from puncta.sim.needle import NeedleKind, shaft_gain_db, tip_gain_db
-from puncta.sim.plane import Plane
+from puncta.sim.plane import Delay, Plane
 from puncta.sim.pose import NeedlePose, ProbePose
 from puncta.sim.render import Complex64, Float32, Renderer, Roi
 from puncta.sim.scan import Scan, lateral_sigma_cells
@@ -76,7 +76,9 @@ class Placement:
     side: int
 
 
-def place_in_picture(needle: NeedlePose, probe: ProbePose, plane: Plane, machine: Machine) -> Placement | None:
+def place_in_picture(
+    needle: NeedlePose, probe: ProbePose, plane: Plane, delay: Delay, machine: Machine
+) -> Placement | None:
     """Lay a needle into the picture; None while it is wholly outside the skin."""
     if needle.way_mm < 0.3:
         return None
@@ -90,7 +92,7 @@ def place_in_picture(needle: NeedlePose, probe: ProbePose, plane: Plane, machine
     sigma = machine.elevation_sigma_mm(np.maximum(r, 0.0))
     weight = np.exp(-0.5 * (py / sigma) ** 2)
     shade = plane.residual.sample(r, c).astype(float)
-    shown = plane.delay.apparent(r, c)
+    shown = delay.apparent(r, c)
     x, z = scan.mm_from_beam(shown, c)
     flat = np.hypot(direction[0], 1e-9)
     slope = np.arctan2(direction[2], flat)

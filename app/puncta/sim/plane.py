@@ -1,4 +1,4 @@
-"""The probe's plane through a subject: sampling the block, attenuation and delay along the beams, and where tissue shows.
+"""The probe's plane through a subject: sampling the block, attenuation and delay along beams, where tissue shows.
 
 Three spaces follow each other. Tissue space is the subject's. Probe space is the plane's own: x lateral, y off the
 plane, z down from the middle of the face. Beam space is (r, c) of `Scan`. A convex face presses the skin into its own
@@ -8,7 +8,7 @@ curve: tissue near it is moved up along the beams, so that skin lies on the face
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -121,14 +121,17 @@ class BeamTable:
         return remap_points(self.values, cols, rows).reshape(*shape, *self.values.shape[2:])
 
 
-def beam_nodes(scan: Scan, step_mm: float, top_mm: float, margin_mm: float, share: float = 1.15) -> tuple[Float32, Float32]:
+def beam_nodes(
+    scan: Scan, step_mm: float, top_mm: float, margin_mm: float, share: float = 1.15
+) -> tuple[Float32, Float32]:
     """Nodes (r, c) of a coarse grid over beam space with a margin; r in [mm] from ``-top_mm`` on."""
     reach = scan.depth_mm + margin_mm + top_mm
     nr = max(4, int(round(reach / step_mm)) + 1)
     arc = 2.0 * scan.half_c * share * ((scan.radius_mm + 0.6 * scan.depth_mm) if scan.convex else 1.0)
     nc = max(4, int(round(arc / step_mm)) + 1)
     half = scan.half_c * share
-    return (np.linspace(-top_mm, reach - top_mm, nr).astype(np.float32), np.linspace(-half, half, nc).astype(np.float32))
+    down = np.linspace(-top_mm, reach - top_mm, nr)
+    return down.astype(np.float32), np.linspace(-half, half, nc).astype(np.float32)
 
 
 def table_on(r: Float32, c: Float32, values: Float32) -> BeamTable:
@@ -167,7 +170,6 @@ class Conform:
             out = out - (out + bump - wanted) / (1.0 - 2.0 * inside / self.reach_mm * bump)
         return out
 
-
     def crowding(self, rest_r: NDArray, r: NDArray, c: NDArray) -> NDArray:
         """Area at rest of a unit area of the picture at ``r``, which rests at ``rest_r`` (linear: 1)."""
         if not self.scan.convex:
@@ -178,24 +180,39 @@ class Conform:
 
 
 class Delay:
-    """Apparent against real depth along the beams: the integral of 1540 / c - 1."""
+    """Apparent against real depth along the beams: the integral of 1540 / c - 1.
 
-    def __init__(self, table: BeamTable) -> None:
-        self.table = table
+    Parameters
+    ----------
+    table : BeamTable
+        Delay of a pose [mm].
+    dr_mm, dc : float
+        How far tissue lies deeper and further to the right there than where it is asked for now; the table is then
+        that of the same tissue under a probe that has moved on.
+    """
+
+    def __init__(self, table: BeamTable, dr_mm: float = 0.0, dc: float = 0.0) -> None:
+        self.table = replace(table, r0=table.r0 - dr_mm, c0=table.c0 - dc) if dr_mm or dc else table
+        # Tissue that is no longer in front of the face delays nothing.
+        self.passed = float(np.median(self.table.sample(np.zeros(9), np.linspace(-0.8, 0.8, 9) * -table.c0)))
+
+    def moved(self, dr_mm: float, dc: float) -> Delay:
+        """The same tissue's delay for a probe that has moved."""
+        return Delay(self.table, dr_mm, dc)
 
     def shift(self, r: NDArray, c: NDArray) -> Float32:
         """How much deeper [mm] than its place a thing at (r, c) shows."""
-        return self.table.sample(r, c)
+        return self.table.sample(r, c) - np.float32(self.passed)
 
     def apparent(self, r: NDArray, c: NDArray) -> NDArray:
         """Depth along the beam at which a thing at (r, c) shows [mm]."""
-        return np.asarray(r) + self.table.sample(r, c)
+        return np.asarray(r) + self.shift(r, c)
 
     def real(self, r: NDArray, c: NDArray) -> NDArray:
         """Depth along the beam [mm] of what shows at (r, c): inverse of ``apparent``."""
         out = np.asarray(r, np.float64)
         for _ in range(3):
-            out = r - self.table.sample(out, c)
+            out = r - self.shift(out, c)
         return out
 
 
@@ -251,7 +268,7 @@ class Plane:
         residual = np.clip(-loss, -70.0, 9.0).astype(np.float32)
         self.residual = table_on(r, c, _penumbra(residual, r, c, scan, machine))
         rate = block.delay_rate[block.labels(x, y, z)].reshape(gr.shape)
-        rate = cv2.GaussianBlur(rate, (0, 0), sigmaX=2.0, sigmaY=0.5)
+        rate = np.asarray(cv2.GaussianBlur(rate, (0, 0), sigmaX=2.0, sigmaY=0.5), np.float32)
         summed = np.cumsum(rate, axis=0) * np.float32(step)
         summed -= 0.5 * rate * np.float32(step)  # to the node itself, not past it
         self.delay = Delay(table_on(r, c, summed))

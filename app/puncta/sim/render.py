@@ -177,7 +177,7 @@ class Renderer:
         """Blur the splatted needle inside a part of the grid, straight look only; (rows, cols, 2)."""
         r0, r1, c0, c1 = roi
         part = np.ascontiguousarray(grid).view(np.float32).reshape(r1 - r0, c1 - c0, 2)
-        part = cv2.GaussianBlur(part, (1, _odd(self.axial)), 1.0, None, self.axial, cv2.BORDER_CONSTANT)
+        part[...] = cv2.GaussianBlur(part, (1, _odd(self.axial)), 1.0, None, self.axial, cv2.BORDER_CONSTANT)
         out = np.empty_like(part)
         for band_start, band_end, sigma in self.bands:
             a, b = max(band_start, r0) - r0, min(band_end, r1) - r0
@@ -214,7 +214,7 @@ class Renderer:
         for look in looks:
             field = look if noise is None else np.add(look, noise, out=self._turned if whole else None)
             reuse = self._work[0] if whole and total is not None else None
-            envelope = cv2.magnitude(field[..., 0], field[..., 1], reuse)
+            envelope = np.asarray(cv2.magnitude(field[..., 0], field[..., 1], reuse), np.float32)
             total = envelope if total is None else np.add(total, envelope, out=total)
         assert total is not None
         if self._haze_pattern is not None:
@@ -222,7 +222,7 @@ class Renderer:
         strength = self.smoothing
         if strength > 0.1:
             # Averaging the detected signal, as frequency compounding and receive filters do, fills speckle's dark gaps.
-            total = cv2.GaussianBlur(total, (7, 5), 1.5 * strength, None, 0.8 * strength)
+            total = np.asarray(cv2.GaussianBlur(total, (7, 5), 1.5 * strength, None, 0.8 * strength), np.float32)
         total += np.float32(1e-7)
         level = np.asarray(cv2.log(total, total), np.float32)
         level *= self.scale

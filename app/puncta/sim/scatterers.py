@@ -83,7 +83,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Scatterers near the field: places in the unrolled plane [mm], strength, phase [rad], turn a mm across [rad/mm]."""
+    """Scatterers near the field: places in the unrolled plane [mm], strength, phase [rad], turn across [rad/mm]."""
 
     u: Float32
     w: Float32
@@ -209,8 +209,8 @@ def splat(
         y = y + (points.u - np.float32(track.u_mm)) * np.float32(pose.twist_rad)
     phase = points.phase + np.float32(wave) * r
     phase += points.kappa * y
-    real, imag = cv2.polarToCart(points.amplitude, phase)
-    return splat_points(scan, r, c, real.ravel(), imag.ravel())
+    real, imag = (np.asarray(part, np.float32).ravel() for part in cv2.polarToCart(points.amplitude, phase))
+    return splat_points(scan, r, c, real, imag)
 
 
 def splat_points(scan: Scan, r: NDArray, c: NDArray, real: Float32, imag: Float32) -> NDArray[np.complex64]:

@@ -1,7 +1,7 @@
 """Tissue as the moving probe sees it: which scatterers are in the field, how strong they are, where they show.
 
-Tissue is sampled at an anchor, the pose at which the probe was when it had last moved far enough from the anchor before.
-So what a frame shows does not depend on which frames were rendered before it.
+Tissue is sampled at an anchor: the pose of the probe when it had last moved far enough from the anchor before. So what
+a frame shows does not depend on which frames were rendered before it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from puncta.sim.fluid import dim_fluid
 from puncta.sim.machines import Machine
-from puncta.sim.plane import BeamTable, Block, Conform, Plane, beam_nodes, table_on
+from puncta.sim.plane import BeamTable, Block, Conform, Delay, Plane, beam_nodes, table_on
 from puncta.sim.pose import ProbePose, SceneState
 from puncta.sim.render import Complex64
 from puncta.sim.scan import Scan
 from puncta.sim.scatterers import STALE_ACROSS_MM, STALE_WITHIN_MM, Points, Speckle, Track, splat
-from puncta.sim.subject import Float32, Subject
+from puncta.sim.subject import Subject
 from puncta.sim.surfaces import Surfaces
 
 TABLE_STEP_MM = 0.8
@@ -87,6 +87,7 @@ class Scene:
         self._gathered: Track | None = None
         self._plane: Plane | None = None
         self._points: Points | None = None
+        self._delay: tuple[Track, Delay] | None = None
 
     def typical_level_db(self) -> float:
         """Median echo level in the field, held neutrally [dB]."""
@@ -111,6 +112,19 @@ class Scene:
         assert self._plane is not None
         return self._plane
 
+    @property
+    def delay(self) -> Delay:
+        """Apparent against real depth on this frame's pose, from the anchor's, so that it never jumps."""
+        assert self.track is not None and self.anchor is not None
+        if self._delay is None or self._delay[0] is not self.track:
+            now, then = self.track, self.anchor
+            along = now.u_mm - then.u_mm
+            if self.scan.convex:
+                along = along / (self.scan.radius_mm + 0.4 * self.scan.depth_mm)
+                along += now.pose.rock_rad - then.pose.rock_rad
+            self._delay = (now, self.plane.delay.moved(now.pose.press_mm - then.pose.press_mm, along))
+        return self._delay[1]
+
     def _gather(self) -> Points:
         assert self.anchor is not None
         if self._points is None or self._gathered is not self.anchor:
@@ -121,7 +135,7 @@ class Scene:
         return self._points
 
     def displacements(self, state: SceneState) -> BeamTable:
-        """Where tissue shows against where it rests: (dr, dc) over beam space, bend under the face and delay included."""
+        """Where tissue shows against where it rests: (dr, dc) over beam space, with face's bend and delay."""
         pose = state.probe
         x, y, z = pose.tissue_from_probe(self._rx, 0.0, self._rz)
         ux, uz = self.deformation.at(state, x.astype(np.float32), np.asarray(y, np.float32), z.astype(np.float32))
@@ -129,12 +143,12 @@ class Scene:
         px = self._gx + ux * np.float32(a[0, 0]) + uz * np.float32(a[0, 2])
         pz = self._gz + ux * np.float32(a[2, 0]) + uz * np.float32(a[2, 2])
         r, c = self.scan.beam_from_mm(px, pz)
-        shown = self.plane.delay.apparent(r, c)
+        shown = self.delay.apparent(r, c)
         return table_on(*self._nodes, np.stack([shown - self._gr, c - self._gc], axis=-1))
 
     def splat(self, state: SceneState) -> Complex64:
         """All scatterers of this frame on the beam grid."""
         assert self.track is not None
         grid = splat(self._gather(), self.track, self.scan, self.displacements(state), self.wave)
-        dim_fluid(grid, state, self.scan, self.plane.delay)
+        dim_fluid(grid, state, self.scan, self.delay)
         return grid

@@ -26,7 +26,9 @@ _FAINTEST_DB = -62.0
 class Surfaces:
     """Sheets and streaks of one subject; ``gather`` cuts them with a plane."""
 
-    def __init__(self, subject: Subject, scan: Scan, machine: Machine, density: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, subject: Subject, scan: Scan, machine: Machine, density: float, rng: np.random.Generator
+    ) -> None:
         self.scan, self.machine, self.density = scan, machine, density
         lattice = subject.lattice
         self.ny, _, self.nx = lattice.shape

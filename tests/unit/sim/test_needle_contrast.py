@@ -38,8 +38,10 @@ def held(pose: NeedlePose, *, seed: int = 1, machine: str = "B", noise: bool = T
     g = CineGenerator("nerve", machine, seed, size_px=(size, size), needle=True, start="inside", noise=noise,
                       subject=even_subject(level_db=tissue_db))
     g.machine = replace(g.machine, steer_deg=0.0)
-    look = dict(floor=0.05, tip_floor=0.8, level_db=2.0, tip_boost_db=3.0, reverb_copies=0, comet=False, back_wall=0.0,
-                shadow_db=0.0, plastic=False, gauge_mm=0.72, bevel_mm=1.2) | kind
+    look = {
+        "floor": 0.05, "tip_floor": 0.8, "level_db": 2.0, "tip_boost_db": 3.0, "reverb_copies": 0, "comet": False,
+        "back_wall": 0.0, "shadow_db": 0.0, "plastic": False, "gauge_mm": 0.72, "bevel_mm": 1.2,
+    } | kind
     g.needle = replace(g.needle, **look)
     g.echo = NeedleEcho(g.needle, g.scan, g.machine, g.scene.speckle.density, np.random.default_rng(seed))
     g.hands = _Held(SceneState(needle=pose))
