@@ -49,7 +49,7 @@ def write_flow_map(
     height, width = flow_px.shape[:2]
     canvas = np.zeros((size_px[1], size_px[0], 3), np.uint16)
     x0, y0 = origin_px
-    known = np.isfinite(flow_px).all(axis=-1)
+    known = np.asarray(np.isfinite(flow_px).all(axis=-1))
     steps = np.rint(np.where(known[..., None], flow_px, 0.0) * FLOW_STEPS_PER_PX) + FLOW_ZERO
     if steps.size and (steps.min() < 0 or steps.max() > 65535):
         raise BugError(f"a flow of {np.abs(np.nan_to_num(flow_px)).max():.0f} px does not fit the format")
@@ -73,7 +73,7 @@ def read_flow_map(path: Path) -> NDArray[np.float32]:
         raise UserError(f"{path} is not a 16-bit RGB picture, as flow maps are.")
     flow = (stored[..., 2:0:-1].astype(np.float32) - FLOW_ZERO) / FLOW_STEPS_PER_PX
     flow[stored[..., 0] == 0] = np.nan
-    return flow
+    return np.asarray(flow, np.float32)
 
 
 def _write_png(path: Path, picture: NDArray) -> None:

@@ -244,6 +244,6 @@ def describe_physics(generator: CineGenerator) -> dict[str, Any]:
         "target_radius_mm": s.target.radius_mm,
     }
     physics |= {f"subject_{name}": value for name, value in s.facts.items()}
-    if generator.has_needle:
+    if generator.needle is not None:
         physics |= {f"needle_{name}": value for name, value in asdict(generator.needle).items()}
     return physics
