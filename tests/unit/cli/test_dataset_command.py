@@ -1,0 +1,116 @@
+"""`puncta dataset build`, `digest` and `list` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from puncta.cli.dataset import shipped_specs
+from puncta.cli.main import main
+from puncta.formats.progress import parse_progress
+
+SPEC = """
+name = "small"
+description = "A small set for a test."
+[[part]]
+split = "test"
+procedures = ["vessel"]
+machines = ["A"]
+seeds = [40, 43]
+frames = 2
+sizes_px = [[64, 64]]
+"""
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "small.toml"
+    path.write_text(SPEC)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(spec: Path) -> Path:
+    assert main(["dataset", "build", str(spec), "--out", str(spec.parent / "data"), "--jobs", "1"]) == 0
+    return spec.parent / "data"
+
+
+def test_progress_lines_count_the_clips_of_this_run(spec: Path, data: Path, tmp_path: Path, capsys):
+    folder = tmp_path / "begun"
+    call = ["dataset", "build", str(spec), "--out", str(folder), "--jobs", "1", "--progress", "json"]
+    capsys.readouterr()
+    assert main(call) == 0
+    lines = [parse_progress(line) for line in capsys.readouterr().out.splitlines()]
+    assert (lines[0].done, lines[0].total, lines[0].unit) == (0, 3, "clip")
+    digest = json.loads((folder / "build.json").read_text())["sha256"]
+    assert str(lines[-1].state) == "done"
+    assert lines[-1].message == f"built small, digest {digest}"
+    assert digest == json.loads((data / "build.json").read_text())["sha256"]
+    assert main(call) == 0
+    (again,) = [parse_progress(line) for line in capsys.readouterr().out.splitlines()]
+    assert (str(again.state), again.message) == ("done", f"built small, digest {digest}")
+
+
+def test_a_failed_build_ends_its_progress_lines(spec: Path, tmp_path: Path, capsys):
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    (folder / ".build.json").write_text('{"spec_sha256": "x"}')
+    assert main(["dataset", "build", str(spec), "--out", str(folder), "--progress", "json"]) == 2
+    said = capsys.readouterr()
+    assert "another spec" in said.err
+    assert all(parse_progress(line) for line in said.out.splitlines())
+
+
+def test_a_digest_is_printed_recorded_and_verified(data: Path, spec: Path, tmp_path: Path, capsys):
+    kept = tmp_path / "digests.json"
+    capsys.readouterr()
+    assert main(["dataset", "digest", str(data), "--record", str(kept)]) == 0
+    digest, name = capsys.readouterr().out.split()
+    assert name == "small"
+    assert json.loads(kept.read_text())["small"]["sha256"] == digest
+    assert main(["dataset", "build", str(spec), "--out", str(data), "--verify", str(kept)]) == 0
+    kept.write_text(kept.read_text().replace(digest, "0" * 64))
+    capsys.readouterr()
+    assert main(["dataset", "digest", str(data), "--verify", str(kept)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_spec_may_state_its_own_digest(data: Path, tmp_path: Path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    digest = json.loads((copy / "build.json").read_text())["sha256"]
+    for stated, status in ((digest, 0), ("0" * 64, 2)):
+        signed = tmp_path / f"{status}.toml"
+        signed.write_text(f'sha256 = "{stated}"' + SPEC)
+        assert main(["dataset", "build", str(signed), "--out", str(copy)]) == status
+
+
+def test_what_is_no_dataset_is_refused_in_one_sentence(tmp_path: Path, data: Path, capsys):
+    other = tmp_path / "other.json"
+    other.write_text("[]")
+    for call in (
+        ["dataset", "digest", str(tmp_path)],
+        ["dataset", "digest", str(data), "--verify", str(other)],
+        ["dataset", "digest", str(data), "--verify", str(tmp_path / "nowhere.json")],
+        ["dataset", "build", "tip-esy", "--out", str(tmp_path / "x")],
+        ["dataset", "build", "real-background-negatives", "--out", str(tmp_path / "x")],
+    ):
+        capsys.readouterr()
+        assert main(call) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_nearest_spec_is_named(tmp_path: Path, capsys):
+    assert main(["dataset", "build", "tip-esy", "--out", str(tmp_path / "x")]) == 2
+    assert "the nearest is tip-easy" in capsys.readouterr().err
+
+
+def test_the_list_names_every_spec_that_ships(capsys):
+    assert main(["dataset", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == shipped_specs()
+    assert sum("needs --stills" in line for line in lines) == 3
