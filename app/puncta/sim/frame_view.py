@@ -8,7 +8,7 @@ depth at which things appear.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,20 @@ class Displacement(Protocol):
 
     def at(self, state: SceneState, x_mm: NDArray, y_mm: NDArray, z_mm: NDArray) -> tuple[NDArray, NDArray]:
         """Displacement (x, z) [mm] of tissue points given at rest."""
+        ...
+
+
+@runtime_checkable
+class Bent(Protocol):
+    """A displacement that is another one on top of a bend which can be undone exactly."""
+
+    @property
+    def inner(self) -> Displacement:
+        """What is left without the bend."""
+        ...
+
+    def unbend(self, state: SceneState, x: NDArray, y: NDArray, z: NDArray) -> tuple[NDArray, NDArray]:
+        """Return where (x, z) [mm] of bent tissue lies unbent."""
         ...
 
 
@@ -153,11 +167,17 @@ def rest_point(
     """
     if deformation is None:
         return x, z
-    at_x, at_z = x, z
+    # The bend under a convex face is undone in closed form, which leaves the steps only what is small.
+    bent = deformation if isinstance(deformation, Bent) else None
+    inner = bent.inner if bent is not None else deformation
+    at_x, at_z = bent.unbend(state, x, y, z) if bent is not None else (x, z)
     last_x = last_z = None
     for _ in range(REST_STEPS):
-        ux, uz = deformation.at(state, at_x, y, at_z)
-        dx, dz = x - ux - at_x, z - uz - at_z
+        ux, uz = inner.at(state, at_x, y, at_z)
+        wanted_x, wanted_z = x - ux, z - uz
+        if bent is not None:
+            wanted_x, wanted_z = bent.unbend(state, wanted_x, y, wanted_z)
+        dx, dz = wanted_x - at_x, wanted_z - at_z
         ratio: NDArray | float = 0.0
         if last_x is not None and last_z is not None:
             ratio = np.clip((dx * last_x + dz * last_z) / (last_x**2 + last_z**2 + 1e-12), -0.9, 0.9)

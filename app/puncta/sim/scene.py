@@ -52,6 +52,19 @@ class Shown:
         dx, dz = bx - px, bz - pz
         return ux + dx * axes[0, 0] + dz * axes[2, 0], uz + dx * axes[0, 2] + dz * axes[2, 2]
 
+    def unbend(
+        self, state: SceneState, x_mm: NDArray, y_mm: NDArray | float, z_mm: NDArray
+    ) -> tuple[NDArray, NDArray]:
+        """Where (x, z) [mm] of tissue that the face has bent lay before; the subject's own displacement stays."""
+        if not self.scan.convex:
+            return x_mm, z_mm
+        axes = state.probe.axes()
+        px, _, pz = state.probe.probe_from_tissue(x_mm, y_mm, z_mm)
+        r, c = self.scan.beam_from_mm(px, pz)
+        bx, bz = self.scan.mm_from_beam(self.conform.tissue_r(r, c), c)
+        dx, dz = bx - px, bz - pz
+        return x_mm + dx * axes[0, 0] + dz * axes[2, 0], z_mm + dx * axes[0, 2] + dz * axes[2, 2]
+
 
 class Scene:
     """One subject under one machine's probe.
