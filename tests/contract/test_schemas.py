@@ -218,7 +218,8 @@ BROKEN: list[tuple[str, Callable[[Any], None], str]] = [
      "move[0].do: 'entr' is not one of advance, angle, swing, entry, entry-across, slide, sweep, rock, tilt, twist, "
      "press, inject, fire, done"),
     ("moves", put("move[1].over_s", -1), "move[1].over_s: -1 is less than 0"),
-    ("moves", put("move[0]", {"do": "done"}), "move[0]: {\"do\": \"done\"} is not a move with one of at_s and at_frame"),
+    ("moves", put("move[0]", {"do": "done"}),
+     "move[0]: {\"do\": \"done\"} is not a move with one of at_s and at_frame"),
     ("moves", drop("version"), "'version' is missing"),
     ("attempt", put("events[0].kind", "touch"),
      "events[0].kind: 'touch' is not one of contact, enter, pop, target, target-left, hit, through, fired, injected, "

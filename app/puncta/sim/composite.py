@@ -98,8 +98,9 @@ class CompositeGenerator:
         self.noise_grey = float(rng.uniform(0.5, 4.0))
         self.gain_jitter = float(rng.choice([0.0, 0.004, 0.012]))
         self.jpeg_quality = int(rng.integers(60, 96)) if rng.random() < 0.6 else 0
-        self.bank = cv2.GaussianBlur(rng.standard_normal((h + 64, w + 64)).astype(np.float32), (0, 0), 0.7)
-        self.bank /= float(self.bank.std())
+        grain = rng.standard_normal((h + 64, w + 64)).astype(np.float32)
+        grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), 0.7), np.float32)
+        self.bank: Float32 = grain / np.float32(grain.std())
         self.screen = self._blank(rng, furniture)
         self.receive = self._stream("receive")
         self.index, self.t_ns = 0, 0

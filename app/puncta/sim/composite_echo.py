@@ -120,7 +120,7 @@ class StillEcho:
         where = (maps[0][y0:y1, x0:x1], maps[1][y0:y1, x0:x1])
         turned = np.ascontiguousarray(cv2.remap(pairs, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
         phase = turned.view(np.complex64)[..., 0]
-        phase = phase / np.maximum(np.abs(phase), np.float32(0.2))
+        phase = np.asarray(phase / np.maximum(np.abs(phase), np.float32(0.2)), np.complex64)
         total = np.abs(amplitude * phase + field)
         # Machines compound: other looks meet the needle with the tissue's phase turned, which fills dark gaps.
         turned_looks = sum(np.abs(amplitude * phase * turn + field) for turn in _THIRDS)
