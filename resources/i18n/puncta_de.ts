@@ -1615,5 +1615,9 @@
         <source>Insertions</source>
         <translation>Einstiche</translation>
     </message>
+    <message>
+        <source>{needle}, crosses here</source>
+        <translation>{needle}, kreuzt hier</translation>
+    </message>
 </context>
 </TS>

@@ -6,11 +6,15 @@ import math
 
 import pytest
 
+from puncta.core.overlay import Layer, OverlayStyle
+from puncta.core.results import Analysis
 from puncta.gui.actions import ACTIONS, KEY_SETS, SPECS, STEER, find_conflict, keys_of
 from puncta.gui.steering.cockpit import next_subject, steered_address
 from puncta.gui.steering.grip import WHEEL_MM, Grip, wheel_controls
+from puncta.gui.steering.overlay import compose_steered
 from puncta.gui.steering.speeds import SPEEDS, speed_of
 from puncta.sim.controls import STILL, Controls
+from puncta.sources.simulated import SimulatedSource
 from puncta.sources.steering import NeedleView
 
 MM_PER_PX = 0.1
@@ -124,6 +128,34 @@ def test_one_hand_reaches_everything_on_the_left_of_the_keyboard() -> None:
     keys = keys_of("One hand", {})
     steering = [spec.id for spec in ACTIONS if STEER in spec.modes]
     assert {keys[name].removeprefix("Shift+") for name in steering} <= left
+
+
+def test_a_needle_across_the_plane_shows_where_it_crosses() -> None:
+    source = SimulatedSource("sim:nerve?seed=4&size=160x120&approach=out-of-plane&fps=30&steer=yes")
+    frame = source.read()
+    view = source.steering.view(frame.key.index)
+    x, y = view.needle.crossing_px
+    x0, y0, w, h = view.region
+    assert x0 < x < x0 + w and y0 < y < y0 + h
+    assert math.hypot(x - view.target.centre_px[0], y - view.target.centre_px[1]) * view.mm_per_px < 6.0
+    scene = compose_steered(Analysis(frame, (), frozenset(), 0), view, OverlayStyle(), None)
+    assert any("crosses here" in getattr(item, "text", "") for item in scene.items)
+    in_plane = SimulatedSource("sim:nerve?seed=4&size=160x120&approach=in-plane&fps=30&steer=yes")
+    frame = in_plane.read()
+    assert in_plane.steering.view(frame.key.index).needle.crossing_px is None
+
+
+def test_the_layers_of_the_viewer_rule_over_the_ring() -> None:
+    source = SimulatedSource("sim:vessel?seed=3&size=160x120&fps=30&steer=yes")
+    frame = source.read()
+    view, analysis = source.steering.view(frame.key.index), Analysis(frame, (), frozenset(), 0)
+    layers = {item.layer for item in compose_steered(analysis, view, OverlayStyle(), None).items}
+    assert {Layer.TARGET, Layer.PATH} <= layers
+    hidden = compose_steered(analysis, view, OverlayStyle(visible={Layer.TARGET: False}), None)
+    assert Layer.TARGET not in {item.layer for item in hidden.items}
+    own = compose_steered(analysis, view, OverlayStyle(target_px=(3.0, 3.0)), None)
+    rings = [item for item in own.items if item.layer is Layer.TARGET and hasattr(item, "centre_px")]
+    assert [ring.centre_px for ring in rings] == [view.target.centre_px]
 
 
 def test_the_next_subject_and_the_steered_address_keep_the_rest() -> None:

@@ -10,11 +10,12 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
-from widget_checks import cut_labels
+from PySide6.QtWidgets import QLabel, QScrollArea
+from widget_checks import cut_labels, nameless
 
 from puncta.core.events import PlayState
 from puncta.formats.moves import read_moves
+from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.video.stage import SAFETY_LINE
 from puncta.settings import Settings
 from puncta.sim.moves import controls_of
@@ -288,19 +289,31 @@ def test_a_biopsy_gun_fires_into_the_lesion(stage, qtbot) -> None:
     assert any("gun fired" in line for line in cab.window.cockpit.panel.attempt.events())
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize(("scale", "size"), [(1.0, (1280, 720)), (1.5, (1440, 900)), (2.0, (1920, 1080))])
-def test_no_word_of_steering_is_cut(stage, qtbot, theme: str, scale: float, size: tuple[int, int]) -> None:
-    parts = stage.open(
-        Settings(theme=theme, font_scale=scale, first_start_done=True, enabled_plugins=["echo"]),
-        opener=open_source, size=size,
-    )
-    parts.window.open_uri("sim:breast?seed=1&size=320x240&steer=yes&fps=40")
-    qtbot.waitUntil(lambda: parts.window.cockpit.pilot.view is not None, timeout=20_000)
-    parts.window.show_figures()
-    for _ in range(50):
-        if not cut_labels(parts.window):
-            break
-        qtbot.wait(20)
-    assert cut_labels(parts.window) == []
-    assert parts.window.stage.view.height() >= size[1] * 0.4
+def test_no_word_of_steering_is_cut(
+    stage, qtbot, qapp, language: str, scale: float, size: tuple[int, int]
+) -> None:
+    kept = install_language(qapp, language)
+    try:
+        settings = Settings(font_scale=scale, first_start_done=True, enabled_plugins=["echo"], language=language)
+        parts = stage.open(settings, opener=open_source, size=size)
+        window = parts.window
+        window.open_uri("sim:breast?seed=1&size=320x240&steer=yes&fps=40")
+        qtbot.waitUntil(lambda: window.cockpit.pilot.view is not None and window.stage.view.hands is not None,
+                        timeout=20_000)
+        window.show_figures()
+        for _ in range(50):
+            if not cut_labels(window):
+                break
+            qtbot.wait(20)
+        assert cut_labels(window) == []
+        assert nameless(window) == []
+        area = window.right.findChild(QScrollArea)
+        assert area.widget().width() <= area.viewport().width(), "nothing reaches beyond the panel"
+        assert window.stage.view.height() >= size[1] * 0.4
+        assert window.stage.safety.isVisible()
+        stage.close(parts)
+    finally:
+        remove_language(qapp, kept)
+        install_language(qapp, "en")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from puncta.sim.subject import PointMm, Subject
 from puncta.sim.truth import FrameTruth
 from puncta.sources.steering import AttemptView, NeedleView, PointPx, SteeredView, TargetView
 
+ALONG_PLANE = 0.17
+"""A needle whose axis leaves the image plane by less than this sine (10 deg) runs along it."""
 LIFTED_MM = -0.3
 """Pressed less than this, the probe's face has left the skin [mm]."""
 
@@ -80,7 +83,7 @@ def _target(subject: Subject, probe: ProbePose, scan: Scan, truth: FrameTruth) -
 
 def _needle(needle: NeedlePose, probe: ProbePose, scan: Scan, truth: FrameTruth) -> NeedleView:
     entry_px, entry_behind = project(needle.entry_mm, probe, scan)
-    inwards = NeedlePose(needle.entry_mm, needle.angle_rad, needle.azimuth_rad, 10.0).tip_mm
+    inwards = replace(needle, way_mm=10.0, bend_mm=0.0).tip_mm
     inner_px, _ = project(inwards, probe, scan)
     dx, dy = inner_px[0] - entry_px[0], inner_px[1] - entry_px[1]
     length = math.hypot(dx, dy)
@@ -97,7 +100,16 @@ def _needle(needle: NeedlePose, probe: ProbePose, scan: Scan, truth: FrameTruth)
         tip_px=tip_px,
         tip_behind_mm=tip_behind,
         entry_behind_mm=entry_behind,
+        crossing_px=_crossing(needle, probe, scan, entry_behind),
     )
+
+
+def _crossing(needle: NeedlePose, probe: ProbePose, scan: Scan, entry_behind_mm: float) -> PointPx | None:
+    leaves = float(probe.axes()[1] @ np.subtract(replace(needle, way_mm=1.0, bend_mm=0.0).tip_mm, needle.entry_mm))
+    if abs(leaves) < ALONG_PLANE or entry_behind_mm * leaves >= 0:
+        return None
+    way_mm = -entry_behind_mm / leaves
+    return project(replace(needle, way_mm=way_mm, bend_mm=0.0).tip_mm, probe, scan)[0]
 
 
 def project(point_mm: PointMm, probe: ProbePose, scan: Scan) -> tuple[PointPx, float]:

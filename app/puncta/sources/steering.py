@@ -48,6 +48,8 @@ class NeedleView:
         The tip, projected onto the image plane [px]; None while it is outside.
     tip_behind_mm, entry_behind_mm : float
         Distance of tip and entry from the image plane [mm], positive behind it (away from the viewer).
+    crossing_px : point or None
+        Where the straight axis crosses the image plane ahead of the entry [px]; None where it runs along the plane.
     """
 
     entry_px: PointPx
@@ -58,6 +60,7 @@ class NeedleView:
     tip_px: PointPx | None
     tip_behind_mm: float
     entry_behind_mm: float
+    crossing_px: PointPx | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from puncta.gui.actions import key_words
 from puncta.gui.i18n import tr
 from puncta.gui.panels.above import AboveSketch
 from puncta.gui.panels.parts import IconButton, ShapeMark, text_label
@@ -76,7 +77,9 @@ class AttemptCard(QFrame):
         column.addWidget(self.target)
         column.addWidget(self.tip)
         column.addWidget(self.sketch)
-        column.addWidget(text_label(tr("From above; up is behind the plane"), "small"))
+        above = text_label(tr("From above; up is behind the plane"), "small")
+        above.setWordWrap(True)
+        column.addWidget(above)
         for line in self._events:
             line.setWordWrap(True)
             column.addWidget(line)
@@ -132,7 +135,7 @@ class HandsCard(QFrame):
         line = self._heading(grid, line, tr("Needle"))
         for gesture, words in HAND_MOUSE:
             grid.addWidget(text_label(tr(gesture), "small"), line, 0, 1, 2)
-            grid.addWidget(text_label(tr(words), "quiet"), line, 2)
+            grid.addWidget(_words(words), line, 2)
             line += 1
         for actions, words in HAND_VERBS:
             line = self._key_row(grid, line, actions, words)
@@ -146,7 +149,8 @@ class HandsCard(QFrame):
         """Show the keys as they are set."""
         for label, action in self._keys:
             key = words.get(action, "")
-            label.setText(key)
+            label.setText(short_key(key))
+            label.setAccessibleName(key)
             label.setVisible(bool(key))
 
     def set_can_fire(self, on: bool) -> None:
@@ -161,7 +165,7 @@ class HandsCard(QFrame):
         return line + 1
 
     def _key_row(self, grid: QGridLayout, line: int, actions: tuple[str, ...], words: str) -> int:
-        name = text_label(tr(words), "quiet")
+        name = _words(words)
         grid.addWidget(name, line, 2)
         for column, action in enumerate(actions):
             key = text_label(role="key")
@@ -191,6 +195,18 @@ class SteerPanel(QWidget):
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Show the keys as they are set."""
         self.hands.set_keys(words)
+
+
+def _words(words: str) -> QLabel:
+    label = text_label(tr(words), "quiet")
+    label.setWordWrap(True)
+    return label
+
+
+def short_key(key: str) -> str:
+    """A key as the card writes it, with an arrow for Shift, which some languages spell with many letters."""
+    shift = key_words("Shift+A").removesuffix("A").rstrip("+ ")
+    return f"⇧ {key.removeprefix(shift).lstrip('+ ')}" if key.startswith(shift) and key != shift else key
 
 
 def _say(label: QLabel, text: str) -> None:

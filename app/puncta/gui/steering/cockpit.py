@@ -65,7 +65,9 @@ class Cockpit:
         self.summary.hide()
         window.stage.view.hands = self.pilot if on else None
         self.gamepad.set_on(on)
-        self.panel.setVisible(on)
+        if on != self.panel.isVisibleTo(self.panel.parentWidget()):
+            self.panel.setVisible(on)
+            window.room.restyle()
         self.panel.hands.setVisible(window.preferences.settings.hands_card)
         steering = self.pilot.steering
         self.panel.hands.set_can_fire(steering is not None and steering.can_fire)

@@ -68,13 +68,22 @@ def _needle_items(view: SteeredView) -> list[OverlayItem]:
     if needle.way_mm > 0:
         return [Stroke(Layer.PATH, tick, "accent", 2.0, Dash.SOLID, 0.7)]
     words = tr("needle {angle}°").replace("{angle}", f"{needle.angle_deg:.0f}")
-    if abs(needle.entry_behind_mm) >= IN_PLANE_MM:
+    items: list[OverlayItem] = [Stroke(Layer.PATH, tick, "accent", 2.4)]
+    if needle.crossing_px is not None:
+        words, end = tr("{needle}, crosses here").replace("{needle}", words), needle.crossing_px
+        items += [Stroke(Layer.PATH, arm, "accent", 2.0) for arm in _cross(end)]
+    elif abs(needle.entry_behind_mm) >= IN_PLANE_MM:
         words = f"{words}, {plane_words(needle.entry_behind_mm)}"
-    return [
-        Stroke(Layer.PATH, tick, "accent", 2.4),
-        Stroke(Layer.PATH, (start, end), "accent", 1.6, Dash.DASHED, 0.7),
-        Label(Layer.PATH, words, end, start, "accent"),
-    ]
+    items.append(Stroke(Layer.PATH, (start, end), "accent", 1.6, Dash.DASHED, 0.7))
+    # Beside the line's end, so that neither the line nor the target's ring runs through the words.
+    items.append(Label(Layer.PATH, words, (end[0] + 10.0, end[1] - 6.0), end, "accent"))
+    return items
+
+
+def _cross(at: PointPx) -> tuple[tuple[PointPx, PointPx], tuple[PointPx, PointPx]]:
+    """A small oblique cross."""
+    (x, y), arm = at, 6.0
+    return ((x - arm, y - arm), (x + arm, y + arm)), ((x - arm, y + arm), (x + arm, y - arm))
 
 
 def _guide(needle: NeedleView, view: SteeredView) -> tuple[PointPx, PointPx] | None:

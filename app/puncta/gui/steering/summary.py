@@ -17,7 +17,7 @@ NEXT = (("again", "Try again"), ("another", "Another subject"), ("save", "Save t
 
 
 class SummaryCard(QFrame):
-    """Lies over the held picture, in its middle."""
+    """Lies over the lower part of the held picture."""
 
     def __init__(self, theme: Theme, act: Callable[[str], None], over: QWidget) -> None:
         super().__init__(over)
@@ -94,7 +94,7 @@ class SummaryCard(QFrame):
         self.buttons["again"].setFocus(Qt.FocusReason.OtherFocusReason)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay in the middle."""
+        """Stay in its place."""
         if watched is self._over and event.type() is QEvent.Type.Resize and self.isVisible():
             self._settle()
         return False
@@ -117,7 +117,8 @@ class SummaryCard(QFrame):
         width = max(self.width(), self._theme.font_px(360))
         self.resize(min(width, self._over.width() - 16), self.sizeHint().height())
         area = self._over.rect()
-        self.move(area.center().x() - self.width() // 2, max(8, area.center().y() - self.height() // 2))
+        # Low, so that tip and target stay in sight.
+        self.move(area.center().x() - self.width() // 2, max(8, area.bottom() - self.height() - 16))
 
 
 def _millimetres(value: float | None) -> str:
