@@ -1544,10 +1544,6 @@
         <translation>schieben</translation>
     </message>
     <message>
-        <source>steered</source>
-        <translation>gesteuert</translation>
-    </message>
-    <message>
         <source>sweep across</source>
         <translation>quer streichen</translation>
     </message>
@@ -1618,6 +1614,10 @@
     <message>
         <source>{needle}, crosses here</source>
         <translation>{needle}, kreuzt hier</translation>
+    </message>
+    <message>
+        <source>Steered</source>
+        <translation>Gesteuert</translation>
     </message>
 </context>
 </TS>

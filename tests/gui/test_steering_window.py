@@ -147,6 +147,11 @@ def test_needle_and_probe_are_driven_to_the_target_and_the_moves_repeat_the_sess
     assert card.values["Hits of what must not be hit"] == str(sum(event.bad for event in view.attempt.events))
     qtbot.waitUntil(lambda: cab.parts.player.status().state is PlayState.PAUSED)
 
+    QTest.keyClick(cab.picture, Qt.Key.Key_Escape)
+    assert not card.isVisible()
+    QTest.keyClick(cab.picture, Qt.Key.Key_Return)
+    assert card.isVisible()
+
     # What the hands did, as a script, gives the same bytes, frame by frame.
     file = tmp_path / "moves.toml"
     window.cockpit.write_moves(file)

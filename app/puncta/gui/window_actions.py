@@ -291,6 +291,8 @@ class WindowActions:
         window = self._window
         if window.stage.view.tool is not Tool.NONE:
             self._put_down()
+        elif window.cockpit.summary.isVisible():
+            window.cockpit.summary.hide()
         elif window.isFullScreen():
             window.showNormal()
         else:

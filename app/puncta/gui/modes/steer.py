@@ -81,7 +81,7 @@ class SteerBar(QWidget):
         if clock != self.clock.text():
             self.clock.setText(clock)
         self.last.set_full((event_lines(view.attempt) or [""])[-1])
-        self.done.setEnabled(seconds is not None and not view.attempt.done)
+        self.done.setEnabled(seconds is not None)
 
     def refresh_place(self) -> None:
         """Figures follow at a pace at which they can be read, by `show_view`."""

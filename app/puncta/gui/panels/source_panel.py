@@ -51,9 +51,10 @@ def words_of(uri: str) -> tuple[str, str]:
         asked = parse_qs(urlsplit(uri).query)
         machine = tr("machine {name}").format(name=asked["machine"][0]) if "machine" in asked else ""
         seed = tr("seed {number}").format(number=asked["seed"][0]) if "seed" in asked else ""
-        steered = tr("steered") if asked.get("steer", [""])[0] in {"yes", "1"} else ""
+        steered = asked.get("steer", [""])[0] in {"yes", "1"}
         title = tr(PROCEDURES.get(procedure_of(uri), procedure_of(uri)))
-        return title, ", ".join(word for word in (tr("Simulator"), steered, machine, seed) if word)
+        kind = tr("Steered") if steered else tr("Simulator")
+        return title, ", ".join(word for word in (kind, machine, seed) if word)
     if is_stream(uri):
         return uri, tr("Live source")
     file = Path(uri)

@@ -106,7 +106,9 @@ class Cockpit:
         view = self.pilot.view
         if view is None:
             return
-        if view.attempt.seconds is None:
+        if view.attempt.done:
+            self.summary.show_view(view, self._window.keyboard.words())
+        elif view.attempt.seconds is None:
             self._window.status_line.say(tr("The attempt begins when the needle touches the skin."))
         else:
             self.pilot.done()

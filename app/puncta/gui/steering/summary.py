@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from puncta.gui.i18n import tr
-from puncta.gui.panels.parts import ShapeMark, text_label
+from puncta.gui.panels.parts import IconButton, ShapeMark, text_label
 from puncta.gui.steering.words import event_line
 from puncta.gui.theme import Theme
 from puncta.sources.steering import SteeredView
@@ -47,6 +47,9 @@ class SummaryCard(QFrame):
         head.setSpacing(10)
         head.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignVCenter)
         head.addWidget(self.title, 1)
+        closer = IconButton("x", tr("Close this card"), theme)
+        closer.clicked.connect(self.hide)
+        head.addWidget(closer)
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 16, 20, 16)
         column.setSpacing(12)
