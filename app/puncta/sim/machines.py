@@ -57,21 +57,21 @@ class MachinePreset:
 
 PRESETS: dict[str, MachinePreset] = {
     "A": MachinePreset("A", (6, 9), (0.6, 0.6), (1.8, 2.5), (55, 65), (1.0, 1.6), (30, 45), (26, 50), (18, 30),
-                       looks=(1, 2, 3, 3), jpeg=(60, 95), uneven_rate=0.15, smoothing=(0.15, 1.0)),
+                       looks=(1, 2, 3, 3), jpeg=(70, 95), uneven_rate=0.15, smoothing=(0.15, 0.9), edge=(0.1, 0.6)),
     "B": MachinePreset("B", (9, 13), (0.7, 0.7), (1.2, 1.8), (45, 55), (0.6, 1.0), (25, 40), (25, 40), (25, 40),
                        looks=(2,), gamma=(0.8, 0.8), smoothing=(0.15, 0.9), jpeg=(80, 95), screen_px=(1024, 768)),
     "C": MachinePreset("C", (4, 6), (0.45, 0.45), (2.5, 3.5), (60, 75), (1.6, 2.6), (36, 50), (40, 60), (15, 25),
                        convex_share=0.5, looks=(1, 2, 2), gamma=(1.3, 1.3), noise_db=(-50, -50), median_grey=(26, 64),
                        screen_px=(640, 480)),
     "D": MachinePreset("D", (10, 14), (0.7, 0.7), (1.4, 1.4), (45, 45), (0.7, 0.7), (28, 40), (25, 40),
-                       (35, 35), looks=(3,), edge=(0.3, 0.7), persistence=(0.3, 0.3), smoothing=(0.3, 0.6),
+                       (35, 35), looks=(3,), edge=(0.3, 0.6), persistence=(0.3, 0.3), smoothing=(0.6, 1.0),
                        jpeg=(92, 92), screen_px=(1024, 768)),
     "E": MachinePreset("E", (3, 5), (0.4, 0.4), (3.0, 3.0), (70, 70), (2.4, 2.4), (40, 50), (60, 90), (15, 15),
                        convex_share=1.0, radius_mm=(50, 50), sector_deg=(65, 65), convex_depth_mm=(60, 100),
                        gamma=(1.0, 1.3), noise_db=(-45, -45), jpeg=(60, 60), screen_px=(640, 480)),
     "F": MachinePreset("F", (7, 10), (0.5, 0.6), (1.8, 2.6), (55, 62), (1.0, 1.6), (34, 40), (26, 45), (20, 20),
                        looks=(2, 3), s_curve=(0.4, 0.8), smoothing=(0.7, 1.0), edge=(0.1, 0.4),
-                       persistence=(0.1, 0.35), jpeg=(55, 75), video=True, uneven_rate=0.3, median_grey=(26, 62),
+                       persistence=(0.1, 0.35), jpeg=(78, 92), video=True, uneven_rate=0.3, median_grey=(26, 62),
                        screen_px=(800, 640), ruler_inside=True),
 }
 

@@ -222,7 +222,7 @@ class Renderer:
         strength = self.smoothing
         if strength > 0.1:
             # Averaging the detected signal, as frequency compounding and receive filters do, fills speckle's dark gaps.
-            total = np.asarray(cv2.GaussianBlur(total, (7, 5), 1.5 * strength, None, 0.8 * strength), np.float32)
+            total = np.asarray(cv2.GaussianBlur(total, (5, 7), 0.7 * strength, None, 1.1 * strength), np.float32)
         total += np.float32(1e-7)
         level = np.asarray(cv2.log(total, total), np.float32)
         level *= self.scale
@@ -236,8 +236,9 @@ class Renderer:
         if strength < 0.05:
             return level
         size = 3 if strength < 0.3 else 5 if strength < 0.7 else 7
-        mean = np.asarray(cv2.blur(level, (size, size)), np.float32)
-        square = np.asarray(cv2.sqrBoxFilter(level, cv2.CV_32F, (size, size)), np.float32)
+        window = (size, size)
+        mean = np.asarray(cv2.blur(level, window), np.float32)
+        square = np.asarray(cv2.sqrBoxFilter(level, cv2.CV_32F, window), np.float32)
         square -= mean * mean
         speckle = (5.57 / self.machine.dynamic_range_db) ** 2 / self.machine.looks / (1.0 + 3.0 * strength)
         # keep = 1 - speckle / spread, floored at 0; the result is level + strength (1 - keep) (mean - level).

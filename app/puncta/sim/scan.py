@@ -161,7 +161,7 @@ def plan_scan(
     if not convex:
         depth = h * mm_per_px  # whole pixels and square pixels at once
     # A grid much finer than the picture costs time and shows nothing.
-    rows = int(np.clip(depth / (0.8 * machine.axial_sigma_mm), 200, max(320, 1.25 * h)))
+    rows = int(np.clip(depth / (0.8 * machine.axial_sigma_mm), 200, max(320, 1.15 * h)))
     depths = np.linspace(0.0, depth, 24)
     per_radian = machine.radius_mm + depths if convex else np.ones_like(depths)
     lateral = float(np.min(machine.lateral_sigma_mm * lateral_growth(machine, depths) / per_radian))
@@ -199,13 +199,18 @@ class ScanConverter:
         """Return the region's picture, black outside the sector."""
         if self.maps is None:
             w, h = self.size_px
-            shrinks = grid.shape[0] > h or grid.shape[1] > w
-            kind = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            return np.asarray(cv2.resize(grid, (w, h), interpolation=kind), np.uint8)
+            # One direction after the other: a mean where it shrinks, a smooth curve where it grows. Both at once would
+            # show the beams as columns.
+            for size in ((grid.shape[1], h), (w, h)):
+                if size != grid.shape[::-1]:
+                    shrinks = size[0] < grid.shape[1] or size[1] < grid.shape[0]
+                    kind = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+                    grid = np.asarray(cv2.resize(grid, size, interpolation=kind), np.uint8)
+            return grid
         if max(self.blur) > 1:
             grid = np.asarray(cv2.blur(grid, self.blur), np.uint8)
         map_x, map_y, outside = self.maps
-        remapped = cv2.remap(grid, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        remapped = cv2.remap(grid, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         picture = np.asarray(remapped, np.uint8)
         picture[outside] = 0
         return picture
