@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -121,6 +122,11 @@ def test_steering_keys_clash_with_nothing_that_works_while_steering(key_set: str
     assert find_conflict("probe_left", keys["play"], keys) == "play"
     assert find_conflict("probe_left", keys["range_loop"], keys) in {None, "attempt_done"}
     assert SPECS["frame_on"].modes == ("review",)
+
+
+def test_the_groups_of_the_key_list_stand_together() -> None:
+    groups = [group for group, _rows in itertools.groupby(ACTIONS, key=lambda spec: spec.group)]
+    assert len(groups) == len(set(groups))
 
 
 def test_one_hand_reaches_everything_on_the_left_of_the_keyboard() -> None:

@@ -33,7 +33,7 @@ Without a verb the window opens on the last case, or on the sample."""
 
 _EPILOG = """\
 SOURCE is a file (.dcm .mp4 .avi .mov .mkv .mha .mhd .nrrd), a folder of pictures,
-or a simulator such as 'sim:breast?seed=1&machine=A' (breast, nerve, vessel).
+or a simulator such as 'sim:breast?seed=1&machine=A' (breast, nerve, vessel, infant-lp; &steer=yes to steer it).
 
 Examples:
   puncta                                          the window

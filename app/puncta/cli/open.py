@@ -13,7 +13,7 @@ DESCRIPTION = "Open the window on a source and play it. Without SOURCE: the last
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="a file, a folder, or sim:breast?seed=1")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="a file, a folder, or sim:breast?seed=1&steer=yes")
 
 
 def run(args: argparse.Namespace) -> int:

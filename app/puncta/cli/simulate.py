@@ -149,7 +149,7 @@ def request_of(args: argparse.Namespace, script: MoveScript | None = None) -> Si
     request = replace(known, **{f: getattr(asked, f) for key, f in fields.items() if words[key] is not None})
     own = asked.options.given()
     if own:
-        request = replace(request, options=replace(request.options, **own))
+        request = replace(request, options=replace(request.options, **own))  # type: ignore[arg-type]
     if args.no_furniture:
         request = replace(request, furniture=False)
     if script is None:

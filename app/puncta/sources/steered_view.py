@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from puncta.core.errors import BugError
 from puncta.sim.attempt import AttemptLog
 from puncta.sim.cine import CineGenerator
 from puncta.sim.controls import Controls
 from puncta.sim.pose import NeedlePose, ProbePose
 from puncta.sim.scan import Scan
+from puncta.sim.steered import SteeredHands
 from puncta.sim.subject import PointMm, Subject
 from puncta.sim.truth import FrameTruth
 from puncta.sources.steering import AttemptView, NeedleView, PointPx, SteeredView, TargetView
@@ -26,7 +28,7 @@ def describe_steered(generator: CineGenerator, truth: FrameTruth, log: AttemptLo
     """Say where everything is on the frame that was rendered last, and how the attempt stands on it."""
     state, subject, scan = generator.state, generator.subject, generator.scan
     needle = state.needle
-    hands = generator.hands
+    hands = _hands(generator)
     inside = needle is not None and needle.way_mm > 0
     layout = scan.layout
     return SteeredView(
@@ -45,9 +47,16 @@ def describe_steered(generator: CineGenerator, truth: FrameTruth, log: AttemptLo
     )
 
 
+def _hands(generator: CineGenerator) -> SteeredHands:
+    hands = generator.hands
+    if not isinstance(hands, SteeredHands):
+        raise BugError("only a steered simulation has hands that tell what they feel")
+    return hands
+
+
 def watch(log: AttemptLog, generator: CineGenerator, truth: FrameTruth, controls: Controls) -> None:
     """Let an attempt's log see the frame that was rendered last."""
-    hands = generator.hands
+    hands = _hands(generator)
     log.step(
         truth.index, truth.t_ns, generator.state, controls, injected_ml=hands.injected_ml, blocked=hands.blocked
     )

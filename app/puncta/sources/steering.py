@@ -210,7 +210,9 @@ class Steering:
             }
             self._inputs.extend((index, t_ns) for t_ns in self._waiting_ns)
             self._waiting_ns.clear()
-            controls = Controls(**values, fire=gathered.fire and self.can_fire, done=gathered.done)  # type: ignore[arg-type]
+            controls = Controls(**values, fire=gathered.fire and self.can_fire, done=gathered.done)
+            # Hours of still hands must not fill the memory, so they all share one value.
+            controls = STILL if controls == STILL else controls
             self._moves.append(controls)
             return controls
 

@@ -24,7 +24,7 @@ class SteerBar(QWidget):
         desk: Desk,
         theme: Theme,
         run: Callable[[str], None],
-        hold: Callable[[str, bool], None],
+        hold: Callable[[str, bool], object],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)

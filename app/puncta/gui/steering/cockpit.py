@@ -65,7 +65,7 @@ class Cockpit:
         self.summary.hide()
         window.stage.view.hands = self.pilot if on else None
         self.gamepad.set_on(on)
-        if on != self.panel.isVisibleTo(self.panel.parentWidget()):
+        if on == self.panel.isHidden():
             self.panel.setVisible(on)
             window.room.restyle()
         self.panel.hands.setVisible(window.preferences.settings.hands_card)

@@ -115,7 +115,6 @@ class SummaryCard(QFrame):
             self._grid.addWidget(text_label(value, "strong"), line, 1, Qt.AlignmentFlag.AlignRight)
 
     def _settle(self) -> None:
-        self.layout().activate()
         self.adjustSize()
         width = max(self.width(), self._theme.font_px(360))
         self.resize(min(width, self._over.width() - 16), self.sizeHint().height())
