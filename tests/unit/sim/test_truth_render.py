@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from puncta.sim import echo
+from puncta.sim.anatomy import SubjectOptions
 from puncta.sim.cine import CineGenerator
 from puncta.sim.controls import STILL, Controls
 from puncta.sim.pose import NeedlePose, SceneState
@@ -273,7 +274,9 @@ def explained(picture: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:
 def test_labels_lie_exactly_on_the_picture(procedure: str, machine: str) -> None:
     best = []
     for seed in range(2, 6):
-        generator = CineGenerator(procedure, machine, seed, size_px=SIZE, needle=False, noise=False)
+        # Beside an infant's midline what is seen depends on shadows more than on kinds.
+        wish = SubjectOptions(condition="clear") if procedure == "infant-lp" else SubjectOptions()
+        generator = CineGenerator(procedure, machine, seed, size_px=SIZE, needle=False, noise=False, options=wish)
         picture, _ = generator.next_frame()
         x0, y0, w, h = generator.scan.layout.region
         inner = np.s_[y0 + h // 8 : y0 + h - h // 8, x0 + w // 4 : x0 + w - w // 4]
