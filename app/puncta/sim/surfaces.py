@@ -16,7 +16,7 @@ from puncta.sim.subject import Float32, Subject
 
 SHEET_STEP_MM = 0.08
 """Distance of a sheet's points along the picture."""
-LAYER_POINTS = 10
+LAYER_POINTS = 12
 """Points over which a layer inside a surface keeps its place; about a millimetre."""
 _PATTERN = 4096
 """Points after which a sheet's fine pattern repeats."""
@@ -48,7 +48,7 @@ class Surfaces:
         spread = (self.thick > 0)[:, None]
         # Points spread across the surface are not in step: more of them are needed for the same level.
         self.walk += rng.standard_normal(shape, np.float32) * np.float32(0.9) * spread
-        self.jitter = _layered(rng.standard_normal(shape, np.float32)) * (0.5 * self.thick)[:, None]
+        self.jitter = _layered(rng.standard_normal(shape, np.float32), 2) * (0.5 * self.thick)[:, None]
         self.loud = np.where(self.thick > 0, 2.0, 1.0).astype(np.float32)
         self.turn = rng.standard_normal(shape, np.float32)
         self.streaks = t = subject.streaks
@@ -59,8 +59,8 @@ class Surfaces:
                             2 * math.pi).astype(np.float32)
         soft = np.asarray(t.thick_mm) > 0
         self.phase += (rng.standard_normal(n) * 0.9 * soft).astype(np.float32)
-        across = _layered(rng.standard_normal((1, n)).astype(np.float32))[0] if n else np.zeros(0, np.float32)
-        self.streak_jitter = across * np.asarray(t.thick_mm, np.float32) / 2
+        across = _layered(rng.standard_normal((1, n)).astype(np.float32), 1)[0] if n else np.zeros(0, np.float32)
+        self.streak_jitter = across * np.asarray(t.thick_mm, np.float32) * np.float32(0.3)
         self.streak_loud = np.where(soft, 2.0, 1.0).astype(np.float32)
         self.streak_turn = rng.standard_normal(n).astype(np.float32)
 
@@ -105,7 +105,9 @@ class Surfaces:
         phase = self.walk[:, pick]
         shape = w.shape
         turn = self.turn[:, pick]
-        w = w + self.jitter[:, pick]
+        # Where a surface is steep its points lie apart along the beam; scattered over the gap they make a line again.
+        gap = np.clip(np.abs(np.nan_to_num(slope)), 0.0, 4.0) * np.float32(0.35 * SHEET_STEP_MM)
+        w = w + self.jitter[:, pick] + turn * gap
         spec = np.broadcast_to(self.specular[:, None], shape)
         step = np.float32(SHEET_STEP_MM) * np.sqrt(1.0 + np.nan_to_num(slope) ** 2)
         flat = [np.ascontiguousarray(np.broadcast_to(a, shape)).ravel() for a in
@@ -152,7 +154,8 @@ class Surfaces:
         against = slope - track.pose.rock_rad + (c if scan.convex else 0.0)
         mirror = np.exp(-0.5 * (against / math.radians(16.0)) ** 2)
         sp = specular[keep]
-        gain = (1.0 - sp + sp * mirror + 0.02) * loud[keep]
+        # Rough surfaces scatter less to the side too, about as Lambert's law says: both ways along the beam.
+        gain = (1.0 - sp + sp * mirror + 0.02) * np.cos(against) ** 2 * loud[keep]
         gain = gain * np.exp((level[keep] + plane.residual.sample(r, c)) * np.float32(math.log(10.0) / 20.0))
         unit = coherent_point_amplitude(scan, machine, self.density, r, np.cos(against), np.sin(against), step[keep])
         sigma = machine.elevation_sigma_mm(np.maximum(r, 0.0))
@@ -180,18 +183,18 @@ class Surfaces:
         return near + share * (far - near)
 
 
-def _layered(white: Float32) -> Float32:
+def _layered(white: Float32, layers: int) -> Float32:
     """Spread of points across a surface, unit deviation: thin layers that wind about each other, not loose dots.
 
-    Every other point belongs to the other of two layers; each keeps its place over `LAYER_POINTS` points.
+    Points belong to the layers in turn; each layer keeps its place over `LAYER_POINTS` points.
     """
     out = np.empty_like(white)
-    for k in range(2):
-        part = np.ascontiguousarray(white[:, k::2])
-        if part.size == 0:
-            continue
-        smooth = cv2.GaussianBlur(part, (0, 0), sigmaX=LAYER_POINTS / 2, sigmaY=0.01)
-        # White noise through a Gaussian keeps 1 / (2 sqrt(pi) sigma) of its power.
-        unit = math.sqrt(2.0 * math.sqrt(math.pi) * LAYER_POINTS / 2)
-        out[:, k::2] = 0.94 * unit * smooth + 0.34 * part
+    sigma = LAYER_POINTS / layers
+    # White noise through a Gaussian keeps 1 / (2 sqrt(pi) sigma) of its power.
+    unit = math.sqrt(2.0 * math.sqrt(math.pi) * sigma)
+    for k in range(layers):
+        part = np.ascontiguousarray(white[:, k::layers])
+        if part.size:
+            smooth = cv2.GaussianBlur(part, (0, 0), sigmaX=sigma, sigmaY=0.01)
+            out[:, k::layers] = 0.96 * unit * smooth + 0.28 * part
     return out
