@@ -90,7 +90,7 @@ class Deformation:
 
 def _pressed(press: float, x: Float32, z: Float32) -> Float32:
     across = np.exp(-np.square(np.square(x * np.float32(1.0 / FACE_MM))))
-    return np.float32(press) * across * np.exp(np.minimum(z, ZERO) - np.maximum(z, ZERO) * np.float32(1.0 / PRESS_MM))
+    return np.float32(press) * across * np.exp(np.maximum(z, ZERO) * np.float32(-1.0 / PRESS_MM))
 
 
 def _move_vessel(vessel: Vessel, press: float, pulse: float, x: Float32, y: Float32, z: Float32) -> None:

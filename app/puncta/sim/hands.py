@@ -6,19 +6,22 @@ whoever draws it adds nothing.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
 
 from puncta.sim.controls import STILL, Controls
 from puncta.sim.insertion import Drag, Hand, Insertion
-from puncta.sim.motion import Motion, held, trembling
+from puncta.sim.motion import Motion, MotionState, held, trembling
 from puncta.sim.needle import NeedlePlan
 from puncta.sim.pose import ProbePose, SceneState
 from puncta.sim.steered import SteeredHands, start_plan
 from puncta.sim.subject import Subject
 
 __all__ = ["AutoHands", "Hands", "SteeredHands", "start_plan"]
+LONGEST_STEP_S = 0.125
+"""Longest time that motion is advanced by at once [s]; shorter than any machine's frame needs."""
 
 
 class Hands(Protocol):
@@ -64,11 +67,15 @@ class AutoHands:
 
     def step(self, dt_s: float, controls: Controls = STILL) -> SceneState:
         """Advance; the controls have no say."""
-        m = self.motion.step(dt_s)
-        needle, hand, pull = None, Hand(-1.0, 0.0, 0.0), 0.0
-        if self.plan is not None and self.insertion is not None:
-            hand = self.insertion.step(dt_s)
-            pull = self.drag.step(hand, dt_s)
+        # Drift and hand are followed in short steps: one as long as a slow frame would make them overshoot.
+        parts = max(1, math.ceil(dt_s / LONGEST_STEP_S))
+        needle, hand, pull, m = None, Hand(-1.0, 0.0, 0.0), 0.0, MotionState()
+        for _ in range(parts):
+            m = self.motion.step(dt_s / parts)
+            if self.insertion is not None:
+                hand = self.insertion.step(dt_s / parts)
+                pull = self.drag.step(hand, dt_s / parts)
+        if self.plan is not None:
             needle = held(self.plan.pose(hand.s_mm, hand.turn_rad), m.breath_mm)
         self.state = SceneState(
             probe=trembling(self.rest, m), needle=needle, speed_mm_s=hand.speed_mm_s, drag_mm=pull,

@@ -279,8 +279,10 @@ class Plane:
         return self.pose.tissue_from_probe(x, 0.0, z)
 
     def level_at(self, r: NDArray, c: NDArray) -> Float32:
-        """Backscatter [dB] at beam coordinates, without attenuation."""
-        return self.block.trilinear(self.block.level, *self.tissue_points(r, c))
+        """Backscatter [dB] at beam coordinates, without attenuation; gel fills what lies above the skin."""
+        x, y, z = self.tissue_points(r, c)
+        level = self.block.trilinear(self.block.level, x, y, z)
+        return np.where(z < 0.0, np.float32(FACTS[Tissue.GEL].level_db), level)
 
     def labels_at(self, r: NDArray, c: NDArray) -> NDArray[np.uint8]:
         """Labels at beam coordinates."""

@@ -113,6 +113,10 @@ def lateral_growth(machine: Machine, r: NDArray | float) -> NDArray:
     return np.sqrt(1.0 + (0.9 * off) ** 2)
 
 
+FILL_WIDTH_MM, FILL_DEPTH_MM = (24.0, 50.0), (10.0, 100.0)
+"""Fields that a linear probe may be given so that they fill the picture [mm]."""
+
+
 def plan_scan(
     machine: Machine, rng: np.random.Generator, size_px: tuple[int, int] | None, furniture: bool
 ) -> Scan:
@@ -148,8 +152,10 @@ def plan_scan(
     free_w, free_h = canvas_w * (1 - left - right), canvas_h * (1 - top - bottom)
     if not convex and (not furniture or machine.ruler_inside) and rng.random() < 0.75:
         # Most pictures fill the space they have: trade depth against width within the probe's range.
-        width = float(np.clip(depth * free_w / free_h, 24.0, 50.0))
-        depth = width * free_h / free_w
+        wide = float(np.clip(depth * free_w / free_h, *FILL_WIDTH_MM))
+        deep = wide * free_h / free_w
+        if FILL_DEPTH_MM[0] <= deep <= FILL_DEPTH_MM[1]:  # a ribbon of a picture keeps black beside the field instead
+            width, depth = wide, deep
         span_x, span_z = width, depth
     mm_per_px = max(span_x / free_w, span_z / free_h)
     w, h = max(16, int(round(span_x / mm_per_px))), max(16, int(round(span_z / mm_per_px)))

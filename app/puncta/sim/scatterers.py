@@ -130,8 +130,10 @@ class Speckle:
         """Scatterers in and near the field on this pose, with their tissue's strength."""
         scan = self.scan
         x0, _, x1, _ = scan.extent_mm
-        start = track.u_mm - 0.5 * self.period
-        u = np.mod(self.u - np.float32(start), np.float32(self.period)) + np.float32(start)
+        # A rocked field leans: with depth its middle wanders along u, and the stretch that is picked goes with it.
+        lean = self.w - np.float32(track.pose.press_mm * math.cos(track.pose.tilt_rad))
+        start = np.float32(track.u_mm - 0.5 * self.period) - lean * np.float32(math.tan(track.pose.rock_rad))
+        u = np.mod(self.u - start, np.float32(self.period)) + start
         reach = STALE_WITHIN_MM + REACH_MM
         # Tissue under pressure comes down from above the face.
         top = -reach - max(0.0, track.pose.press_mm)

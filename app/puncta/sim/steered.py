@@ -167,8 +167,8 @@ class SteeredHands:
 
     def _move_probe(self, w: dict[str, float]) -> None:
         p, a = self.probe, self.probe.axes()
-        x = p.slide_mm + w["slide_mm"] * a[0, 0] + w["sweep_mm"] * a[1, 0]
-        y = p.sweep_mm + w["slide_mm"] * a[0, 1] + w["sweep_mm"] * a[1, 1]
+        x = float(p.slide_mm + w["slide_mm"] * a[0, 0] + w["sweep_mm"] * a[1, 0])
+        y = float(p.sweep_mm + w["slide_mm"] * a[0, 1] + w["sweep_mm"] * a[1, 1])
         rest = self.rest.slide_mm
         self.probe = ProbePose(
             slide_mm=_within(x, min(rest, 0.0) - SLIDE_MM, max(rest, 0.0) + SLIDE_MM),

@@ -77,8 +77,9 @@ class Surfaces:
         scan, pose = self.scan, track.pose
         x0, _, x1, _ = scan.extent_mm
         # Points keep their places in tissue while the probe slides over them.
-        first = math.floor((track.u_mm + x0 - MARGIN_MM) / SHEET_STEP_MM)
-        last = math.ceil((track.u_mm + x1 + MARGIN_MM) / SHEET_STEP_MM)
+        lean = scan.depth_mm * math.sin(pose.rock_rad)  # a rocked field wanders along u with depth
+        first = math.floor((track.u_mm + x0 - max(lean, 0.0) - MARGIN_MM) / SHEET_STEP_MM)
+        last = math.ceil((track.u_mm + x1 - min(lean, 0.0) + MARGIN_MM) / SHEET_STEP_MM)
         index = np.arange(first, last)
         u = (index * SHEET_STEP_MM).astype(np.float32)
         axes, origin = pose.axes(), pose.origin_mm

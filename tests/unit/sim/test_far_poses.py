@@ -1,0 +1,78 @@
+"""Poses, sizes and rates at the ends of what is allowed: the picture still shows what the label map says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from puncta.sim.cine import CineGenerator, stream_rng
+from puncta.sim.controls import STILL, Controls
+from puncta.sim.machines import draw_machine
+from puncta.sim.scan import FILL_DEPTH_MM, plan_scan
+from puncta.sim.tissue_kinds import Tissue
+
+
+def steered(controls: Controls, frames: int, machine: str = "A") -> CineGenerator:
+    generator = CineGenerator("breast", machine, 3, size_px=(128, 128), steered=True, needle=False, noise=False)
+    for _ in range(frames):
+        generator.next_frame(controls)
+    return generator
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_tissue_fills_the_lower_corner_that_a_rocked_probe_turns_to(sign: int) -> None:
+    generator = steered(Controls(rock_deg=2.0 * sign), 13)
+    labels = generator.maps.label_map(generator.view)
+    picture, _ = generator.next_frame(STILL)
+    x0, y0, w, h = generator.scan.layout.region
+    # Rocked to the right, the left of the picture looks far to the left, beyond the block's usual stretch.
+    columns = slice(x0, x0 + w // 6) if sign > 0 else slice(x0 + w - w // 6, x0 + w)
+    part = (slice(y0 + h // 2, y0 + 2 * h // 3), columns)
+    tissue = np.isin(labels[part], [Tissue.FAT, Tissue.GLAND, Tissue.MUSCLE])
+    assert tissue.mean() > 0.5
+    assert np.median(picture[part][tissue]) > 5
+
+
+@pytest.mark.parametrize("machine", ["A", "E"])
+def test_gel_under_a_lifted_probe_is_dark(machine: str) -> None:
+    generator = steered(Controls(press_mm=-0.4), 12, machine)
+    labels = generator.maps.label_map(generator.view)
+    picture, _ = generator.next_frame(STILL)
+    rows = np.arange(labels.shape[0])[:, None]
+    skin_row = np.where(labels == Tissue.SKIN, rows, labels.shape[0]).min(axis=0)
+    gel = (labels == Tissue.GEL) & (rows < skin_row[None, :] - 3)
+    assert gel.sum() > 60
+    assert picture[gel].mean() < 0.2 * picture[labels == Tissue.SKIN].mean()
+
+
+def test_slow_frames_keep_hands_steady() -> None:
+    generator = CineGenerator("nerve", "A", 5, size_px=(64, 64), needle=True, fps=1.0)
+    assert generator.plan is not None
+    for _ in range(400):
+        generator._step(STILL)  # noqa: SLF001 - motion alone, without rendering
+        generator._advance()  # noqa: SLF001
+        state = generator.state
+        assert math.isfinite(state.probe.slide_mm) and math.isfinite(state.gain_db)
+        assert state.needle is not None
+        assert generator.plan.enter_mm - 4.0 < state.needle.way_mm < generator.plan.goal_mm + 2.0
+
+
+@pytest.mark.parametrize("size_px", [(64, 64), (64, 2048), (2048, 64), (65, 97)])
+@pytest.mark.parametrize("machine", ["A", "C", "E"])
+def test_no_size_of_picture_stretches_the_field(size_px: tuple[int, int], machine: str) -> None:
+    for seed in range(6):
+        drawn = draw_machine(machine, stream_rng(seed, "m"), 35.0)
+        scan = plan_scan(drawn, stream_rng(seed, "s"), size_px, furniture=False)
+        x0, y0, w, h = scan.layout.region
+        assert x0 >= 0 and y0 >= 0 and x0 + w <= size_px[0] and y0 + h <= size_px[1]
+        assert FILL_DEPTH_MM[0] - 2.0 <= scan.depth_mm <= FILL_DEPTH_MM[1] + 12.0
+
+
+@pytest.mark.parametrize("size_px", [(64, 2048), (2048, 64)])
+def test_ribbons_can_be_drawn(size_px: tuple[int, int]) -> None:
+    generator = CineGenerator("vessel", "C", 2**63 - 1, size_px=size_px, needle=True)
+    picture, _ = generator.next_frame()
+    assert picture.shape == size_px[::-1]
+    assert generator.maps.label_map(generator.view).shape == size_px[::-1]
