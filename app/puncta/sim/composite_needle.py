@@ -93,7 +93,7 @@ def draw_still_needle(
 
 
 def _in_plane(rng: np.random.Generator, width_mm: float, depth_mm: float, sigma_mm: float) -> NeedlePose:
-    """A needle from the left or right border, or from the top beside it; 8 mm or more lie in a region that holds them."""
+    """A needle from the left or right border, or the top beside it; 8 mm or more lie in a region that holds them."""
     longest = 0.0
     while longest < min(8.0, 0.5 * depth_mm, width_mm):
         side = 1 if rng.random() < 0.5 else -1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.sim.deform import Deformation
-from puncta.sim.frame_view import Displacement
+from puncta.sim.frame_view import Displacement, rest_point
 from puncta.sim.pose import Bolus, SceneState
 from puncta.sim.subject import Float32, PointMm, Subject
 from puncta.sim.tissue_kinds import FACTS, Tissue
@@ -20,7 +20,9 @@ FAR = -80.0
 def _cells(subject: Subject, x: NDArray, y: NDArray, z: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     lat = subject.lattice
     ny, nz, nx = lat.shape
-    ix = np.clip(np.rint((x - lat.origin_mm[0]) / lat.step_mm[0]), 0, nx - 1).astype(np.intp)
+    # As in the picture, tissue is mirrored at the block's sides.
+    column = np.mod((x - lat.origin_mm[0]) / lat.step_mm[0], 2 * (nx - 1))
+    ix = np.rint(nx - 1 - np.abs(column - (nx - 1))).astype(np.intp)
     iy = np.clip(np.rint((y - lat.origin_mm[1]) / lat.step_mm[1]), 0, ny - 1).astype(np.intp)
     iz = np.clip(np.rint((z - lat.origin_mm[2]) / lat.step_mm[2]), 0, nz - 1).astype(np.intp)
     return iy, iz, ix
@@ -32,8 +34,8 @@ def label_at(
 ) -> NDArray[np.uint8]:
     """Kinds of tissue (`Tissue` numbers) at points of tissue space [mm], nearest cell.
 
-    Above the skin is OUTSIDE; beside and below the block its border goes on. With a state, the points are places as the
-    frame shows them: displaced tissue, and FLUID where some was injected.
+    Above the skin is OUTSIDE; beside the block its mirror image follows, below it its border goes on. With a state,
+    the points are places as the frame shows them: displaced tissue, and FLUID where some was injected.
     """
     x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
     fluid: NDArray | None = None
@@ -70,7 +72,8 @@ def kind_at(subject: Subject, at_mm: PointMm) -> Tissue:
         return Tissue.OUTSIDE
     lat = subject.lattice
     ny, nz, nx = lat.shape
-    ix = min(max(round((x - lat.origin_mm[0]) / lat.step_mm[0]), 0), nx - 1)
+    column = (x - lat.origin_mm[0]) / lat.step_mm[0] % (2 * (nx - 1))
+    ix = round(nx - 1 - abs(column - (nx - 1)))
     iy = min(max(round((y - lat.origin_mm[1]) / lat.step_mm[1]), 0), ny - 1)
     iz = min(max(round((z - lat.origin_mm[2]) / lat.step_mm[2]), 0), nz - 1)
     return Tissue(int(subject.label[iy, iz, ix]))
@@ -81,8 +84,7 @@ def rest_of(
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Where tissue that a frame shows at these places lies at rest [mm].
 
-    Two steps of the fixed point r = p - u(r). Inside injected fluid there is no tissue: the answer is then the plane
-    that the fluid opened.
+    As `rest_point`; inside injected fluid there is no tissue: the answer is then the plane that the fluid opened.
     """
     x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
     fluid = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), bool)
@@ -90,22 +92,12 @@ def rest_of(
         inside = _ellipsoid(bolus, x, y, z) < 1.0
         fluid |= inside
         z = np.where(inside, bolus.centre_mm[2], z)
-    rx, rz = _turn_round(deformation, state, x, y, z)
+    rx, rz = rest_point(deformation, state, x, y, z)
     if fluid.any():
         # Near the middle of the fluid its own field is too steep to be turned round; the opened plane moves as without.
-        ox, oz = _turn_round(deformation, replace(state, boluses=()), x, y, z)
+        ox, oz = rest_point(deformation, replace(state, boluses=()), x, y, z)
         rx, rz = np.where(fluid, ox, rx), np.where(fluid, oz, rz)
     return rx, np.broadcast_to(y, rx.shape), rz
-
-
-def _turn_round(
-    deformation: Displacement, state: SceneState, x: NDArray, y: NDArray, z: NDArray
-) -> tuple[NDArray, NDArray]:
-    rx, rz = x, z
-    for _ in range(2):
-        ux, uz = deformation.at(state, rx, y, rz)
-        rx, rz = x - ux, z - uz
-    return rx, rz
 
 
 def fluid_at(state: SceneState, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float) -> Float32:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from puncta.core.geometry import tip_box_px
 from puncta.sim.frame_view import Displacement, FrameView, Placement, appear, rest_point
+from puncta.sim.probing import kind_at
 from puncta.sim.scan import Scan
 from puncta.sim.subject import Subject
 from puncta.sim.tissue_kinds import Tissue
@@ -99,14 +100,7 @@ def tissue_at(
         if sum(((p - c) / max(r, 1e-6)) ** 2 for p, c, r in offsets) < 1.0:
             return Tissue.FLUID
     x, z = rest_point(deformation, view.state, x, y, z)
-    lattice = subject.lattice
-    cell = []
-    for value, origin, step, count in zip(
-        (float(y[0]), float(z[0]), float(x[0])), (lattice.origin_mm[k] for k in (1, 2, 0)),
-        (lattice.step_mm[k] for k in (1, 2, 0)), lattice.shape, strict=True,
-    ):
-        cell.append(min(max(round((value - origin) / step), 0), count - 1))
-    return Tissue(int(subject.label[cell[0], cell[1], cell[2]]))
+    return kind_at(subject, (float(x[0]), float(y[0]), float(z[0])))
 
 
 def _describe_needle(

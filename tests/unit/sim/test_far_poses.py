@@ -7,9 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from puncta.sim.anatomy import build_subject
+from puncta.sim.attempt import AttemptLog
 from puncta.sim.cine import CineGenerator, stream_rng
 from puncta.sim.controls import STILL, Controls
+from puncta.sim.hands import SteeredHands
 from puncta.sim.machines import draw_machine
+from puncta.sim.plane import Block
+from puncta.sim.probing import kind_at, label_at, rest_of
 from puncta.sim.scan import FILL_DEPTH_MM, plan_scan
 from puncta.sim.tissue_kinds import Tissue
 
@@ -76,3 +81,35 @@ def test_ribbons_can_be_drawn(size_px: tuple[int, int]) -> None:
     picture, _ = generator.next_frame()
     assert picture.shape == size_px[::-1]
     assert generator.maps.label_map(generator.view).shape == size_px[::-1]
+
+
+@pytest.mark.parametrize("machine", ["A", "E"])
+def test_hands_attempt_and_truth_agree_on_what_the_tip_is_in(machine: str) -> None:
+    generator = CineGenerator("vessel", machine, 4, size_px=(64, 64), steered=True, needle=True, noise=False)
+    hands, log = generator.hands, AttemptLog(generator.subject, generator.deformation)
+    assert isinstance(hands, SteeredHands)
+    compared = 0
+    for index in range(56):
+        _, truth = generator.next_frame(Controls(advance_mm=0.5))
+        log.step(index, truth.t_ns, generator.state)
+        # While a layer tents the hands keep the kind before it, and the drag that hands go by is rounded off.
+        if truth.tip_tissue in (None, "outside", "skin") or generator.state.tent_mm > 0:
+            continue
+        x, y, z = rest_of(generator.deformation, generator.state, *generator.state.needle.tip_mm)
+        near = label_at(generator.subject, x, y, float(z) + np.linspace(-0.5, 0.5, 9))
+        compared += 1
+        assert log.tissue is not None and truth.tip_tissue in {Tissue(v).name.lower() for v in near}
+        assert log.tissue in set(near) and hands.tip_kind in {*near, Tissue.OUTSIDE}
+    assert compared > 25
+
+
+def test_beside_the_block_look_ups_and_picture_mirror_it_alike() -> None:
+    subject = build_subject("breast", 3, y_half_mm=1.0)
+    edge = float(subject.lattice.xs[-1])
+    # A hair off the cells' middles, where rounding could go either way.
+    x, z = (v.ravel() for v in np.meshgrid(np.linspace(-1.6, 1.6, 90) * edge + 0.03, np.linspace(0.6, 60.0, 40) + 0.03))
+    shown = Block(subject).labels(x, 0.0, z)
+    assert (np.abs(x) > edge).mean() > 0.3
+    assert np.mean(label_at(subject, x, 0.0, z) == shown) > 0.99
+    kinds = [int(kind_at(subject, (float(a), 0.0, float(b)))) for a, b in zip(x, z, strict=True)]
+    assert np.mean(np.array(kinds) == shown) > 0.99
