@@ -34,6 +34,7 @@ from puncta.imaging.motion_history import measure_shift, small_for_shift
 from puncta.imaging.preprocess import resample_region
 from puncta.sim.cine import simulate_cine
 from puncta.sim.composite_stills import half_of
+from puncta.sim.dataset_digest import simulator_digest
 from puncta.training.synthesis import Cine, compose_cine, draw_furniture
 
 CACHE_SIZE = 288
@@ -157,9 +158,15 @@ class SimulatorSpec:
 
 
 def cache_name(spec: Any) -> str:
-    """Folder name of a specification's clips: kind and hash, without the number of clips, so that more can be added."""
+    """Folder name of a specification's clips: kind and hash, without the number of clips, so that more can be added.
+
+    Simulated clips are tied to the simulator that made them: clips of an older one never pass for today's.
+    """
     fields = {k: getattr(spec, k) for k in spec.__dataclass_fields__ if k != "clips"}
-    text = json.dumps([type(spec).__name__, CACHE_SIZE, fields], sort_keys=True, default=list)
+    parts = [type(spec).__name__, CACHE_SIZE, fields]
+    if isinstance(spec, SimulatorSpec):
+        parts.append(simulator_digest())
+    text = json.dumps(parts, sort_keys=True, default=list)
     kind = {"CompositeSpec": "composite", "SimulatorSpec": "simulator"}.get(type(spec).__name__, "clips")
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 

@@ -83,12 +83,11 @@ class ClipPool:
         self.edges = np.cumsum([share / total for share, _ in self.groups])
         self.seed = seed
 
-    def sample(self, number: int, size: int, augment: bool) -> Sample:
-        """Make sample ``number``."""
+    def draw(self, number: int) -> tuple[Clip, np.random.Generator]:
+        """Draw the clip of sample ``number`` and the generator that goes on."""
         rng = np.random.default_rng([self.seed, number])
         group = self.groups[int(np.searchsorted(self.edges, rng.random(), side="right").clip(0, len(self.groups) - 1))]
-        clip = group[1][int(rng.integers(len(group[1])))]
-        return make_sample(clip, size, rng, plain=not augment)
+        return group[1][int(rng.integers(len(group[1])))], rng
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,26 @@ class Batch:
     """A batch on its way into the network."""
 
     channels: Tensor
-    targets: Targets
+    targets: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a network is taught: how its samples are drawn and stacked, and its loss.
+
+    Attributes
+    ----------
+    draw : callable
+        (clip, generator) -> sample.
+    stack : callable
+        Samples -> batch.
+    loss : callable
+        (answer of the network, targets) -> (loss, parts by name).
+    """
+
+    draw: Callable[[Clip, np.random.Generator], Any]
+    stack: Callable[[Sequence[Any]], Batch]
+    loss: Callable[[Any, Any], tuple[Tensor, dict[str, float]]]
 
 
 def stack_samples(samples: Sequence[Sample]) -> Batch:
@@ -114,12 +132,21 @@ def stack_samples(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def batches(pool: ClipPool, settings: LoopSettings, first: int) -> Iterator[Batch]:
+def tip_task(size: int, augment: bool) -> Task:
+    """The task of the tip network: motion channels in, maps and presence out."""
+    return Task(
+        lambda clip, rng: make_sample(clip, size, rng, plain=not augment),
+        stack_samples,
+        lambda answer, targets: tip_loss(answer[0], answer[1], targets),
+    )
+
+
+def batches(pool: ClipPool, task: Task, settings: LoopSettings, first: int) -> Iterator[Batch]:
     """Yield the batches from step ``first`` on, made ahead in a second thread."""
 
     def make(step: int) -> Batch:
         numbers = range(step * settings.batch, (step + 1) * settings.batch)
-        return stack_samples([pool.sample(n, settings.size, settings.augment) for n in numbers])
+        return task.stack([task.draw(*pool.draw(n)) for n in numbers])
 
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="samples") as workers:
         ahead: list[Future[Batch]] = []
@@ -152,6 +179,7 @@ def train_net(
     watch: Watch | None = None,
     examine: Callable[[nn.Module], dict[str, float]] | None = None,
     examine_every: int = 1000,
+    task: Task | None = None,
 ) -> tuple[nn.Module, bool]:
     """Train and return the averaged network, and whether all steps are done.
 
@@ -163,14 +191,16 @@ def train_net(
         Holds the checkpoint and log.jsonl; a checkpoint found there is gone on from.
     examine : callable
         Figures of the averaged network on the tune split, logged every ``examine_every`` steps.
+    task : Task or None
+        None is the tip network's.
     """
+    task = task or tip_task(settings.size, settings.augment)
     torch.set_num_threads(settings.threads)
     torch.set_flush_denormal(True)
     torch.use_deterministic_algorithms(True, warn_only=True)
     cv2.setNumThreads(1)
     torch.manual_seed(settings.seed)
-    net = build().to(memory_format=torch.channels_last)
-    average = build().to(memory_format=torch.channels_last)
+    net, average = _lay_out(build()), _lay_out(build())
     average.load_state_dict(net.state_dict())
     plain = [p for p in net.parameters() if p.ndim == 1]
     weights = [p for p in net.parameters() if p.ndim > 1]
@@ -183,14 +213,14 @@ def train_net(
     _trim_log(folder / LOG, first)
     step = first
     sums: dict[str, float] = {}
-    for batch in batches(pool, settings, first):
+    for batch in batches(pool, task, settings, first):
         rate = settings.rate(step)
         for group in optimiser.param_groups:
             group["lr"] = rate
         net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-            maps, presence = net(batch.channels)
-        loss, parts = tip_loss(maps, presence, batch.targets)
+            answer = net(batch.channels)
+        loss, parts = task.loss(answer, batch.targets)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -211,6 +241,13 @@ def train_net(
         if stop:
             break
     return average.eval(), step >= settings.steps
+
+
+def _lay_out(net: nn.Module) -> nn.Module:
+    """Channels last, which is quicker on CPUs; networks with 3-D convolutions know no such layout."""
+    if any(p.ndim == 5 for p in net.parameters()):
+        return net
+    return net.to(memory_format=torch.channels_last)
 
 
 def _save(folder: Path, step: int, elapsed: float, net: nn.Module, average: nn.Module, optimiser: Any) -> None:

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch; install the
 
 from puncta.formats.schemas import check  # noqa: E402
 from puncta.inference.registry import Registry  # noqa: E402
+from puncta.training import data  # noqa: E402
 from puncta.training.augment import STRIDE, make_sample  # noqa: E402
 from puncta.training.calibrate import platt  # noqa: E402
 from puncta.training.data import Clip, measure_drift, save_clip  # noqa: E402
@@ -247,3 +248,11 @@ def test_a_cached_clip_comes_back_as_it_was(tmp_path: Path) -> None:
     assert np.array_equal(clip.frames, cine.frames)
     assert np.allclose(clip.tip_px, cine.tip_px, atol=1e-3) and clip.judged.tolist() == cine.judged.tolist()
     assert [p for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_simulated_clips_of_another_simulator_are_not_taken_for_todays(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = data.SimulatorSpec(("A",), ("breast",), 3)
+    now = data.cache_name(spec)
+    assert now == data.cache_name(data.SimulatorSpec(("A",), ("breast",), 9))  # more clips of the same
+    monkeypatch.setattr(data, "simulator_digest", lambda: "another")
+    assert data.cache_name(spec) != now
