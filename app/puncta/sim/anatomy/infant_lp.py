@@ -14,8 +14,6 @@ TARGET_REACH_MM = 30.0
 TARGET_REACH_ACROSS_MM = 10.5
 """How far from the image plane a transverse picture's target may lie, so that sweeping the probe finds it [mm]."""
 CLEAR_OF_CONUS_MM = 5.0
-ROOTS_SWING_MM = 0.22
-"""How far the roots wave with the pulse [mm]."""
 PULSE_HZ, BREATH_HZ, BREATH_MM = (2.0, 2.5), (0.5, 1.0), (0.1, 0.7)
 
 
@@ -52,7 +50,7 @@ def describe_plan(plan: SpinePlan) -> dict[str, float | int | str | bool]:
         "weight_kg": round(plan.weight_kg, 2), "level": LEVELS[plan.level], "condition": plan.condition,
         "conus_level": name_level(plan.conus), "conus_mm": round(plan.tip_mm, 2), "pitch_mm": round(plan.pitch_mm, 2),
         "canal_depth_mm": round(plan.canal_depth_mm, 2), "canal_ap_mm": round(plan.canal_ap_mm, 2),
-        "canal_half_mm": round(plan.canal_ap_mm / 2, 2), "roots_swing_mm": ROOTS_SWING_MM,
+        "canal_half_mm": round(plan.canal_ap_mm / 2, 2),
         "cord_ap_mm": round(plan.cord_ap_mm, 2), "midline_mm": round(plan.midline_mm, 3),
         "haematoma_mm": round(plan.haematoma_mm, 2), "scarce_fluid": plan.sac_share < 0.7,
         "contact_share": round(plan.contact, 2),
@@ -82,8 +80,7 @@ def _find_target(plan: SpinePlan) -> tuple[Target, bool]:
     _, cord_half = (float(v) for v in plan.cord(s))
     if fits:
         # Roots lie in the front; the middle of what is left to the fluid behind them.
-        thinned = min(max((plan.place(6.3) - s) / (4.0 * plan.pitch_mm), 0.25), 1.0)
-        free = 2.0 * half * max(1.0 - plan.root_share * thinned, 0.3)
+        free = 2.0 * half * max(1.0 - plan.root_share * float(plan.crowding(s)), 0.3)
         z, radius = axis - half + 0.5 * free, max(0.8, 0.5 * free)
     else:
         free = max(axis - half - (float(plan.cord(s)[0]) - cord_half), -2.0)

@@ -201,8 +201,7 @@ def _paint_canal(space: Space, borders: Borders, label: NDArray[np.uint8], z: Fl
     _put(label, inside, Tissue.CSF)
     # Roots lie to the front, higher at the sides than in the middle, and thin out towards the end of the sac.
     below = np.clip((space.s - plan.tip_mm + 3.0) / 8.0, 0.0, 1.0)
-    thinned = np.clip((plan.place(6.3) - space.s) / (4.0 * plan.pitch_mm), 0.25, 1.0)
-    share = 2.0 * plan.root_share * below * thinned
+    share = 2.0 * plan.root_share * below * plan.crowding(space.s)
     _put(label, inside & (deep > 1.0 - share - 0.35 * off * off * below) & (below > 0.02), Tissue.CAUDA_EQUINA)
     past = space.s - plan.tip_mm
     thread = (past > -1.0) & (np.abs(z - plan.filum(space.s)) < 0.35) & (np.abs(t) < 0.4)

@@ -27,6 +27,8 @@ STRAY_BELOW, STRAY_CORD = 0.28, 0.04
 """Shares of the others where the probe is a little off the midline: fluid shows, quality does not hold."""
 CONUS_MEAN, CONUS_SD, CONUS_RANGE = 1.15, 0.45, (-0.5, 2.5)
 """Level of the conus' tip counted in interspaces from T12-L1: 1 is the disc L1-L2, 1.5 the middle of L2."""
+SCARCE_SHARE = 0.35
+"""Share of haematomas that leave hardly any fluid (12 of 36, Pediatr Radiol doi 10.1007/s00247-020-04831-w)."""
 DEGRADED_LEVELS = np.arange(len(LEVELS))
 VIEW_HALF_MM = 17.0
 """Half the length that a usual linear probe shows [mm]."""
@@ -136,7 +138,12 @@ class SpinePlan:
 
     def clot(self, s: NDArray | float) -> NDArray:
         """Shape of the blood along the spine: widest at the tapped interspace."""
-        return np.exp(-0.5 * ((s - self.interspace_mm) / (1.7 * self.pitch_mm)) ** 4)
+        return np.exp(-0.5 * ((s - self.interspace_mm) / (2.6 * self.pitch_mm)) ** 4)
+
+    def crowding(self, s: NDArray | float) -> Float32:
+        """Share of the roots' height that is left towards the sac's end; blood behind the sac crowds them together."""
+        least = 0.25 if self.haematoma_mm == 0 else 0.85
+        return np.asarray(np.clip((self.place(6.3) - s) / (4.0 * self.pitch_mm), least, 1.0), np.float32)
 
     def cord(self, s: NDArray | float) -> tuple[Float32, Float32]:
         """Depth of the cord's middle and half its height [mm]; 0 beyond the conus."""
@@ -198,8 +205,8 @@ def draw_plan(seed: int, options: SubjectOptions) -> SpinePlan:
     set_deep = 1.35 if rng.random() < 0.07 else 1.0
     haematoma, sac_share = 0.0, 1.0
     if condition == "haematoma":
-        haematoma = (0.18 + 0.26 * float(worse[0])) * canal
-        sac_share = 0.72 if worse[1] < 0.35 else 0.92
+        haematoma = (0.2 + 0.3 * float(worse[0])) * canal
+        sac_share = 0.55 if worse[1] < SCARCE_SHARE else 0.88
     return SpinePlan(
         view=view, weight_kg=weight, condition=condition, level=level, interspace_mm=interspace, conus=conus,
         pitch_mm=pitch, skin_mm=skin, fat_mm=fat, canal_depth_mm=depth, canal_ap_mm=canal,
@@ -208,7 +215,7 @@ def draw_plan(seed: int, options: SubjectOptions) -> SpinePlan:
         ossified_mm=float(np.clip(2.5 - 0.2 * weight + rng.normal(0, 0.25), 0.9, 2.6)) if not bony else 0.0,
         bony_spine=bony, sac_share=sac_share, haematoma_mm=haematoma,
         contact=0.25 + 0.35 * float(worse[2]) if condition == "poor-contact" else 1.0,
-        root_share=float(u(0.35, 0.62)) if haematoma == 0 else 0.66 + 0.3 * float(worse[2]),
+        root_share=float(u(0.35, 0.62)) if haematoma == 0 else 0.72 + 0.26 * float(worse[2]),
         depth_mm=(depth + canal / 2 + float(u(8.0, 14.0))) * set_deep,
     )
 

@@ -9,6 +9,7 @@ from puncta.sim.anatomy import SubjectOptions, build_subject
 from puncta.sim.anatomy.infant_lp import build_infant, name_level
 from puncta.sim.anatomy.infant_plan import CONUS_RANGE, draw_plan
 from puncta.sim.anatomy.options import LEVELS
+from puncta.sim.spine_flags import CSF_AP_MM
 from puncta.sim.subject import Subject
 from puncta.sim.tissue_kinds import Tissue
 
@@ -115,6 +116,17 @@ def test_blood_takes_the_place_of_fluid() -> None:
     assert area("clear", Tissue.HAEMATOMA) == 0
     assert area("haematoma", Tissue.HAEMATOMA) > 200
     assert area("haematoma", Tissue.CSF) < 0.6 * area("clear", Tissue.CSF)
+
+
+def test_half_of_the_haematomas_leave_no_column_of_fluid_that_counts() -> None:
+    deepest, scarce = [], 0
+    for seed in range(24):
+        subject = build_infant(seed, SubjectOptions(condition="haematoma"), 0.5)
+        scarce += subject.facts["scarce_fluid"] is True
+        fluid = (slice_at(subject) == int(Tissue.CSF)).sum(axis=0) * subject.lattice.step_mm[2]
+        deepest.append(float(np.quantile(fluid, 0.9)))
+    assert 4 <= scarce <= 14
+    assert 6 <= sum(depth < CSF_AP_MM for depth in deepest) <= 20
 
 
 def test_poor_contact_puts_air_under_the_face() -> None:
