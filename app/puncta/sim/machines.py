@@ -51,6 +51,7 @@ class MachinePreset:
     median_grey: Range = (26.0, 70.0)
     fade_db: Range = (0.0, 14.0)
     haze_db: Range = (-30.0, -19.0)
+    grain_grey: Range = (0.6, 2.4)
     screen_px: tuple[int, int] = (800, 600)
     ruler_inside: bool = False
 
@@ -60,18 +61,19 @@ PRESETS: dict[str, MachinePreset] = {
                        looks=(1, 2, 3, 3), jpeg=(70, 95), uneven_rate=0.15, smoothing=(0.15, 0.9), edge=(0.1, 0.6),
                        gamma=(1.15, 1.8)),
     "B": MachinePreset("B", (9, 13), (0.7, 0.7), (1.2, 1.8), (45, 55), (0.6, 1.0), (25, 40), (25, 40), (25, 40),
-                       looks=(2,), gamma=(0.8, 0.8), smoothing=(0.5, 1.0), jpeg=(80, 95), screen_px=(1024, 768)),
+                       looks=(2,), gamma=(0.8, 0.8), smoothing=(0.35, 0.8), jpeg=(80, 95), screen_px=(1024, 768)),
     "C": MachinePreset("C", (4, 6), (0.45, 0.45), (2.5, 3.5), (60, 75), (1.6, 2.6), (36, 50), (40, 60), (15, 25),
                        convex_share=0.5, looks=(1, 2, 2), gamma=(1.3, 1.3), noise_db=(-50, -50), median_grey=(26, 64),
-                       screen_px=(640, 480)),
+                       smoothing=(0.1, 0.6), screen_px=(640, 480)),
     "D": MachinePreset("D", (10, 14), (0.7, 0.7), (1.4, 1.4), (45, 45), (0.7, 0.7), (28, 40), (25, 40),
                        (35, 35), looks=(3,), gamma=(1.2, 1.7), edge=(0.3, 0.6), persistence=(0.3, 0.3),
                        smoothing=(0.45, 0.85), jpeg=(92, 92), screen_px=(1024, 768)),
     "E": MachinePreset("E", (3, 5), (0.4, 0.4), (3.0, 3.0), (70, 70), (2.4, 2.4), (40, 50), (60, 90), (15, 15),
                        convex_share=1.0, radius_mm=(50, 50), sector_deg=(65, 65), convex_depth_mm=(60, 100),
-                       gamma=(1.0, 1.3), noise_db=(-45, -45), jpeg=(60, 60), screen_px=(640, 480)),
+                       gamma=(1.0, 1.3), noise_db=(-45, -45), smoothing=(0.1, 0.6), jpeg=(60, 60),
+                       screen_px=(640, 480)),
     "F": MachinePreset("F", (7, 10), (0.5, 0.6), (1.8, 2.6), (55, 62), (1.0, 1.6), (34, 40), (26, 45), (20, 20),
-                       looks=(2, 3), gamma=(1.1, 1.6), s_curve=(0.4, 0.8), smoothing=(0.6, 0.95), edge=(0.1, 0.4),
+                       looks=(2, 3), gamma=(1.1, 1.6), s_curve=(0.4, 0.8), smoothing=(0.4, 0.75), edge=(0.1, 0.4),
                        persistence=(0.1, 0.35), jpeg=(78, 92), video=True, uneven_rate=0.3, median_grey=(26, 62),
                        screen_px=(800, 640), ruler_inside=True),
 }
@@ -107,6 +109,7 @@ class Machine:
     median_grey: float
     tgc_error_db: tuple[float, ...]
     haze_db: float
+    grain_grey: float
     steer_deg: float
     side_lobe_db: float
     side_lobe_sigmas: float
@@ -196,6 +199,7 @@ def draw_machine(name: str, rng: np.random.Generator, subject_depth_mm: float | 
         median_grey=pick(preset.median_grey),
         tgc_error_db=tuple(float(v) for v in _sliders(rng, pick(preset.fade_db))),
         haze_db=pick(preset.haze_db),
+        grain_grey=pick(preset.grain_grey),
         steer_deg=float(rng.choice([0.0, 0.0, rng.uniform(0.0, 15.0)])),
         side_lobe_db=float(rng.uniform(-35.0, -25.0)),
         side_lobe_sigmas=float(rng.uniform(6.0, 12.0)),

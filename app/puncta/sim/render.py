@@ -87,6 +87,8 @@ class Renderer:
         self._work = [np.empty((rows, cols), np.float32) for _ in range(5)]
         self._haze = np.zeros((rows, cols), np.float32)
         self._haze_pattern = self._draw_haze(rng) if noise else None
+        self._grain = self._draw_grain(rng) if noise else None
+        self._grain_at = (0, 0)
 
     def set_top(self, top_db: float) -> None:
         """Set the level that shows white [dB]."""
@@ -127,6 +129,12 @@ class Renderer:
         envelope = cv2.magnitude(field[..., 0], field[..., 1])
         level = 10.0 ** (self.machine.haze_db / 20.0)
         return np.asarray(envelope * np.float32(level / math.sqrt(float(np.mean(envelope**2)))), np.float32)
+
+    def _draw_grain(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Noise of the way from the scan converter to the stored picture, what it adds and what it takes [grey]."""
+        _, _, w, h = self.scan.layout.region
+        grey = rng.standard_normal((h + NOISE_ROOM, w + NOISE_ROOM), np.float32) * np.float32(self.machine.grain_grey)
+        return np.rint(np.maximum(grey, 0.0)).astype(np.uint8), np.rint(np.maximum(-grey, 0.0)).astype(np.uint8)
 
     def _spread_haze(self) -> None:
         """Clutter of this frame: a share of the echo around and above each place, reverberated and from side lobes.
@@ -193,7 +201,7 @@ class Renderer:
         """This frame's electronic noise, (rows, cols, 2); None when it is left out."""
         if self._rise2 is None:
             return None
-        a, b = shift
+        a, b = self._grain_at = shift
         part = self.bank[a : a + self.scan.rows, b : b + self.scan.cols]
         return np.multiply(part, self._rise2, out=self._noise)
 
@@ -273,7 +281,14 @@ class Renderer:
         self.previous = level
         shown = cv2.convertScaleAbs(np.maximum(level + np.float32(gain_db / self.machine.dynamic_range_db), 0.0), None,
                                     255.0)
-        return self.converter.convert(np.asarray(cv2.LUT(shown, self.grey), np.uint8))
+        picture = self.converter.convert(np.asarray(cv2.LUT(shown, self.grey), np.uint8))
+        if self._grain is not None:
+            a, b = self._grain_at
+            h, w = picture.shape
+            more, less = (part[a : a + h, b : b + w] for part in self._grain)
+            cv2.add(picture, more, picture, picture)  # black stays black
+            cv2.subtract(picture, less, picture)
+        return picture
 
     def envelope(self, look: int = 0) -> Float32:
         """Raw envelope of the tissue rendered last, unit power for unit tissue, before noise and any filter."""

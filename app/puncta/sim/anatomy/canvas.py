@@ -306,6 +306,7 @@ class Canvas:
             add = np.zeros_like(level)
             for share, noise in parts[:-1]:
                 add += np.float32(share) * noise.at(float(y))
+            add += np.float32(0.05) * add * add  # bright places stand out more than dark ones
             level += add * np.clip((level + 48.0) / 12.0, 0.15, 1.0)  # vessels, cysts and shadows stay dark
             level += np.float32(parts[-1][0]) * parts[-1][1].at(float(y)) * (level > -47.0)
 

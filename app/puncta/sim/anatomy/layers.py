@@ -31,7 +31,7 @@ def paint_skin(c: Canvas, thickness_mm: float) -> Surface:
     """Bright layered skin; returns its lower border."""
     border = c.waves(9.0, 0.07) + thickness_mm
     top = Surface.flat(0.0)
-    c.layer(Tissue.SKIN, top, border, c.u(-24, -13))
+    c.layer(Tissue.SKIN, top, border, c.u(-27, -17))
     c.sheet(Surface.flat(0.12), c.u(-12, 0), rough_mm=20.0, patchy_db=1.0, specular=0.0)
     for share in c.rng.uniform(0.25, 1.6, c.n(1, 6)):  # layers seen as parallel lines
         c.sheet(border * float(share) + c.waves(7.0, 0.05), c.u(-22, -8), rough_mm=4.0, thick_mm=0.06, patchy_db=3.0,

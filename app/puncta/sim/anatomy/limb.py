@@ -46,7 +46,7 @@ def build_nerve(c: Canvas, options: SubjectOptions) -> Subject:
         rx = rz = min(rx, 3.0)
     if c.chance(0.55):
         _bone_below(c, (x - side * c.u(0.0, 10.0), z + rz + c.u(5.0, 13.0)))
-    c.texture(c.u(0.8, 2.2), c.u(2.5, 6.0), dip=limb.fascia[0])
+    c.texture(c.u(1.4, 3.2), c.u(3.0, 7.0), dip=limb.fascia[0])
     distract(c, limb.depth_mm)
     way = _gentle(c, 0.16)
     has_artery, has_vein = c.chance(0.75), c.chance(0.55)
@@ -92,7 +92,7 @@ def build_vessel(c: Canvas, options: SubjectOptions) -> Subject:
     way = _gentle(c, 0.14)
     if c.chance(0.35):
         _bone_below(c, (x + c.u(-8, 8), z + vein_r + c.u(7.0, 15.0)))
-    c.texture(c.u(0.8, 2.2), c.u(2.5, 6.0), dip=limb.fascia[0])
+    c.texture(c.u(1.4, 3.2), c.u(3.0, 7.0), dip=limb.fascia[0])
     distract(c, limb.depth_mm)
     apart = side * (vein_r + gap + artery_r + 0.6)
     artery_z = max(z + deeper, limb.skin_mm + artery_r + 2.5)
@@ -229,11 +229,11 @@ def _paint_vessel(
     lumen = lumen.swelling(c.rng, 0.05, 22.0)
     artery = kind is Tissue.ARTERY
     wall_mm, soft = (c.u(0.45, 0.8) if artery else c.u(0.3, 0.5)), c.u(0.3, 1.0)
-    around, sheath_db = c.u(0.2, 0.7), c.u(-27, -18)
+    around, sheath_db = c.u(0.2, 0.7), c.u(-30, -21)
     c.hide(lumen.grown(wall_mm), -45.0)
     # Loose tissue around it, uneven and often not there.
     c.paint(lumen.grown(wall_mm + around).ragged(c.rng, 0.25, 2, 6), None, sheath_db, soft_mm=1.2)
-    c.paint(lumen.grown(wall_mm), Tissue.VESSEL_WALL, c.u(-25, -16), soft_mm=0.5)
+    c.paint(lumen.grown(wall_mm), Tissue.VESSEL_WALL, c.u(-30, -20), soft_mm=0.7)
     clutter = c.u(-54, -45) if c.chance(0.5) else c.u(-46, -38)
     c.paint(lumen, kind, clutter, soft_mm=soft, attenuation=c.u(0.25, 0.6))
     for sign in (-1, 1):
