@@ -132,8 +132,9 @@ def measure_auc(machines: list[str], plain: list[Any], real: list[Any]) -> dict[
         try:
             return {
                 word: {k: (round(v, 4) if isinstance(v, float) else v) for k, v in asdict(
-                    realism.measure_realism(a, b, normalised=word == "normalised", tell=line.show)).items()}
-                for word in ("raw", "normalised")
+                    realism.measure_realism(a, b, normalised=word != "raw", half=word == "half", tell=line.show)
+                ).items()}
+                for word in ("raw", "normalised", "half")
             }
         finally:
             line.clear()
