@@ -284,7 +284,3 @@ class Plane:
         level = self.block.trilinear(self.block.level, x, y, z)
         return np.where(z < 0.0, np.float32(FACTS[Tissue.GEL].level_db), level)
 
-    def labels_at(self, r: NDArray, c: NDArray) -> NDArray[np.uint8]:
-        """Labels at beam coordinates."""
-        return self.block.labels(*self.tissue_points(r, c))
-

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from puncta.sim.controls import STILL, Controls
-from puncta.sim.deform import Deformation
+from puncta.sim.deform import Deformation, carried
 from puncta.sim.frame_view import Displacement
 from puncta.sim.motion import Motion, held, trembling
 from puncta.sim.needle import (
@@ -64,7 +64,7 @@ class SteeredHands:
     """Hands that do what a person's or a script's controls say, as far as tissue lets them.
 
     The needle turns about its entry, the less the deeper it is, and bends; its entry moves only while it is outside;
-    resistance slows it, tough layers tent and give way with a snap, bone stops it. Fluid spreads from the tip. A biopsy
+    resistance slows it, tough layers tent and snap, bone stops it, pressed tissue takes it along. Fluid spreads. A biopsy
     gun fires once and is cocked again outside. Small breathing, pulse and tremor go on; they come from ``rng``.
 
     Parameters
@@ -128,16 +128,16 @@ class SteeredHands:
         dt = min(max(float(dt_s), 1e-3), 0.2)
         m = self.motion.step(dt)
         wanted = self._take(controls, dt)
+        press = self.probe.press_mm
         self._move_probe(wanted)
         probe = trembling(self.probe, m)
-        scene = SceneState(probe=probe, breath_mm=m.breath_mm, pulse=m.pulse, gain_db=m.gain_db)
-        bare = scene
-        scene = replace(scene, boluses=self._depots_now(bare))
-        self.injected_ml = 0.0
-        self.done = self.done or controls.done
+        bare = SceneState(probe=probe, breath_mm=m.breath_mm, pulse=m.pulse, gain_db=m.gain_db)
+        scene = replace(bare, boluses=self._depots_now(bare))
+        self.injected_ml, self.done = 0.0, self.done or controls.done
         if self.needle is None:
             self.state = scene
             return scene
+        self.needle = carried(self.needle, self.probe.slide_mm, press, self.probe.press_mm - press)
         fired = self._fire(controls.fire)
         shift = self._shift(scene, m.breath_mm)
         before = self.needle.way_mm

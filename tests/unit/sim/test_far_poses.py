@@ -113,3 +113,23 @@ def test_beside_the_block_look_ups_and_picture_mirror_it_alike() -> None:
     assert np.mean(label_at(subject, x, 0.0, z) == shown) > 0.99
     kinds = [int(kind_at(subject, (float(a), 0.0, float(b)))) for a, b in zip(x, z, strict=True)]
     assert np.mean(np.array(kinds) == shown) > 0.99
+
+
+def test_tissue_takes_the_needle_along_when_the_probe_is_pressed_in() -> None:
+    generator = CineGenerator("vessel", "A", 4, size_px=(64, 64), steered=True, needle=True, noise=False)
+
+    def tip_at_rest() -> tuple[float, float]:
+        x, _, z = rest_of(generator.deformation, generator.state, *generator.state.needle.tip_mm)
+        return float(x), float(z)
+
+    for _ in range(46):
+        generator.next_frame(Controls(advance_mm=0.5))
+    places = [tip_at_rest()]
+    deep = generator.state.needle.tip_mm[2]
+    for press_mm in (0.3, -0.3):
+        for _ in range(30):
+            generator.next_frame(Controls(press_mm=press_mm))
+        places.append(tip_at_rest())
+        if press_mm > 0:
+            assert generator.state.needle.tip_mm[2] > deep + 2.0
+    assert math.dist(places[0], places[1]) < 0.8 and math.dist(places[0], places[2]) < 0.5
