@@ -119,8 +119,8 @@ def _auc_lines(document: Mapping[str, Any]) -> list[str]:
         "Area under the ROC curve of a network of 25,000 weights on patches of 64 x 64 px of lit tissue, five folds"
         " split by file and subject; 95 % intervals over files. Raw: grey levels as they are. Normalised: brightness"
         " and contrast of each patch removed. Half: normalised, at half the resolution, where noise, resampling and"
-        " compression at the pixel's scale are gone. 0.5 is chance. Rows that begin with \"real\" are a yardstick: two folders"
-        " of real pictures told apart by the same network.",
+        " compression at the pixel's scale are gone. 0.5 is chance. Rows that begin with \"real\" are a yardstick: two"
+        " folders of real pictures told apart by the same network.",
         "",
         "| | raw | normalised | half |",
         "|---|---|---|---|",
