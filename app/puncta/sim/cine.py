@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from puncta.core.errors import UserError
+from puncta.core.errors import BugError, UserError
 from puncta.sim.anatomy import SubjectOptions, build_subject
 from puncta.sim.compression import Compression, Untouched, choose_compression
 from puncta.sim.controls import STILL, Controls
@@ -161,6 +161,8 @@ class CineGenerator:
         if subject is None:
             half = STEERED_HALF_MM if steered else SELF_HALF_MM
             subject = _built(procedure, seed, options, half)
+        if subject.procedure != procedure:
+            raise BugError(f"a subject of {subject.procedure} was given for {procedure}")
         self.procedure = procedure
         self.seed = seed
         self.subject = subject

@@ -11,10 +11,7 @@ from puncta.sim.deform import Deformation
 from puncta.sim.frame_view import Displacement, rest_point
 from puncta.sim.pose import Bolus, SceneState
 from puncta.sim.subject import Float32, PointMm, Subject
-from puncta.sim.tissue_kinds import FACTS, Tissue
-
-FAR = -80.0
-"""Level outside the body [dB]."""
+from puncta.sim.tissue_kinds import Tissue
 
 
 def _cells(subject: Subject, x: NDArray, y: NDArray, z: NDArray) -> tuple[NDArray, NDArray, NDArray]:
@@ -46,23 +43,6 @@ def label_at(
     label = subject.label[_cells(subject, x, y, z)]
     label = np.where(z < 0, np.uint8(Tissue.OUTSIDE), label)
     return label if fluid is None else np.where(fluid, np.uint8(Tissue.FLUID), label)
-
-
-def level_at(
-    subject: Subject, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float,
-    state: SceneState | None = None, deformation: Displacement | None = None,
-) -> Float32:
-    """Backscatter [dB] at points of tissue space [mm]; as `label_at`."""
-    x, y, z = (np.asarray(v, float) for v in (x_mm, y_mm, z_mm))
-    fluid = None
-    if state is not None:
-        if state.boluses:
-            fluid = fluid_at(state, x, y, z)
-        x, y, z = rest_of(deformation or Deformation(subject), state, x, y, z)
-    level = np.where(z < 0, np.float32(FAR), subject.level_db[_cells(subject, x, y, z)])
-    if fluid is not None:
-        level = level + fluid * (np.float32(FACTS[Tissue.FLUID].level_db) - level)
-    return np.asarray(level, np.float32)
 
 
 def kind_at(subject: Subject, at_mm: PointMm) -> Tissue:

@@ -64,8 +64,8 @@ class SteeredHands:
     """Hands that do what a person's or a script's controls say, as far as tissue lets them.
 
     The needle turns about its entry, the less the deeper it is, and bends; its entry moves only while it is outside;
-    resistance slows it, tough layers tent and snap, bone stops it, pressed tissue takes it along. Fluid spreads. A biopsy
-    gun fires once and is cocked again outside. Small breathing, pulse and tremor go on; they come from ``rng``.
+    resistance slows it, tough layers tent and snap, bone stops it, pressed tissue takes it along. Fluid spreads. A
+    biopsy gun fires once and is cocked again outside. Small breathing, pulse and tremor go on; they come from ``rng``.
 
     Parameters
     ----------

@@ -99,10 +99,13 @@ def test_nothing_is_left_of_a_case_that_was_given_up(tmp_path: Path) -> None:
     assert not list((tmp_path / "short").glob("*")) or not (tmp_path / "short").exists()
 
 
-def test_no_folder_collects_nothing() -> None:
+def test_no_folder_collects_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with CaseTruth(generator(), None, {"labels"}) as case:
         keys, _ = collect(case, 1)
         case.write(keys, "made.dcm", "puncta test")
+        assert not case._frames  # noqa: SLF001 - nothing is kept in memory either
+    assert not any(tmp_path.iterdir())
 
 
 def test_maps_are_named_plainly() -> None:
