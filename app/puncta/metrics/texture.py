@@ -207,7 +207,7 @@ def measure_texture(picture: NDArray, mask: Mask | None = None) -> Texture:
     mask = lit_mask(picture) if mask is None else mask
     nan = float("nan")
     if mask.sum() < 2 * PATCH_PX * PATCH_PX:
-        return Texture(*([nan] * 12), lit_share=float(mask.mean()))
+        return Texture(nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, float(mask.mean()))
     values = picture[mask]
     p05, p50, p95 = (float(v) for v in np.percentile(values, (5, 50, 95)))
     down, across = np.gradient(picture)

@@ -96,7 +96,7 @@ class PymustCamera:
         if self._matrix is None or self._matrix.shape[1] != base.size:  # type: ignore[attr-defined]
             # The matrix depends on geometry alone, so that a second picture would not need it again.
             self._matrix = self._must.dasmtx(1j * np.array(base.shape), grid_x, grid_z, self._delays, self._param)
-        image = self._matrix @ base.flatten(order="F")  # type: ignore[operator]
+        image = self._matrix @ base.flatten(order="F")
         return np.abs(image.reshape(grid_x.shape, order="F"))
 
 
