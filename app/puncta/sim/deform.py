@@ -8,7 +8,6 @@ our choice, the drag's length of 2.5 mm is the specification's.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -92,18 +91,6 @@ class Deformation:
 def _pressed(press: float, x: Float32, z: Float32) -> Float32:
     across = np.exp(-np.square(np.square(x * np.float32(1.0 / FACE_MM))))
     return np.float32(press) * across * np.exp(np.maximum(z, ZERO) * np.float32(-1.0 / PRESS_MM))
-
-
-def carried(needle: NeedlePose, slide_mm: float, press_mm: float, more_mm: float) -> NeedlePose:
-    """A needle as the tissue at its tip takes it along when a probe at ``press_mm`` is pressed in by ``more_mm``."""
-    if needle.way_mm <= 0 or more_mm == 0.0:
-        return needle
-    x, _, z = (np.asarray(v, np.float32) for v in needle.tip_mm)
-    before, after = (max(p, 0.0) for p in (press_mm, press_mm + more_mm))
-    rest_z = z - _pressed(before, x - np.float32(slide_mm), z - np.float32(0.7 * before))
-    sinks = float(_pressed(after - before, x - np.float32(slide_mm), rest_z))
-    ex, ey, ez = needle.entry_mm
-    return replace(needle, entry_mm=(ex, ey, ez + sinks))
 
 
 def _move_vessel(vessel: Vessel, press: float, pulse: float, x: Float32, y: Float32, z: Float32) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from puncta.sim.deform import Deformation
 from puncta.sim.frame_view import Displacement, rest_point
-from puncta.sim.pose import Bolus, SceneState
+from puncta.sim.pose import Bolus, NeedlePose, ProbePose, SceneState
 from puncta.sim.subject import Float32, PointMm, Subject
 from puncta.sim.tissue_kinds import Tissue
 
@@ -78,6 +78,17 @@ def rest_of(
         ox, oz = rest_point(deformation, replace(state, boluses=()), x, y, z)
         rx, rz = np.where(fluid, ox, rx), np.where(fluid, oz, rz)
     return rx, np.broadcast_to(y, rx.shape), rz
+
+
+def carried(deformation: Displacement, needle: NeedlePose, before: ProbePose, press_mm: float) -> NeedlePose:
+    """A needle as the tissue at its tip takes it along when a probe is pressed in, or let up, to ``press_mm``."""
+    if needle.way_mm <= 0 or press_mm == before.press_mm:
+        return needle
+    x, y, z = needle.tip_mm
+    rest_x, _, rest_z = rest_of(deformation, SceneState(probe=before), x, y, z)
+    ux, uz = deformation.at(SceneState(probe=replace(before, press_mm=press_mm)), rest_x, np.asarray(y), rest_z)
+    ex, ey, ez = needle.entry_mm
+    return replace(needle, entry_mm=(ex + float(rest_x + ux) - x, ey, ez + float(rest_z + uz) - z))
 
 
 def fluid_at(state: SceneState, x_mm: NDArray | float, y_mm: NDArray | float, z_mm: NDArray | float) -> Float32:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from puncta.sim.controls import STILL, Controls
-from puncta.sim.deform import Deformation, carried
+from puncta.sim.deform import Deformation
 from puncta.sim.frame_view import Displacement
 from puncta.sim.motion import Motion, held, trembling
 from puncta.sim.needle import (
@@ -21,7 +21,7 @@ from puncta.sim.needle import (
     on_skin,
 )
 from puncta.sim.pose import Bolus, NeedlePose, ProbePose, SceneState
-from puncta.sim.probing import label_at, rest_of
+from puncta.sim.probing import carried, label_at, rest_of
 from puncta.sim.puncture import Puncture
 from puncta.sim.subject import Subject
 from puncta.sim.tissue_kinds import Tissue
@@ -128,7 +128,7 @@ class SteeredHands:
         dt = min(max(float(dt_s), 1e-3), 0.2)
         m = self.motion.step(dt)
         wanted = self._take(controls, dt)
-        press = self.probe.press_mm
+        pressed = self.probe.press_mm
         self._move_probe(wanted)
         probe = trembling(self.probe, m)
         bare = SceneState(probe=probe, breath_mm=m.breath_mm, pulse=m.pulse, gain_db=m.gain_db)
@@ -137,7 +137,7 @@ class SteeredHands:
         if self.needle is None:
             self.state = scene
             return scene
-        self.needle = carried(self.needle, self.probe.slide_mm, press, self.probe.press_mm - press)
+        self.needle = carried(self.deformation, self.needle, replace(self.probe, press_mm=pressed), self.probe.press_mm)
         fired = self._fire(controls.fire)
         shift = self._shift(scene, m.breath_mm)
         before = self.needle.way_mm

@@ -115,8 +115,9 @@ def test_beside_the_block_look_ups_and_picture_mirror_it_alike() -> None:
     assert np.mean(np.array(kinds) == shown) > 0.99
 
 
-def test_tissue_takes_the_needle_along_when_the_probe_is_pressed_in() -> None:
-    generator = CineGenerator("vessel", "A", 4, size_px=(64, 64), steered=True, needle=True, noise=False)
+@pytest.mark.parametrize(("procedure", "machine", "seed"), [("vessel", "A", 4), ("infant-lp", "E", 2)])
+def test_tissue_takes_the_needle_along_when_the_probe_is_pressed_in(procedure: str, machine: str, seed: int) -> None:
+    generator = CineGenerator(procedure, machine, seed, size_px=(64, 64), steered=True, needle=True, noise=False)
 
     def tip_at_rest() -> tuple[float, float]:
         x, _, z = rest_of(generator.deformation, generator.state, *generator.state.needle.tip_mm)
@@ -130,6 +131,6 @@ def test_tissue_takes_the_needle_along_when_the_probe_is_pressed_in() -> None:
         for _ in range(30):
             generator.next_frame(Controls(press_mm=press_mm))
         places.append(tip_at_rest())
-        if press_mm > 0:
+        if press_mm > 0 and procedure == "vessel":  # the other needle goes in beside the face, where little sinks
             assert generator.state.needle.tip_mm[2] > deep + 2.0
-    assert math.dist(places[0], places[1]) < 0.8 and math.dist(places[0], places[2]) < 0.5
+    assert math.dist(places[0], places[1]) < 0.5 and math.dist(places[0], places[2]) < 0.5
