@@ -240,6 +240,24 @@ def test_keys_are_let_go_when_the_window_loses_the_focus(stage, qtbot) -> None:
     QTest.keyRelease(cab.picture, Qt.Key.Key_D)
 
 
+def test_keys_held_while_frozen_do_nothing_when_it_runs_again(stage, qtbot) -> None:
+    cab = Cab(stage, qtbot)
+    QTest.keyClick(cab.picture, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: cab.parts.player.status().state is PlayState.PAUSED)
+    taken = len(cab.sources[0].steering.moves())
+    for _ in range(30):  # as a keyboard's repeats come on some systems
+        QTest.keyPress(cab.picture, Qt.Key.Key_Down)
+        QTest.keyRelease(cab.picture, Qt.Key.Key_Down)
+    QTest.keyPress(cab.picture, Qt.Key.Key_Down)
+    QTest.keyClick(cab.picture, Qt.Key.Key_Space)
+    index = cab.view.index
+    qtbot.waitUntil(lambda: cab.view.index > index + 4, timeout=10_000)
+    assert {move.advance_mm for move in cab.sources[0].steering.moves()[taken:]} == {0.0}
+    QTest.keyRelease(cab.picture, Qt.Key.Key_Down)
+    was = cab.view
+    cab.hold_until(Qt.Key.Key_Down, lambda view: view.needle.way_mm > was.needle.way_mm + 0.3)
+
+
 def test_done_before_the_skin_is_touched_ends_nothing(stage, qtbot, tmp_path) -> None:
     cab = Cab(stage, qtbot)
     QTest.keyClick(cab.picture, Qt.Key.Key_Return)

@@ -33,6 +33,8 @@ class Pilot(QObject):
         self._pushed = STILL
         self._grip: Grip | None = None
         self._button = Qt.MouseButton.NoButton
+        self._running = False
+        desk.status_changed.connect(self._follow_state)
 
     @property
     def steering(self) -> Steering | None:
@@ -54,10 +56,16 @@ class Pilot(QObject):
     # --- keys and buttons --------------------------------------------------------------------------------------
 
     def hold(self, name: str, held: bool) -> bool:
-        """Follow a held key or button; False where it does not steer."""
+        """Follow a held key or button; False where it does not steer.
+
+        A key pressed on a frozen picture does nothing, also later, until it is pressed anew.
+        """
         if name not in SPEEDS:
             return False
-        (self._held.add if held else self._held.discard)(name)
+        if not held:
+            self._held.discard(name)
+        elif self._is_running():
+            self._held.add(name)
         self._send_speed()
         return True
 
@@ -80,7 +88,8 @@ class Pilot(QObject):
         self._held.clear()
         self._pushed = STILL
         self._grip = None
-        self._send_speed()
+        if self.steering is not None:
+            self.steering.hold(STILL, self.now_ns())
 
     # --- the mouse on the picture ------------------------------------------------------------------------------
 
@@ -123,10 +132,29 @@ class Pilot(QObject):
     def _send(self, controls: Controls, t_ns: int) -> None:
         steering = self.steering
         # Moves made on a frozen picture would all be carried out at once when it runs again.
-        if steering is not None and controls != STILL and self._desk.status.state is PlayState.PLAYING:
+        if steering is not None and controls != STILL and self._is_running():
             steering.steer(controls, t_ns)
 
     def _send_speed(self) -> None:
         steering = self.steering
-        if steering is not None:
+        # The mailbox owes every tap its step, so taps (and a keyboard's repeats) must not reach it while frozen.
+        if steering is not None and self._is_running():
             steering.hold(speed_of(self._held) + self._pushed, self.now_ns())
+
+    def _is_running(self) -> bool:
+        return self._desk.status.state is PlayState.PLAYING
+
+    def _follow_state(self) -> None:
+        """Let the keys go when the picture freezes; when it runs again, only sticks that are still pushed count."""
+        running = self._is_running()
+        if running == self._running:
+            return
+        self._running = running
+        if running:
+            self._send_speed()
+            return
+        self._held.clear()
+        self._grip = None
+        steering = self.steering
+        if steering is not None:
+            steering.hold(STILL, self.now_ns())
