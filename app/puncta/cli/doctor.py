@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from puncta.core.errors import UserError
+from puncta.formats.moves import read_moves
 from puncta.formats.validate import validate
 from puncta.session.checkup import Verdict, check_machine
 from puncta.sources.factory import open_source
+from puncta.sources.moves import request_of_script
 
 NAME = "doctor"
 HELP = "check this machine, or check files"
@@ -108,4 +110,16 @@ def _check_media(file: Path) -> dict:
 
 def _check_format(file: Path) -> dict:
     found = validate(file)
-    return {"file": str(file), "kind": found.kind, "problems": list(found.problems), "notes": list(found.notes)}
+    problems, notes = list(found.problems), list(found.notes)
+    if found.kind == "moves" and not problems:
+        problems += _title_problems(file)
+    return {"file": str(file), "kind": found.kind, "problems": problems, "notes": notes}
+
+
+def _title_problems(file: Path) -> list[str]:
+    """What is wrong in a script's title that is a simulator's address."""
+    try:
+        request_of_script(read_moves(file))
+    except UserError as error:
+        return [str(error)]
+    return []

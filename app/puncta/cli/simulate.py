@@ -126,13 +126,20 @@ def request_of(args: argparse.Namespace, script: MoveScript | None = None) -> Si
     UserError
         Something does not exist, does not fit the procedure, or does not go with a script.
     """
+    from puncta.sim.moves import check_procedure
     from puncta.sim.subject import PROCEDURES
     from puncta.sources.moves import request_of_script
     from puncta.sources.simulated_address import SimulationRequest, check_name, parse_simulation
 
     procedure = check_name("simulated procedure", args.procedure, PROCEDURES)
-    known = request_of_script(script) if script is not None else None
-    if known is None or known.procedure != procedure:
+    known = None
+    if script is not None:
+        check_procedure(script, procedure)
+        known = request_of_script(script)
+    if known is not None and known.procedure != procedure:
+        raise UserError(f"The script's title is the address of a simulated {known.procedure}, not of {procedure}; "
+                        f"simulate {known.procedure}, or take 'title' out of the script.")
+    if known is None:
         known = SimulationRequest(procedure, size_px=None, steer=script is not None)
     words = {
         "machine": args.machine, "seed": args.seed, "fps": args.fps, "size": args.size, "view": args.view,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from puncta.core.errors import UserError
@@ -30,10 +31,20 @@ def save_moves(file: Path, request: SimulationRequest, frames: Sequence[Controls
 
 
 def request_of_script(script: MoveScript) -> SimulationRequest | None:
-    """The simulation that a script was recorded on; None where its title is words of someone's own."""
+    """The simulation that a script was recorded on; None where its title is words of someone's own.
+
+    Raises
+    ------
+    UserError
+        The title is an address that is wrong, or of a simulation that nobody can steer.
+    """
     if not script.title.startswith(SCHEME):
         return None
     try:
-        return parse_simulation(script.title)
-    except UserError:
-        return None
+        request = parse_simulation(script.title)
+        if not request.steer:
+            # Moves steer, whether the title says so or not; what then does not fit is answered as in any address.
+            request = parse_simulation(replace(request, steer=True).uri)
+    except UserError as error:
+        raise UserError(f"The script's title: {error}") from None
+    return request

@@ -9,10 +9,11 @@ import pytest
 from aim_script import EXAMPLES, watch_moves
 
 from puncta.cli import simulate
+from puncta.cli.main import main
 from puncta.core.errors import UserError
 from puncta.core.frame import hash_planes
 from puncta.formats.attempt import read_attempt
-from puncta.formats.moves import read_moves
+from puncta.formats.moves import MoveScript, read_moves
 from puncta.formats.truth import read_truth_head, read_truth_lines
 from puncta.sim.cine import simulate_cine
 from puncta.sources.factory import open_source
@@ -156,6 +157,33 @@ def test_a_script_that_does_not_fit_is_refused(
     with pytest.raises(UserError, match=words):
         _run(procedure, "--script", str(script), *more, "--out", str(tmp_path / "case.dcm"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("sim:vessel?machine=B&sed=5&steer=yes", "no key 'sed'; the nearest is seed"),
+        ("sim:vessel?machine=Q", "no simulated machine 'Q'; choose one of A, B"),
+        ("sim:vessel?needle=no", "leave needle= out"), ("sim:nerve?seed=2", "address of a simulated nerve, not of"),
+    ],
+)
+def test_a_wrong_title_is_refused_by_the_verb_and_found_by_the_doctor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], title: str, words: str
+) -> None:
+    script = tmp_path / "moves.toml"
+    script.write_text(f'format = "puncta-moves"\nversion = 1\ntitle = "{title}"\n'
+                      'move = [{ at_s = 0, do = "advance", by = 2 }]\n')
+    assert main(["simulate", "vessel", "--script", str(script), "--out", str(tmp_path / "case.dcm")]) == 2
+    assert words in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["moves.toml"]
+    assert main(["doctor", str(script)]) == (0 if "nerve" in title else 2)
+    assert "nerve" in title or words in capsys.readouterr().out
+
+
+def test_a_title_without_steer_is_steered_all_the_same() -> None:
+    request = request_of_script(MoveScript((), title="sim:vessel?machine=B&seed=5"))
+    assert request is not None and (request.machine, request.seed, request.steer) == ("B", 5, True)
+    assert request_of_script(MoveScript((), title="my first try")) is None
 
 
 def test_a_wish_changes_the_subject_of_a_script(repo_root: Path) -> None:
