@@ -145,12 +145,13 @@ class Renderer:
         if self._haze_pattern is None:
             return
         rows, cols = self.scan.rows, self.scan.cols
-        first = self._looks[0]
-        envelope = cv2.magnitude(first[..., 0], first[..., 1], self._haze)
-        small = cv2.resize(envelope, (max(8, cols // 6), max(16, rows // 8)), interpolation=cv2.INTER_AREA)
+        # Every third row is enough for a mean over many.
+        first = np.ascontiguousarray(self._looks[0][::3])
+        envelope = cv2.magnitude(first[..., 0], first[..., 1])
+        small = cv2.resize(envelope, (max(8, cols // 6), max(16, rows // 12)), interpolation=cv2.INTER_AREA)
         # Sound that took a detour comes late: each place echoes on below itself, over some millimetres.
         tail = small.copy()
-        decay = np.float32(math.exp(-8.0 * self.scan.dr_mm / HAZE_TAIL_MM))
+        decay = np.float32(math.exp(-rows / len(small) * self.scan.dr_mm / HAZE_TAIL_MM))
         gain = np.float32(1.0) - decay
         running = small[0].copy()
         for row in range(len(small)):
