@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from puncta.formats import schemas
+from puncta.formats.label_sets import shipped_label_sets
 
 VIEWS_OF: dict[str, tuple[str, ...]] = {
     "breast": ("radial",),
@@ -40,6 +41,7 @@ def check_dataset_spec(table: Mapping[str, Any]) -> list[str]:
     for number, part in enumerate(parts, start=1):
         problems += _unknown_keys(part, known, f"part {number}")
         problems += _unknown_words(part, known, f"part {number}")
+    problems += _unknown_label_set(table.get("label_set"))
     problems = problems or schemas.check("dataset-spec", table)
     if problems:
         return problems
@@ -78,6 +80,15 @@ def _unknown_words(part: Mapping[str, Any], known: Mapping[str, Any], place: str
                 near = nearest(word, choices)
                 hint = f'the nearest is "{near}"' if near else f"there are {', '.join(choices)}"
                 yield f'{place}: there is no {_SINGULAR[key]} "{word}"; {hint}'
+
+
+def _unknown_label_set(name: object) -> Iterator[str]:
+    """A label set that does not ship: the simulator knows none of its names."""
+    known = shipped_label_sets()
+    if isinstance(name, str) and name not in known:
+        near = nearest(name, known)
+        hint = f'the nearest is "{near}"' if near else f"there are {', '.join(known)}"
+        yield f'there is no label set "{name}"; {hint}'
 
 
 def _part_problems(part: Mapping[str, Any], label_set: str) -> Iterator[str]:

@@ -69,6 +69,11 @@ def label_sets_dir() -> Path:
     return paths.resources_dir() / "label_sets"
 
 
+def shipped_label_sets() -> list[str]:
+    """Return the names of the label sets that ship, sorted."""
+    return sorted(path.stem for path in label_sets_dir().glob("*.json"))
+
+
 def label_set_from_json(document: Any, place: str = "label set") -> LabelSet:
     """Return the typed label set of parsed JSON; raises UserError where it does not fit the schema."""
     problems = schemas.check("label-set", document)

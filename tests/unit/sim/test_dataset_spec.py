@@ -137,6 +137,8 @@ def test_names_of_the_schema_are_those_of_the_simulator():
         ('procedures = ["vessel"]', 'procedures = ["xyz"]', 'no procedure "xyz"; there are breast, nerve'),
         ("frames = 30", "frame = 30", 'part 3 has a key "frame" that is not known; the nearest is "frames"'),
         ('name = "tiny"', 'name = "tiny"\nlisense = "x"', 'a key "lisense" that is not known; the nearest is "lic'),
+        ('name = "tiny"', 'name = "tiny"\nlabel_set = "infantlp"', 'no label set "infantlp"; the nearest is "infant-lp"'),
+        ('name = "tiny"', 'name = "tiny"\nlabel_set = "xyz"', 'no label set "xyz"; there are infant-lp, needle'),
         ('kind = "composite"', 'kind = "compost"', 'no kind "compost"; the nearest is "composite"'),
         ("late = 0.5", 'difficulty = "harder"', 'no difficulty "harder"; the nearest is "hard"'),
         ("late = 0.5", 'difficulty = "hard"\nhard = 0.5', '"hard" and "difficulty" both'),
