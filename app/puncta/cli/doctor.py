@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from puncta.core.errors import UserError
+from puncta.formats.dataset import DATASET_FILE
 from puncta.formats.moves import read_moves
 from puncta.formats.validate import validate
 from puncta.session.checkup import Verdict, check_machine
+from puncta.sim.dataset_digest import BUILD_FILE, content_digest, read_build
 from puncta.sources.factory import open_source
 from puncta.sources.moves import request_of_script
 
@@ -25,6 +27,8 @@ Exit status: 0 all good, 2 something has to be mended.
 
 Simulation and training only, not for clinical use."""
 
+MOST_HASHED_BYTES = 2_000_000_000
+"""The bytes of larger datasets are not compared with what was built; reading them takes too long."""
 _MARKS = {Verdict.GOOD: "ok  ", Verdict.NOTE: "note", Verdict.BAD: "BAD "}
 _MEDIA = {".dcm", ".mp4", ".avi", ".mov", ".mkv", ".mha", ".mhd", ".nrrd"}
 
@@ -113,6 +117,9 @@ def _check_format(file: Path) -> dict:
     problems, notes = list(found.problems), list(found.notes)
     if found.kind == "moves" and not problems:
         problems += _title_problems(file)
+    if found.kind == "dataset" and not problems:
+        changed, said = _compare_with_build(file)
+        problems, notes = problems + changed, notes + said
     return {"file": str(file), "kind": found.kind, "problems": problems, "notes": notes}
 
 
@@ -123,3 +130,19 @@ def _title_problems(file: Path) -> list[str]:
     except UserError as error:
         return [str(error)]
     return []
+
+
+def _compare_with_build(file: Path) -> tuple[list[str], list[str]]:
+    """Problems and notes of a dataset whose build.json says which digest it was built with."""
+    folder = file if file.is_dir() else file.parent
+    if file != folder and file.name != DATASET_FILE or not (folder / BUILD_FILE).is_file():
+        return [], []
+    size = sum(path.stat().st_size for path in (folder / "images").rglob("*") if path.is_file())
+    if size > MOST_HASHED_BYTES:
+        return [], [f"{size / 1e9:.1f} GB are too much to compare with {BUILD_FILE}; puncta dataset digest does it"]
+    try:
+        if content_digest(folder) != read_build(folder).get("sha256"):
+            return [f"its digest is not the one in {BUILD_FILE}: files were changed after it was built"], []
+    except UserError as error:
+        return [str(error)], []
+    return [], [f"nothing was changed since it was built (digest as in {BUILD_FILE})"]

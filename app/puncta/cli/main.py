@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None, windows: ModuleType | None = None) -
         the toolkit itself.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # What OpenCV warns of while it reads a damaged picture is said by us, in one sentence; set before it is imported.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     _log_to_file()
     try:
         args = _parse(arguments)

@@ -20,6 +20,9 @@ from puncta.formats.validate_folders import Findings, check_lines
 MOST_PROBLEMS = 50
 """A report lists no more problems than this; a note counts the others."""
 
+UNFINISHED_FILE = ".build.json"
+"""Stands in a dataset's folder until its build is finished."""
+
 _NAMES = {
     "dataset.json": "dataset",
     "session.json": "session",
@@ -175,6 +178,8 @@ def validate(path: Path) -> Report:
         Nothing is there, it cannot be read at all, or it is none of our formats.
     """
     path = Path(path)
+    if path.is_dir() and (path / UNFINISHED_FILE).is_file():
+        return Report("dataset", ("its build is not finished; run the same 'puncta dataset build' again to finish it",))
     kind = identify(path)
     if kind is None:
         raise UserError(f"{path} is none of the formats that Puncta checks: {', '.join(sorted(set(TITLES.values())))}.")

@@ -36,13 +36,14 @@ from puncta.formats.dataset import (
     save_dataset,
 )
 from puncta.formats.jsontext import json_document, json_line, read_json
+from puncta.formats.validate import UNFINISHED_FILE
 from puncta.sim.composite_stills import Still, list_stills, stills_of_split
 from puncta.sim.dataset_clips import NOTE_FILE, REAL_BACKGROUND, SIMULATED, build_clip, clip_folder
 from puncta.sim.dataset_digest import BUILD_FILE, content_digest, read_build, simulator_digest
 from puncta.sim.dataset_labels import FLAGS, NEEDLE, TIP, as_box
 from puncta.sim.dataset_spec import ClipPlan, DatasetSpec, plan_clips
 
-MARK_FILE = ".build.json"
+MARK_FILE = UNFINISHED_FILE
 
 Progress = Callable[[int, int], None]
 Job = tuple[ClipPlan, Still | None]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,37 @@ def test_the_list_names_every_spec_that_ships(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == shipped_specs()
     assert sum("needs --stills" in line for line in lines) == 3
+
+
+def test_the_doctor_notices_what_was_changed_after_the_build(data: Path, tmp_path: Path, capsys):
+    folder = shutil.copytree(data, tmp_path / "copy")
+    assert main(["doctor", str(folder)]) == 0
+    assert "nothing was changed since it was built" in capsys.readouterr().out
+    with next((folder / "images").rglob("*.png")).open("ab") as picture:
+        picture.write(b"x")
+    assert main(["doctor", str(folder)]) == 2
+    assert "its digest is not the one in build.json" in capsys.readouterr().out
+
+
+def test_the_doctor_says_so_where_there_is_too_much_to_compare(data: Path, monkeypatch, capsys):
+    monkeypatch.setattr("puncta.cli.doctor.MOST_HASHED_BYTES", 10)
+    assert main(["doctor", str(data)]) == 0
+    assert "puncta dataset digest does it" in capsys.readouterr().out
+
+
+def test_a_damaged_picture_is_one_sentence_and_nothing_of_a_library(data: Path, tmp_path: Path):
+    folder = shutil.copytree(data, tmp_path / "copy")
+    picture = next((folder / "images").rglob("*.png"))
+    picture.write_bytes(picture.read_bytes()[:-900])
+    call = [sys.executable, "-m", "puncta", "doctor", str(folder)]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == ""
+    assert done.stdout.count(picture.name) == 1
+
+
+def test_the_doctor_knows_a_dataset_that_is_not_finished(spec: Path, tmp_path: Path, capsys):
+    folder = tmp_path / "begun"
+    (folder / "images").mkdir(parents=True)
+    (folder / ".build.json").write_text("{}")
+    assert main(["doctor", str(folder)]) == 2
+    assert "its build is not finished; run the same 'puncta dataset build' again" in capsys.readouterr().out
