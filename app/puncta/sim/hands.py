@@ -50,16 +50,19 @@ class AutoHands:
         Streams of the probe and tissue, and of the needle; apart, so that a cine moves alike with and without a needle.
     start : {"outside", "inside"}
         Whether the needle is still outside the picture at first.
+    watched : bool
+        As for `Insertion`.
     """
 
     def __init__(
         self, subject: Subject, plan: NeedlePlan | None, motion_rng: np.random.Generator,
         needle_rng: np.random.Generator, start: str = "inside", pace: float = 1.0,
+        watched: bool = False,
     ) -> None:
         self.motion = Motion(motion_rng, pulse_hz=subject.pulse_hz, breath_hz=subject.breath_hz,
                              breath_mm=subject.breath_mm)
         self.plan = plan
-        self.insertion = Insertion(needle_rng, plan, start, pace) if plan is not None else None
+        self.insertion = Insertion(needle_rng, plan, start, pace, watched) if plan is not None else None
         self.drag = Drag(needle_rng)
         self.rest = ProbePose(slide_mm=plan.slide_mm if plan else 0.0, press_mm=float(motion_rng.uniform(0.5, 1.5)))
         self.injected_ml = 0.0
@@ -76,7 +79,7 @@ class AutoHands:
                 hand = self.insertion.step(dt_s / parts)
                 pull = self.drag.step(hand, dt_s / parts)
         if self.plan is not None:
-            needle = held(self.plan.pose(hand.s_mm, hand.turn_rad), m.breath_mm)
+            needle = held(self.plan.pose(hand.s_mm, hand.turn_rad * self.plan.turn_share), m.breath_mm)
         self.state = SceneState(
             probe=trembling(self.rest, m), needle=needle, speed_mm_s=hand.speed_mm_s, drag_mm=pull,
             breath_mm=m.breath_mm, pulse=m.pulse, gain_db=m.gain_db,

@@ -9,6 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+MOST_TURN_RAD = 0.08
+"""Farthest that the hand redirects a needle from try to try [rad]."""
+
 
 class Way(Protocol):
     """What an insertion needs to know of a plan: where the needle comes into the picture and where it stops [mm]."""
@@ -36,13 +39,18 @@ class Insertion:
     ----------
     start : {"outside", "inside"}
         Whether the cine begins before the insertion or somewhere within it.
+    watched : bool
+        Begin above the skin, not merely out of the picture, and go all the way at first.
     """
 
-    def __init__(self, rng: np.random.Generator, plan: Way, start: str, pace: float = 1.0) -> None:
+    def __init__(
+        self, rng: np.random.Generator, plan: Way, start: str, pace: float = 1.0, watched: bool = False
+    ) -> None:
         self.rng = rng
         self.plan = plan
         self.pace = pace
-        self.out_mm = plan.enter_mm - 2.0
+        self.watched = watched
+        self.out_mm = plan.enter_mm - 2.0 if not watched else min(plan.enter_mm - 2.0, -2.5)
         self.turn = 0.0
         self.s = self.out_mm
         self.first = start
@@ -58,12 +66,17 @@ class Insertion:
         while True:
             way = n.goal_mm - n.enter_mm
             self.goal = n.enter_mm + way * float(rng.uniform(0.55, 1.0) if not first else rng.uniform(0.75, 1.0))
+            if first and self.watched:
+                self.goal = n.goal_mm
             if first and self.first == "inside":
                 self.s = n.enter_mm + way * float(rng.uniform(0.12, 0.98))
                 if rng.random() < 0.3:
                     yield self.s, 0.0, float(rng.uniform(0.1, 1.0))
             else:
                 yield self.s, 0.0, float(rng.uniform(0.15, 0.9)) / self.pace
+            if self.watched and self.s < n.enter_mm - 2.5:
+                # Out of sight nobody waits long for the needle.
+                yield n.enter_mm - 0.5, float(rng.uniform(8.0, 12.0)), 0.0
             while self.s < self.goal - 0.3:
                 yield min(self.goal, self.s + float(rng.uniform(3.0, 12.0))), float(rng.uniform(2.0, 8.0)), 0.0
                 draw = rng.random()
@@ -79,7 +92,7 @@ class Insertion:
                 yield self.s, 0.0, float(rng.uniform(0.4, 1.5)) / self.pace
             yield self.out_mm, float(rng.uniform(4.0, 9.0)), 0.0
             first = False
-            self.turn = float(np.clip(rng.normal(0, math.radians(2.5)), -0.08, 0.08))
+            self.turn = float(np.clip(rng.normal(0, math.radians(2.5)), -MOST_TURN_RAD, MOST_TURN_RAD))
 
     def step(self, dt_s: float) -> Hand:
         """Advance by a time step [s]."""

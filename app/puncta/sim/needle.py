@@ -154,6 +154,8 @@ class NeedlePlan:
     approach : {"in-plane", "out-of-plane"}
     slide_mm : float
         Where the probe stands so that the needle passes beside its face.
+    turn_share : float
+        Share of the hand's redirections that the way leaves room for.
     """
 
     entry_mm: PointMm
@@ -165,6 +167,7 @@ class NeedlePlan:
     bend_at_mm: float = 50.0
     approach: Approach = "in-plane"
     slide_mm: float = 0.0
+    turn_share: float = 1.0
 
     def pose(self, way_mm: float, turn_rad: float = 0.0) -> NeedlePose:
         """The needle at a way [mm], redirected by the hand [rad]."""
@@ -279,7 +282,7 @@ def draw_plan(
     turn = math.asin(float(np.clip(math.tan(skew) / math.cos(a), -0.7, 0.7)))
     azimuth = turn if side > 0 else math.pi - turn
     entry = (tx - side * along * math.cos(a), offset - math.tan(skew) * goal, tz - along * math.sin(a))
-    plan = _with_entry(NeedlePlan(entry, a, azimuth, 0.0, goal, bend, max(goal, 10.0)), field, None)
+    plan = with_entry(NeedlePlan(entry, a, azimuth, 0.0, goal, bend, max(goal, 10.0)), field, None)
     return _short_of_bone(plan, subject, field)
 
 
@@ -310,7 +313,7 @@ def _across(
     goal = along + float(rng.uniform(-3.0, 6.0))
     entry = (tx - flat * math.cos(azimuth), -flat * math.sin(azimuth), 0.0)
     plan = NeedlePlan(entry, angle, azimuth, 0.0, max(goal, 3.0), 0.5 * bend_mm, max(goal, 10.0), "out-of-plane")
-    return _with_entry(plan, field, 2.5 * sigma_mm)
+    return with_entry(plan, field, 2.5 * sigma_mm)
 
 
 def _short_of_bone(plan: NeedlePlan, subject: Subject, field: FieldOfView) -> NeedlePlan:
@@ -340,7 +343,7 @@ def on_skin(plan: NeedlePlan, field: FieldOfView) -> NeedlePlan:
     return replace(plan, entry_mm=entry, goal_mm=plan.goal_mm + back, bend_at_mm=plan.bend_at_mm + back)
 
 
-def _with_entry(plan: NeedlePlan, field: FieldOfView, near_mm: float | None) -> NeedlePlan:
+def with_entry(plan: NeedlePlan, field: FieldOfView, near_mm: float | None) -> NeedlePlan:
     """The plan from the skin on, with the way at which it comes into the field and within ``near_mm`` of its plane."""
     plan = on_skin(plan, field)
     ways = np.arange(0.0, plan.goal_mm + 8.0, 0.2)
