@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.core.errors import BugError, UserError
+from puncta.sim.aimed import aimed_plan
 from puncta.sim.anatomy import SubjectOptions, build_subject
 from puncta.sim.compression import Compression, Untouched, choose_compression
 from puncta.sim.controls import STILL, Controls
@@ -95,7 +96,8 @@ class CineGenerator:
     needle : bool or None
         None leaves about one cine in eight without a needle.
     start : {"any", "outside", "inside"}
-        Whether the needle is still outside at the first frame.
+        Whether the needle is above the skin at the first frame; then its way is aimed at the target and keeps clear of
+        what must not be hit (`aimed_plan`). The others' ways may lead anywhere.
     draw_needle_echo : bool
         False renders the needle-free twin: the same motion, tissue and truth, no echo and no shadow of the needle.
     options : SubjectOptions
@@ -215,13 +217,18 @@ class CineGenerator:
         if self.has_needle:
             self.needle = kind
             sigma = float(machine.elevation_sigma_mm(machine.focus_mm))
-            self.plan = (
-                start_plan(rng, subject, field, approach) if steered else
-                draw_plan(rng, subject, field, approach or way, elevation_sigma_mm=sigma, gauge_mm=kind.gauge_mm)
-            )
+            chosen = approach or way
+            if steered:
+                self.plan = start_plan(rng, subject, field, approach)
+            elif start == "outside":
+                self.plan = aimed_plan(rng, subject, field, chosen, self.deformation, elevation_sigma_mm=sigma,
+                                       gauge_mm=kind.gauge_mm)
+            else:
+                self.plan = draw_plan(rng, subject, field, chosen, elevation_sigma_mm=sigma, gauge_mm=kind.gauge_mm)
         if steered:
             return SteeredHands(subject, self.plan, motion, kind=self.needle, field=field, deformation=self.deformation)
-        return AutoHands(subject, self.plan, motion, rng, "inside" if inside else "outside")
+        return AutoHands(subject, self.plan, motion, rng, "inside" if inside else "outside",
+                         watched=start == "outside")
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], FrameTruth]]:
         while True:
