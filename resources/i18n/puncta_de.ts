@@ -1619,5 +1619,13 @@
         <source>Steered</source>
         <translation>Gesteuert</translation>
     </message>
+    <message>
+        <source>Another source was opened; the moves of the attempt are not saved yet.</source>
+        <translation>Eine andere Quelle ist offen; die Bewegungen des Versuchs sind noch nicht gespeichert.</translation>
+    </message>
+    <message>
+        <source>The attempt was ended, since another source was opened.</source>
+        <translation>Der Versuch ist beendet, weil eine andere Quelle geöffnet wurde.</translation>
+    </message>
 </context>
 </TS>

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel, QScrollArea
+from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea
 from widget_checks import cut_labels, nameless
 
 from puncta.core.events import PlayState
@@ -256,6 +256,28 @@ def test_keys_held_while_frozen_do_nothing_when_it_runs_again(stage, qtbot) -> N
     QTest.keyRelease(cab.picture, Qt.Key.Key_Down)
     was = cab.view
     cab.hold_until(Qt.Key.Key_Down, lambda view: view.needle.way_mm > was.needle.way_mm + 0.3)
+
+
+def test_an_attempt_ended_by_another_source_can_still_be_saved(stage, qtbot, tmp_path) -> None:
+    cab = Cab(stage, qtbot)
+    window, banners = cab.window, cab.window.stage.banners
+    cab.drag_along(10.0)
+    qtbot.waitUntil(lambda: cab.view.attempt.seconds is not None, timeout=10_000)
+    window.show_figures()
+    window.open_uri("sim:vessel?seed=3&size=320x240&frames=20")
+    qtbot.waitUntil(lambda: "attempt" in banners.texts(), timeout=20_000)
+    assert "was ended" in banners.texts()["attempt"]
+    assert not window.cockpit.on
+    cab.open(ADDRESS)
+    assert "attempt" in banners.texts(), "coming back takes nothing away"
+    moved = sum(move.advance_mm for move in cab.sources[0].steering.moves())
+    button = next(b for b in banners.findChildren(QPushButton) if b.text() == "Save the moves")
+    button.click()
+    file = tmp_path / "kept.toml"
+    window.does.dialogs["moves"].fileSelected.emit(str(file))
+    qtbot.waitUntil(lambda: "attempt" not in banners.texts(), timeout=5000)
+    assert sum(move.by for move in read_moves(file).moves if move.do == "advance") == pytest.approx(moved)
+    window.does.dialogs["moves"].close()
 
 
 def test_done_before_the_skin_is_touched_ends_nothing(stage, qtbot, tmp_path) -> None:

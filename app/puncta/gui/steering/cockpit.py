@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,21 @@ from puncta.gui.panels.steer_panel import SteerPanel
 from puncta.gui.steering.gamepad import Gamepad
 from puncta.gui.steering.pilot import Pilot
 from puncta.gui.steering.summary import SummaryCard
-from puncta.sources.steering import SteeredView
+from puncta.sources.steering import SteeredView, Steering
 
 if TYPE_CHECKING:
     from puncta.gui.main_window import MainWindow
 
 
 MOVES_NAME = "moves.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is needed to save an attempt's moves, also after another source has taken its place."""
+
+    uri: str
+    steering: Steering
 
 
 class Cockpit:
@@ -49,7 +58,8 @@ class Cockpit:
         self.panel = SteerPanel(window.theme, lambda: run("hands_card"))
         self.bar = SteerBar(window.desk, window.theme, run, self.pilot.hold)
         self.summary = SummaryCard(window.theme, self.next, window.stage.view)
-        self._ended = False
+        self._ended = self._saved = self._begun = self._asked = False
+        self._attempt: Attempt | None = None
         window.stage.view.compose = self.pilot.compose
 
     @property
@@ -61,7 +71,7 @@ class Cockpit:
         """Another case is open."""
         window, on = self._window, self.on
         self.pilot.let_go()
-        self._ended = False
+        self._keep_attempt()
         self.summary.hide()
         window.stage.view.hands = self.pilot if on else None
         self.gamepad.set_on(on)
@@ -79,6 +89,7 @@ class Cockpit:
         if steering is None:
             return
         view = self.pilot.view
+        self._begun = self._begun or (view is not None and view.attempt.seconds is not None)
         self.panel.attempt.show_view(view)
         self.bar.show_view(view, can_fire=steering.can_fire)
         if view is not None and view.attempt.done and not self._ended:
@@ -120,11 +131,13 @@ class Cockpit:
     def again(self) -> None:
         """The same subject from the start."""
         if self.on:
+            self._asked = True
             self._window.open_uri(self._window.desk.uri)
 
     def another(self) -> None:
         """The subject of the next seed."""
         if self.on:
+            self._asked = True
             self._window.open_uri(next_subject(self._window.desk.uri))
 
     def toggle_hands(self) -> None:
@@ -133,22 +146,22 @@ class Cockpit:
         preferences.set("hands_card", not preferences.settings.hands_card)
         self.panel.hands.setVisible(preferences.settings.hands_card)
 
-    def save_moves(self) -> None:
-        """Ask where to save what the hands did, as a script that repeats it."""
+    def save_moves(self, attempt: Attempt | None = None) -> None:
+        """Ask where to save what the hands did, as a script that repeats it; of the open attempt where none is given."""
         window = self._window
         dialog = QFileDialog(window, tr("Save the moves"), str(Path.home()), f"{tr('Moves')} (*.toml)")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("toml")
         dialog.selectFile(MOVES_NAME)
-        dialog.fileSelected.connect(lambda name: self.write_moves(Path(name)))
+        dialog.fileSelected.connect(lambda name: self.write_moves(Path(name), attempt))
         window.does.show_dialog(dialog, "moves")
 
-    def write_moves(self, file: Path) -> None:
+    def write_moves(self, file: Path, attempt: Attempt | None = None) -> None:
         """Write the moves so far into a file."""
-        window, steering, info = self._window, self.pilot.steering, self._window.desk.info
-        if steering is None or info is None:
+        window, asked = self._window, attempt or self._attempt
+        if asked is None:
             return
-        moves, uri = steering.moves(), info.uri
+        moves, uri = asked.steering.moves(), asked.uri
 
         def write() -> Path:
             from puncta.sources.moves import save_moves
@@ -162,7 +175,31 @@ class Cockpit:
             window.stage.banners.say("moves", "bad", words)
 
         saved = tr("Saved as {name} in {folder}").format(name=file.name, folder=file.parent)
-        window.jobs.run(write, lambda _file: window.status_line.say(saved), failed)
+
+        def done(_file: Path) -> None:
+            window.status_line.say(saved)
+            if asked is self._attempt:
+                self._saved = True
+            else:
+                window.stage.banners.hush("attempt")
+
+        window.jobs.run(write, done, failed)
+
+    def _keep_attempt(self) -> None:
+        """Remember the attempt that begins now; where one was lost to another source, offer its moves."""
+        window, steering, info = self._window, self.pilot.steering, self._window.desk.info
+        left, lost = self._attempt, self._begun and not self._saved and not self._asked
+        ended = self._ended
+        self._attempt = None if steering is None or info is None else Attempt(info.uri, steering)
+        self._ended = self._saved = self._begun = self._asked = False
+        if left is None or not lost or (self._attempt is not None and self._attempt.steering is left.steering):
+            return
+        words = tr("Another source was opened; the moves of the attempt are not saved yet.")
+        if not ended:
+            words = tr("The attempt was ended, since another source was opened.")
+        banners = window.stage.banners
+        banners.hush("attempt")
+        banners.say("attempt", "info", words, (tr("Save the moves"), lambda: self.save_moves(left)))
 
     def _end(self, view: SteeredView) -> None:
         self._ended = True
