@@ -43,6 +43,7 @@ Examples:
 Simulation and training only, not for clinical use."""
 SUFFIXES = (".dcm", ".mp4")
 DEFAULT_FRAMES = 120
+DEFAULT_QUALITY = 90
 LONGEST = 100_000
 AFTER_LAST_MOVE_S = 1.0
 """A scripted cine goes on so long after its last move [s]."""
@@ -76,10 +77,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument_group("the output")
     out.add_argument("--no-furniture", action="store_true", help="only the ultrasound picture: no ruler, no text")
     out.add_argument(
-        "--codec", choices=("jpeg", "jpeg-ls", "rle"), default="jpeg",
+        "--codec", choices=("jpeg", "jpeg-ls", "rle"),
         help="how a DICOM file holds its pictures: jpeg is small, the others keep every pixel (default: jpeg)",
     )
-    out.add_argument("--quality", metavar="N", type=int, default=90, help="JPEG quality 1 to 95 (default: 90)")
+    out.add_argument("--quality", metavar="N", type=int, help="JPEG quality 1 to 95 (default: 90)")
     out.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write: .dcm or .mp4")
     out.add_argument(
         "--truth", metavar="DIR", type=Path,
@@ -159,6 +160,10 @@ def request_of(args: argparse.Namespace, script: MoveScript | None = None) -> Si
         request = replace(request, options=replace(request.options, **own))  # type: ignore[arg-type]
     if args.no_furniture:
         request = replace(request, furniture=False)
+    if args.no_needle and script is None:
+        for option, value in (("--start", args.start), ("--approach", args.approach)):
+            if value is not None:
+                raise UserError(f"{option} says how the needle comes, and --no-needle leaves it out; take one of them.")
     if script is None:
         return replace(request, needle=not args.no_needle)
     for option, value in (("--no-needle", args.no_needle), ("--start", args.start is not None)):
@@ -178,7 +183,12 @@ def _check_output(args: argparse.Namespace) -> None:
         raise UserError(f"{args.out.name} ends in neither .dcm nor .mp4; name the output file with one of these.")
     if args.frames is not None and not 1 <= args.frames <= LONGEST:
         raise UserError(f"--frames {args.frames} is out of range; choose 1 to {LONGEST}.")
-    if not 1 <= args.quality <= 95:
+    if args.out.suffix.lower() == ".mp4" and (args.codec or args.quality is not None):
+        option = "--codec" if args.codec else "--quality"
+        raise UserError(f"{option} is for DICOM, a video has a codec of its own; leave it out, or write a .dcm file.")
+    if args.codec in ("jpeg-ls", "rle") and args.quality is not None:
+        raise UserError(f"--codec {args.codec} keeps every pixel, so --quality does not go with it; leave one out.")
+    if args.quality is not None and not 1 <= args.quality <= 95:
         raise UserError(f"--quality {args.quality} is out of range; choose 1 to 95.")
     if args.maps and args.truth is None:
         raise UserError("--maps needs a folder to write into; add --truth DIR.")
@@ -252,7 +262,8 @@ def _write_pictures(
         return
     write_cine(
         args.out, frames, frame_times_ns=times_ns, mm_per_px=(layout.mm_per_px, layout.mm_per_px),
-        region=layout.region, codec=args.codec, quality=args.quality,
+        region=layout.region, codec=args.codec or "jpeg",
+        quality=DEFAULT_QUALITY if args.quality is None else args.quality,
         title=f"Simulated {request.procedure}", model_name=f"Simulated machine {generator.machine.name}",
     )
 

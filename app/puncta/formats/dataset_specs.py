@@ -134,6 +134,9 @@ def _simulated_problems(part: Mapping[str, Any], label_set: str) -> Iterator[str
     for view in part.get("views", ()):
         if view not in views:
             yield f'the view "{view}" does not exist in {", ".join(procedures)}; there are {", ".join(views)}'
+    for name in procedures if "views" in part else ():
+        if not set(VIEWS_OF[name]) & set(part["views"]) and set(part["views"]) <= set(views):
+            yield f'"views" names none that {name} has; add {" or ".join(VIEWS_OF[name])}, or give {name} its own part'
     for key, owner in (("conditions", "infant-lp"), ("levels", "infant-lp"), ("weights_kg", "infant-lp"),
                        ("lesions", "breast")):
         if key in part and owner not in procedures:

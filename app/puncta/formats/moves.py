@@ -23,6 +23,8 @@ UNITS: dict[str, str] = {
 ACTS: tuple[str, ...] = ("fire", "done")
 """Moves without an amount."""
 MOVE_NAMES: tuple[str, ...] = (*UNITS, *ACTS)
+GUN_PROCEDURES = ("breast",)
+"""Procedures whose needle can fire."""
 _HEAD = ("format", "version", "procedure", "title", "move")
 _MEMBERS = ("at_s", "at_frame", "do", "by", "over_s")
 _GRID = 2.0**30
@@ -61,6 +63,11 @@ class MoveScript:
     title: str = ""
 
 
+def no_gun(procedure: str) -> str:
+    """Say that a procedure has nothing to fire."""
+    return f"'fire' needs a biopsy gun, and {procedure} has none (only {', '.join(GUN_PROCEDURES)}); take it out"
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'" for the known name that is nearest, or all of them where none is near."""
     names = list(known)
@@ -84,12 +91,18 @@ def check_moves(table: Mapping[str, Any]) -> list[str]:
     problems = schemas.check("moves", dict(table))
     if problems:
         return problems
+    if not moves:
+        return ["there is no move in it; write at least one"]
     for number, move in enumerate(moves, 1):
         if (move["do"] in ACTS) == ("by" in move):
             text = f"'{move['do']}' takes no amount" if "by" in move else f"'{move['do']}' needs an amount, 'by'"
             problems.append(f"move {number}: {text}")
         elif move["do"] in ACTS and move.get("over_s", 0):
             problems.append(f"move {number}: '{move['do']}' happens at once, so it takes no 'over_s'")
+        elif move["do"] == "inject" and move["by"] < 0:
+            problems.append(f"move {number}: 'inject' by {move['by']:g} ml would take fluid back; give 0 or more")
+        elif move["do"] == "fire" and table.get("procedure", GUN_PROCEDURES[0]) not in GUN_PROCEDURES:
+            problems.append(f"move {number}: {no_gun(table['procedure'])}")
     return problems
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from puncta.core.errors import UserError
-from puncta.formats.moves import ACTS, UNITS, Move, MovePlayer, MoveScript, frame_amounts
+from puncta.formats.moves import ACTS, GUN_PROCEDURES, UNITS, Move, MovePlayer, MoveScript, frame_amounts, no_gun
 from puncta.sim.controls import STILL, Controls
 
 FIELDS: dict[str, str] = {name: f"{name.replace('-', '_')}_{unit}" for name, unit in UNITS.items()} | {
@@ -44,10 +44,13 @@ def controls_of(script: MoveScript, times_ns: Sequence[int], procedure: str | No
 
 
 def check_procedure(script: MoveScript, procedure: str | None) -> None:
-    """Raise UserError when a script was made for another procedure."""
+    """Raise UserError when a script was made for another procedure, or fires where nothing can."""
     if procedure is not None and script.procedure is not None and script.procedure != procedure:
         raise UserError(f"These moves are made for {script.procedure}, not for {procedure}; simulate "
                         f"{script.procedure}, or take 'procedure' out of the script.")
+    for number, move in enumerate(script.moves, 1):
+        if move.do == "fire" and procedure is not None and procedure not in GUN_PROCEDURES:
+            raise UserError(f"Move {number} does not fit: {no_gun(procedure)}.")
 
 
 def script_from_controls(

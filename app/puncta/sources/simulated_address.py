@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Literal
 from urllib.parse import parse_qsl
 
 from puncta.core.errors import UserError
-from puncta.sim.anatomy.options import SubjectOptions
+from puncta.sim.anatomy.options import WEIGHT_KG, SubjectOptions
 from puncta.sim.cine import CineGenerator
 from puncta.sim.machines import PRESETS
 from puncta.sim.subject import PROCEDURES
@@ -22,6 +24,7 @@ KEYS = (
 APPROACHES = ("in-plane", "out-of-plane")
 STARTS = ("any", "outside", "inside")
 FPS_RANGE = (5, 60)
+SIZE_RANGE_PX = (64, 2048)
 LARGEST_SEED = 2**63 - 1
 
 
@@ -155,7 +158,7 @@ def read_options(procedure: str, given: dict[str, str]) -> SubjectOptions:
     level = given.get("level")
     options = SubjectOptions(
         view=given.get("view"),
-        weight_kg=_number(given, "weight", 0.0, 1000.0, "kg"),
+        weight_kg=_number(given, "weight", *WEIGHT_KG, "kg", bounded=False),
         level=level.upper().replace("/", "-") if level is not None else None,
         condition=given.get("condition"),
         lesion=given.get("lesion"),
@@ -194,14 +197,15 @@ def _whole(text: str, key: str, low: int, high: int) -> int:
     return value
 
 
-def _number(given: dict[str, str], key: str, low: float, high: float, unit: str) -> float | None:
+def _number(given: dict[str, str], key: str, low: float, high: float, unit: str, *, bounded: bool = True) -> float | None:
+    """Read a number; where it is not ``bounded`` here, whoever takes it refuses one out of range."""
     if key not in given:
         return None
     try:
         value = float(given[key])
     except ValueError:
         value = float("nan")
-    if not low <= value <= high:
+    if not math.isfinite(value) or (bounded and not low <= value <= high):
         raise UserError(f"{key}={given[key]} is not a number from {low:g} to {high:g} [{unit}].")
     return value
 
@@ -209,8 +213,16 @@ def _number(given: dict[str, str], key: str, low: float, high: float, unit: str)
 def _size(text: str | None) -> tuple[int, int]:
     if text is None:
         return DEFAULT_SIZE_PX
-    width, _, height = text.lower().partition("x")
-    return _whole(width, "size", 64, 2048), _whole(height or width, "size", 64, 2048)
+    parts = re.fullmatch(r"(\d{1,6})(x?)(\d{1,6})", text.lower())
+    if parts is None or not parts[2]:
+        shown = re.sub(r"\s*[*×,:;/ _-]\s*", "x", text.strip())
+        shown = shown if re.fullmatch(r"\d{1,6}x\d{1,6}", shown) else "640x480"
+        raise UserError(f"size={text} is not a width and a height; write them as {shown}.")
+    low, high = SIZE_RANGE_PX
+    size = int(parts[1]), int(parts[3])
+    if not all(low <= side <= high for side in size):
+        raise UserError(f"size={text} is out of range; width and height go from {low} to {high}.")
+    return size
 
 
 def _yes(given: dict[str, str], key: str, default: bool) -> bool:
@@ -219,7 +231,7 @@ def _yes(given: dict[str, str], key: str, default: bool) -> bool:
     if text is None:
         return default
     if text not in words:
-        also = " or needle=any" if key == "needle" else ""
+        also = ", or needle=any to leave it to the seed" if key == "needle" else ""
         raise UserError(f"{key}={text} is not understood; write {key}=yes or {key}=no{also}.")
     return words[text]
 

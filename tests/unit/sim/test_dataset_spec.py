@@ -102,10 +102,10 @@ difficulty = "hard"
 
 
 def test_wishes_that_a_procedure_does_not_have_are_left_to_its_seed(tmp_path: Path):
-    text = SPEC.replace("needle_free = 0.2", 'views = ["radial"]\nlesions = ["cyst"]\nneedle_free = 0.2')
+    text = SPEC.replace("needle_free = 0.2", 'views = ["radial", "short-axis"]\nlesions = ["cyst"]\nneedle_free = 0.2')
     plans = [p for p in plan_clips(read_spec(spec_file(tmp_path, text))) if p.split == "train"]
     assert all(dict(p.options) == {"view": "radial", "lesion": "cyst"} for p in plans if p.procedure == "breast")
-    assert all(dict(p.options) == {} for p in plans if p.procedure == "nerve")
+    assert all(dict(p.options) == {"view": "short-axis"} for p in plans if p.procedure == "nerve")
 
 
 def test_every_key_of_the_schema_is_a_member_of_the_code_and_back():
@@ -137,12 +137,13 @@ def test_names_of_the_schema_are_those_of_the_simulator():
         ('procedures = ["vessel"]', 'procedures = ["xyz"]', 'no procedure "xyz"; there are breast, nerve'),
         ("frames = 30", "frame = 30", 'part 3 has a key "frame" that is not known; the nearest is "frames"'),
         ('name = "tiny"', 'name = "tiny"\nlisense = "x"', 'a key "lisense" that is not known; the nearest is "lic'),
-        ('name = "tiny"', 'name = "tiny"\nlabel_set = "infantlp"', 'no label set "infantlp"; the nearest is "infant-lp"'),
+        ('name = "tiny"', 'name = "tiny"\nlabel_set = "infantlp"', 'no label set "infantlp"; the nearest is "infant-'),
         ('name = "tiny"', 'name = "tiny"\nlabel_set = "xyz"', 'no label set "xyz"; there are infant-lp, needle'),
         ('kind = "composite"', 'kind = "compost"', 'no kind "compost"; the nearest is "composite"'),
         ("late = 0.5", 'difficulty = "harder"', 'no difficulty "harder"; the nearest is "hard"'),
         ("late = 0.5", 'difficulty = "hard"\nhard = 0.5', '"hard" and "difficulty" both'),
         ("late = 0.5", 'views = ["long-axis"]', 'view "long-axis" does not exist in breast, nerve; there are radial'),
+        ("late = 0.5", 'views = ["short-axis"]', '"views" names none that breast has; add radial, or give breast its'),
         ("late = 0.5", 'conditions = ["bone"]', '"conditions" needs procedures = ["infant-lp"]'),
         ("late = 0.5", "flags = true", "flags = true needs procedures"),
         ("late = 0.5", 'stills = "background"', '"stills" does not apply to a simulated part'),

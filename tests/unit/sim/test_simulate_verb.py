@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aim_script import EXAMPLES, watch_moves
 
@@ -13,9 +14,11 @@ from puncta.cli.main import main
 from puncta.core.errors import UserError
 from puncta.core.frame import hash_planes
 from puncta.formats.attempt import read_attempt
-from puncta.formats.moves import MoveScript, read_moves
+from puncta.formats.moves import GUN_PROCEDURES, MoveScript, read_moves
 from puncta.formats.truth import read_truth_head, read_truth_lines
 from puncta.sim.cine import simulate_cine
+from puncta.sim.needle import draw_needle_kind
+from puncta.sim.subject import PROCEDURES
 from puncta.sources.factory import open_source
 from puncta.sources.moves import request_of_script
 
@@ -26,11 +29,12 @@ def _run(*words: str) -> int:
     return simulate.run(parser.parse_args(list(words)))
 
 
-@pytest.mark.parametrize(("name", "codec"), [("case.dcm", "jpeg"), ("case.dcm", "jpeg-ls"), ("case.mp4", "jpeg")])
-def test_truth_is_keyed_by_the_written_pictures(tmp_path: Path, name: str, codec: str) -> None:
+@pytest.mark.parametrize(("name", "codec"), [("case.dcm", "jpeg"), ("case.dcm", "jpeg-ls"), ("case.mp4", None)])
+def test_truth_is_keyed_by_the_written_pictures(tmp_path: Path, name: str, codec: str | None) -> None:
     out, truth = tmp_path / name, tmp_path / "truth"
     words = ["nerve", "--machine", "F", "--seed", "6", "--frames", "4", "--size", "161x121", "--start", "inside"]
-    assert _run(*words, "--codec", codec, "--out", str(out), "--truth", str(truth)) == 0
+    words += ["--codec", codec] if codec else []
+    assert _run(*words, "--out", str(out), "--truth", str(truth)) == 0
     expected = simulate_cine("nerve", "F", 6, 4, size_px=(161, 121), furniture=True, needle=True, start="inside")
     lines = list(read_truth_lines(truth))
     head = read_truth_head(truth)
@@ -56,6 +60,10 @@ def test_truth_is_keyed_by_the_written_pictures(tmp_path: Path, name: str, codec
     [
         ["breast", "--out", "case.avi"], ["breast", "--frames", "0", "--out", "case.dcm"],
         ["breast", "--size", "big", "--out", "case.dcm"], ["spine", "--out", "case.dcm"],
+        ["breast", "--size", "640", "--out", "case.dcm"],
+        ["breast", "--no-needle", "--start", "inside", "--out", "case.dcm"],
+        ["breast", "--codec", "rle", "--quality", "50", "--out", "case.dcm"],
+        ["breast", "--codec", "rle", "--out", "case.mp4"], ["breast", "--quality", "50", "--out", "case.mp4"],
         ["breast", "--machine", "Z", "--out", "case.dcm"], ["breast", "--quality", "99", "--out", "case.dcm"],
         ["breast", "--seed", "-2", "--out", "case.dcm"], ["breast", "--frames", "1", "--out", "none/case.dcm"],
         ["vessel", "--view", "sideways", "--out", "case.dcm"], ["breast", "--lesion", "wart", "--out", "case.dcm"],
@@ -178,6 +186,16 @@ def test_a_wrong_title_is_refused_by_the_verb_and_found_by_the_doctor(
     assert [path.name for path in tmp_path.iterdir()] == ["moves.toml"]
     assert main(["doctor", str(script)]) == (0 if "nerve" in title else 2)
     assert "nerve" in title or words in capsys.readouterr().out
+
+
+def test_only_a_biopsy_needle_fires(tmp_path: Path) -> None:
+    script = tmp_path / "moves.toml"
+    script.write_text('format = "puncta-moves"\nversion = 1\nmove = [{ at_s = 0, do = "fire" }]\n')
+    with pytest.raises(UserError, match="'fire' needs a biopsy gun, and nerve has none"):
+        _run("nerve", "--script", str(script), "--out", str(tmp_path / "case.dcm"))
+    for procedure in PROCEDURES:
+        kind = draw_needle_kind(np.random.default_rng(1), procedure, -20.0)
+        assert (kind.throw_mm > 0) == (procedure in GUN_PROCEDURES)
 
 
 def test_a_title_without_steer_is_steered_all_the_same() -> None:

@@ -64,7 +64,7 @@ def test_an_endless_simulation_refuses_to_seek() -> None:
 
 
 def test_the_stream_name_tells_every_choice() -> None:
-    request = parse_simulation("sim:nerve?needle=no&frames=7&furniture=0&size=200&start=inside")
+    request = parse_simulation("sim:nerve?needle=no&frames=7&furniture=0&size=200x200&start=inside")
     assert request.size_px == (200, 200)
     assert request.needle is False and not request.furniture
     assert parse_simulation(request.uri) == request
@@ -109,7 +109,11 @@ def test_a_steered_address_keeps_every_wish() -> None:
         ("sim:vesel", "nearest is vessel"), ("sim:vessel?sede=1", "nearest is seed"),
         ("sim:vessel?machine=AA", "nearest is A"), ("sim:vessel?view=longaxis", "nearest is long-axis"),
         ("sim:breast?lesion=benin", "nearest is benign"), ("sim:vessel?approach=inplane", "nearest is in-plane"),
-        ("sim:vessel?fps=900", "5 to 60"), ("sim:vessel?weight=3", "does not apply"),
+        ("sim:vessel?fps=900", "5 to 60"), ("sim:infant-lp?weight=heavy", "from 2 to 8 [kg]"),
+        ("sim:infant-lp?weight=nan", "from 2 to 8 [kg]"), ("sim:infant-lp?weight=9", "give 2 to 8 kg"),
+        ("sim:vessel?size=640", "write them as 640x480"), ("sim:vessel?size=600*400", "write them as 600x400"),
+        ("sim:vessel?size=10x9999", "from 64 to 2048"), ("sim:vessel?needle=maybe", "needle=any to leave it to the"),
+         ("sim:vessel?weight=3", "does not apply"),
         ("sim:vessel?steer=2", "steer=yes"),
         ("sim:vessel?seed=1&seed=2", "twice"), ("sim:vessel?steer=yes&frames=9", "leave frames= out"),
         ("sim:vessel?steer=yes&needle=no", "leave needle= out"), ("sim:vessel?steer=yes&start=any", "leave start= out"),
