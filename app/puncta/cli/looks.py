@@ -48,8 +48,10 @@ def _listed(text: str, known: tuple[str, ...], what: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0.0)
-            raise UserError(f"There is no {what} {name!r}; the nearest is {near[0]!r}, all are {', '.join(known)}.")
+            # Of two single letters none is near the other.
+            near = difflib.get_close_matches(name, known, 1, 0.5) if len(name) > 1 else []
+            hint = f"the nearest is {near[0]!r}, all are" if near else "there are"
+            raise UserError(f"There is no {what} {name!r}; {hint} {', '.join(known)}.")
     if not names:
         raise UserError(f"No {what} is named; choose from {', '.join(known)}.")
     return list(dict.fromkeys(names))

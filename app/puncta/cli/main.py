@@ -9,8 +9,10 @@ import argparse
 import importlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import ModuleType
@@ -48,10 +50,34 @@ Exit status: 0 done, 2 wrong use or bad input, 1 a fault of Puncta (the message 
 class PlainParser(argparse.ArgumentParser):
     """Says what is wrong in one sentence instead of a usage block."""
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Refuse an option that this very verb does not have; the parser above it knows other options."""
+        known, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(self._say_unknown(rest[0]))
+        return known, rest
+
+    def _say_unknown(self, word: str) -> str:
+        name = word.partition("=")[0]
+        if not name.startswith("-"):
+            return f"'{word}' is one word too many"
+        near = get_close_matches(name, list(self._option_string_actions), 1)
+        return f"there is no option {name}" + (f"; the nearest is {near[0]}" if near else "")
+
     def error(self, message: str) -> NoReturn:
         """Exit with status 2."""
-        text = message[:1].upper() + message[1:]
+        text = _plain(message)
+        text = text[:1].upper() + text[1:]
         self.exit(2, f"{self.prog}: {text}. See '{self.prog} --help'.\n")
+
+
+def _plain(message: str) -> str:
+    """Put what argparse says about a value into words that name no type of a programming language."""
+    found = re.fullmatch(r"argument (\S*?)(?:/\S+)*: invalid (int|float) value: (.*)", message)
+    if found:
+        return f"{found[1]} wants {'a whole number' if found[2] == 'int' else 'a number'}, not {found[3]}"
+    found = re.fullmatch(r"argument (\S+): expected one argument", message)
+    return f"{found[1]} needs a value" if found else message
 
 
 def main(argv: Sequence[str] | None = None, windows: ModuleType | None = None) -> int:

@@ -42,7 +42,7 @@ def check_dataset_spec(table: Mapping[str, Any]) -> list[str]:
         problems += _unknown_keys(part, known, f"part {number}")
         problems += _unknown_words(part, known, f"part {number}")
     problems += _unknown_label_set(table.get("label_set"))
-    problems = problems or schemas.check("dataset-spec", table)
+    problems = problems or [schemas.in_words(text) for text in schemas.check("dataset-spec", table)]
     if problems:
         return problems
     label_set = table.get("label_set", "needle")

@@ -88,7 +88,7 @@ def check_moves(table: Mapping[str, Any]) -> list[str]:
             problems += [f"move {number}: {text}" for text in _check_names(move)]
     if problems:
         return problems
-    problems = schemas.check("moves", dict(table))
+    problems = [schemas.in_words(text) for text in schemas.check("moves", dict(table))]
     if problems:
         return problems
     if not moves:

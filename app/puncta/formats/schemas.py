@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ _TYPE_WORDS = {
     "object": "an object",
     "null": "null",
 }
+_PLACE = re.compile(r"\w+(\[\d+\])*(\.\w+(\[\d+\])*)*")
 _WORDS_OF = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
@@ -72,9 +74,29 @@ def check(kind: str, document: Any) -> list[str]:
     return problems
 
 
+def in_words(problem: str) -> str:
+    """Return a problem with its place in words, counted from 1.
+
+    Examples
+    --------
+    ``part[0].sizes_px[1][0]: 32 is less than 64`` becomes ``part 1, sizes_px, entry 2, entry 1: 32 is less than 64``
+    """
+    place, mark, text = problem.partition(": ")
+    if not mark or not _PLACE.fullmatch(place):
+        return problem
+    words = []
+    for depth, member in enumerate(place.split(".")):
+        name, *numbers = member.replace("]", "").split("[")
+        counted = [int(number) + 1 for number in numbers]
+        if depth == 0 and counted:
+            name = f"{name} {counted.pop(0)}"
+        words += [name, *(f"entry {number}" for number in counted)]
+    return f"{', '.join(words)}: {text}"
+
+
 def _not_finite(value: Any, place: str) -> Iterator[str]:
     if isinstance(value, float) and not math.isfinite(value):
-        yield f"{place or 'value'}: {_WORDS_OF[str(value)]} is not a number that JSON knows"
+        yield f"{place or 'value'}: {_WORDS_OF[str(value)]} is not a finite number"
     elif isinstance(value, dict):
         for name, member in value.items():
             yield from _not_finite(member, f"{place}.{name}" if place else str(name))

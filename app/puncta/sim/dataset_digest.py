@@ -32,6 +32,8 @@ def content_digest(folder: Path) -> str:
         The folder holds no dataset, or a file cannot be read.
     """
     folder = Path(folder)
+    if not folder.exists():
+        raise UserError(f"There is no folder {folder}; check the name.")
     if not (folder / DATASET_FILE).is_file():
         raise UserError(f"{folder} is not a whole dataset: it holds no {DATASET_FILE}.")
     names = {DATASET_FILE, *(image.file_name for image in load_dataset(folder).images)}

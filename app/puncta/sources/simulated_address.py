@@ -197,7 +197,9 @@ def _whole(text: str, key: str, low: int, high: int) -> int:
     return value
 
 
-def _number(given: dict[str, str], key: str, low: float, high: float, unit: str, *, bounded: bool = True) -> float | None:
+def _number(
+    given: dict[str, str], key: str, low: float, high: float, unit: str, *, bounded: bool = True
+) -> float | None:
     """Read a number; where it is not ``bounded`` here, whoever takes it refuses one out of range."""
     if key not in given:
         return None

@@ -118,6 +118,34 @@ def test_the_list_names_every_spec_that_ships(capsys):
     assert sum("needs --stills" in line for line in lines) == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["simulate", "breast", "--no-needel", "--out", "a.dcm"],
+         "puncta simulate: There is no option --no-needel; the nearest is --no-needle."),
+        (["simulate", "breast", "--xyzzy=3", "--out", "a.dcm"], "There is no option --xyzzy. See"),
+        (["simulate", "breast", "more", "--out", "a.dcm"], "'more' is one word too many."),
+        (["simulate", "breast", "--seed", "1.5", "--out", "a.dcm"], "--seed wants a whole number, not '1.5'."),
+        (["simulate", "breast", "--fps", "x", "--out", "a.dcm"], "--fps wants a number, not 'x'."),
+        (["simulate", "breast", "--out"], "--out needs a value."),
+        (["dataset", "build", "x", "--out", "d", "--job", "1.5"], "--jobs wants a whole number, not '1.5'."),
+        (["dataset", "build", "x", "--out", "d", "--stils", "1"], "dataset build: There is no option --stils; the"),
+        (["--verson"], "There is no option --verson; the nearest is --version."),
+    ],
+)
+def test_wrong_options_are_answered_in_plain_words(words: list[str], said: str, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+def test_a_digest_of_nothing_says_that_nothing_is_there(tmp_path: Path, capsys):
+    assert main(["dataset", "digest", str(tmp_path / "nope")]) == 2
+    assert f"There is no folder {tmp_path / 'nope'}; check the name." in capsys.readouterr().err
+
+
 def test_the_doctor_notices_what_was_changed_after_the_build(data: Path, tmp_path: Path, capsys):
     folder = shutil.copytree(data, tmp_path / "copy")
     assert main(["doctor", str(folder)]) == 0
