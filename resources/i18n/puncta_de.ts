@@ -1627,5 +1627,17 @@
         <source>The attempt was ended, since another source was opened.</source>
         <translation>Der Versuch ist beendet, weil eine andere Quelle geöffnet wurde.</translation>
     </message>
+    <message>
+        <source>{what} twice</source>
+        <translation>{what}, zweimal</translation>
+    </message>
+    <message>
+        <source>{what} {count} times</source>
+        <translation>{what}, {count}-mal</translation>
+    </message>
+    <message>
+        <source>Done {distance} mm from the target</source>
+        <translation>Fertig, {distance} mm vom Ziel</translation>
+    </message>
 </context>
 </TS>

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
 from puncta.core.overlay import Layer, OverlayStyle
 from puncta.core.results import Analysis
+from puncta.formats.attempt import AttemptEvent, AttemptSummary
 from puncta.gui.actions import ACTIONS, KEY_SETS, SPECS, STEER, find_conflict, keys_of
+from puncta.gui.panels.steer_panel import AttemptCard
 from puncta.gui.steering.cockpit import next_subject, steered_address
 from puncta.gui.steering.grip import WHEEL_MM, Grip, wheel_controls
 from puncta.gui.steering.overlay import compose_steered
 from puncta.gui.steering.speeds import SPEEDS, speed_of
+from puncta.gui.steering.words import end_words
+from puncta.gui.theme import make_theme
 from puncta.sim.controls import STILL, Controls
 from puncta.sources.simulated import SimulatedSource
-from puncta.sources.steering import NeedleView
+from puncta.sources.steering import AttemptView, NeedleView
 
 MM_PER_PX = 0.1
 
@@ -169,3 +174,19 @@ def test_the_next_subject_and_the_steered_address_keep_the_rest() -> None:
     assert next_subject("sim:nerve") == "sim:nerve?seed=2"
     assert steered_address("sim:breast?seed=1&machine=A&frames=9&needle=no") == "sim:breast?seed=1&machine=A&steer=yes"
     assert steered_address("sim:breast") == "sim:breast?steer=yes"
+
+
+def test_hits_stay_on_the_card_and_in_the_title_of_the_summary(qapp) -> None:
+    source = SimulatedSource("sim:vessel?seed=3&size=160x120&fps=30&steer=yes")
+    seen = source.steering.view(source.read().key.index)
+    pops = [AttemptEvent("pop", k * 10**9, k) for k in range(5, 12)]
+    hits = [AttemptEvent("hit", k * 10**9, k, tissue="artery", bad=True) for k in (1, 2)]
+    summary = AttemptSummary(12.0, None, False, False, 2.0, 64.2, 20.0, 9.0, 1, 0, 0)
+    attempt = AttemptView(12.0, 0, True, False, False, (*hits, *pops), summary)
+    card = AttemptCard(make_theme("dark"))
+    card.show_view(replace(seen, attempt=attempt))
+    assert not any("artery" in line for line in card.events())
+    assert card.hits.text() == "Artery hit twice" and not card.hits.isHidden()
+    assert end_words(attempt, summary) == "Done 64 mm from the target; artery hit twice"
+    card.show_view(seen)
+    assert card.hits.isHidden()

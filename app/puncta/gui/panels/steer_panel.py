@@ -11,7 +11,7 @@ from puncta.gui.actions import key_words
 from puncta.gui.i18n import tr
 from puncta.gui.panels.above import AboveSketch
 from puncta.gui.panels.parts import IconButton, ShapeMark, text_label
-from puncta.gui.steering.words import event_lines, plane_words, target_line, where_words
+from puncta.gui.steering.words import event_lines, hit_words, plane_words, target_line, where_words
 from puncta.gui.theme import Theme
 from puncta.sources.steering import SteeredView
 
@@ -68,12 +68,20 @@ class AttemptCard(QFrame):
         state.setSpacing(8)
         state.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignVCenter)
         state.addWidget(self.where, 1)
+        self._hit_mark = ShapeMark(theme, "diamond", "bad")
+        self.hits = text_label(role="strong")
+        self.hits.setWordWrap(True)
+        pinned = QHBoxLayout()
+        pinned.setSpacing(8)
+        pinned.addWidget(self._hit_mark, 0, Qt.AlignmentFlag.AlignVCenter)
+        pinned.addWidget(self.hits, 1)
         self._events = [text_label(role="small") for _ in range(EVENTS_SHOWN)]
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 10, 12, 12)
         column.setSpacing(6)
         column.addLayout(head)
         column.addLayout(state)
+        column.addLayout(pinned)
         column.addWidget(self.target)
         column.addWidget(self.tip)
         column.addWidget(self.sketch)
@@ -87,6 +95,11 @@ class AttemptCard(QFrame):
     def show_view(self, view: SteeredView | None) -> None:
         """Show a frame; nothing where it is not steered."""
         self.sketch.show_view(view)
+        hits = [] if view is None else hit_words(view.attempt)
+        words = "; ".join(hits)
+        _say(self.hits, words[:1].upper() + words[1:])
+        self.hits.setVisible(bool(hits))
+        self._hit_mark.setVisible(bool(hits))
         if view is None:
             return
         words, tone, shape = where_words(view)

@@ -147,7 +147,7 @@ class Cockpit:
         self.panel.hands.setVisible(preferences.settings.hands_card)
 
     def save_moves(self, attempt: Attempt | None = None) -> None:
-        """Ask where to save what the hands did, as a script that repeats it; of the open attempt where none is given."""
+        """Ask where to save what the hands did, as a script that repeats it; without an attempt, of the open one."""
         window = self._window
         dialog = QFileDialog(window, tr("Save the moves"), str(Path.home()), f"{tr('Moves')} (*.toml)")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QVB
 
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import IconButton, ShapeMark, text_label
-from puncta.gui.steering.words import event_line
+from puncta.gui.steering.words import end_words, event_line
 from puncta.gui.theme import Theme
 from puncta.sources.steering import SteeredView
 
@@ -27,6 +27,7 @@ class SummaryCard(QFrame):
         self._over, self._theme = over, theme
         self._mark = ShapeMark(theme)
         self.title = text_label(role="title")
+        self.title.setWordWrap(True)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(24)
         self._grid.setVerticalSpacing(6)
@@ -73,7 +74,7 @@ class SummaryCard(QFrame):
             return
         bad = [event for event in attempt.events if event.bad]
         clean = figures.end_in_target and not bad
-        self.title.setText(tr("Done in the target") if figures.end_in_target else tr("Done beside the target"))
+        self.title.setText(end_words(attempt, figures))
         self._mark.set_mark("circle" if clean else "diamond", "good" if clean else "caution")
         rows = [
             (tr("Time"), "–" if figures.seconds is None else f"{figures.seconds:.1f} s"),
@@ -117,7 +118,8 @@ class SummaryCard(QFrame):
     def _settle(self) -> None:
         self.adjustSize()
         width = max(self.width(), self._theme.font_px(360))
-        self.resize(min(width, self._over.width() - 16), self.sizeHint().height())
+        width = min(width, self._over.width() - 16)
+        self.resize(width, max(self.sizeHint().height(), self.heightForWidth(width)))
         area = self._over.rect()
         # Low, so that tip and target stay in sight.
         self.move(area.center().x() - self.width() // 2, max(8, area.bottom() - self.height() - 16))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from puncta.formats.attempt import AttemptEvent
+from collections import Counter
+
+from puncta.formats.attempt import AttemptEvent, AttemptSummary
 from puncta.gui.i18n import tr
 from puncta.sim.tissue_kinds import Tissue
 from puncta.sources.steering import AttemptView, SteeredView
@@ -120,12 +122,27 @@ def is_told(event: AttemptEvent) -> bool:
     return event.kind == "hit" or event.kind in EVENT_WORDS
 
 
+def event_words(event: AttemptEvent) -> str:
+    """What happened, without its time."""
+    if event.kind == "hit":
+        return tr(HIT_WORDS.get(event.tissue or "", "forbidden tissue hit"))
+    return tr(EVENT_WORDS.get(event.kind, event.kind))
+
+
+def hit_words(attempt: AttemptView) -> list[str]:
+    """What must not be hit and was, each with how often, in the order of the first hits."""
+    counts = Counter(event_words(event) for event in attempt.events if event.bad)
+    counted = {1: "{what}", 2: tr("{what} twice")}
+    more = tr("{what} {count} times")
+    return [
+        counted.get(count, more).replace("{what}", what).replace("{count}", str(count))
+        for what, count in counts.items()
+    ]
+
+
 def event_line(event: AttemptEvent, start_ns: int) -> str:
     """A short line about something that happened, with its time from first skin contact."""
-    if event.kind == "hit":
-        words = tr(HIT_WORDS.get(event.tissue or "", "forbidden tissue hit"))
-    else:
-        words = tr(EVENT_WORDS.get(event.kind, event.kind))
+    words = event_words(event)
     if event.ml:
         words = f"{words}, {event.ml:.1f} ml"
     seconds = (event.t_ns - start_ns) / 1e9
@@ -135,3 +152,16 @@ def event_line(event: AttemptEvent, start_ns: int) -> str:
 def event_lines(attempt: AttemptView) -> list[str]:
     """Lines of all events that are told, oldest first."""
     return [event_line(event, attempt.start_ns) for event in attempt.events if is_told(event)]
+
+
+def end_words(attempt: AttemptView, summary: AttemptSummary) -> str:
+    """How an attempt ended, in one line: where the tip is, and what was hit on the way."""
+    far = summary.end_distance_mm
+    if summary.end_in_target:
+        words = tr("Done in the target")
+    elif far is None:
+        words = tr("Done beside the target")
+    else:
+        distance = f"{far:.0f}" if far >= 10.0 else f"{far:.1f}"
+        words = tr("Done {distance} mm from the target").replace("{distance}", distance)
+    return "; ".join((words, *hit_words(attempt)))
