@@ -1639,5 +1639,13 @@
         <source>Done {distance} mm from the target</source>
         <translation>Fertig, {distance} mm vom Ziel</translation>
     </message>
+    <message>
+        <source>{key} shows the card again.</source>
+        <translation>{key} zeigt die Karte wieder.</translation>
+    </message>
+    <message>
+        <source>Close this card; {key} brings it back</source>
+        <translation>Karte schließen; {key} bringt sie zurück</translation>
+    </message>
 </context>
 </TS>

@@ -148,7 +148,7 @@ def test_needle_and_probe_are_driven_to_the_target_and_the_moves_repeat_the_sess
     qtbot.waitUntil(lambda: cab.parts.player.status().state is PlayState.PAUSED)
 
     QTest.keyClick(cab.picture, Qt.Key.Key_Escape)
-    assert not card.isVisible()
+    assert not card.isVisible() and cab.picture.hasFocus()
     QTest.keyClick(cab.picture, Qt.Key.Key_Return)
     assert card.isVisible()
 
@@ -166,6 +166,11 @@ def test_needle_and_probe_are_driven_to_the_target_and_the_moves_repeat_the_sess
     for index, controls in enumerate(controls_of(script, [k * step_ns for k in range(last + 1)], "vessel")):
         pixels, _truth = generator.next_frame(controls)
         assert hashlib.sha256(pixels.tobytes()).hexdigest() == digests[index], index
+
+    assert card.buttons["again"].hasFocus()
+    card.buttons["again"].click()
+    qtbot.waitUntil(lambda: len(cab.sources) == 2 and not card.isVisible(), timeout=20_000)
+    assert cab.picture.hasFocus(), "Space freezes at once, it presses nothing"
 
 
 def test_trying_again_starts_the_same_subject_afresh_and_leaves_no_thread(stage, qtbot) -> None:
@@ -300,6 +305,12 @@ def test_the_hands_card_shows_the_keys_as_they_are_and_can_be_hidden(stage, qtbo
     assert "fire" not in {label.text() for label in card.findChildren(QLabel) if label.isVisible()}
     cab.parts.preferences.set("keys", {"probe_behind": "Y"})
     qtbot.waitUntil(lambda: "Y" in {label.text() for label in card.findChildren(QLabel)})
+    assert "F1" in card.closer.toolTip()
+    card.closer.setFocus()
+    card.closer.click()
+    assert not card.isVisible() and cab.picture.hasFocus()
+    assert "F1 shows the card again" in cab.window.status_line.message
+    QTest.keyClick(cab.picture, Qt.Key.Key_F1)
     QTest.keyClick(cab.picture, Qt.Key.Key_F1)
     assert not card.isVisible() and not cab.parts.preferences.settings.hands_card
     QTest.keyClick(cab.picture, Qt.Key.Key_F1)

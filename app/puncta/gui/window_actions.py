@@ -292,7 +292,7 @@ class WindowActions:
         if window.stage.view.tool is not Tool.NONE:
             self._put_down()
         elif window.cockpit.summary.isVisible():
-            window.cockpit.summary.hide()
+            window.cockpit.summary.setVisible(False)
         elif window.isFullScreen():
             window.showNormal()
         else:

@@ -135,9 +135,9 @@ class HandsCard(QFrame):
         self._fire: list[QWidget] = []
         head = QHBoxLayout()
         head.addWidget(text_label(tr("Hands"), "strong"), 1)
-        closer = IconButton("x", tr("Close this card"), theme)
-        closer.clicked.connect(lambda: close())
-        head.addWidget(closer)
+        self.closer = IconButton("x", tr("Close this card"), theme)
+        self.closer.clicked.connect(lambda: close())
+        head.addWidget(self.closer)
         grid = QGridLayout()
         grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(4)
@@ -160,6 +160,9 @@ class HandsCard(QFrame):
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Show the keys as they are set."""
+        key = words.get("hands_card", "")
+        self.closer.setToolTip(tr("Close this card; {key} brings it back").replace("{key}", key) if key
+                               else tr("Close this card"))
         for label, action in self._keys:
             key = words.get(action, "")
             label.setText(short_key(key))

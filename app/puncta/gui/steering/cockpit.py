@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
 from puncta.core.errors import UserError
@@ -72,7 +73,7 @@ class Cockpit:
         window, on = self._window, self.on
         self.pilot.let_go()
         self._keep_attempt()
-        self.summary.hide()
+        self.summary.setVisible(False)
         window.stage.view.hands = self.pilot if on else None
         self.gamepad.set_on(on)
         if on == self.panel.isHidden():
@@ -82,6 +83,9 @@ class Cockpit:
         steering = self.pilot.steering
         self.panel.hands.set_can_fire(steering is not None and steering.can_fire)
         self.panel.attempt.show_view(None)
+        if on:
+            # A card that closes hands the focus to the next button, where Space would press it.
+            window.stage.view.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def show_figures(self) -> None:
         """Follow the picture on the screen, a few times a second."""
@@ -145,6 +149,11 @@ class Cockpit:
         preferences = self._window.preferences
         preferences.set("hands_card", not preferences.settings.hands_card)
         self.panel.hands.setVisible(preferences.settings.hands_card)
+        if not preferences.settings.hands_card:
+            self._window.stage.view.setFocus(Qt.FocusReason.OtherFocusReason)
+            key = self._window.keyboard.words().get("hands_card", "")
+            if key:
+                self._window.status_line.say(tr("{key} shows the card again.").replace("{key}", key))
 
     def save_moves(self, attempt: Attempt | None = None) -> None:
         """Ask where to save what the hands did, as a script that repeats it; without an attempt, of the open one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import IconButton, ShapeMark, text_label
@@ -49,7 +49,7 @@ class SummaryCard(QFrame):
         head.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignVCenter)
         head.addWidget(self.title, 1)
         closer = IconButton("x", tr("Close this card"), theme)
-        closer.clicked.connect(self.hide)
+        closer.clicked.connect(lambda: self.setVisible(False))
         head.addWidget(closer)
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 16, 20, 16)
@@ -96,6 +96,13 @@ class SummaryCard(QFrame):
         self._settle()
         self.raise_()
         self.buttons["again"].setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def setVisible(self, visible: bool) -> None:
+        """Give the focus back to the picture when the card goes."""
+        focus = QApplication.focusWidget()
+        if not visible and focus is not None and self.isAncestorOf(focus):
+            self._over.setFocus(Qt.FocusReason.OtherFocusReason)
+        super().setVisible(visible)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stay in its place."""
