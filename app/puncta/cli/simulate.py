@@ -67,7 +67,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     subject.add_argument("--level", metavar="L", help="interspace, T12-L1 to L5-S1 (infant-lp)")
     subject.add_argument("--condition", metavar="C", help="clear, haematoma, poor-contact, off-midline or bone")
     needle = parser.add_argument_group("the needle")
-    needle.add_argument("--approach", metavar="A", help="in-plane or out-of-plane (default: as usual for the view)")
+    needle.add_argument(
+        "--approach", metavar="A",
+        help="in-plane or out-of-plane (default: drawn from the seed, as often as it is usual for the view; "
+        "with --script always the usual one)",
+    )
     needle.add_argument("--no-needle", action="store_true", help="leave the needle out")
     needle.add_argument(
         "--start", choices=("outside", "inside", "any"),

@@ -21,6 +21,7 @@ from puncta.sim.needle import draw_needle_kind
 from puncta.sim.subject import PROCEDURES
 from puncta.sources.factory import open_source
 from puncta.sources.moves import request_of_script
+from puncta.sources.simulated_address import parse_simulation
 
 
 def _run(*words: str) -> int:
@@ -186,6 +187,16 @@ def test_a_wrong_title_is_refused_by_the_verb_and_found_by_the_doctor(
     assert [path.name for path in tmp_path.iterdir()] == ["moves.toml"]
     assert main(["doctor", str(script)]) == (0 if "nerve" in title else 2)
     assert "nerve" in title or words in capsys.readouterr().out
+
+
+def test_the_help_says_that_the_approach_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    """Seed 5 is the rare out-of-plane needle of the long axis; steering it takes the view's usual way."""
+    address = "sim:vessel?view=long-axis&size=96x64&seed=5"
+    plans = [parse_simulation(address + steer).open_generator().hands.plan for steer in ("", "&steer=yes")]
+    assert [plan.approach for plan in plans if plan is not None] == ["out-of-plane", "in-plane"]
+    with pytest.raises(SystemExit):
+        main(["simulate", "--help"])
+    assert "drawn from the seed, as often as it is usual" in " ".join(capsys.readouterr().out.split())
 
 
 def test_only_a_biopsy_needle_fires(tmp_path: Path) -> None:
