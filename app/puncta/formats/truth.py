@@ -65,7 +65,7 @@ class NeedleTruth:
     crossing_px : tuple of float or None
         Bright dot of an out-of-plane needle, where its axis crosses the image plane [px].
     tip_tissue : str or None
-        Kind of tissue that the tip lies in.
+        Kind of tissue that the tip lies in; None where the tip is not in the picture.
     hits : tuple of str
         Structures that must not be hit and in which the tip lies on this frame.
     """

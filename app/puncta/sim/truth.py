@@ -79,7 +79,8 @@ class FrameTruth:
     flags : mapping of str to int or None
         The frame's flags: ``quality``, ``csf`` and ``cord`` for an infant's spine, none for other procedures.
     tip_tissue : str or None
-        Kind of tissue the tip lies in, in lower case; None without a needle under the skin.
+        Kind of tissue the tip lies in, in lower case; None without a needle under the skin or with the tip beside the
+        picture.
     hits : tuple of str
         Structures that must not be hit and in which the tip lies now, in lower case.
     """

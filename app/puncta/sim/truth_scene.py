@@ -61,6 +61,8 @@ def describe_scene(
             x, _, z = view.state.probe.probe_from_tissue(*(np.asarray(v) for v in view.state.needle.tip_mm))
             seen, _ = scan.beam_from_mm(view.needle.x[-1], view.needle.z[-1])
             facts["depth_shift_mm"] = float(seen - scan.beam_from_mm(x, z)[0])
+    if "tip_px" not in facts:
+        facts.pop("tip_tissue", None)  # a tip that is not in the picture lies in nothing that the picture shows
     speed = view.state.speed_mm_s
     return FrameTruth(index, t_ns, scan.layout.region, (mm, mm), speed_mm_s=speed, **facts)  # type: ignore[arg-type]
 

@@ -118,6 +118,8 @@ def test_needle_outside_the_field_has_no_tip_but_may_show() -> None:
     gone = dataclasses.replace(IN_PLANE, angle_rad=math.radians(10.0), way_mm=60.0)
     truth = truth_of(SceneState(needle=gone))
     assert (truth.visibility, truth.tip_px, truth.tip_box) == ("absent", None, None)
+    known = truth_of(SceneState(needle=gone), subject=subject())
+    assert (known.visibility, known.tip_tissue) == ("absent", None) and known.distance_to_target_mm is not None
     assert truth.needle_box is not None and truth.gauge_mm == 0.91
     outside = truth_of(SceneState(needle=dataclasses.replace(IN_PLANE, way_mm=-1.0)))
     assert outside.needle_box is None and outside.gauge_mm is None
