@@ -157,7 +157,7 @@ def test_names_of_the_schema_are_those_of_the_simulator():
         ("seeds = [20, 21]", "seeds = [21, 20]", "no half-open range"),
         ("seeds = [20, 21]", "seeds = [20]", "has 1 entries, fewer than 2"),
         ("sizes_px = [[96, 64], [64, 64]]", "sizes_px = [[1024, 64]]", "cannot hold a probe's field"),
-        ("sizes_px = [[96, 64], [64, 64]]", "sizes_px = [[96, 32]]", "part 1, sizes_px, entry 1, entry 2: 32 is less than 64"),
+        ("sizes_px = [[96, 64], [64, 64]]", "sizes_px = [[96, 32]]", "part 1, sizes_px, entry 1, entry 2: 32 is less"),
         ("frames = 30", "frames = 0", "part 3, frames: 0 is less than 1"),
         ("needle_free = 1.0", "needle_free = 1.5", "1.5 is more than 1"),
         ('description = "Three splits."', "", "'description' is missing"),
