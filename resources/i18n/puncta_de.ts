@@ -1647,5 +1647,17 @@
         <source>Close this card; {key} brings it back</source>
         <translation>Karte schließen; {key} bringt sie zurück</translation>
     </message>
+    <message>
+        <source>wheel down</source>
+        <translation>Mausrad abwärts</translation>
+    </message>
+    <message>
+        <source>deeper</source>
+        <translation>tiefer</translation>
+    </message>
+    <message>
+        <source>The tip is {place}, beside the picture.</source>
+        <translation>Die Spitze ist {place}, neben dem Bild.</translation>
+    </message>
 </context>
 </TS>

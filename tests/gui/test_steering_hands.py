@@ -8,16 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from puncta.core.overlay import Layer, OverlayStyle
+from puncta.core.overlay import Dash, Layer, OverlayStyle
 from puncta.core.results import Analysis
 from puncta.formats.attempt import AttemptEvent, AttemptSummary
 from puncta.gui.actions import ACTIONS, KEY_SETS, SPECS, STEER, find_conflict, keys_of
 from puncta.gui.panels.steer_panel import AttemptCard
+from puncta.gui.panels.try_card import TryCard
 from puncta.gui.steering.cockpit import next_subject, steered_address
 from puncta.gui.steering.grip import WHEEL_MM, Grip, wheel_controls
 from puncta.gui.steering.overlay import compose_steered
 from puncta.gui.steering.speeds import SPEEDS, speed_of
-from puncta.gui.steering.words import end_words
+from puncta.gui.steering.words import end_words, tip_line
 from puncta.gui.theme import make_theme
 from puncta.sim.controls import STILL, Controls
 from puncta.sources.simulated import SimulatedSource
@@ -100,8 +101,8 @@ def test_the_other_button_moves_the_probe_as_if_tissue_were_held() -> None:
 
 
 def test_the_wheel_advances_and_withdraws() -> None:
-    assert wheel_controls(2.0).advance_mm == pytest.approx(2 * WHEEL_MM)
-    assert wheel_controls(-0.5).advance_mm == pytest.approx(-0.5 * WHEEL_MM)
+    assert wheel_controls(-2.0).advance_mm == pytest.approx(2 * WHEEL_MM)  # down is deeper, as the key
+    assert wheel_controls(0.5).advance_mm == pytest.approx(-0.5 * WHEEL_MM)
 
 
 def test_opposite_keys_cancel_and_others_add() -> None:
@@ -190,3 +191,34 @@ def test_hits_stay_on_the_card_and_in_the_title_of_the_summary(qapp) -> None:
     assert end_words(attempt, summary) == "Done 64 mm from the target; artery hit twice"
     card.show_view(seen)
     assert card.hits.isHidden()
+
+
+def test_the_aim_stays_until_the_tip_is_in_the_picture(qapp) -> None:
+    source = SimulatedSource("sim:vessel?seed=3&size=160x120&fps=30&steer=yes")
+    frame = source.read()
+    seen, analysis = source.steering.view(frame.key.index), Analysis(frame, (), frozenset(), 0)
+    x0, y0, w, h = seen.region
+
+    def at(tip_px: tuple[float, float]):
+        needle = replace(seen.needle, way_mm=5.0, tip_px=tip_px, tip_behind_mm=0.0, crossing_px=None)
+        return replace(seen, needle=needle)
+
+    def aims(view) -> bool:
+        items = compose_steered(analysis, view, OverlayStyle(), None).items
+        return any(item.layer is Layer.PATH and getattr(item, "dash", None) is Dash.DASHED for item in items)
+
+    beside, inside = at((x0 - 20.0, y0 + 2.0)), at((x0 + w / 2, y0 + h / 2))
+    assert aims(seen) and aims(beside) and not aims(inside)
+    assert tip_line(beside) == "The tip is in the plane, beside the picture."
+    assert tip_line(inside) == "The tip is in the plane."
+
+
+def test_the_card_of_the_first_start_stays_away_while_steering(qapp) -> None:
+    card = TryCard(make_theme("dark"))
+    card.want(True)
+    card.set_steering(True)
+    card.give_way(False)
+    assert card.isHidden()
+    card.set_steering(False)
+    assert not card.isHidden()
+    card.close()

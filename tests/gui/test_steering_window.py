@@ -217,8 +217,8 @@ def test_every_hand_moves_what_it_says(stage, qtbot) -> None:
                    Qt.KeyboardModifier.ShiftModifier)
     # The wheel is depth; with Ctrl it magnifies.
     was, at = cab.view, QPointF(cab.picture.rect().center())
-    for modifier in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier):
-        cab.picture.wheelEvent(QWheelEvent(at, cab.picture.mapToGlobal(at), QPoint(), QPoint(0, 120),
+    for modifier, turn in ((Qt.KeyboardModifier.NoModifier, -120), (Qt.KeyboardModifier.ControlModifier, 120)):
+        cab.picture.wheelEvent(QWheelEvent(at, cab.picture.mapToGlobal(at), QPoint(), QPoint(0, turn),
                                            Qt.MouseButton.NoButton, modifier, Qt.ScrollPhase.NoScrollPhase, False))
     qtbot.waitUntil(lambda: cab.view.needle.way_mm > was.needle.way_mm + 0.5, timeout=10_000)
     assert cab.picture.zoom > 1.0
@@ -301,7 +301,7 @@ def test_the_hands_card_shows_the_keys_as_they_are_and_can_be_hidden(stage, qtbo
     card = cab.window.cockpit.panel.hands
     assert card.isVisible()
     shown = {label.text() for label in card.findChildren(QLabel)}
-    assert {"W", "S", "A", "D", "Q", "E", "drag along", "advance", "wheel", "depth"} <= shown
+    assert {"W", "S", "A", "D", "Q", "E", "drag along", "advance", "wheel down", "deeper"} <= shown
     assert "fire" not in {label.text() for label in card.findChildren(QLabel) if label.isVisible()}
     cab.parts.preferences.set("keys", {"probe_behind": "Y"})
     qtbot.waitUntil(lambda: "Y" in {label.text() for label in card.findChildren(QLabel)})

@@ -11,7 +11,7 @@ from puncta.gui.actions import key_words
 from puncta.gui.i18n import tr
 from puncta.gui.panels.above import AboveSketch
 from puncta.gui.panels.parts import IconButton, ShapeMark, text_label
-from puncta.gui.steering.words import event_lines, hit_words, plane_words, target_line, where_words
+from puncta.gui.steering.words import event_lines, hit_words, target_line, tip_line, where_words
 from puncta.gui.theme import Theme
 from puncta.sources.steering import SteeredView
 
@@ -30,7 +30,7 @@ HAND_KEYS: tuple[tuple[tuple[str, ...], str], ...] = (
 HAND_MOUSE: tuple[tuple[str, str], ...] = (
     ("drag along", "advance"),
     ("drag across", "angle"),
-    ("wheel", "depth"),
+    ("wheel down", "deeper"),
     ("Shift + drag", "entry, swing"),
     ("right drag", "probe"),
 )
@@ -108,9 +108,7 @@ class AttemptCard(QFrame):
         seconds = view.attempt.seconds
         _say(self.clock, "–" if seconds is None else f"{seconds:.1f} s")
         _say(self.target, target_line(view))
-        tip = ""
-        if view.needle is not None and view.needle.way_mm > 0:
-            tip = tr("The tip is {place}.").replace("{place}", plane_words(view.needle.tip_behind_mm))
+        tip = tip_line(view)
         _say(self.tip, tip)
         self.tip.setVisible(bool(tip))
         shown = event_lines(view.attempt)[-EVENTS_SHOWN:]

@@ -50,18 +50,26 @@ class TryCard(QWidget):
         closer = IconButton("x", tr("Close this card"), theme)
         closer.clicked.connect(self.dismissed)
         row.addWidget(closer)
-        self._wanted = self._in_the_way = False
+        self._wanted = self._in_the_way = self._steering = False
         self.hide()
 
     def want(self, on: bool) -> None:
         """Show the card, as soon as no banner stands above the picture."""
         self._wanted = on
-        self.setVisible(on and not self._in_the_way)
+        self._settle()
 
     def give_way(self, on: bool) -> None:
         """Make room while a banner is shown: the picture owns the middle."""
         self._in_the_way = on
-        self.setVisible(self._wanted and not on)
+        self._settle()
+
+    def set_steering(self, on: bool) -> None:
+        """Stay away while a needle is steered: the card is about other things, and its keys do others there."""
+        self._steering = on
+        self._settle()
+
+    def _settle(self) -> None:
+        self.setVisible(self._wanted and not self._in_the_way and not self._steering)
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Show the keys as they are set."""

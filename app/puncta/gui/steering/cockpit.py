@@ -75,6 +75,7 @@ class Cockpit:
         self._keep_attempt()
         self.summary.setVisible(False)
         window.stage.view.hands = self.pilot if on else None
+        window.stage.try_card.set_steering(on)
         self.gamepad.set_on(on)
         if on == self.panel.isHidden():
             self.panel.setVisible(on)

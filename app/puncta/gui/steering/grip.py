@@ -93,5 +93,5 @@ def runs_across(needle: NeedleView) -> bool:
 
 
 def wheel_controls(notches: float) -> Controls:
-    """Advance (wheel away from the hand) or withdraw."""
-    return Controls(advance_mm=notches * WHEEL_MM) if notches else STILL
+    """Advance (wheel down, towards the hand, as the key that points down does) or withdraw."""
+    return Controls(advance_mm=-notches * WHEEL_MM) if notches else STILL

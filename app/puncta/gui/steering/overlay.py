@@ -1,4 +1,4 @@
-"""What steering draws over a picture: the target's ring and, while it is outside, where the needle will go."""
+"""What steering draws over a picture: the target's ring and, until it shows there, where the needle will go."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from puncta.core.geometry import PointPx, clip_segment
 from puncta.core.overlay import Dash, Label, Layer, OverlayItem, OverlayScene, OverlayStyle, Ring, Stroke, compose
 from puncta.core.results import Analysis
 from puncta.gui.i18n import tr
-from puncta.gui.steering.words import IN_PLANE_MM, plane_colour, plane_words
+from puncta.gui.steering.words import IN_PLANE_MM, plane_colour, plane_words, tip_in_picture
 from puncta.sources.steering import NeedleView, SteeredView, TargetView
 
 GUIDE_MM = 22.0
-"""The way ahead of a needle that is still outside is drawn this far [mm]."""
+"""The way ahead of a needle that is not yet in the picture is drawn this far [mm]."""
 LEAST_RING_PX = 7.0
 TICK_PX = 9.0
 
@@ -65,7 +65,7 @@ def _needle_items(view: SteeredView) -> list[OverlayItem]:
     start, end = guide
     ux, uy = needle.towards
     tick = ((start[0] - uy * TICK_PX, start[1] + ux * TICK_PX), (start[0] + uy * TICK_PX, start[1] - ux * TICK_PX))
-    if needle.way_mm > 0:
+    if _shows(needle, view):
         return [Stroke(Layer.PATH, tick, "accent", 2.0, Dash.SOLID, 0.7)]
     words = tr("needle {angle}°").replace("{angle}", f"{needle.angle_deg:.0f}")
     items: list[OverlayItem] = [Stroke(Layer.PATH, tick, "accent", 2.4)]
@@ -78,6 +78,14 @@ def _needle_items(view: SteeredView) -> list[OverlayItem]:
     # Beside the line's end, so that neither the line nor the target's ring runs through the words.
     items.append(Label(Layer.PATH, words, (end[0] + 10.0, end[1] - 6.0), end, "accent"))
     return items
+
+
+def _shows(needle: NeedleView, view: SteeredView) -> bool:
+    """Tell whether the tip has come into the picture; one from across the plane shows once it reaches the plane."""
+    if not tip_in_picture(view):
+        return False
+    behind = needle.tip_behind_mm
+    return needle.crossing_px is None or abs(behind) < IN_PLANE_MM or behind * needle.entry_behind_mm <= 0
 
 
 def _cross(at: PointPx) -> tuple[tuple[PointPx, PointPx], tuple[PointPx, PointPx]]:

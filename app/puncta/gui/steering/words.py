@@ -99,6 +99,22 @@ def plane_words(behind_mm: float) -> str:
     return words.replace("{distance}", f"{abs(behind_mm):.0f}")
 
 
+def tip_in_picture(view: SteeredView) -> bool:
+    """Tell whether the tip, seen straight onto the plane, lies in the part of the picture that shows tissue."""
+    if view.needle is None or view.needle.tip_px is None or view.needle.way_mm <= 0:
+        return False
+    (x, y), (x0, y0, w, h) = view.needle.tip_px, view.region
+    return x0 <= x < x0 + w and y0 <= y < y0 + h
+
+
+def tip_line(view: SteeredView) -> str:
+    """One sentence about the tip's place; nothing while it is outside."""
+    if view.needle is None or view.needle.way_mm <= 0:
+        return ""
+    words = tr("The tip is {place}.") if tip_in_picture(view) else tr("The tip is {place}, beside the picture.")
+    return words.replace("{place}", plane_words(view.needle.tip_behind_mm))
+
+
 def plane_colour(behind_mm: float) -> str:
     """Colour token of something at a distance from the image plane; words or a dash say the same."""
     if abs(behind_mm) < IN_PLANE_MM:
