@@ -1659,5 +1659,9 @@
         <source>The tip is {place}, beside the picture.</source>
         <translation>Die Spitze ist {place}, neben dem Bild.</translation>
     </message>
+    <message>
+        <source>A whole number, 0 to 999999.</source>
+        <translation>Eine ganze Zahl, 0 bis 999999.</translation>
+    </message>
 </context>
 </TS>

@@ -15,6 +15,7 @@ from widget_checks import cut_labels, nameless
 
 from puncta.core.events import PlayState
 from puncta.formats.moves import read_moves
+from puncta.gui.dialogs.simulator import SimulatorDialog
 from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.video.stage import SAFETY_LINE
 from puncta.settings import Settings
@@ -315,6 +316,21 @@ def test_the_hands_card_shows_the_keys_as_they_are_and_can_be_hidden(stage, qtbo
     assert not card.isVisible() and not cab.parts.preferences.settings.hands_card
     QTest.keyClick(cab.picture, Qt.Key.Key_F1)
     assert card.isVisible()
+
+
+def test_a_seed_that_is_no_number_is_refused_with_a_hint(stage, qtbot) -> None:
+    window = stage.open().window
+    dialog = SimulatorDialog(["A"], window)
+    dialog.show()
+    dialog.seed.clear()
+    QTest.keyClicks(dialog.seed, "abc-5.7")
+    assert dialog.seed.text() == "abc-5.7" and dialog.seed_hint.isVisible() and not dialog.opener.isEnabled()
+    dialog.accept()
+    assert dialog.isVisible()
+    dialog.seed.setText(" 57 ")
+    assert dialog.seed_hint.isHidden() and dialog.opener.isEnabled()
+    assert "seed=57" in dialog.uri()
+    dialog.close()
 
 
 def test_a_watched_simulation_can_be_taken_over(stage, qtbot) -> None:

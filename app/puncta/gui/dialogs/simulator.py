@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from PySide6.QtGui import QIntValidator
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -50,7 +49,9 @@ class SimulatorDialog(QDialog):
         for name in machines:
             self.machine.addItem(name, name)
         self.seed = QLineEdit("1")
-        self.seed.setValidator(QIntValidator(0, 999_999, self))
+        self.seed.setMaxLength(24)
+        self.seed_hint = text_label(tr("A whole number, 0 to 999999."), "small")
+        self.seed_hint.setWordWrap(True)
         self.hands = _choice(HANDS_WORDS)
         for title, widget in (
             (tr("Procedure"), self.procedure),
@@ -62,27 +63,42 @@ class SimulatorDialog(QDialog):
         ):
             widget.setAccessibleName(title)
             self._form.addRow(title, widget)
+            if widget is self.seed:
+                self._form.addRow("", self.seed_hint)
         if not machines:
             self._form.setRowVisible(self.machine, False)
         column.addLayout(self._form)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
-        buttons.button(QDialogButtonBox.StandardButton.Open).setText(tr("Open"))
+        self.opener = buttons.button(QDialogButtonBox.StandardButton.Open)
+        self.opener.setText(tr("Open"))
         buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(tr("Cancel"))
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         column.addWidget(buttons)
         self.procedure.currentIndexChanged.connect(lambda _index: self._offer_views())
+        self.seed.textChanged.connect(lambda _text: self._check_seed())
         self._offer_views()
+        self._check_seed()
 
     def uri(self) -> str:
         """URI of the simulator as chosen."""
-        asked = [f"seed={int(self.seed.text() or 1)}"]
+        asked = [f"seed={seed_of(self.seed.text()) or 0}"]
         for key, box in (("machine", self.machine), ("view", self.view), ("approach", self.approach)):
             if box.currentData():
                 asked.append(f"{key}={box.currentData()}")
         if self.hands.currentData() == "steer":
             asked.append("steer=yes")
         return f"sim:{self.procedure.currentData()}?{'&'.join(asked)}"
+
+    def accept(self) -> None:
+        """Open; not with a seed that is none."""
+        if seed_of(self.seed.text()) is not None:
+            super().accept()
+
+    def _check_seed(self) -> None:
+        fine = seed_of(self.seed.text()) is not None
+        self.opener.setEnabled(fine)
+        self._form.setRowVisible(self.seed_hint, not fine)
 
     def _offer_views(self) -> None:
         views = VIEWS.get(self.procedure.currentData(), ())
@@ -91,6 +107,12 @@ class SimulatorDialog(QDialog):
         for name in views:
             self.view.addItem(tr(VIEW_WORDS.get(name, name)), name)
         self._form.setRowVisible(self.view, len(views) > 1)
+
+
+def seed_of(text: str) -> int | None:
+    """Return the seed that somebody wrote; None where it is no whole number from 0 to 999999."""
+    digits = text.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 6 else None
 
 
 def _choice(words: dict[str, str], first: str = "") -> QComboBox:
