@@ -102,8 +102,8 @@ def paint_belly(c: Canvas, body: Body) -> None:
               x_range=(body.centre_mm[0] - half, body.centre_mm[0] + half))
     for sign in (-1, 1):
         for k in range(c.n(1, 3)):
-            c.wall(body.grown(0.3 * k), sign, c.u(-19, -7), share=0.97, rough_mm=c.u(0.6, 3.0), thick_mm=c.u(0.1, 0.3),
-                   specular=0.3, gaps=c.u(0.05, 0.5))
+            c.wall(body.grown(0.3 * k), sign, c.u(-19, -7), share=0.93, rough_mm=c.u(0.6, 3.0), thick_mm=c.u(0.08, 0.2),
+                   specular=0.3, patchy_db=3.0, gaps=c.u(0.25, 0.65))
 
 
 def sheath(c: Canvas, surface: Surface) -> None:

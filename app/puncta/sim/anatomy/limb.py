@@ -189,12 +189,15 @@ def _paint_bellies(c: Canvas, border: Surface, depth: float) -> list[Surface]:
     deep = deep.at_least(border, 6.0)
     paint_muscle(c, deep, None, c.u(-12, 12))
     sheath(c, border)
-    x = c.u(-34, -20)
+    x, right = c.u(-34, -20), -math.inf
     while x < 30.0:
         wide, high = c.u(5.0, 13.0), c.u(2.6, 6.5)
         room = max(border.nominal_mm + high + 1.0, c.u(0.2, 0.62) * depth)
-        body = Body.tube((x, 0.0, room), (c.u(-0.25, 0.25), 1.0, c.u(-0.08, 0.08)), (wide, high), c.u(-25, 25))
-        paint_belly(c, body.ragged(c.rng, 0.14, 2, 5, turn=0.03))
+        # Neighbours lie against each other, not in each other.
+        thin = min(wide, max(0.9 * (x - right), 2.5))
+        body = Body.tube((x, 0.0, room), (c.u(-0.25, 0.25), 1.0, c.u(-0.08, 0.08)), (thin, high), c.u(-25, 25))
+        paint_belly(c, body.ragged(c.rng, 0.3, 2, 5, turn=0.03))
+        right = x + thin
         x += wide * c.u(0.8, 1.8)
     return [border, deep]
 
