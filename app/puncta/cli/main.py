@@ -50,7 +50,7 @@ Exit status: 0 done, 2 wrong use or bad input, 1 a fault of Puncta (the message 
 class PlainParser(argparse.ArgumentParser):
     """Says what is wrong in one sentence instead of a usage block."""
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+    def parse_known_args(self, args=None, namespace=None):
         """Refuse an option that this very verb does not have; the parser above it knows other options."""
         known, rest = super().parse_known_args(args, namespace)
         if rest:
