@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
+    QLabel,
     QLineEdit,
     QVBoxLayout,
     QWidget,
@@ -89,6 +91,16 @@ class SimulatorDialog(QDialog):
         if self.hands.currentData() == "steer":
             asked.append("steer=yes")
         return f"sim:{self.procedure.currentData()}?{'&'.join(asked)}"
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Make room for the words as they are styled: bold on the button, and longer in other languages."""
+        super().showEvent(event)
+        for label in self.findChildren(QLabel):
+            if not label.wordWrap():
+                label.ensurePolished()
+                label.setMinimumWidth(label.sizeHint().width() + 6)
+        self.opener.setMinimumWidth(self.opener.sizeHint().width() + self.fontMetrics().averageCharWidth() * 2)
+        self.setMinimumWidth(max(self.sizeHint().width(), self.fontMetrics().averageCharWidth() * 52))
 
     def accept(self) -> None:
         """Open; not with a seed that is none."""
