@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from puncta import paths
+from puncta.core.events import PlayState
 from puncta.core.overlay import Layer, OverlayStyle
 from puncta.gui.actions import STEER
 from puncta.gui.bridge import Jobs
@@ -66,6 +67,7 @@ class MainWindow(QMainWindow):
         self.thumbnails = Thumbnails(jobs)
         self.mode = "review"
         self._thumbnail_of = ""
+        self._shown_index = 0
         self.room = Room(self)
         self.does = WindowActions(self)
         run: Callable[[str], None] = self.does.run
@@ -199,7 +201,13 @@ class MainWindow(QMainWindow):
         analysis = self.desk.analysis
         self.stage.view.show_analysis(analysis)
         self._bar.refresh_place()
-        if not self._figures.isActive():
+        index = self.desk.shown_index()
+        back, self._shown_index = index < self._shown_index, index
+        if back and self.desk.status.state is PlayState.PLAYING:
+            # A loop has begun again: the last frame's figures must not stand beside its first picture.
+            self._figures.stop()
+            self.show_figures()
+        elif not self._figures.isActive():
             self._figures.start()
         if self._thumbnail_of and analysis is not None:
             uri, self._thumbnail_of = self._thumbnail_of, ""
