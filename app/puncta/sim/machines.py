@@ -14,9 +14,6 @@ import numpy as np
 from puncta.core.errors import UserError
 
 SOUND_SPEED_MM_PER_US = 1.54
-TRAIN_MACHINES = ("A", "B", "C")
-TEST_MACHINES = ("D", "E")
-SITE_MACHINES = ("F",)
 
 Range = tuple[float, float]
 

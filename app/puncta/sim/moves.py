@@ -5,36 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from puncta.core.errors import UserError
-from puncta.formats.moves import ACTS, GUN_PROCEDURES, UNITS, Move, MovePlayer, MoveScript, frame_amounts, no_gun
+from puncta.formats.moves import ACTS, GUN_PROCEDURES, UNITS, Move, MoveScript, frame_amounts, no_gun
 from puncta.sim.controls import STILL, Controls
 
 FIELDS: dict[str, str] = {name: f"{name.replace('-', '_')}_{unit}" for name, unit in UNITS.items()} | {
     act: act for act in ACTS
 }
 """The member of `Controls` that each move acts on."""
-
-
-class ScriptedControls:
-    """Controls of a script, frame by frame.
-
-    Raises
-    ------
-    UserError
-        The script was made for another procedure.
-    """
-
-    def __init__(self, script: MoveScript, procedure: str | None = None) -> None:
-        check_procedure(script, procedure)
-        self._player = MovePlayer(script)
-
-    @property
-    def finished(self) -> bool:
-        """The script has nothing left to do."""
-        return self._player.finished
-
-    def take(self, index: int, t_ns: int) -> Controls:
-        """Controls of frame ``index`` shown at ``t_ns`` [ns]; call once a frame, in order from 0."""
-        return _controls(self._player.step(index, t_ns))
 
 
 def controls_of(script: MoveScript, times_ns: Sequence[int], procedure: str | None = None) -> list[Controls]:

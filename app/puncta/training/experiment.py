@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from puncta.core.errors import UserError
+from puncta.formats.dataset_specs import KEPT_MACHINES
 from puncta.formats.schemas import check
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -39,7 +40,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "export": {"tolerance": 1e-3},
 }
-HELD_OUT_MACHINES = frozenset({"D", "E"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def experiment_from(table: dict[str, Any], name: str = "experiment") -> Experime
         raise UserError(f'The experiment {name} names the network "{config["model"]["net"]}"; there is only "tip_ut".')
     if config["model"]["input"]["size"] % 32:
         raise UserError(f"The experiment {name} asks for an input size that is no multiple of 32.")
-    held = HELD_OUT_MACHINES & {str(m).upper() for m in config["data"]["machines"]}
+    held = set(KEPT_MACHINES) & {str(m).upper() for m in config["data"]["machines"]}
     if held:
         raise UserError(f"The experiment {name} trains on machine {sorted(held)[0]}, which is kept for testing.")
     return Experiment(table["name"], table["plugin"], int(table["seed"]), config)

@@ -26,7 +26,7 @@ from puncta.formats.moves import (
 from puncta.formats.schemas import load_schema
 from puncta.formats.validate import validate
 from puncta.sim.controls import STILL, Controls
-from puncta.sim.moves import FIELDS, ScriptedControls, controls_of, script_from_controls
+from puncta.sim.moves import FIELDS, controls_of, script_from_controls
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "formats" / "moves" / "moves.toml"
 HEAD = 'format = "puncta-moves"\nversion = 1\n'
@@ -86,10 +86,9 @@ def test_uneven_frame_times_repeat_too() -> None:
     rng = np.random.default_rng(3)
     times = np.cumsum(rng.integers(20_000_000, 60_000_000, 80)).tolist()
     script = MoveScript((Move("advance", 31.7, 0.3, over_s=1.1), Move("rock", -3.3, 0.9, over_s=0.7)))
-    played = ScriptedControls(script)
-    frames = [played.take(k, t) for k, t in enumerate(times)]
+    frames = controls_of(script, times)
     assert controls_of(script_from_controls(frames), times) == frames
-    assert played.finished and sum(c.rock_deg for c in frames) == -3.3
+    assert sum(c.rock_deg for c in frames) == -3.3
 
 
 def test_every_move_acts_on_one_control() -> None:
@@ -139,7 +138,7 @@ def test_what_is_wrong_is_said_in_one_sentence_with_the_nearest_name(text: str, 
 def test_a_script_for_another_procedure_is_refused() -> None:
     script = MoveScript((Move("done", at_frame=0),), "breast")
     with pytest.raises(UserError, match="made for breast, not for nerve"):
-        ScriptedControls(script, "nerve")
+        controls_of(script, [0], "nerve")
 
 
 def test_what_is_no_number_is_never_written() -> None:

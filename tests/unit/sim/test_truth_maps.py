@@ -8,9 +8,10 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from placed_needle import place_needle
 
 from puncta.sim.deform import Deformation
-from puncta.sim.frame_view import FrameView, place_needle
+from puncta.sim.frame_view import FrameView
 from puncta.sim.machines import Machine, draw_machine
 from puncta.sim.pose import Bolus, NeedlePose, ProbePose, SceneState
 from puncta.sim.scan import Layout, Scan

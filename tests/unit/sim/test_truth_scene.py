@@ -8,9 +8,10 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from placed_needle import place_needle
 
 from puncta.sim.difficulty import describe_difficulty
-from puncta.sim.frame_view import FrameView, place_needle, true_depth
+from puncta.sim.frame_view import FrameView, true_depth
 from puncta.sim.machines import Machine, draw_machine
 from puncta.sim.pose import NeedlePose, ProbePose, SceneState
 from puncta.sim.scan import Layout, Scan
