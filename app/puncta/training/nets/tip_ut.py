@@ -90,7 +90,10 @@ class TipNet(nn.Module):
         f4 = self.at4(self.at2(x))
         f8 = self.at8(f4)
         f16 = self.at16(f8)
-        p32 = self.side32(self.at32(f16))
+        return self.answer(f4, f8, f16, self.side32(self.at32(f16)))
+
+    def answer(self, f4: Tensor, f8: Tensor, f16: Tensor, p32: Tensor) -> tuple[Tensor, Tensor]:
+        """Bring the levels together, coarse to fine, and read the answers off."""
         p16 = self.mix16(self.side16(f16) + self.up(p32))
         p8 = self.mix8(self.side8(f8) + self.up(p16))
         p4 = self.mix4(self.side4(f4) + self.up(self.down8(p8)))
