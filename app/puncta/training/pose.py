@@ -29,19 +29,22 @@ ANGLE_RANGE_DEG = (10.0, 70.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A window and what is asked of its last frame, in pixels of the input.
+    """Frames and what is asked of the last K of them, in pixels of the input.
 
     Attributes
     ----------
     frames : ndarray of float32, shape (T, S, S)
         Standardised grey, oldest first.
-    tip_px, entry_px : ndarray, shape (2,)
+    tip_px, entry_px : ndarray, shape (K, 2)
         NaN without a needle; the entry is where the axis leaves the picture.
+    told : ndarray of bool, shape (K,)
+        False where it is not known whether there is a tip to see.
     """
 
     frames: NDArray[np.float32]
     tip_px: NDArray[np.float64]
     entry_px: NDArray[np.float64]
+    told: NDArray[np.bool_]
 
 
 def standardise(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -68,43 +71,68 @@ def pick_window(rng: np.random.Generator, clip: Clip, length: int, augment: bool
     return numbers[::-1]
 
 
-def make_window(clip: Clip, size: int, rng: np.random.Generator, length: int, augment: bool) -> Window:
-    """Draw one window of a clip; with ``augment`` in looks, space and time."""
-    numbers = pick_window(rng, clip, length, augment)
-    return window_at(clip, size, numbers, draw_warp(rng, clip.frames.shape[1], size, not augment),
-                     Look(rng, size) if augment else None)
+def make_window(
+    clip: Clip, size: int, rng: np.random.Generator, length: int, augment: bool, sees: int | None = None, asked: int = 1
+) -> Window:
+    """Draw one window of a clip; with ``augment`` in looks, space and time.
+
+    Parameters
+    ----------
+    length : int
+        Frames picked.
+    sees : int or None
+        The last of them that are shown; None shows all.
+    asked : int
+        The last of them that have to be answered.
+    """
+    numbers = pick_window(rng, clip, length, augment)[-(sees or length) :]
+    warp = draw_warp(rng, clip.frames.shape[1], size, not augment)
+    return window_at(clip, size, numbers, warp, Look(rng, size) if augment else None, asked)
 
 
-def window_at(clip: Clip, size: int, numbers: Sequence[int], warp: NDArray[np.float64], look: Look | None) -> Window:
-    """Make the window of given frames."""
-    now = numbers[-1]
+def window_at(
+    clip: Clip, size: int, numbers: Sequence[int], warp: NDArray[np.float64], look: Look | None, asked: int = 1
+) -> Window:
+    """Make the window of given frames, oldest first."""
     frames = []
     for number in numbers:
         frame = cv2.warpAffine(clip.frames[number], warp, (size, size), flags=cv2.INTER_LINEAR)
         frames.append(look.show(frame) if look else frame)
+    answers = [needle_in(clip, number, warp, size, look) for number in numbers[-asked:]]
+    tips, entries, told = zip(*answers, strict=True)
+    return Window(standardise(np.stack(frames)), np.stack(tips), np.stack(entries), np.array(told))
+
+
+def needle_in(
+    clip: Clip, number: int, warp: NDArray[np.float64], size: int, look: Look | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Tip and clipped entry of a frame [input px], NaN without a needle in the picture; and whether that is known."""
     nowhere = np.full(2, np.nan)
-    tip, entry = nowhere, nowhere
-    if clip.judged[now] == 1:
-        tip, start = (warp @ np.append(p[now], 1.0) for p in (clip.tip_px, clip.entry_px))
-        inside = bool((tip > 1).all() and (tip < size - 2).all())
-        cut = clip_segment(tuple(tip), tuple(start), (0, 0, size, size)) if inside else None
-        tip, entry = (tip, np.array(cut[1])) if cut is not None else (nowhere, nowhere)
-    return Window(standardise(np.stack(frames)), np.asarray(tip, float), entry)
+    if clip.judged[number] != 1:
+        return nowhere, nowhere, bool(clip.judged[number] == 0)
+    tip, start = (warp @ np.append(p[number], 1.0) for p in (clip.tip_px, clip.entry_px))
+    inside = bool((tip > 1).all() and (tip < size - 2).all())
+    cut = clip_segment(tuple(tip), tuple(start), (0, 0, size, size)) if inside else None
+    if cut is None:
+        return nowhere, nowhere, True
+    return np.asarray(tip, float), np.array(cut[1]), not (look is not None and look.hides(tip))
 
 
 @dataclass(frozen=True, slots=True)
 class PoseTargets:
-    """A batch of targets: tip and entry [input px], NaN without a needle."""
+    """Targets of a batch's frames: tip and entry [input px], shape (N, 2), NaN without a needle; known or not, (N,)."""
 
     tip_px: Tensor
     entry_px: Tensor
+    told: Tensor
 
 
 def stack_windows(windows: Sequence[Window]) -> tuple[Tensor, PoseTargets]:
-    """Stack windows into a batch."""
+    """Stack windows into a batch, (B, T, S, S), with the targets of all asked frames one after another."""
     return torch.from_numpy(np.stack([w.frames for w in windows])), PoseTargets(
-        torch.tensor(np.stack([w.tip_px for w in windows]), dtype=torch.float32),
-        torch.tensor(np.stack([w.entry_px for w in windows]), dtype=torch.float32),
+        torch.tensor(np.concatenate([w.tip_px for w in windows]), dtype=torch.float32),
+        torch.tensor(np.concatenate([w.entry_px for w in windows]), dtype=torch.float32),
+        torch.tensor(np.concatenate([w.told for w in windows])),
     )
 
 
@@ -177,8 +205,15 @@ def constraint_loss(tip: Tensor, entry: Tensor, double_angle: Tensor, size: int)
 def pose_loss(
     maps: Tensor, targets: PoseTargets, focal_gamma: float, constraints: bool
 ) -> tuple[Tensor, dict[str, float]]:
-    """Sum of the losses, and each of them by name."""
-    maps = maps.float()
+    """Sum of the losses over the frames that are known, and each of them by name.
+
+    Parameters
+    ----------
+    maps : Tensor, shape (B, 8, h, w) or (B, T, 8, h, w)
+    """
+    told = targets.told
+    maps = maps.reshape(-1, *maps.shape[-3:])[told].float()
+    targets = PoseTargets(targets.tip_px[told], targets.entry_px[told], told[told])
     cells = maps.shape[-1]
     size = cells * STRIDE
     found = ~torch.isnan(targets.tip_px[:, 0])

@@ -27,7 +27,8 @@ SIZE = 128
 
 
 def targets(*pairs: tuple[tuple[float, float], tuple[float, float]]) -> PoseTargets:
-    return PoseTargets(torch.tensor([p[0] for p in pairs]), torch.tensor([p[1] for p in pairs]))
+    tips, entries = (torch.tensor([p[k] for p in pairs]) for k in (0, 1))
+    return PoseTargets(tips, entries, torch.ones(len(pairs), dtype=torch.bool))
 
 
 def perfect_answer(told: PoseTargets) -> torch.Tensor:
@@ -97,7 +98,7 @@ def test_priors_refuse_a_needle_from_below_and_one_in_mid_air() -> None:
     floating = torch.tensor([[40.0, 40.0]])
     assert float(constraint_loss(tip, fine, angles(tip, fine), SIZE)) < 1e-3
     assert float(constraint_loss(tip, floating, angles(tip, floating), SIZE)) > 0.1
-    maps = perfect_answer(PoseTargets(tip, floating))
+    maps = perfect_answer(targets(((64.0, 64.0), (40.0, 40.0))))
     assert decode_poses(maps)[0].score > 0.9
     assert decode_poses(maps, constraints=True)[0].score < 0.2
 
@@ -117,8 +118,8 @@ def test_a_window_ends_on_its_judged_frame_and_scales_the_truth() -> None:
     window = make_window(clip, 144, np.random.default_rng(0), 4, augment=False)
     assert window.frames.shape == (4, 144, 144)
     assert (np.diff(window.frames[:, 70, 70]) > 0).all()  # oldest first
-    assert window.tip_px == pytest.approx(((104.5) / 2 - 0.5, 150.5 / 2 - 0.5), abs=1e-6)
-    assert window.entry_px[0] == pytest.approx(-0.25, abs=1e-6)
+    assert window.tip_px[0] == pytest.approx(((104.5) / 2 - 0.5, 150.5 / 2 - 0.5), abs=1e-6)
+    assert window.entry_px[0, 0] == pytest.approx(-0.25, abs=1e-6)
 
 
 def test_without_a_needle_nothing_is_asked() -> None:
@@ -132,3 +133,22 @@ def test_without_a_needle_nothing_is_asked() -> None:
 def test_a_tip_on_the_last_pixel_has_a_cell() -> None:
     rows, columns = cell_of(torch.tensor([[127.0, 0.0]]), 8)
     assert (int(rows[0]), int(columns[0])) == (0, 7)
+
+
+def test_frames_that_nobody_judged_teach_nothing() -> None:
+    clip = a_clip([1, -1, 1, 0])
+    identity = np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25]])
+    window = window_at(clip, 144, [0, 1, 2, 3], identity, None, asked=4)
+    assert window.told.tolist() == [True, False, True, True]
+    maps, told = torch.randn(1, 4, 8, 9, 9), stack_windows([window])[1]
+    whole, _ = pose_loss(maps, told, 1.5, constraints=True)
+    other = maps.clone()
+    other[:, 1] += 3.0
+    assert float(pose_loss(other, told, 1.5, constraints=True)[0]) == float(whole)
+
+
+def test_a_window_may_show_fewer_frames_than_it_picks() -> None:
+    clip = a_clip([-1, -1, -1, 1])
+    all_four = make_window(clip, 144, np.random.default_rng(2), 4, augment=False)
+    last = make_window(clip, 144, np.random.default_rng(2), 4, augment=False, sees=1)
+    np.testing.assert_array_equal(last.frames, all_four.frames[-1:])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from puncta.training.nets.tip_ut import ConvBlock, CrossStage
@@ -51,16 +52,21 @@ class CausalBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.inputs = inputs
+        self.inputs, self.stride = inputs, stride
         self.block = ConvBlock(3 * inputs, outputs, 3, stride)
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Whole clip: (B, T, in, H, W) -> (B, T, out, H / stride, W / stride); before the first frame lies zero."""
-        b, t, c, h, w = clip.shape
-        before = torch.cat([clip.new_zeros(b, 2, c, h, w), clip], dim=1)
-        window = torch.cat([before[:, 2:], before[:, 1:-1], before[:, :-2]], dim=2)
-        out = self.block(window.reshape(b * t, 3 * c, h, w))
-        return out.reshape(b, t, *out.shape[1:])
+        """Whole clip: (B, in, T, H, W) -> (B, out, T, H / stride, W / stride); before the first frame lies zero.
+
+        The same sum as `step`, written as a 3-D convolution, which trains in half the time.
+        """
+        flat = self.block.conv.weight
+        # The newest frame comes first among the 2-D channels, last along time.
+        weight = flat.reshape(len(flat), 3, self.inputs, 3, 3).flip(1).transpose(1, 2)
+        out = F.conv3d(F.pad(clip, (0, 0, 0, 0, 2, 0)), weight, None, (1, self.stride, self.stride), (0, 1, 1))
+        b, c, t, h, w = out.shape
+        shown = self.block.act(self.block.norm(out.transpose(1, 2).reshape(b * t, c, h, w)))
+        return shown.reshape(b, t, c, h, w).transpose(1, 2)
 
     def step(self, frame: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One frame: (B, in, H, W) with a state of the two frames before, (B, 2 in, H, W), newest first."""
@@ -119,6 +125,10 @@ class UltraTiny(nn.Module):
                 layers.append(ConvBlock(first, outputs, 3, stride))
         self.early = nn.ModuleList(layers)
         self.trunk = Trunk()
+        if kind == "3d":
+            # Half as quick again on CPUs.
+            self.early.to(memory_format=torch.channels_last_3d)
+            self.trunk.to(memory_format=torch.channels_last)
 
     def forward(self, window: Tensor) -> Tensor:
         """Answer for the last frame of a window.
@@ -145,11 +155,11 @@ class UltraTiny(nn.Module):
 
     def run_clip(self, clip: Tensor) -> Tensor:
         """Answers for every frame of a clip, (B, T, S, S) -> (B, T, 8, S / 16, S / 16); streaming kind only."""
-        x = clip[:, :, None]
+        x = clip[:, None].contiguous(memory_format=torch.channels_last_3d)
         for layer in self.early:
             x = layer(x)
-        b, t = x.shape[:2]
-        out = self.trunk(x.reshape(b * t, *x.shape[2:]))
+        b, _, t, _, _ = x.shape
+        out = self.trunk(x.transpose(1, 2).reshape(b * t, x.shape[1], *x.shape[3:]))
         return out.reshape(b, t, *out.shape[1:])
 
     def state_shapes(self, size: int) -> list[tuple[int, int, int, int]]:
