@@ -956,6 +956,14 @@
         <translation>Spitze</translation>
     </message>
     <message>
+        <source>tip, expected</source>
+        <translation>Spitze, erwartet</translation>
+    </message>
+    <message>
+        <source>the target lies behind the tip</source>
+        <translation>das Ziel liegt hinter der Spitze</translation>
+    </message>
+    <message>
         <source>tip, unsure</source>
         <translation>Spitze, unsicher</translation>
     </message>

@@ -138,6 +138,7 @@ def test_lines_carry_a_dark_halo(fonts) -> None:
 
 
 def test_labels_are_translated_without_their_figure() -> None:
+    assert translate_label("target 15 mm") == "target 15 mm"
     assert translate_label("tip, unsure 0.55") == "tip, unsure 0.55"
     assert translate_label("target") == "target"
 

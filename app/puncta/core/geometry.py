@@ -11,6 +11,7 @@ box holds whole pixels, x0 .. x0 + w - 1, so that it can slice an array.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from puncta.core.frame import Calibration, UltrasoundRegion
@@ -165,3 +166,20 @@ def clip_segment(a_px: PointPx, b_px: PointPx, region_box: tuple[int, int, int, 
         if t0 > t1:
             return None
     return (a_px[0] + t0 * dx, a_px[1] + t0 * dy), (a_px[0] + t1 * dx, a_px[1] + t1 * dy)
+
+
+def clip_area(points_px: Sequence[PointPx], region_box: tuple[int, int, int, int]) -> tuple[PointPx, ...]:
+    """Clip a polygon to a region (Sutherland and Hodgman, CACM 17:1, 1974); empty where it lies outside."""
+    left, top, right, bottom = region_edges_px(region_box)
+    points = list(points_px)
+    for axis, limit, sign in ((0, left, 1.0), (0, right, -1.0), (1, top, 1.0), (1, bottom, -1.0)):
+        kept: list[PointPx] = []
+        for a, b in zip(points, points[1:] + points[:1]):
+            inside, after = sign * (a[axis] - limit) >= 0, sign * (b[axis] - limit) >= 0
+            if inside:
+                kept.append(a)
+            if inside != after:
+                t = (limit - a[axis]) / (b[axis] - a[axis])
+                kept.append((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])))
+        points = kept
+    return tuple(points)

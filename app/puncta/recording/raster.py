@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from puncta import paths
-from puncta.core.overlay import Dash, Fill, Label, OverlayScene, Ring, Stroke
+from puncta.core.overlay import Area, Dash, Fill, Label, OverlayScene, Ring, Stroke
 
 _SHIFT = 4
 _HALO = (8, 10, 14)
@@ -66,6 +66,8 @@ def draw_scene(picture: NDArray[np.uint8], scene: OverlayScene) -> NDArray[np.ui
             _draw_stroke(canvas, item, unit)
         elif isinstance(item, Ring):
             _draw_ring(canvas, item, unit)
+        elif isinstance(item, Area):
+            _draw_area(canvas, item)
         elif isinstance(item, Fill):
             _draw_fill(canvas, item, unit)
     for item in scene.items:
@@ -93,6 +95,18 @@ def _draw_ring(canvas: NDArray[np.uint8], item: Ring, unit: float) -> None:
     )
     pieces = _dashed([points], item.dash, unit)
     _blend(canvas, pieces, item.colour, item.width_pt * unit, item.opacity, closed=item.dash is Dash.SOLID)
+
+
+def _draw_area(canvas: NDArray[np.uint8], item: Area) -> None:
+    if len(item.points_px) < 3:
+        return
+    corners = np.rint(np.asarray(item.points_px) * 2**_SHIFT).astype(np.int32).reshape(-1, 1, 2)
+    cover = np.zeros(canvas.shape[:2], np.uint8)
+    cv2.fillPoly(cover, [corners], 255, cv2.LINE_AA, _SHIFT)
+    x, y, w, h = cv2.boundingRect(cover)
+    part = canvas[y : y + h, x : x + w]
+    alpha = cover[y : y + h, x : x + w, None].astype(np.float32) * (item.fill_opacity * item.opacity / 255.0)
+    part[:] = (part * (1.0 - alpha) + np.array(colours()[item.colour], np.float32) * alpha + 0.5).astype(np.uint8)
 
 
 def _draw_fill(canvas: NDArray[np.uint8], item: Fill, unit: float) -> None:

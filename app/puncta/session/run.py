@@ -14,6 +14,7 @@ from pathlib import Path
 
 from puncta.core.errors import UserError
 from puncta.core.frame import SourceInfo
+from puncta.core.last_seen import TipMemory
 from puncta.core.overlay import OverlayStyle, compose
 from puncta.core.results import Analysis, Detection
 from puncta.formats.atomic import plain_os_error
@@ -137,6 +138,7 @@ class _Sinks:
 
     def __init__(self, request: RunRequest, info: SourceInfo) -> None:
         self._results = self._video = self._report = None
+        self._memory = TipMemory()
         try:
             if request.results is not None:
                 self._results = ResultsWriter(request.results, request.timings)
@@ -155,7 +157,7 @@ class _Sinks:
             self._results.put(analysis)
         if self._video is None and self._report is None:
             return
-        scene = compose(analysis, OverlayStyle())
+        scene = compose(analysis, OverlayStyle(), lost=self._memory.take(analysis))
         if self._video is not None:
             self._video.put(draw_sheet(analysis, scene), analysis.frame.key.pts_ns)
         if self._report is not None:

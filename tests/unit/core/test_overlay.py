@@ -16,7 +16,7 @@ from puncta.core.frame import (
     SourceKind,
     UltrasoundRegion,
 )
-from puncta.core.overlay import STALE_OPACITY, Dash, Label, Layer, OverlayStyle, ReadOut, Ring, Stroke, compose
+from puncta.core.overlay import STALE_OPACITY, Area, Dash, Label, Layer, OverlayStyle, ReadOut, Ring, Stroke, compose
 from puncta.core.results import Analysis, Certainty, ClassResult, Detection, Line, PluginOutput
 
 REGION = UltrasoundRegion((10, 20, 180, 120), "dicom", Calibration((0.1, 0.1), CalibrationOrigin.REGION))
@@ -68,6 +68,45 @@ def test_uncertain_stale_and_lost_look_different_from_sure():
     assert looks == [(Dash.SOLID, 1.0), (Dash.DASHED, 1.0), (Dash.DOTTED, STALE_OPACITY)]
     assert of(lost, Stroke) == []
     assert "unsure" in of(unsure, Label)[0].text
+
+
+def test_a_predicted_tip_is_dashed_has_no_cross_and_says_so():
+    scene = compose(analysis(replace(TIP, predicted=True, certainty=Certainty.UNCERTAIN)))
+    strokes = of(scene, Stroke, Layer.TIP)
+    assert len(strokes) == 4 and {s.dash for s in strokes} == {Dash.DASHED}
+    assert of(scene, Ring)[0].dash is Dash.DASHED
+    assert of(scene, Label)[0].text == "tip, expected 0.93"
+
+
+def test_the_projection_lies_in_a_band_that_widens_and_stays_in_the_region():
+    (area,) = of(compose(analysis(TIP, LINE)), Area, Layer.PATH)
+    points = np.array(area.points_px)
+    assert points[:, 0].max() == pytest.approx(189.5) and points[:, 0].min() > 100
+    widths = [np.ptp(points[np.abs(points[:, 0] - x) < 8, 1]) for x in (115, 180)]
+    assert 20 < widths[0] < widths[1]
+    for line in (replace(LINE, sigma_deg=None), replace(LINE, entry_px=None, tip_px=None, reason="faint")):
+        assert not of(compose(analysis(TIP, line)), Area)
+    assert not of(compose(analysis(TIP, LINE, own_id=4), now_ns=50_000_000), Area)
+
+
+def test_the_targets_word_gives_the_distance_from_the_tip_of_this_frame():
+    style = OverlayStyle(target_px=(140.0, 110.0))
+    lost = replace(TIP, tip_px=None, box=None, reason="none found")
+    bare = ImageGeometry(200, 150, (replace(REGION, calibration=None),))
+
+    def words(shown):
+        return of(compose(shown, style), Label, Layer.TARGET)[0].text
+
+    assert words(analysis(TIP)) == "target 5 mm"
+    assert words(analysis(TIP, geometry=bare)) == "target 50 px"
+    assert words(analysis(lost)) == "target"
+    assert words(analysis(TIP, own_id=4)) == "target"
+
+
+def test_a_target_that_was_passed_is_told():
+    scene = compose(analysis(TIP, LINE), OverlayStyle(target_px=(60.0, 70.0)))
+    miss = next(r for r in scene.read_outs if r.name == "Path misses by")
+    assert miss.basis == "the target lies behind the tip"
 
 
 def test_a_result_too_old_is_not_drawn():

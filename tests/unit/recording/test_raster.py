@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from puncta.core.frame import FrameKey
-from puncta.core.overlay import Dash, Fill, Label, Layer, OverlayScene, Ring, Stroke
+from puncta.core.overlay import Area, Dash, Fill, Label, Layer, OverlayScene, Ring, Stroke
 from puncta.recording.raster import colours, draw_scene
 
 
@@ -74,3 +74,12 @@ def test_a_label_never_covers_the_tip_and_stays_inside(grey, tip):
 def test_what_lies_outside_is_left_out(grey):
     out = draw_scene(grey, scene(Stroke(Layer.PATH, ((500, 500), (600, 600)), "tip")))
     assert (out == 90).all()
+
+
+def test_an_area_is_tinted_evenly_without_a_line(grey):
+    corners = ((20.0, 20.0), (100.0, 20.0), (100.0, 80.0), (20.0, 80.0))
+    out = draw_scene(grey, scene(Area(Layer.PATH, corners, "text1", fill_opacity=0.2)))
+    expected = 0.2 * np.array(colours()["text1"]) + 0.8 * 90
+    assert np.abs(out[25:75, 25:95] - expected).max() <= 1
+    assert (out[85:] == 90).all() and (out[:, 105:] == 90).all()
+    assert (draw_scene(grey, scene(Area(Layer.PATH, (), "text1"))) == 90).all()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from puncta.core.geometry import PointPx, clip_segment
+from puncta.core.last_seen import LostTip
 from puncta.core.overlay import Dash, Label, Layer, OverlayItem, OverlayScene, OverlayStyle, Ring, Stroke, compose
 from puncta.core.results import Analysis
 from puncta.gui.i18n import tr
@@ -18,13 +20,19 @@ LEAST_RING_PX = 7.0
 TICK_PX = 9.0
 
 
-def compose_steered(analysis: Analysis, view: SteeredView, style: OverlayStyle, now_ns: int | None) -> OverlayScene:
+def compose_steered(
+    analysis: Analysis,
+    view: SteeredView,
+    style: OverlayStyle,
+    now_ns: int | None,
+    lost: Sequence[LostTip] = (),
+) -> OverlayScene:
     """Compose a scene with the simulation's target in place of one of the user's own, and with the needle's guide.
 
     The read-outs get the target only while it lies in the plane; elsewhere a distance in the picture would deceive.
     """
     near = abs(view.target.behind_mm) < max(IN_PLANE_MM, view.target.radius_mm)
-    scene = compose(analysis, replace(style, target_px=view.target.centre_px if near else None), now_ns)
+    scene = compose(analysis, replace(style, target_px=view.target.centre_px if near else None), now_ns, lost)
     kept = [item for item in scene.items if item.layer is not Layer.TARGET]
     shown = [
         replace(item, opacity=item.opacity * style.opacity.get(item.layer, 1.0))

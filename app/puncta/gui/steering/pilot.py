@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 
 from puncta.core.events import PlayState
 from puncta.core.geometry import PointPx
+from puncta.core.last_seen import LostTip
 from puncta.core.overlay import OverlayScene, OverlayStyle, compose
 from puncta.core.results import Analysis
 from puncta.gui.steering.grip import Grip, wheel_controls
@@ -47,11 +48,15 @@ class Pilot(QObject):
         steering, analysis = self.steering, self._desk.analysis
         return steering.view(analysis.frame.key.index) if steering is not None and analysis is not None else None
 
-    def compose(self, analysis: Analysis, style: OverlayStyle, now_ns: int | None) -> OverlayScene:
+    def compose(
+        self, analysis: Analysis, style: OverlayStyle, now_ns: int | None, lost: Sequence[LostTip] = ()
+    ) -> OverlayScene:
         """Compose the scene of a picture, with target and needle guide where it is steered."""
         steering = self.steering
         view = steering.view(analysis.frame.key.index) if steering is not None else None
-        return compose(analysis, style, now_ns) if view is None else compose_steered(analysis, view, style, now_ns)
+        if view is None:
+            return compose(analysis, style, now_ns, lost)
+        return compose_steered(analysis, view, style, now_ns, lost)
 
     # --- keys and buttons --------------------------------------------------------------------------------------
 

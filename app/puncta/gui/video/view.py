@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
@@ -20,6 +20,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from puncta.core.geometry import PointPx, ViewTransform, fit_view
+from puncta.core.last_seen import LostTip, TipMemory
 from puncta.core.overlay import Dash, OverlayScene, OverlayStyle, compose
 from puncta.core.results import Analysis
 from puncta.gui.i18n import tr
@@ -28,6 +29,8 @@ from puncta.gui.video.layers import draw_scene
 from puncta.gui.video.layers.canvas import Canvas
 from puncta.gui.video.picture import Picture, picture_from_pixels, shrink_picture, tone_table
 from puncta.gui.video.tools import RulerPoints, Tool
+
+Composer = Callable[[Analysis, OverlayStyle, int | None, Sequence[LostTip]], OverlayScene]
 
 ZOOM_LIMITS = (1.0, 16.0)
 ZOOM_STEP = 1.25
@@ -77,13 +80,15 @@ class VideoView(QWidget):
         self.analysis: Analysis | None = None
         self.scene: OverlayScene | None = None
         self.hands: PictureHands | None = None
-        self.compose: Callable[[Analysis, OverlayStyle, int | None], OverlayScene] = compose
+        self.compose: Composer = compose
         self.tool = Tool.NONE
         self.ruler = RulerPoints()
         self.empty_text = ""
         self._theme = theme
         self._style = OverlayStyle()
         self._composed_ns = 0
+        self._memory = TipMemory()
+        self._lost: tuple[LostTip, ...] = ()
         self._overlay_on = True
         self._table = tone_table(1.0, 1.0)
         self._picture: Picture | None = None
@@ -105,7 +110,9 @@ class VideoView(QWidget):
         self._unpainted = analysis is not None
         if analysis is None:
             self._picture = self.scene = None
+            self._memory.clear()
         else:
+            self._lost = self._memory.take(analysis)
             self._picture = picture_from_pixels(analysis.frame.pixels, self._table)
             self._compose()
             if before is None or before.frame.pixels.shape[:2] != analysis.frame.pixels.shape[:2]:
@@ -345,7 +352,7 @@ class VideoView(QWidget):
 
     def _compose(self) -> None:
         if self.analysis is not None:
-            self.scene = self.compose(self.analysis, self._style, self._composed_ns)
+            self.scene = self.compose(self.analysis, self._style, self._composed_ns, self._lost)
 
     def _place_of(self, position: QPointF) -> PointPx:
         """Source point [px] of a widget position, also beside the picture."""

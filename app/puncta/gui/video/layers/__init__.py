@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from PySide6.QtGui import QPainter
 
-from puncta.core.overlay import Fill, Label, OverlayItem, OverlayScene, Ring, Stroke
+from puncta.core.overlay import Area, Fill, Label, OverlayItem, OverlayScene, Ring, Stroke
+from puncta.gui.video.layers.area import draw_area
 from puncta.gui.video.layers.canvas import Canvas
 from puncta.gui.video.layers.fill import draw_fill
 from puncta.gui.video.layers.label import clear_spots, draw_label
@@ -33,5 +34,7 @@ def _draw_shapes(painter: QPainter, items: Iterable[OverlayItem], canvas: Canvas
             draw_stroke(painter, item, canvas)
         elif isinstance(item, Ring):
             draw_ring(painter, item, canvas)
+        elif isinstance(item, Area):
+            draw_area(painter, item, canvas)
         elif isinstance(item, Fill):
             draw_fill(painter, item, canvas)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
@@ -15,6 +16,8 @@ GAP_PT = 5.0
 RIM_PT = 1.2
 """Width of the dark rim of letters [display points]."""
 WORDS_KEPT = 128
+_FIGURE = re.compile(r"(?<=\S) \d[\d.]*( mm| px)?$")
+"""A figure with its unit at the end of a label."""
 
 
 def clear_spots(items: Iterable[OverlayItem], canvas: Canvas) -> list[QRectF]:
@@ -49,10 +52,8 @@ def draw_label(painter: QPainter, item: Label, canvas: Canvas, taken: Sequence[Q
 
 def translate_label(text: str) -> str:
     """Translate the words of a label and keep the figure that may follow them."""
-    words, _space, figure = text.rpartition(" ")
-    if words and figure[:1].isdigit():
-        return f"{tr(words)} {figure}"
-    return tr(text)
+    found = _FIGURE.search(text)
+    return tr(text) if found is None else f"{tr(text[: found.start()])}{found.group()}"
 
 
 def _drawn_words(text: str, token: str, canvas: Canvas) -> QPixmap:

@@ -1,0 +1,87 @@
+"""Remembers where a tip was seen last, so that one that is lost fades at its place instead of vanishing.
+
+A memory belongs to one viewer or one export. Time is the frames' own, so a paused picture keeps what it shows, and an
+export shows what the screen showed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from puncta.core.geometry import PointPx
+from puncta.core.results import Analysis, Box, Certainty, Detection, PluginOutput
+
+LOST_FADE_NS = 1_000_000_000
+"""Time [ns] after its last sight within which a lost tip's outline fades away."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostTip:
+    """A tip that was seen shortly before this frame and is not seen on it.
+
+    Attributes
+    ----------
+    plugin_id : str
+    tip_px : (x, y) [px]
+        Where it was seen last.
+    box : Box
+    left : float
+        Share of the fade that is left: 1 on the last sight, 0 when the outline is gone.
+    """
+
+    plugin_id: str
+    tip_px: PointPx
+    box: Box
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    tip_px: PointPx
+    box: Box
+    t_ns: int
+
+
+class TipMemory:
+    """Last sights by plugin, within one epoch and one source."""
+
+    def __init__(self) -> None:
+        self._of: tuple[str, int] | None = None
+        self._sights: dict[str, _Sight] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._sights.clear()
+        self._of = None
+
+    def take(self, analysis: Analysis) -> tuple[LostTip, ...]:
+        """Take the next analysis shown; return the tips that it lost.
+
+        A new source, a seek or a step back forgets what was seen: the frames between are not known.
+        """
+        frame = analysis.frame
+        now_ns = frame.key.pts_ns
+        if self._of != (frame.key.stream, frame.epoch):
+            self._sights.clear()
+            self._of = (frame.key.stream, frame.epoch)
+        lost: list[LostTip] = []
+        for output in analysis.outputs:
+            sight = self._sights.get(output.plugin_id)
+            if sight is not None and not 0 <= now_ns - sight.t_ns < LOST_FADE_NS:
+                del self._sights[output.plugin_id]
+                sight = None
+            tip = next((r for r in output.results if isinstance(r, Detection) and r.label == "needle_tip"), None)
+            if tip is None:
+                continue
+            if tip.tip_px is not None and tip.box is not None and tip.certainty is not Certainty.LOST:
+                self._sights[output.plugin_id] = _Sight(tip.tip_px, tip.box, now_ns - _age_ns(output, analysis))
+            elif sight is not None:
+                left = 1.0 - (now_ns - sight.t_ns) / LOST_FADE_NS
+                lost.append(LostTip(output.plugin_id, sight.tip_px, sight.box, left))
+        return tuple(lost)
+
+
+def _age_ns(output: PluginOutput, analysis: Analysis) -> int:
+    """How much older than the picture a result is that was carried forward to it [ns]; 0 for one of its own."""
+    frame = analysis.frame
+    return 0 if output.frame_id == frame.frame_id else max(0, frame.t_ns - output.frame_t_ns)

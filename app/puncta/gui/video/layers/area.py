@@ -1,0 +1,17 @@
+"""Translucent polygons."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QPainter, QPolygonF
+
+from puncta.core.overlay import Area
+from puncta.gui.video.layers.canvas import Canvas
+
+
+def draw_area(painter: QPainter, item: Area, canvas: Canvas) -> None:
+    """Tint a polygon; it has neither line nor halo, so that the tissue below it stays readable."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(canvas.colour(item.colour, item.fill_opacity * item.opacity))
+    painter.drawPolygon(QPolygonF([canvas.place(point) for point in item.points_px]))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
