@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from puncta.core.errors import BugError
 from puncta.inference.registry import ModelCard
 from puncta.inference.session import LoadedModel, Tuning, open_session
+from puncta.training.stepping import SteppedGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,10 @@ class Parity:
     Attributes
     ----------
     max_abs : float
-        Largest absolute difference of any output.
+        Largest difference of any output; of a value above 1 as a share of it.
     tolerance : float
     inputs : int
-        Inputs compared.
+        Frames compared.
     """
 
     max_abs: float
@@ -45,26 +47,34 @@ def open_exported(path: Path) -> LoadedModel:
     return open_session(card, Tuning.deterministic())
 
 
-def check_parity(net: nn.Module, path: Path, example: Tensor, tolerance: float) -> Parity:
-    """Run both on every input.
+def check_parity(path: Path, clips: Tensor, wanted: Mapping[str, Tensor], tolerance: float) -> Parity:
+    """Feed an exported graph clips frame by frame, its memory empty before each, and compare.
 
     Parameters
     ----------
-    example : Tensor, shape (n, C, S, S)
+    clips : Tensor, shape (n, T, C, S, S)
+    wanted : mapping
+        For every output that is no state what the network gives on whole clips, shape (n, T, ...).
 
     Raises
     ------
     BugError
         They differ by more than the tolerance.
     """
-    session = open_exported(path)
+    graph = SteppedGraph(open_exported(path))
     worst = 0.0
-    with torch.no_grad():
-        for one in example:
-            wanted = [t.numpy() for t in net(one[None].contiguous())]
-            got = session.run({session.inputs[0].name: one[None].contiguous().numpy()})
-            for spec, value in zip(session.outputs, wanted):
-                worst = max(worst, float(np.abs(got[spec.name] - value).max()))
+    for k, frames in enumerate(clips):
+        graph.reset()
+        for t, frame in enumerate(frames):
+            got = graph.step(frame[None].contiguous().numpy())
+            if set(got) != set(wanted):
+                raise BugError(f"the exported graph gives {', '.join(sorted(got))}, not {', '.join(sorted(wanted))}")
+            for name, values in wanted.items():
+                worst = max(worst, _difference(got[name], values[k, t].numpy()))
     if not worst <= tolerance:
         raise BugError(f"the exported graph differs from the network by {worst:.2g}, more than {tolerance:.2g}")
-    return Parity(worst, tolerance, len(example))
+    return Parity(worst, tolerance, clips.shape[0] * clips.shape[1])
+
+
+def _difference(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    return float((np.abs(got.reshape(wanted.shape) - wanted) / np.maximum(1.0, np.abs(wanted))).max())
