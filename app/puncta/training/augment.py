@@ -1,7 +1,8 @@
 """One training sample out of a clip: frames picked in time, one warp and one look for all of them, and the targets.
 
 Time: stride 1-3, reversal, dropped and repeated frames, a history cut short, brightness that jitters. Space: mirror,
-scale, stretch, shift, turn. Looks: gain, gamma, TGC, dark columns, blur, noise, speckle, burnt-in dots.
+scale, stretch, shift, turn. Looks: `puncta.training.appearance`. A sample is a short run of frames, each with its
+motion channels made as the plugin makes them, so that a network with a memory learns to use it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from puncta.imaging.motion_history import lags_used, stack_channels
+from puncta.imaging.motion_history import lags_used, shift_picture, stack_channels
+from puncta.training.appearance import Look
 from puncta.training.data import Clip
 
 STRIDE = 4
@@ -21,12 +23,11 @@ STRIDE = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """What the network gets and what it is asked for; maps are (S / 4, S / 4).
+class Target:
+    """What the network is asked for on one frame; maps are (S / 4, S / 4).
 
     Attributes
     ----------
-    channels : ndarray of float32, shape (5, S, S)
     heat : ndarray of float32
         1 at the tip's cell, falling off around it.
     shaft : ndarray of float32
@@ -38,10 +39,9 @@ class Sample:
     direction : tuple of float
         Unit vector from the tip towards the entry, in input pixels.
     present : float
-        1, 0, or -1 where the sample does not tell.
+        1, 0, or -1 where nothing is to be learnt from the frame.
     """
 
-    channels: NDArray[np.float32]
     heat: NDArray[np.float32]
     shaft: NDArray[np.float32]
     cell: tuple[int, int]
@@ -50,28 +50,46 @@ class Sample:
     present: float
 
 
-def pick_frames(rng: np.random.Generator, clip: Clip, plain: bool) -> tuple[int, list[int]]:
-    """Pick the newest frame and one older frame per lag; returns (newest, indices in the order of `lags_used`)."""
-    lags = lags_used()
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Frames one after another and what is asked on each.
+
+    Attributes
+    ----------
+    channels : ndarray of float32, shape (T, 5, S, S)
+    targets : tuple of Target, length T
+    """
+
+    channels: NDArray[np.float32]
+    targets: tuple[Target, ...]
+
+
+def pick_frames(rng: np.random.Generator, clip: Clip, length: int, plain: bool) -> list[int]:
+    """Pick frame numbers newest first: ``length`` frames to answer on and the history of the oldest of them.
+
+    A number stands for every place back in time, whether a lag uses it or not.
+    """
+    places = length + lags_used()[-1]
     count = len(clip.frames)
     usable = np.flatnonzero(clip.judged >= 0)
     if plain:
         now = int(usable[-1])
-        return now, [max(0, now - lag) for lag in lags]
+        return [max(0, now - back) for back in range(places)]
     stride = int(rng.choice([1, 1, 1, 2, 2, 3]))
     back = -1 if rng.random() < 0.85 else 1
     room = usable if back < 0 else count - 1 - usable
-    full = usable[room >= min(lags[-1] * stride, count - 6)]
+    full = usable[room >= min((places - 1) * stride, count - 6)]
     pool = full if len(full) and rng.random() < 0.85 else usable
     now = int(pool[rng.integers(len(pool))])
-    indices = [int(np.clip(now + back * stride * lag, 0, count - 1)) for lag in lags]
-    for k in range(1, len(indices)):
-        if rng.random() < 0.08:
-            indices[k] = int(np.clip(indices[k] + rng.choice([-1, 1]), 0, count - 1))
-    if rng.random() < 0.04:
-        # The stream has just begun: everything older is the frame itself.
-        indices = [now] * len(indices)
-    return now, indices
+    numbers = [int(np.clip(now + back * stride * k, 0, count - 1)) for k in range(places)]
+    for k in range(1, places):
+        if rng.random() < 0.05:
+            numbers[k] = int(np.clip(numbers[k] + rng.choice([-1, 1]), 0, count - 1))
+    if rng.random() < 0.1:
+        # The stream has just begun: everything older is its first frame.
+        first = int(rng.integers(0, places))
+        numbers[first:] = [numbers[first]] * (places - first)
+    return numbers
 
 
 def draw_warp(rng: np.random.Generator, source: int, size: int, plain: bool) -> NDArray[np.float64]:
@@ -94,75 +112,42 @@ def draw_warp(rng: np.random.Generator, source: int, size: int, plain: bool) -> 
     return (about @ base)[:2]
 
 
-class Look:
-    """One way a machine may show a clip, the same for all its frames but for a little jitter."""
-
-    def __init__(self, rng: np.random.Generator, size: int) -> None:
-        self.rng = rng
-        self.gain = float(rng.uniform(0.7, 1.35))
-        self.gamma = float(rng.uniform(0.7, 1.4))
-        self.lift = float(rng.uniform(-8, 12))
-        self.jitter = float(rng.choice([0.0, 0.01, 0.04]))
-        self.blur = float(rng.uniform(0.4, 1.1)) if rng.random() < 0.3 else 0.0
-        self.noise = float(rng.uniform(1, 9)) if rng.random() < 0.4 else 0.0
-        self.speckle = float(rng.uniform(0.03, 0.2)) if rng.random() < 0.3 else 0.0
-        self.map = self._gain_map(size)
-        self.grain = rng.standard_normal((size, size), dtype=np.float32) if self.noise or self.speckle else None
-
-    def _gain_map(self, size: int) -> NDArray[np.float32] | None:
-        rng = self.rng
-        if rng.random() < 0.55:
-            return None
-        rows = np.interp(np.linspace(0, 1, size), np.linspace(0, 1, 5), rng.uniform(0.6, 1.3, 5))
-        columns = np.ones(size)
-        for _ in range(int(rng.integers(0, 3))):
-            at, width = int(rng.integers(size)), int(rng.integers(4, size // 4))
-            columns[at : at + width] *= float(rng.uniform(0.15, 0.8))
-        columns = cv2.blur(columns[None].astype(np.float32), (9, 1))[0]
-        return (rows[:, None] * columns[None]).astype(np.float32)
-
-    def show(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return one frame as this machine shows it."""
-        rng = self.rng
-        gain = self.gain * (1.0 + self.jitter * float(rng.standard_normal()))
-        levels = 255.0 * (np.arange(256) / 255.0) ** self.gamma * gain + self.lift * (np.arange(256) > 3)
-        frame = cv2.LUT(frame, np.clip(levels, 0, 255).astype(np.uint8))
-        if self.map is not None:
-            frame = cv2.multiply(frame, self.map, dtype=cv2.CV_8U)
-        if self.blur:
-            frame = cv2.GaussianBlur(frame, (0, 0), self.blur)
-        if self.grain is not None:
-            shift = (int(rng.integers(len(self.grain))), int(rng.integers(len(self.grain))))
-            grain = np.roll(self.grain, shift, (0, 1))
-            shown = frame * (1.0 + np.float32(self.speckle) * grain) + np.float32(self.noise) * grain[::-1]
-            frame = np.clip(shown, 0, 255).astype(np.uint8)
-        return frame
-
-
-def make_sample(clip: Clip, size: int, rng: np.random.Generator, plain: bool = False) -> Sample:
-    """Draw one sample of a clip. ``plain`` leaves everything as it is and takes the last judged frame."""
-    now, indices = pick_frames(rng, clip, plain)
+def make_sample(clip: Clip, size: int, rng: np.random.Generator, length: int = 1, plain: bool = False) -> Sample:
+    """Draw one sample of a clip. ``plain`` leaves everything as it is and ends with the last judged frame."""
+    numbers = pick_frames(rng, clip, length, plain)
     warp = draw_warp(rng, clip.frames.shape[1], size, plain)
     border = cv2.BORDER_CONSTANT if rng.random() < 0.5 else cv2.BORDER_REFLECT
-    tip, entry = (warp @ np.append(p[now], 1.0) for p in (clip.tip_px, clip.entry_px))
-    has_tip = clip.judged[now] == 1
-    inside = has_tip and bool((tip > 1).all() and (tip < size - 2).all())
-    if has_tip and not inside:
-        border = cv2.BORDER_CONSTANT
     look = None if plain else Look(rng, size)
-    aligned: list[NDArray[np.uint8]] = []
-    done: dict[int, NDArray[np.uint8]] = {}
-    for index in indices:
-        if index not in done:
-            # The frame is moved to where its tissue lies now, in the same step that warps it.
-            moved = warp.copy()
-            moved[:, 2] += warp[:, :2] @ (clip.drift_px[now] - clip.drift_px[index])
-            frame = cv2.warpAffine(clip.frames[index], moved, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
-            done[index] = look.show(frame) if look else frame
-        aligned.append(done[index])
-    present = 1.0 if inside else 0.0
+    targets = [_target_of(clip, numbers[k], warp, size, look) for k in reversed(range(length))]
+    if any(t.present == 0.0 and clip.judged[numbers[k]] == 1 for k, t in zip(reversed(range(length)), targets)):
+        border = cv2.BORDER_CONSTANT  # a tip outside the picture must not come back as its mirror image
+    used = {k + lag for k in range(length) for lag in lags_used()}
+    shown: dict[int, NDArray[np.uint8]] = {}
+    for place in sorted(used, reverse=True):
+        number = numbers[place]
+        if place + 1 in shown and numbers[place + 1] == number:
+            shown[place] = shown[place + 1]
+            continue
+        frame = cv2.warpAffine(clip.frames[number], warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+        shown[place] = look.show(frame) if look else frame
+    channels = []
+    for k in reversed(range(length)):
+        # As in the plugin: the picture as shown is moved to where its tissue lies now.
+        aligned = []
+        for lag in lags_used():
+            dx, dy = warp[:, :2] @ (clip.drift_px[numbers[k]] - clip.drift_px[numbers[k + lag]])
+            aligned.append(shift_picture(shown[k + lag], float(dx), float(dy)))
+        channels.append(stack_channels(aligned))
+    return Sample(np.stack(channels), tuple(targets))
+
+
+def _target_of(clip: Clip, number: int, warp: NDArray[np.float64], size: int, look: Look | None) -> Target:
+    tip, entry = (warp @ np.append(p[number], 1.0) for p in (clip.tip_px, clip.entry_px))
+    has_tip = clip.judged[number] == 1
+    inside = has_tip and bool((tip > 1).all() and (tip < size - 2).all())
     heat, shaft, cell, offset, direction = _targets(tip, entry, size, inside, has_tip)
-    return Sample(stack_channels(aligned), heat, shaft, cell, offset, direction, present)
+    unknown = clip.judged[number] < 0 or (inside and look is not None and look.hides(tip))
+    return Target(heat, shaft, cell, offset, direction, -1.0 if unknown else float(inside))
 
 
 def _targets(

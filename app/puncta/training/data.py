@@ -116,6 +116,11 @@ def load_clips(folder: Path) -> list[Clip]:
     return [_load_clip(path) for path in sorted(folder.glob("[!.]*.json"))]
 
 
+def load_json_names(folder: Path) -> set[str]:
+    """Names of the clips that a cache folder holds."""
+    return {path.stem for path in folder.glob("[!.]*.json")}
+
+
 def _load_clip(path: Path) -> Clip:
     truth = json.loads(path.read_text(encoding="utf-8"))
 
@@ -164,10 +169,10 @@ def cache_name(spec: Any) -> str:
     """
     fields = {k: getattr(spec, k) for k in spec.__dataclass_fields__ if k != "clips"}
     parts = [type(spec).__name__, CACHE_SIZE, fields]
-    if isinstance(spec, SimulatorSpec):
+    kind = {"CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills"}[type(spec).__name__]
+    if kind != "composite":
         parts.append(simulator_digest())
     text = json.dumps(parts, sort_keys=True, default=list)
-    kind = {"CompositeSpec": "composite", "SimulatorSpec": "simulator"}.get(type(spec).__name__, "clips")
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 

@@ -23,12 +23,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "tune_composites": 0,
         "composite_share": 0.5,
         "composite_seed": 1,
+        "still_cines": 0,
+        "tune_still_cines": 0,
         "datasets": [],
     },
     "model": {"id": "tip", "version": "0.0", "widths": [16, 32, 64, 112, 128]},
     "training": {
         "samples": 10_000,
         "batch": 32,
+        "length": 1,
+        "stages": [],
         "learning_rate": 2e-3,
         "weight_decay": 1e-3,
         "ema": 0.999,
@@ -40,6 +44,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "export": {"tolerance": 1e-3},
 }
+
+
+NETS = ("tip_stream", "tip_ut")
+"""Networks of the tip plugin: with the memory of a temporal shift, and without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +90,11 @@ def experiment_from(table: dict[str, Any], name: str = "experiment") -> Experime
     for section, defaults in DEFAULTS.items():
         config[section] = {**defaults, **table.get(section, {})}
     config["model"]["input"] = {"size": 256, "channels": 5, **config["model"].get("input", {})}
-    if config["model"]["net"] != "tip_ut":
-        raise UserError(f'The experiment {name} names the network "{config["model"]["net"]}"; there is only "tip_ut".')
-    if config["model"]["input"]["size"] % 32:
+    if config["model"]["net"] not in NETS:
+        known = ", ".join(NETS)
+        raise UserError(f'The experiment {name} names the network "{config["model"]["net"]}"; known are: {known}.')
+    sizes = [config["model"]["input"]["size"], *(stage["size"] for stage in config["training"]["stages"])]
+    if any(size % 32 for size in sizes):
         raise UserError(f"The experiment {name} asks for an input size that is no multiple of 32.")
     held = set(KEPT_MACHINES) & {str(m).upper() for m in config["data"]["machines"]}
     if held:

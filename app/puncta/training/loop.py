@@ -36,7 +36,13 @@ class LoopSettings:
     Attributes
     ----------
     samples : int
-        Samples seen in all; the budget is never wall clock.
+        Frames answered on in all; the budget is never wall clock.
+    batch : int
+        Frames of one step.
+    length : int
+        Frames of one sample, one after another; a step takes ``batch / length`` of them.
+    stages : tuple of (int, int)
+        (size [px], frames) one after another, for a training that begins small and quick; ``size`` follows them.
     stop_after : int or None
         Steps after which to stop early, as a cancelled run would (tests, trials).
     """
@@ -54,11 +60,27 @@ class LoopSettings:
     checkpoint_every: int = 100
     augment: bool = True
     stop_after: int | None = None
+    length: int = 1
+    stages: tuple[tuple[int, int], ...] = ()
 
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""
         return max(1, self.samples // self.batch)
+
+    @property
+    def draws(self) -> int:
+        """Samples of one step."""
+        return max(1, self.batch // self.length)
+
+    def size_at(self, step: int) -> int:
+        """Side of the input [px] at a step."""
+        done = step * self.batch
+        for size, frames in self.stages:
+            if done < frames:
+                return size
+            done -= frames
+        return self.size
 
     def rate(self, step: int) -> float:
         """Learning rate at a step: linear warm-up, then half a cosine down to a hundredth."""
@@ -118,38 +140,42 @@ class Task:
 
 
 def stack_samples(samples: Sequence[Sample]) -> Batch:
-    """Stack samples into a batch."""
+    """Stack samples into a batch: channels (B, T, 5, S, S), targets of all frames one after another."""
+    told = [t for s in samples for t in s.targets]
     return Batch(
-        torch.from_numpy(np.stack([s.channels for s in samples])).contiguous(memory_format=torch.channels_last),
+        torch.from_numpy(np.stack([s.channels for s in samples])),
         Targets(
-            heat=torch.from_numpy(np.stack([s.heat for s in samples])),
-            shaft=torch.from_numpy(np.stack([s.shaft for s in samples])),
-            cell=torch.tensor([s.cell for s in samples], dtype=torch.long),
-            offset=torch.tensor([s.offset for s in samples], dtype=torch.float32),
-            direction=torch.tensor([s.direction for s in samples], dtype=torch.float32),
-            present=torch.tensor([s.present for s in samples], dtype=torch.float32),
+            heat=torch.from_numpy(np.stack([t.heat for t in told])),
+            shaft=torch.from_numpy(np.stack([t.shaft for t in told])),
+            cell=torch.tensor([t.cell for t in told], dtype=torch.long),
+            offset=torch.tensor([t.offset for t in told], dtype=torch.float32),
+            direction=torch.tensor([t.direction for t in told], dtype=torch.float32),
+            present=torch.tensor([t.present for t in told], dtype=torch.float32),
         ),
     )
 
 
-def tip_task(size: int, augment: bool) -> Task:
-    """The task of the tip network: motion channels in, maps and presence out."""
+def tip_task(size: int, augment: bool, length: int = 1) -> Task:
+    """The task of the tip network: runs of ``length`` frames in, maps and presence on each of them out."""
     return Task(
-        lambda clip, rng: make_sample(clip, size, rng, plain=not augment),
+        lambda clip, rng: make_sample(clip, size, rng, length, plain=not augment),
         stack_samples,
         lambda answer, targets: tip_loss(answer[0], answer[1], targets),
     )
 
 
-def batches(pool: ClipPool, task: Task, settings: LoopSettings, first: int) -> Iterator[Batch]:
-    """Yield the batches from step ``first`` on, made ahead in a second thread."""
+def batches(
+    pool: ClipPool, task_at: Callable[[int], Task], settings: LoopSettings, first: int
+) -> Iterator[tuple[Task, Batch]]:
+    """Yield the batches from step ``first`` on, made ahead in other threads."""
 
-    def make(step: int) -> Batch:
-        numbers = range(step * settings.batch, (step + 1) * settings.batch)
-        return task.stack([task.draw(*pool.draw(n)) for n in numbers])
+    def make(step: int) -> tuple[Task, Batch]:
+        task = task_at(settings.size_at(step))
+        numbers = range(step * settings.draws, (step + 1) * settings.draws)
+        return task, task.stack([task.draw(*pool.draw(n)) for n in numbers])
 
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="samples") as workers:
-        ahead: list[Future[Batch]] = []
+        ahead: list[Future[tuple[Task, Batch]]] = []
         for step in range(first, settings.steps):
             while len(ahead) < 4 and step + len(ahead) < settings.steps:
                 ahead.append(workers.submit(make, step + len(ahead)))
@@ -179,7 +205,7 @@ def train_net(
     watch: Watch | None = None,
     examine: Callable[[nn.Module], dict[str, float]] | None = None,
     examine_every: int = 1000,
-    task: Task | None = None,
+    task: Task | Callable[[int], Task] | None = None,
 ) -> tuple[nn.Module, bool]:
     """Train and return the averaged network, and whether all steps are done.
 
@@ -191,10 +217,11 @@ def train_net(
         Holds the checkpoint and log.jsonl; a checkpoint found there is gone on from.
     examine : callable
         Figures of the averaged network on the tune split, logged every ``examine_every`` steps.
-    task : Task or None
+    task : Task, function (size [px]) -> Task, or None
         None is the tip network's.
     """
-    task = task or tip_task(settings.size, settings.augment)
+    wanted = task or (lambda size: tip_task(size, settings.augment, settings.length))
+    task_at = wanted if callable(wanted) else lambda _size: wanted
     torch.set_num_threads(settings.threads)
     torch.set_flush_denormal(True)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -213,14 +240,14 @@ def train_net(
     _trim_log(folder / LOG, first)
     step = first
     sums: dict[str, float] = {}
-    for batch in batches(pool, task, settings, first):
+    for made_for, batch in batches(pool, task_at, settings, first):
         rate = settings.rate(step)
         for group in optimiser.param_groups:
             group["lr"] = rate
         net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             answer = net(batch.channels)
-        loss, parts = task.loss(answer, batch.targets)
+        loss, parts = made_for.loss(answer, batch.targets)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -308,18 +335,19 @@ def decode_cells(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def examine_samples(net: nn.Module, samples: Sequence[Sample], size: int) -> dict[str, float]:
-    """Figures on fixed samples: share of tips within 5 % of the side, ranking of presence (AUC)."""
+    """Figures on the last frames of fixed samples: share of tips within 5 % of the side, ranking of presence (AUC)."""
     errors, scores, present = [], [], []
     with torch.no_grad():
-        for start in range(0, len(samples), 32):
-            part = samples[start : start + 32]
-            maps, presence = net(stack_samples(part).channels)
-            points, _ = decode_cells(maps.float().numpy())
-            scores += presence.tolist()
+        for start in range(0, len(samples), 16):
+            part = samples[start : start + 16]
+            answer = net(stack_samples(part).channels)
+            points, _ = decode_cells(answer[0][:, -1].float().numpy())
+            scores += answer[1][:, -1].tolist()
             for sample, point in zip(part, points):
-                present.append(sample.present > 0.5)
-                if sample.cell[0] >= 0:
-                    tip = (np.array(sample.cell[::-1]) + np.array(sample.offset)) * STRIDE + (STRIDE - 1) / 2
+                asked = sample.targets[-1]
+                present.append(asked.present > 0.5)
+                if asked.cell[0] >= 0:
+                    tip = (np.array(asked.cell[::-1]) + np.array(asked.offset)) * STRIDE + (STRIDE - 1) / 2
                     errors.append(float(np.hypot(*(point - tip))))
     out = {"within_5_percent": float(np.mean(np.array(errors) <= 0.05 * size)) if errors else math.nan}
     yes, no = np.array(scores)[present], np.array(scores)[~np.array(present)]

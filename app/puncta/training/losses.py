@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """A batch of targets; the fields are those of `augment.Sample`, stacked."""
+    """Targets of a batch's frames; the fields are those of `augment.Target`, stacked over (sample, frame)."""
 
     heat: Tensor
     shaft: Tensor
@@ -34,13 +34,19 @@ def gaussian_focal(logits: Tensor, heat: Tensor) -> Tensor:
 
 
 def tip_loss(maps: Tensor, presence: Tensor, targets: Targets) -> tuple[Tensor, dict[str, float]]:
-    """Sum of the losses, and each of them by name."""
-    maps, presence = maps.float(), presence.float()
+    """Sum of the losses, and each of them by name.
+
+    Parameters
+    ----------
+    maps : Tensor, shape (B, T, 6, h, w) or (B, 6, h, w)
+    presence : Tensor, shape (B, T) or (B,)
+    """
+    told = targets.present >= 0
+    maps, presence = maps.reshape(-1, *maps.shape[-3:]).float()[told], presence.reshape(-1).float()[told]
+    targets = Targets(*(getattr(targets, name)[told] for name in Targets.__slots__))
     parts = {"tip": gaussian_focal(maps[:, 0], targets.heat)}
     parts["shaft"] = 8.0 * F.binary_cross_entropy_with_logits(maps[:, 5], targets.shaft)
-    told = targets.present >= 0
-    if told.any():
-        parts["presence"] = F.binary_cross_entropy_with_logits(presence[told], targets.present[told])
+    parts["presence"] = F.binary_cross_entropy_with_logits(presence, targets.present)
     with_tip = torch.nonzero(targets.cell[:, 0] >= 0)[:, 0]
     if len(with_tip):
         rows, columns = targets.cell[with_tip, 0], targets.cell[with_tip, 1]

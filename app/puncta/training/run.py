@@ -33,14 +33,18 @@ from puncta.training.data import (
 )
 from puncta.training.experiment import Experiment
 from puncta.training.export import export_onnx
+from puncta.training.familiar import familiar_from_clips
 from puncta.training.loop import CHECKPOINT, LOG, ClipPool, LoopSettings, examine_samples, train_net
-from puncta.training.nets.tip_ut import TipNet
+from puncta.training.nets.tip_stream import TipStream
 from puncta.training.parity import Parity, open_exported
+from puncta.training.still_cines import StillCineSpec, build_still_cines
 
 HEAD = "training.json"
 CALIBRATION = "calibration.json"
 TABLE = "table.md"
 
+FAMILIAR_CLIPS = 80
+"""Clips of each kind of training picture by which an unfamiliar one is told."""
 TUNE_SEED = 700_100
 """First simulator seed of the tune split; training counts up from 10,000, tests begin at 800,000."""
 
@@ -83,6 +87,8 @@ def gather_data(experiment: Experiment, data_root: Path | None, cache: Path, tel
     train: list[tuple[float, list[Clip]]] = []
     tune: list[list[Clip]] = []
     share = float(data["composite_share"])
+    # Drawn and simulated needles in stills share the composites' part by their numbers.
+    in_stills = max(1, int(data["composites"]) + int(data["still_cines"]))
     machines, procedures = tuple(data["machines"]), tuple(data["procedures"])
     for kind, count, first in (("train", data["clips"], 10_000), ("tune", data["tune_clips"], TUNE_SEED)):
         if count:
@@ -90,15 +96,22 @@ def gather_data(experiment: Experiment, data_root: Path | None, cache: Path, tel
             clips = load_clips(build_simulated(spec, cache, report))[: int(count)]
             train.append((1 - share, clips)) if kind == "train" else tune.append(clips)
     folders = tuple(data["backgrounds"])
-    if folders and data["composites"]:
-        if data_root is None:
-            raise UserError("The experiment names backgrounds; say where they are with --data DIR.")
+    if folders and data_root is None and (data["composites"] or data["still_cines"]):
+        raise UserError("The experiment names backgrounds; say where they are with --data DIR.")
+    if folders and data_root is not None:
         wanted = ("train", data["composites"], data["composite_seed"]), ("tune", data["tune_composites"], 2)
         for kind, count, first in wanted:
             if count:
                 spec_c = CompositeSpec(folders, int(count), frames, int(first))
                 clips = load_clips(build_composites(spec_c, data_root, cache, report))[: int(count)]
-                train.append((share, clips)) if kind == "train" else tune.append(clips)
+                part = share * int(data["composites"]) / in_stills
+                train.append((part, clips)) if kind == "train" else tune.append(clips)
+        for kind, count, first in (("train", data["still_cines"], 1), ("tune", data["tune_still_cines"], 2)):
+            if count:
+                spec_s = StillCineSpec(folders, int(count), frames, first, kind)
+                clips = load_clips(build_still_cines(spec_s, data_root, cache, report))[: int(count)]
+                part = share * int(data["still_cines"]) / in_stills
+                train.append((part, clips)) if kind == "train" else tune.append(clips)
     for name in data["datasets"]:
         if data_root is None:
             raise UserError("The experiment names datasets; say where they are with --data DIR.")
@@ -109,12 +122,12 @@ def gather_data(experiment: Experiment, data_root: Path | None, cache: Path, tel
     return Splits(tuple(train), tuple(tune))
 
 
-def fixed_samples(groups: tuple[list[Clip], ...], size: int, most: int = 96) -> list[Sample]:
+def fixed_samples(groups: tuple[list[Clip], ...], size: int, length: int = 1, most: int = 96) -> list[Sample]:
     """Plain samples of the tune split, a few a clip group, always the same."""
     out: list[Sample] = []
     for clips in groups:
         usable = [c for c in clips if (c.judged >= 0).any()][: most // max(1, len(groups))]
-        out += [make_sample(c, size, np.random.default_rng(k), plain=True) for k, c in enumerate(usable)]
+        out += [make_sample(c, size, np.random.default_rng(k), length, plain=True) for k, c in enumerate(usable)]
     return out
 
 
@@ -150,18 +163,20 @@ def train_experiment(
         weight_decay=float(options["weight_decay"]), ema=float(options["ema"]), warm_up=float(options["warm_up"]),
         seed=experiment.seed, size=experiment.size, threads=int(options["threads"]),
         bfloat16=bool(options["bfloat16"]), checkpoint_every=int(options["checkpoint_every"]),
-        augment=bool(options["augment"]), stop_after=stop_after,
+        augment=bool(options["augment"]), stop_after=stop_after, length=int(options["length"]),
+        stages=tuple((int(stage["size"]), int(stage["samples"])) for stage in options["stages"]),
     )
     splits = gather_data(experiment, data_root, cache or out / "cache", tell)
-    fixed = fixed_samples(splits.tune or (splits.train[0][1],), settings.size)
+    fixed = fixed_samples(splits.tune or (splits.train[0][1],), settings.size, settings.length)
 
     def watch(step: int, losses: dict[str, float], _rate: float) -> None:
         tell(Progress("samples", step * settings.batch, settings.samples, losses))
 
     known = _weights_of(start_from) if start_from is not None else None
 
-    def build() -> TipNet:
-        net = TipNet(len(CHANNELS), experiment.section("model")["widths"])
+    def build() -> TipStream:
+        model = experiment.section("model")
+        net = TipStream(len(CHANNELS), model["widths"], shift=model["net"] == "tip_stream")
         if known is not None:
             try:
                 net.load_state_dict(known)
@@ -183,8 +198,12 @@ def train_experiment(
     weights = out / "weights.pt"
     torch.save(net.state_dict(), weights)
     example = torch.from_numpy(np.stack([s.channels for s in fixed[:8]]))
-    parity = export_onnx(net, example, out / "model.onnx", float(experiment.section("export")["tolerance"]))
     tune = [clip for clips in splits.tune for clip in clips]
+    # What is familiar: every kind of picture it learnt from, in equal parts.
+    seen = [clip for _, clips in splits.train for clip in clips[:: max(1, len(clips) // FAMILIAR_CLIPS)]]
+    familiar = familiar_from_clips(net, [*seen, *tune], settings.size)
+    tolerance = float(experiment.section("export")["tolerance"])
+    parity = export_onnx(net, example, out / "model.onnx", tolerance, familiar)
     calibration = calibrate(open_exported(out / "model.onnx"), tune, settings.size)
     text = json.dumps({**calibration.as_spec(), "figures": calibration.figures}, indent=2)
     write_text_atomic(out / CALIBRATION, text + "\n")

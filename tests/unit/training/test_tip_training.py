@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ from puncta.core.errors import BugError, UserError
 torch = pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
 
 from puncta.formats.schemas import check  # noqa: E402
+from puncta.imaging.motion_history import MotionHistory  # noqa: E402
 from puncta.inference.registry import Registry  # noqa: E402
 from puncta.training import data  # noqa: E402
 from puncta.training.augment import STRIDE, make_sample  # noqa: E402
@@ -23,8 +25,8 @@ from puncta.training.data import Clip, measure_drift, save_clip  # noqa: E402
 from puncta.training.experiment import experiment_from, find_experiment, read_experiment, shipped_experiments  # noqa: E402
 from puncta.training.export import export_onnx  # noqa: E402
 from puncta.training.loop import ClipPool, LoopSettings, decode_cells, examine_samples, stack_samples, train_net  # noqa: E402
-from puncta.training.losses import gaussian_focal  # noqa: E402
-from puncta.training.nets.tip_ut import TipNet  # noqa: E402
+from puncta.training.losses import gaussian_focal, tip_loss  # noqa: E402
+from puncta.training.nets.tip_stream import TipStream  # noqa: E402
 from puncta.training.register import register_training  # noqa: E402
 from puncta.training.run import train_experiment  # noqa: E402
 from puncta.training.synthesis import Cine, compose_cine  # noqa: E402
@@ -74,7 +76,7 @@ def clips() -> list[Clip]:
 def test_overfits_eight_samples(clips: list[Clip], tmp_path: Path) -> None:
     done: list[int] = []
     net, finished = train_net(
-        lambda: TipNet(5, WIDTHS), ClipPool([(1.0, clips)], 1), settings(samples=1200, augment=False), tmp_path,
+        lambda: TipStream(5, WIDTHS), ClipPool([(1.0, clips)], 1), settings(samples=1200, augment=False), tmp_path,
         watch=lambda step, losses, rate: done.append(step),
     )
     assert finished and done[-1] == 150
@@ -86,22 +88,69 @@ def test_overfits_eight_samples(clips: list[Clip], tmp_path: Path) -> None:
 
 def test_a_resumed_run_ends_in_the_weights_of_one_never_stopped(clips: list[Clip], tmp_path: Path) -> None:
     pool = ClipPool([(1.0, clips)], 1)
-    whole, _ = train_net(lambda: TipNet(5, WIDTHS), pool, settings(), tmp_path / _made(tmp_path, "a"))
+    whole, _ = train_net(lambda: TipStream(5, WIDTHS), pool, settings(), tmp_path / _made(tmp_path, "a"))
     cut = tmp_path / _made(tmp_path, "b")
-    _, finished = train_net(lambda: TipNet(5, WIDTHS), pool, settings(stop_after=3), cut)
+    _, finished = train_net(lambda: TipStream(5, WIDTHS), pool, settings(stop_after=3), cut)
     assert not finished
-    resumed, finished = train_net(lambda: TipNet(5, WIDTHS), pool, settings(), cut)
+    resumed, finished = train_net(lambda: TipStream(5, WIDTHS), pool, settings(), cut)
     assert finished
     assert weights_of(resumed) == weights_of(whole)
     steps = [json.loads(line)["step"] for line in (cut / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps)) and steps[-1] == 8
 
 
+def test_stages_grow_the_picture_and_resume_across_a_stage(clips: list[Clip], tmp_path: Path) -> None:
+    pool = ClipPool([(1.0, clips)], 1)
+    staged = {"length": 2, "stages": ((32, 24), (96, 16)), "size": SIZE}
+    assert [settings(**staged).size_at(step) for step in range(7)] == [32, 32, 32, 96, 96, SIZE, SIZE]
+    sizes: list[int] = []
+
+    class Watched(TipStream):
+        def forward(self, clip: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            sizes.append(clip.shape[-1])
+            assert clip.shape[:2] == (4, 2)  # 8 frames a step in samples of 2
+            return super().forward(clip)
+
+    whole, _ = train_net(lambda: Watched(5, WIDTHS), pool, settings(**staged), tmp_path / _made(tmp_path, "a"))
+    assert sizes == [32, 32, 32, 96, 96, SIZE, SIZE, SIZE]
+    cut = tmp_path / _made(tmp_path, "b")
+    train_net(lambda: TipStream(5, WIDTHS), pool, settings(stop_after=2, **staged), cut)
+    resumed, _ = train_net(lambda: TipStream(5, WIDTHS), pool, settings(**staged), cut)
+    assert weights_of(resumed) == weights_of(whole)
+
+
+def test_a_plain_run_of_frames_has_the_channels_that_the_plugin_makes() -> None:
+    cine = moving_dot(5)
+    noise = np.random.default_rng(1).integers(0, 12, cine.frames.shape, dtype=np.uint8)
+    clip = as_clip(dataclasses.replace(cine, frames=cine.frames + noise))  # no frame repeats another
+    side = clip.frames.shape[1]
+    sample = make_sample(clip, side, np.random.default_rng(0), length=3, plain=True)
+    history, seen = MotionHistory(side), []
+    for frame in clip.frames[: int(np.flatnonzero(clip.judged >= 0)[-1]) + 1]:
+        history.push(frame)
+        seen.append(history.channels())
+    np.testing.assert_allclose(sample.channels, np.stack(seen[-3:]), atol=0.02)
+
+
+def test_a_frame_nobody_judged_teaches_nothing() -> None:
+    clip = as_clip(moving_dot(2))
+    judged = clip.judged.copy()
+    judged[-2] = -1
+    sample = make_sample(dataclasses.replace(clip, judged=judged), 64, np.random.default_rng(0), 3, plain=True)
+    batch = stack_samples([sample])
+    assert batch.targets.present.tolist()[1] == -1.0
+    maps, presence = torch.zeros(1, 3, 6, 16, 16), torch.zeros(1, 3)
+    before, _ = tip_loss(maps, presence, batch.targets)
+    maps[0, 1], presence[0, 1] = 5.0, 5.0
+    after, _ = tip_loss(maps, presence, batch.targets)
+    assert float(after) == float(before)
+
+
 def test_same_seed_same_weights_other_seed_others(clips: list[Clip], tmp_path: Path) -> None:
     def run(name: str, seed: int) -> bytes:
         folder = tmp_path / _made(tmp_path, name)
         pool = ClipPool([(1.0, clips)], seed)
-        net, _ = train_net(lambda: TipNet(5, WIDTHS), pool, settings(samples=24, seed=seed), folder)
+        net, _ = train_net(lambda: TipStream(5, WIDTHS), pool, settings(samples=24, seed=seed), folder)
         return weights_of(net)
 
     assert run("a", 3) == run("b", 3)
@@ -115,7 +164,7 @@ def _made(root: Path, name: str) -> str:
 
 def test_export_agrees_with_the_network_and_a_difference_is_refused(clips: list[Clip], tmp_path: Path) -> None:
     torch.manual_seed(0)
-    net = TipNet(5, WIDTHS).eval()
+    net = TipStream(5, WIDTHS).eval()
     example = stack_samples([make_sample(c, SIZE, np.random.default_rng(1)) for c in clips[:3]]).channels
     parity = export_onnx(net, example, tmp_path / "model.onnx", 1e-3)
     assert parity.inputs == 3 and 0 <= parity.max_abs <= 1e-3
@@ -131,24 +180,25 @@ def test_targets_lie_where_the_drawn_tip_lies(seed: int) -> None:
     for frame, tip in zip(black, cine.tip_px):
         cv2.circle(frame, tuple(int(round(v * 16)) for v in tip), 3 * 16, 255, -1, cv2.LINE_AA, 4)
     dots = as_clip(Cine(black, cine.tip_px, cine.entry_px, cine.judged, None))
-    sample = make_sample(dots, 128, np.random.default_rng(seed))
-    if sample.cell == (-1, -1):
-        assert sample.present == 0.0 and sample.heat.max() < 1.0
+    sample = make_sample(dots, 128, np.random.default_rng(seed), length=2)
+    asked, shown = sample.targets[-1], sample.channels[-1]
+    if asked.cell == (-1, -1):
+        assert asked.present <= 0.0 and asked.heat.max() < 1.0
         return
-    at = (np.array(sample.cell[::-1]) + np.array(sample.offset)) * STRIDE + (STRIDE - 1) / 2
-    grey = np.maximum(sample.channels[0] - np.percentile(sample.channels[0], 90), 0)
+    at = (np.array(asked.cell[::-1]) + np.array(asked.offset)) * STRIDE + (STRIDE - 1) / 2
+    grey = np.maximum(shown[0] - np.percentile(shown[0], 90), 0)
     grey[np.hypot(*(np.mgrid[0:128, 0:128][::-1] - at[:, None, None])) > 14] = 0
     if grey.sum() == 0:
         pytest.skip("this look darkens the dot away")
     y, x = np.mgrid[0:128, 0:128]
     seen = np.array([(grey * x).sum(), (grey * y).sum()]) / grey.sum()
     assert math.dist(seen, at) < 3.0
-    assert math.hypot(*sample.direction) == pytest.approx(1.0)
-    assert sample.heat[sample.cell] == 1.0
+    assert math.hypot(*asked.direction) == pytest.approx(1.0)
+    assert asked.heat[asked.cell] == 1.0
 
 
 def test_decoding_gives_back_what_the_targets_say() -> None:
-    sample = make_sample(as_clip(moving_dot(2)), 128, np.random.default_rng(0), plain=True)
+    sample = make_sample(as_clip(moving_dot(2)), 128, np.random.default_rng(0), plain=True).targets[-1]
     maps = np.zeros((1, 6, 32, 32), np.float32)
     maps[0, 0] = sample.heat
     maps[0, 1], maps[0, 2] = sample.offset
