@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from puncta.cli import real_check
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.formats.evaluation import Evaluation, Figure, json_from_evaluation, write_evaluation
@@ -13,15 +14,18 @@ from puncta.formats.jsontext import json_document
 
 NAME = "evaluate"
 HELP = "measure a plugin on a labelled dataset"
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Step a plugin over every clip of a dataset, as in the program, and print its figures with 95 % intervals.
 
 Intervals come from 2,000 resamples of whole clips. The CPU and the precision of the model's card are used, so that
-figures repeat; only the times differ between runs, and --no-timings leaves those out."""
+figures repeat; only the times differ between runs, and --no-timings leaves those out.
+
+{real_check.HELP_TEXT}"""
 EPILOG = """\
 Examples:
   puncta evaluate needle-tip --data tip-test
   puncta evaluate needle-tip --data tip-test --compare needle-tip-baseline --json tip.json
+  puncta evaluate needle-tip --real tests/data/real/cases.toml --data ../shared/data --markdown real.md
 
 Simulation and training only, not for clinical use."""
 
@@ -50,19 +54,24 @@ GROUP_ROWS = ("tip_error_mm", "tip_within_2mm", "tip_within_3mm", "miss_rate", "
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("plugin", metavar="PLUGIN", help="plugin to measure, for example needle-tip")
-    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="dataset folder (Dataset v1)")
+    parser.add_argument("--data", metavar="DIR", type=Path, required=True,
+                        help="dataset folder (Dataset v1); with --real the place of the recordings")
     parser.add_argument("--model", metavar="ID", help="use this model (default: the plugin's own)")
     parser.add_argument("--split", metavar="S", help='split to use; "all" for everything (default: test, else all)')
     parser.add_argument("--compare", metavar="OTHER", help="also measure this plugin and print paired differences")
     parser.add_argument("--compare-model", metavar="ID", help="model of the plugin that is compared with")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures of PLUGIN; - for the screen")
     parser.add_argument("--no-timings", action="store_true", help="leave times out, so that two runs are identical")
+    real_check.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from puncta.session.evaluate import differences, evaluation_of, open_labelled_data, run_plugin
 
+    if args.real is not None:
+        return real_check.run(args)
+    real_check.refuse_alone(args)
     if args.compare_model and not args.compare:
         raise UserError("--compare-model needs --compare; name the plugin to compare with.")
     to_screen = args.json is not None and str(args.json) == "-"

@@ -1,0 +1,372 @@
+"""A plugin on real pictures: marked recordings, stills moved as cines, recordings without a needle, made pictures.
+
+Every case runs through the host as `puncta run` runs it: every frame in order, the region looked for where the file
+states none, no hint about a needle. What comes out is reported case by case, and nothing is tuned on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from puncta.core.errors import UserError
+from puncta.core.flags import Flag
+from puncta.core.geometry import PointPx
+from puncta.core.ports import FrameSource
+from puncta.formats.atomic import plain_os_error
+from puncta.formats.dataset import load_dataset
+from puncta.formats.real_cases import Holds, MarkedCase, RealCases, RecordedCase, StillsCase
+from puncta.formats.tip_marks import TipMarks, read_tip_marks
+from puncta.inference.session import Tuning
+from puncta.metrics.frames import FrameAnswer, FrameLabels, JudgedFrame
+from puncta.metrics.marks import AgreedMark, Standing, TipOffset, agree, lies_on, offset_of
+from puncta.metrics.tip import axis_difference_deg
+from puncta.pipeline.batch import analyse, frames_of
+from puncta.pipeline.discover import Discovery, discover
+from puncta.pipeline.host import PluginHost
+from puncta.session.dataset_source import DatasetClip, clips_of, frames_of_clip
+from puncta.session.evaluate import Labels, answer_from_output
+from puncta.session.made_pictures import made_pictures, source_of_pictures
+from puncta.session.plugins import hosted_plugins, models_by_plugin
+from puncta.sim.dataset_digest import read_build
+from puncta.sim.dataset_spec import DatasetSpec, read_spec
+from puncta.sim.datasets import build_dataset
+from puncta.sources.factory import open_source
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the plugin said about one frame."""
+
+    index: int
+    answer: FrameAnswer
+    unfamiliar: bool
+
+    @property
+    def shown(self) -> bool:
+        """A tip was given."""
+        return self.answer.tip_px is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRun:
+    """All frames of one case.
+
+    Attributes
+    ----------
+    region : tuple of int
+        [x0, y0, w, h] [px] that the plugin saw.
+    region_from : str
+        "dicom", "detected" or "whole picture".
+    """
+
+    name: str
+    picture_px: tuple[int, int]
+    region: tuple[int, int, int, int]
+    region_from: str
+    frames: tuple[Said, ...]
+
+    @property
+    def shown(self) -> int:
+        """Frames with a tip."""
+        return sum(f.shown for f in self.frames)
+
+    @property
+    def unfamiliar(self) -> int:
+        """Frames flagged as unlike what the model has learnt from."""
+        return sum(f.unfamiliar for f in self.frames)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedRow:
+    """One marked frame: what the passes agree on, what was said, and how far apart that is."""
+
+    frame: int
+    agreed: AgreedMark
+    said: Said
+    offset: TipOffset | None
+    angle_deg: float | None
+    in_circle: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedResult:
+    """A marked recording; ``on_lure`` counts frames of the whole run whose tip lies on each lure."""
+
+    marks: TipMarks
+    run: CaseRun
+    rows: tuple[MarkedRow, ...]
+    on_lure: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StillsResult:
+    """A set of cines made of real stills, with the labels of its frames."""
+
+    name: str
+    digest: str
+    subjects: tuple[str, ...]
+    runs: tuple[CaseRun, ...]
+    judged: tuple[JudgedFrame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainResult:
+    """A recording or made cine without a needle."""
+
+    holds: Holds
+    shows: str
+    sha256: str | None
+    run: CaseRun
+
+
+@dataclass(frozen=True, slots=True)
+class RealResult:
+    """Everything of one check; ``absent`` names files of the list that are not there."""
+
+    plugin: str
+    model: str | None
+    model_sha256: str | None
+    options: dict[str, Any]
+    cases: str
+    marked: tuple[MarkedResult, ...]
+    stills: tuple[StillsResult, ...]
+    recorded: tuple[PlainResult, ...]
+    made: tuple[PlainResult, ...]
+    absent: tuple[str, ...]
+
+
+def run_real_check(
+    plugin_id: str,
+    cases: RealCases,
+    data: Path,
+    find_spec: Callable[[str], Path],
+    *,
+    model: str | None = None,
+    sets: Path | None = None,
+    progress: Progress = lambda _done, _total: None,
+    discovery: Discovery | None = None,
+) -> RealResult:
+    """Run a plugin over all cases of a list that are there.
+
+    Parameters
+    ----------
+    data : Path
+        Place that holds the folders of recordings and stills.
+    find_spec : callable
+        Returns the file of a spec that ships.
+    sets : Path or None
+        Where sets of stills are built and kept; None builds them in a folder that is removed again.
+
+    Raises
+    ------
+    UserError
+        No such plugin or model, none of the files is there, a recording is another than the marked one, a file cannot
+        be read, or the plugin fails three times in a row.
+    """
+    if not data.is_dir():
+        raise UserError(f"There is no folder {data}; name the place of the recordings with --data.")
+    with _hosted(plugin_id, model, discovery or discover()) as runner:
+        there, absent = _sort(cases, data)
+        total = len(there) + len(cases.stills) + bool(cases.made_frames)
+        if not total:
+            raise UserError(
+                f"None of the {len(absent)} files of {cases.name} is in {data}; name their place with --data."
+            )
+        done = 0
+        marked, recorded, stills = [], [], []
+        for case in there:
+            progress(done, total)
+            if isinstance(case, MarkedCase):
+                marked.append(check_marked(runner, case, data))
+            else:
+                recorded.append(_check_recorded(runner, case, data))
+            done += 1
+        for case in cases.stills:
+            progress(done, total)
+            stills.append(_check_stills(runner, case, cases, data, find_spec, sets))
+            done += 1
+        made = _check_made(runner, cases.made_frames) if cases.made_frames else ()
+        progress(total, total)
+        identity, sha256 = runner.identity()
+        return RealResult(
+            plugin_id, identity or None, sha256 or None, runner.options, cases.name, tuple(marked), tuple(stills),
+            tuple(recorded), made, tuple(absent),
+        )
+
+
+class Runner:
+    """One plugin in a host, used for one case after another; each begins with an empty memory."""
+
+    def __init__(
+        self, plugin_id: str, host: PluginHost, identity: Callable[[], tuple[str, str]], manifest: Any
+    ) -> None:
+        self.plugin_id = plugin_id
+        self.identity = identity
+        self.manifest = manifest
+        self.options: dict[str, Any] = manifest.merge_options()
+        self._host = host
+
+    def run(self, source: FrameSource, name: str, span: tuple[int, int | None] = (0, None)) -> CaseRun:
+        """Step the plugin over a source as `puncta run` does, and close the source.
+
+        Raises
+        ------
+        UserError
+            The source gave no frame, or the plugin is switched off by its failures.
+        """
+        said: list[Said] = []
+        first, end = span
+        try:
+            frames = frames_of(source, first, end, pre_roll=self._host.history_frames)
+            with analyse(frames, self._host, first=first, hashed=False) as analyses:
+                for analysis in analyses:
+                    output = analysis.output(self.plugin_id)
+                    status = self._host.statuses()[-1]
+                    if output is None or status.breaker_open:
+                        raise UserError(status.message or f'The plugin "{self.plugin_id}" gave no output.')
+                    region = analysis.frame.geometry.region
+                    answer = answer_from_output(output, region, timings=False)
+                    said.append(Said(analysis.frame.key.index, answer, Flag.OUT_OF_DISTRIBUTION in output.flags))
+            geometry = source.info.geometry
+        finally:
+            source.close()
+        if not said:
+            raise UserError(f"{name} gave no frame in the range asked for.")
+        region = geometry.region
+        return CaseRun(name, (geometry.width_px, geometry.height_px), region.box, region.origin, tuple(said))
+
+
+@contextmanager
+def _hosted(plugin_id: str, model: str | None, discovery: Discovery) -> Iterator[Runner]:
+    models = models_by_plugin([model]) if model else {}
+    if models and plugin_id not in models:
+        raise UserError(f'The model "{model}" belongs to the plugin {next(iter(models))}, not to {plugin_id}.')
+    hosted = hosted_plugins([plugin_id], models=models, tuning=Tuning.deterministic(), discovery=discovery)
+    found = discovery.get(plugin_id)
+    if found is None:  # hosted_plugins has said so already
+        raise UserError(f'There is no plugin "{plugin_id}".')
+    host = PluginHost(hosted)
+    try:
+        yield Runner(plugin_id, host, hosted[-1].identity, found.manifest)
+    finally:
+        host.close()
+
+
+def _sort(cases: RealCases, data: Path) -> tuple[list[MarkedCase | RecordedCase], list[str]]:
+    """Tell the cases whose file is there from the names of the others."""
+    both: list[MarkedCase | RecordedCase] = [*cases.marked, *cases.recorded]
+    return [c for c in both if (data / c.file).is_file()], [c.file for c in both if not (data / c.file).is_file()]
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file; raises UserError where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise plain_os_error(error, path, "read") from error
+
+
+def check_marked(runner: Runner, case: MarkedCase, data: Path) -> MarkedResult:
+    """Run the plugin over a marked recording and lay its answers beside the marks.
+
+    Raises
+    ------
+    UserError
+        The marks cannot be read, or the recording is not the one they were made on.
+    """
+    marks = read_tip_marks(case.marks)
+    path = data / case.file
+    if hash_file(path) != marks.clip_sha256:
+        raise UserError(f"{path.name} is not the recording that {case.marks.name} was made on; its hash differs.")
+    run = runner.run(open_source(str(path)), case.file, case.span)
+    said_of = {said.index: said for said in run.frames}
+    rows = [
+        _marked_row(frame, agreed, said_of[frame], marks)
+        for frame, agreed in agree(marks).items()
+        if frame in said_of
+    ]
+    tips = [(f.index, f.answer.tip_px) for f in run.frames if f.answer.tip_px is not None]
+    on_lure = {
+        lure.name: sum(lies_on(tip, frame, lure, marks.mm_per_px) for frame, tip in tips) for lure in marks.lures
+    }
+    return MarkedResult(marks, run, tuple(rows), on_lure)
+
+
+def _marked_row(frame: int, agreed: AgreedMark, said: Said, marks: TipMarks) -> MarkedRow:
+    tip = said.answer.tip_px
+    if tip is None or agreed.standing is not Standing.COUNTED:
+        return MarkedRow(frame, agreed, said, None, None, None)
+    offset = offset_of(tip, agreed, marks.mm_per_px)
+    angle = None
+    if agreed.axis is not None and said.answer.axis is not None:
+        angle = axis_difference_deg(agreed.axis, said.answer.axis, marks.mm_per_px)
+    radius, inside = said.answer.radius90_px, None
+    if radius is not None:
+        inside = _distance_px(tip, agreed.tip_px) <= radius
+    return MarkedRow(frame, agreed, said, offset, angle, inside)
+
+
+def _distance_px(a: PointPx, b: PointPx | None) -> float:
+    return float("inf") if b is None else float(np.hypot(a[0] - b[0], a[1] - b[1]))
+
+
+def _check_recorded(runner: Runner, case: RecordedCase, data: Path) -> PlainResult:
+    path = data / case.file
+    return PlainResult(case.holds, case.shows, hash_file(path), runner.run(open_source(str(path)), case.file))
+
+
+def _check_made(runner: Runner, frames: int) -> tuple[PlainResult, ...]:
+    results = []
+    for made in made_pictures(frames):
+        run = runner.run(source_of_pictures(made.name, made.frames), made.name)
+        results.append(PlainResult(Holds.NO_ULTRASOUND, made.shows, None, run))
+    return tuple(results)
+
+
+def _check_stills(
+    runner: Runner, case: StillsCase, cases: RealCases, data: Path, find_spec: Callable[[str], Path], sets: Path | None
+) -> StillsResult:
+    beside = cases.folder / case.spec
+    spec = read_spec(beside if beside.is_file() else find_spec(case.spec))
+    if sets is not None:
+        return _run_set(runner, spec, sets / spec.name, data)
+    with tempfile.TemporaryDirectory(prefix="puncta-") as folder:
+        return _run_set(runner, spec, Path(folder) / spec.name, data)
+
+
+def _run_set(runner: Runner, spec: DatasetSpec, folder: Path, data: Path) -> StillsResult:
+    """Build a set where it is not built yet, and step the plugin over its cines with the region looked for."""
+    build_dataset(spec, folder, 1, None, data)
+    dataset = load_dataset(folder)
+    labels = Labels(dataset, runner.manifest)
+    runs: list[CaseRun] = []
+    judged: list[JudgedFrame] = []
+    subjects: list[str] = []
+    for number, clip in enumerate(clips_of(dataset, None)):
+        frames, images = zip(*((f.pixels, i) for f, i in frames_of_clip(clip, folder) if i is not None))
+        run = runner.run(source_of_pictures(clip.name, np.stack(frames)), clip.name)
+        runs.append(run)
+        subjects.append(clip.video.subject if clip.video and clip.video.subject else clip.name)
+        for said, image in zip(run.frames, images):
+            truth: FrameLabels | None = labels.of(image, _assumed_scale(clip))
+            if truth is not None:
+                judged.append(JudgedFrame(number, truth, said.answer, clip.machine, None, image.id))
+    return StillsResult(spec.name, str(read_build(folder)["sha256"]), tuple(subjects), tuple(runs), tuple(judged))
+
+
+def _assumed_scale(clip: DatasetClip) -> tuple[float, float] | None:
+    """Scale [mm/px] by the depth that a composite was made for: stills state none, so it is a guess and no measure."""
+    region, depth = clip.images[0].region, clip.video.more.get("assumed_depth_mm") if clip.video else None
+    if region is None or not isinstance(depth, int | float):
+        return None
+    return (depth / region[3], depth / region[3])
