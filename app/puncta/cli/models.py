@@ -8,17 +8,18 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from puncta.cli import model_pictures
 from puncta.core.errors import UserError
 from puncta.inference.registry import ModelCard, Registry
 from puncta.inference.tuning import TuningTable, measure, remember, stored_tuning
 
 NAME = "models"
-HELP = "list, verify and time the models"
+HELP = "list, verify, time and picture the models"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    verbs = parser.add_subparsers(dest="models_verb", required=True, metavar="list|verify|bench")
+    verbs = parser.add_subparsers(dest="models_verb", required=True, metavar="list|verify|bench|pictures")
     for name, words in (
         ("list", "show the registered models"),
         ("verify", "compare every file with its recorded hash"),
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name != "list":
             verb.add_argument("id", nargs="*", metavar="ID", help="only these models")
         verb.add_argument("--json", action="store_true", help="print machine-readable JSON")
+    model_pictures.add_parser(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     UserError
         Wrong use or bad input.
     """
-    verbs = {"list": _list, "verify": _verify, "bench": _bench}
+    verbs = {"list": _list, "verify": _verify, "bench": _bench, "pictures": model_pictures.run}
     return verbs[args.models_verb](args)
 
 

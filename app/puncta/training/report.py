@@ -195,13 +195,22 @@ def _value(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
+def _stages(config: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return (size [px], samples) of every stage, the last at the full size; empty where there is only one."""
+    training = config.get("training", {})
+    stages = [(int(s["size"]), int(s["samples"])) for s in training.get("stages", ())]
+    rest = int(training.get("samples", 0)) - sum(samples for _, samples in stages)
+    size = config.get("model", {}).get("input", {}).get("size")
+    return [*stages, (int(size), rest)] if stages and size and rest > 0 else stages
+
+
 def _stage_marks(config: Mapping[str, Any]) -> tuple[tuple[float, str], ...]:
     """Uprights where a stage with another input size begins."""
     marks, at = [], 0.0
-    for stage in config.get("stages", ()):
-        marks.append((at, f"{stage['size']} px"))
-        at += float(stage["samples"])
-    return tuple(marks) if len(marks) > 1 else ()
+    for size, samples in _stages(config):
+        marks.append((at, f"{size} px"))
+        at += samples
+    return tuple(marks)
 
 
 def write_report(folder: Path) -> Path:
@@ -320,8 +329,9 @@ def _pictures(folder: Path) -> str:
     for name, words in (
         (PICTURES, "Pictures of the tune split, always the same frames, never trained on; all of them are simulated. "
                    "They are stretched to the square that the network sees. A tip counts as given from a presence of "
-                   "0.5 on; filter and threshold of the program come after the training."),
-        (COMPOSED, "The same for needles drawn on real needle-free stills. These pictures stay in this folder."),
+                   "0.5 on, and as near within 2 mm (5 % of the side where there are no millimetres); filter and "
+                   "threshold of the program come after the training."),
+        (COMPOSED, "The same for simulated needles on real needle-free stills. These pictures stay in this folder."),
     ):
         path = folder / name
         if path.exists():
@@ -341,6 +351,8 @@ def describe_data(config: Mapping[str, Any]) -> list[str]:
     if data.get("backgrounds") and data.get("composites"):
         parts.append(f"{data['composites']:,} cines of drawn needles on needle-free stills "
                      f"({', '.join(data['backgrounds'])})")
+    if data.get("backgrounds") and data.get("still_cines"):
+        parts.append(f"{data['still_cines']:,} cines of simulated needles in such stills")
     if data.get("datasets"):
         parts.append(f"the datasets {', '.join(data['datasets'])}")
     return parts
@@ -350,7 +362,8 @@ def _data_section(config: Mapping[str, Any]) -> str:
     data = config.get("data", {})
     rows = [("trained on", "; ".join(describe_data(config)) or "not told")]
     told = [f"{data[k]:,} {word}" for k, word in
-            (("tune_clips", "simulated cines"), ("tune_composites", "cines of drawn needles")) if data.get(k)]
+            (("tune_clips", "simulated cines"), ("tune_composites", "cines of drawn needles"),
+             ("tune_still_cines", "cines of simulated needles in stills")) if data.get(k)]
     rows.append(("tuned on", ", ".join(told) + ", other seeds" if told else "not told"))
     if data.get("frames"):
         rows.append(("frames a cine", str(data["frames"])))
@@ -373,9 +386,10 @@ def _settings(story: Story) -> str:
     config, head = story.config, story.head
     rows = [("network", ", ".join(f"{k} {_flat(v)}" for k, v in config.get("model", {}).items()
                                   if k in ("net", "id", "version", "widths", "input")))]
-    rows.append(("training", ", ".join(f"{k} {_flat(v)}" for k, v in config.get("training", {}).items())))
-    if config.get("stages"):
-        rows.append(("stages", "; ".join(f"{s['samples']:,} samples at {s['size']} px" for s in config["stages"])))
+    told = {k: v for k, v in config.get("training", {}).items() if k != "stages"}
+    rows.append(("training", ", ".join(f"{k} {_flat(v)}" for k, v in told.items())))
+    if _stages(config):
+        rows.append(("stages", ", then ".join(f"{n:,} samples at {size} px" for size, n in _stages(config))))
     rows.append(("seed", str(config.get("seed", "-"))))
     if head.get("started_from"):
         rows.append(("began with", f"the weights of {head['started_from'].get('name', 'another training')}"))

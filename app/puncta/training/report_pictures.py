@@ -24,7 +24,9 @@ from puncta.training.data import Clip
 
 COLUMNS = 6
 SIMULATED, COMPOSED = 18, 6
-"""Pictures of the simulator, and of needles drawn on real stills."""
+"""Pictures of the simulator, and of other sources (needles on real stills, datasets)."""
+SIMULATOR = "simulator"
+"""Source of clips that are simulated through and through; only their pictures are handed on with a model."""
 FOUND_MM = 2.0
 MEMORY_FRAMES = 8
 """Frames that a network with a memory steps through before the one that is shown."""
@@ -94,8 +96,8 @@ def choose_frames(
     """Choose the frames, always the same: clips spread over the tune split, a late judged frame of each."""
     clips = [clip for group in groups for clip in group if (clip.judged >= 0).any()]
     out: list[Chosen] = []
-    for wanted, source in ((simulated, False), (composed, True)):
-        some = [c for c in clips if (c.source == "composite") is source]
+    for wanted, made_up in ((simulated, True), (composed, False)):
+        some = [c for c in clips if (c.source == SIMULATOR) is made_up]
         for k in np.unique(np.linspace(0, max(0, len(some) - 1), min(wanted, len(some))).astype(int)):
             usable = np.flatnonzero(some[k].judged >= 0)
             # Not every time the last frame, where needles lie deepest; a third to the whole of the way in.
@@ -109,10 +111,11 @@ def answer_chosen(net: Any, chosen: Sequence[Chosen], size: int) -> list[TuneAns
     if not chosen:
         return []
     device = next(net.parameters()).device
-    steps = MEMORY_FRAMES if hasattr(net, "step") else 1
+    remembers = hasattr(net, "step") and bool(net.state_shapes(size))
+    steps = MEMORY_FRAMES if remembers else 1
     inputs = np.stack([_channels(c, size, steps) for c in chosen], axis=1)
     with torch.no_grad():
-        if hasattr(net, "step"):
+        if hasattr(net, "step"):  # without a memory the list of states is empty
             states: Any = [torch.zeros(len(chosen), *s[1:], device=device) for s in net.state_shapes(size)]
             for number in range(steps):
                 maps, presence, _, states = net.step(torch.from_numpy(inputs[number]).to(device), states)
@@ -152,21 +155,21 @@ def _read(chosen: Chosen, maps: NDArray[np.float32], presence: float, size: int)
 
 
 def lay_rows(answers: Sequence[TuneAnswer], simulated: bool) -> list[Row]:
-    """Return the rows of a sheet: pictures of the simulator, or those on real stills.
+    """Return the rows of a sheet: pictures of the simulator alone, or the others, whose tissue may be real.
 
     Raises
     ------
     ValueError
         A picture of the other kind is among them.
     """
-    if any((a.chosen.clip.source == "composite") is simulated for a in answers):
-        raise ValueError("simulated pictures and those on real stills go on sheets of their own")
+    if any((a.chosen.clip.source == SIMULATOR) is not simulated for a in answers):
+        raise ValueError("simulated pictures and others go on sheets of their own")
     badges = mark_extremes(answers)
     found = sum(a.has_tip and a.presence >= 0.5 and _near(a) for a in answers)
     alarms, empty = (sum(not a.has_tip and a.presence >= p for a in answers) for p in (0.5, 0.0))
-    note = (f"{found} of {sum(a.has_tip for a in answers)} tips given within {FOUND_MM:g} mm, "
+    note = (f"{found} of {sum(a.has_tip for a in answers)} tips given and near, "
             f"{alarms} false {'alarm' if alarms == 1 else 'alarms'} on {empty} pictures without a tip")
-    heading = "Simulated pictures" if simulated else "Drawn needles on real needle-free stills"
+    heading = "Simulated pictures" if simulated else "Simulated needles on other pictures"
     return [Row(heading, [make_tile(a, badge) for a, badge in zip(answers, badges)], note)]
 
 
@@ -193,7 +196,7 @@ def make_tile(answer: TuneAnswer, badge: str) -> Tile:
         "right": f"tip {error} off", "far": f"wrong by {error}", "missed": "missed",
         "alarm": "false alarm", "silent": "silent, no tip there",
     }[_verdict(answer)]
-    place = "real still" if clip.source == "composite" else f"machine {clip.machine}"
+    place = "real still" if clip.source == "composite" else f"machine {clip.machine or 'unknown'}"
     return Tile(
         picture=np.ascontiguousarray(clip.frames[at]),
         caption=(words, f"{place}, presence {answer.presence:.2f}"),
@@ -201,7 +204,7 @@ def make_tile(answer: TuneAnswer, badge: str) -> Tile:
         true_entry_px=entry,
         tip_px=answer.tip_px if given else None,
         entry_px=answer.entry_px if given else None,
-        origin={"composite": "drawn needle", "simulator": "simulated"}.get(clip.source, clip.source),
+        origin={"composite": "simulated needle", SIMULATOR: "simulated"}.get(clip.source, clip.source),
         badge=badge,
     )
 
