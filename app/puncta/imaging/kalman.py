@@ -23,8 +23,8 @@ HOLD, MOVE = 0, 1
 class ImmSettings:
     """What the tracker expects of a needle and of the hand that holds the probe.
 
-    The defaults were read off simulated hands (48 clips, measurements with .15 mm of error): with .5 and .1 mm/s^2 the
-    place is as good, but a tip lies within nine tenths of the stated doubt only 84 times in 100; with these 92 times.
+    The defaults were read off simulated hands (100 clips, measurements with .15 mm of error): with .5 and .1 mm/s^2 the
+    place is as good, but the stated 90 % ellipse holds the tip only 84 times in 100; with these 93 times.
 
     Attributes
     ----------
@@ -41,6 +41,9 @@ class ImmSettings:
         A measurement farther from the prediction is refused, unless the doubt of both allows for it.
     gate_chance : float
         Share of honest measurements that the doubt's own gate may refuse.
+    rival_count : int
+        So many refused measurements in a row, each within the gate of the one before, are believed: a new track begins
+        there. Without it a track that began on an impostor keeps the needle out for as long as it takes to be lost.
     lost_after_s : float
         Time without a measurement after which the track ends [s].
     """
@@ -54,6 +57,7 @@ class ImmSettings:
     move_for_s: float = 2.0
     gate_mm: float = 3.0
     gate_chance: float = 0.01
+    rival_count: int = 3
     lost_after_s: float = 0.5
 
 
@@ -112,6 +116,7 @@ class ImmTracker:
         self._t_ns = 0
         self._measured_ns = 0
         self._axis: PointMm | None = None
+        self._rivals: list[PointMm] = []
         self._last = _NOTHING
 
     def update(
@@ -156,8 +161,11 @@ class ImmTracker:
         nis = None
         if measurement_mm is not None and noise is not None:
             nis = self._correct(np.array(measurement_mm, dtype=np.float64), noise)
+            if nis is None and self._is_believed(measurement_mm):
+                return self._start(t_ns, measurement_mm, noise)
         if nis is not None:
             self._measured_ns = t_ns
+            self._rivals.clear()
         self._last = self._describe(nis)
         return self._last
 
@@ -178,6 +186,13 @@ class ImmTracker:
             self._place, self._last.covariance_mm2, (0.0, 0.0), self._last.hold_probability, True, True
         )
 
+    def _is_believed(self, refused: PointMm) -> bool:
+        """Tell whether refused measurements have agreed often enough that the track must be wrong."""
+        if self._rivals and math.dist(self._rivals[-1], refused) > self.settings.gate_mm:
+            self._rivals.clear()
+        self._rivals.append(refused)
+        return len(self._rivals) >= self.settings.rival_count
+
     def _start(self, t_ns: int, place: PointMm, noise: NDArray[np.float64]) -> TrackState:
         self._means = np.zeros((2, 4))
         self._means[:, :2] = place
@@ -187,6 +202,7 @@ class ImmTracker:
         rest, push = self.settings.hold_for_s, self.settings.move_for_s
         self._modes = (rest / (rest + push), push / (rest + push))
         self._t_ns = self._measured_ns = t_ns
+        self._rivals.clear()
         self._place = (float(place[0]), float(place[1]))
         self._last = self._describe(None, started=True)
         return self._last

@@ -168,7 +168,7 @@ def test_a_short_gap_in_motion_is_bridged_along_the_axis() -> None:
 
 
 def test_found_again_elsewhere_starts_a_new_track_and_not_before_it_was_lost() -> None:
-    tracker = ImmTracker()
+    tracker = ImmTracker(ImmSettings(rival_count=1000))
     for k in range(20):
         tracker.update(k * 33 * MS, (10.0, 10.0), 0.04, AXIS)
     elsewhere, last = (40.0, 30.0), 19 * 33
@@ -179,6 +179,21 @@ def test_found_again_elsewhere_starts_a_new_track_and_not_before_it_was_lost() -
     state = tracker.update((last + 528) * MS, elsewhere, 0.04, AXIS)
     assert state.started and not state.predicted and not state.lost and state.position_mm == pytest.approx(elsewhere)
     assert state.speed_mm_s == 0.0
+
+
+def test_refused_places_that_agree_are_believed_and_scattered_ones_are_not() -> None:
+    def feed(places: list[tuple[float, float]]) -> list[TrackState]:
+        tracker = ImmTracker()
+        for k in range(20):
+            tracker.update(k * 33 * MS, (10.0, 10.0), 0.04, AXIS)
+        return [tracker.update((20 + k) * 33 * MS, place, 0.04, AXIS) for k, place in enumerate(places)]
+
+    states = feed([(30.0, 20.0), (30.4, 20.1), (30.9, 20.3)])
+    assert [s.started for s in states] == [False, False, True]
+    assert states[-1].position_mm == pytest.approx((30.9, 20.3))
+    assert not any(s.started for s in feed([(30.0, 20.0), (20.0, 30.0), (30.0, 20.0), (20.0, 30.0)]))
+    interrupted = feed([(30.0, 20.0), (30.4, 20.1), (10.0, 10.0), (30.9, 20.3), (31.0, 20.3)])
+    assert not any(s.started for s in interrupted) and not interrupted[2].predicted
 
 
 def test_it_says_nothing_before_the_first_measurement_and_forgets_when_told() -> None:
