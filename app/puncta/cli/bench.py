@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -17,16 +18,17 @@ Add = Callable[[list[bench.Figure]], None]
 NAME = "bench"
 HELP = "measure speed and smoothness on this machine"
 DESCRIPTION = """\
-Measure what the manual promises: pipeline against bare model, random seeks, playback rate, the simulator's speed, and
-(where there is a screen, or with QT_QPA_PLATFORM=offscreen) the window: frame in to painted, how late its timer
-is, and steering: input to changed picture.
+Measure what the manual promises: pipeline against bare model, random seeks, playback rate, the simulator's speed, the
+networks beside one another (where PyTorch is installed), and (where there is a screen, or with
+QT_QPA_PLATFORM=offscreen) the window: frame in to painted, how late its timer is, and steering: input to changed
+picture.
 Close other programs first; a busy machine measures itself."""
 EPILOG = """\
-Parts: throughput, seek, playback, simulator, window, steering.
+Parts: throughput, seek, playback, simulator, networks, window, steering.
 
 Simulation and training only, not for clinical use."""
 
-PARTS = ("throughput", "seek", "playback", "simulator", "window", "steering")
+PARTS = ("throughput", "seek", "playback", "simulator", "networks", "window", "steering")
 LONGEST_STEERING_S = 30.0
 NEED_CLIP = {"throughput", "seek", "playback", "window"}
 
@@ -62,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
         for figure in measure_simulator():
             add([figure])
+    if "networks" in wanted:
+        _networks(add)
     if NEED_CLIP.intersection(wanted):
         _with_clip(args, wanted, add)
     if "steering" in wanted:
@@ -82,6 +86,16 @@ def _with_clip(args: argparse.Namespace, wanted: tuple[str, ...], add: Add) -> N
             add(bench.measure_playback(clip, args.seconds))
         if "window" in wanted:
             _window(args, clip, add)
+
+
+def _networks(add: Add) -> None:
+    if importlib.util.find_spec("torch") is None:
+        print("The networks are not measured: PyTorch, which makes them, is not installed here.", file=sys.stderr)
+        return
+    # PyTorch takes seconds to import.
+    from puncta.training.latency import measure_networks
+
+    add(measure_networks())
 
 
 def _window(args: argparse.Namespace, clip: Path, add: Add) -> None:
