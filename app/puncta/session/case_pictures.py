@@ -145,7 +145,8 @@ def draw_cases(cases: Sequence[Case], title: str, plan: Sequence[tuple[Outcome, 
         found = [c for c in cases if c.outcome is outcome]
         asked = [c for c in cases if (c.outcome in _WITH_TIP) is (outcome in _WITH_TIP)]
         kind = "frames with a visible tip" if outcome in _WITH_TIP else "frames without a tip"
-        note = f"{len(found):,} of {len(asked):,} {kind} ({100 * len(found) / max(1, len(asked)):.1f} %); {_WHICH[outcome]}"
+        share = 100 * len(found) / max(1, len(asked))
+        note = f"{len(found):,} of {len(asked):,} {kind} ({share:.1f} %); {_WHICH[outcome]}"
         rows.append(Row(words[outcome], [make_case_tile(c) for c in pick_cases(cases, outcome, most)], note))
     return encode_sheet(lay_sheet(title, rows, COLUMNS))
 
@@ -171,8 +172,9 @@ def make_case_tile(case: Case) -> Tile:
 
     given = answer.tip_px is not None
     score = f", score {answer.score:.2f}" if answer.score is not None and given else ""
+    far = f"{case.error_mm:.{0 if case.error_mm >= 10 else 1}f} mm off{score}"
     said = {
-        Outcome.NEAR: f"{case.error_mm:.1f} mm off{score}", Outcome.FAR: f"{case.error_mm:.{0 if case.error_mm >= 10 else 1}f} mm off{score}",
+        Outcome.NEAR: f"{case.error_mm:.1f} mm off{score}", Outcome.FAR: far,
         Outcome.MISSED: "missed", Outcome.ALARM: f"false alarm{score}", Outcome.SILENT: "silent",
     }[case.outcome]
     where = [f"machine {case.frame.machine}" if case.frame.machine else "", case.frame.difficulty or ""]

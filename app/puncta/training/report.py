@@ -24,6 +24,7 @@ from PIL import Image
 from puncta.core.errors import UserError
 from puncta.formats.atomic import AtomicFile, write_text_atomic
 from puncta.recording.sheet import SAFETY_LINE
+from puncta.training.pace import Pace, stages_of
 from puncta.training.report_charts import Chart, Series, draw_chart, svg_from_chart
 
 PAGE = "report.html"
@@ -106,6 +107,14 @@ class Story:
     def elapsed_s(self) -> float:
         """Time spent in the loop [s]."""
         return float(self.train[-1]["elapsed_s"]) if self.train else float(self.head.get("elapsed_s", 0.0))
+
+    @property
+    def left_s(self) -> float | None:
+        """Time left [s], as fast as of late; larger pictures take longer."""
+        pace = Pace(stages_of(self.config), self.total)
+        for line in self.train[-2:]:
+            found = pace.note(int(line["samples"]), float(line["elapsed_s"]))
+        return found[1] if len(self.train) > 1 else None
 
     @property
     def rate(self) -> float | None:
@@ -195,22 +204,13 @@ def _value(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def _stages(config: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Return (size [px], samples) of every stage, the last at the full size; empty where there is only one."""
-    training = config.get("training", {})
-    stages = [(int(s["size"]), int(s["samples"])) for s in training.get("stages", ())]
-    rest = int(training.get("samples", 0)) - sum(samples for _, samples in stages)
-    size = config.get("model", {}).get("input", {}).get("size")
-    return [*stages, (int(size), rest)] if stages and size and rest > 0 else stages
-
-
 def _stage_marks(config: Mapping[str, Any]) -> tuple[tuple[float, str], ...]:
     """Uprights where a stage with another input size begins."""
     marks, at = [], 0.0
-    for size, samples in _stages(config):
+    for size, samples in stages_of(config):
         marks.append((at, f"{size} px"))
         at += samples
-    return tuple(marks)
+    return tuple(marks) if len(marks) > 1 else ()
 
 
 def write_report(folder: Path) -> Path:
@@ -285,7 +285,7 @@ def tell_state(story: Story) -> str:
     if state == "done":
         return f"Done: {seen} samples in {spent} {on}."
     if state == "running":
-        left = f", about {say_time((story.total - story.seen) / story.rate)} left" if story.rate else ""
+        left = f", about {say_time(story.left_s)} left" if story.left_s is not None else ""
         speed = f", {story.rate:.0f} samples a second" if story.rate else ""
         return f"Running {on}: {seen} of {total} samples after {spent}{speed}{left}."
     word = "Stopped" if state == "cancelled" else "Failed"
@@ -388,8 +388,7 @@ def _settings(story: Story) -> str:
                                   if k in ("net", "id", "version", "widths", "input")))]
     told = {k: v for k, v in config.get("training", {}).items() if k != "stages"}
     rows.append(("training", ", ".join(f"{k} {_flat(v)}" for k, v in told.items())))
-    if _stages(config):
-        rows.append(("stages", ", then ".join(f"{n:,} samples at {size} px" for size, n in _stages(config))))
+    rows.append(("stages", ", then ".join(f"{n:,} samples at {size} px" for size, n in stages_of(config))))
     rows.append(("seed", str(config.get("seed", "-"))))
     if head.get("started_from"):
         rows.append(("began with", f"the weights of {head['started_from'].get('name', 'another training')}"))
