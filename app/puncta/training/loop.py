@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from puncta.training.augment import STRIDE, Sample, make_sample
 from puncta.training.data import Clip
+from puncta.training.device import choose_device, move_to
 from puncta.training.losses import Targets, tip_loss
 
 CHECKPOINT = "checkpoint.pt"
@@ -43,6 +44,10 @@ class LoopSettings:
         Frames of one sample, one after another; a step takes ``batch / length`` of them.
     stages : tuple of (int, int)
         (size [px], frames) one after another, for a training that begins small and quick; ``size`` follows them.
+    device : str
+        "cpu", or "cuda" for a GPU, where the same seed gives nearly but not exactly the same weights.
+    workers : int
+        Threads that make samples ahead; the samples do not depend on their number.
     stop_after : int or None
         Steps after which to stop early, as a cancelled run would (tests, trials).
     """
@@ -62,6 +67,8 @@ class LoopSettings:
     stop_after: int | None = None
     length: int = 1
     stages: tuple[tuple[int, int], ...] = ()
+    device: str = "cpu"
+    workers: int = 2
 
     @property
     def steps(self) -> int:
@@ -174,10 +181,10 @@ def batches(
         numbers = range(step * settings.draws, (step + 1) * settings.draws)
         return task, task.stack([task.draw(*pool.draw(n)) for n in numbers])
 
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="samples") as workers:
+    with ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="samples") as workers:
         ahead: list[Future[tuple[Task, Batch]]] = []
         for step in range(first, settings.steps):
-            while len(ahead) < 4 and step + len(ahead) < settings.steps:
+            while len(ahead) < settings.workers + 2 and step + len(ahead) < settings.steps:
                 ahead.append(workers.submit(make, step + len(ahead)))
             yield ahead.pop(0).result()
 
@@ -206,6 +213,7 @@ def train_net(
     examine: Callable[[nn.Module], dict[str, float]] | None = None,
     examine_every: int = 1000,
     task: Task | Callable[[int], Task] | None = None,
+    kept: Callable[[], None] | None = None,
 ) -> tuple[nn.Module, bool]:
     """Train and return the averaged network, and whether all steps are done.
 
@@ -219,7 +227,15 @@ def train_net(
         Figures of the averaged network on the tune split, logged every ``examine_every`` steps.
     task : Task, function (size [px]) -> Task, or None
         None is the tip network's.
+    kept : callable
+        Called after every checkpoint, when the log is up to date.
+
+    Raises
+    ------
+    UserError
+        A GPU is asked for and there is none.
     """
+    device = choose_device(settings.device)
     wanted = task or (lambda size: tip_task(size, settings.augment, settings.length))
     task_at = wanted if callable(wanted) else lambda _size: wanted
     torch.set_num_threads(settings.threads)
@@ -227,7 +243,7 @@ def train_net(
     torch.use_deterministic_algorithms(True, warn_only=True)
     cv2.setNumThreads(1)
     torch.manual_seed(settings.seed)
-    net, average = _lay_out(build()), _lay_out(build())
+    net, average = (_lay_out(build()).to(device) for _ in range(2))
     average.load_state_dict(net.state_dict())
     plain = [p for p in net.parameters() if p.ndim == 1]
     weights = [p for p in net.parameters() if p.ndim > 1]
@@ -235,19 +251,18 @@ def train_net(
         [{"params": weights, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=settings.learning_rate, betas=(0.9, 0.99),
     )
-    first, spent = _resume(folder, net, average, optimiser)
+    first, spent, sums = _resume(folder, net, average, optimiser, device)
     began = time.monotonic() - spent
     _trim_log(folder / LOG, first)
     step = first
-    sums: dict[str, float] = {}
     for made_for, batch in batches(pool, task_at, settings, first):
         rate = settings.rate(step)
         for group in optimiser.param_groups:
             group["lr"] = rate
         net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-            answer = net(batch.channels)
-        loss, parts = made_for.loss(answer, batch.targets)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
+            answer = net(move_to(batch.channels, device))
+        loss, parts = made_for.loss(answer, move_to(batch.targets, device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -262,7 +277,9 @@ def train_net(
             _log(folder / LOG, step, settings, "train", elapsed, rate, losses=sums)
             if examine and (step % examine_every == 0 or step == settings.steps):
                 _log(folder / LOG, step, settings, "tune", elapsed, rate, metrics=examine(average.eval()))
-            _save(folder, step, elapsed, net, average, optimiser)
+            _save(folder, step, elapsed, sums, net, average, optimiser)
+            if kept:
+                kept()
         if watch:
             watch(step, sums, rate)
         if stop:
@@ -277,22 +294,27 @@ def _lay_out(net: nn.Module) -> nn.Module:
     return net.to(memory_format=torch.channels_last)
 
 
-def _save(folder: Path, step: int, elapsed: float, net: nn.Module, average: nn.Module, optimiser: Any) -> None:
+def _save(
+    folder: Path, step: int, elapsed: float, sums: dict[str, float], net: nn.Module, average: nn.Module, optimiser: Any
+) -> None:
     temporary = folder / f".{CHECKPOINT}.part"
     state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-    torch.save({"step": step, "elapsed": elapsed, **state}, temporary)
+    torch.save({"step": step, "elapsed": elapsed, "sums": sums, **state}, temporary)
     os.replace(temporary, folder / CHECKPOINT)
 
 
-def _resume(folder: Path, net: nn.Module, average: nn.Module, optimiser: Any) -> tuple[int, float]:
+def _resume(
+    folder: Path, net: nn.Module, average: nn.Module, optimiser: Any, device: torch.device
+) -> tuple[int, float, dict[str, float]]:
+    """Load the checkpoint, if there is one; return its step, time spent [s] and running means of the losses."""
     path = folder / CHECKPOINT
     if not path.exists():
-        return 0, 0.0
-    state = torch.load(path, weights_only=True)
+        return 0, 0.0, {}
+    state = torch.load(path, weights_only=True, map_location=device)
     net.load_state_dict(state["net"])
     average.load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"]), float(state["elapsed"])
+    return int(state["step"]), float(state["elapsed"]), dict(state.get("sums", {}))
 
 
 def _trim_log(path: Path, step: int) -> None:
@@ -340,8 +362,8 @@ def examine_samples(net: nn.Module, samples: Sequence[Sample], size: int) -> dic
     with torch.no_grad():
         for start in range(0, len(samples), 16):
             part = samples[start : start + 16]
-            answer = net(stack_samples(part).channels)
-            points, _ = decode_cells(answer[0][:, -1].float().numpy())
+            answer = net(move_to(stack_samples(part).channels, next(net.parameters()).device))
+            points, _ = decode_cells(answer[0][:, -1].float().cpu().numpy())
             scores += answer[1][:, -1].tolist()
             for sample, point in zip(part, points):
                 asked = sample.targets[-1]
