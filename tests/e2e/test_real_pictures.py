@@ -24,9 +24,8 @@ name = "part"
 [[marked]]
 file = "{CLIP}"
 marks = "{MARKS.name}"
-first = {FIRST}
-end = {END}
 """
+PART = f"first = {FIRST}\nend = {END}\n"
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_a_part_of_the_marked_recording_is_told_frame_by_frame(
     clip: Path, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / MARKS.name).write_bytes(MARKS.read_bytes())
-    (tmp_path / "cases.toml").write_text(LIST)
+    (tmp_path / "cases.toml").write_text(LIST + PART)
     told, run = tmp_path / "told.json", tmp_path / "run.jsonl"
     real = ["--real", str(tmp_path / "cases.toml"), "--data", str(shared_data), "--json", str(told)]
     assert main(["evaluate", "needle-tip", *real]) == 0
@@ -68,3 +67,16 @@ def test_a_part_of_the_marked_recording_is_told_frame_by_frame(
             true, scale = row["tip_px"], marked["mm_per_px"]
             error = math.hypot(*((a - b) * s for a, b, s in zip(row["found_px"], true, scale)))
             assert row["error_mm"] == pytest.approx(error, abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_bone_line_is_never_taken_for_the_needle(clip: Path, shared_data: Path, tmp_path: Path):
+    (tmp_path / MARKS.name).write_bytes(MARKS.read_bytes())
+    (tmp_path / "cases.toml").write_text(LIST)
+    real = ["--real", str(tmp_path / "cases.toml"), "--data", str(shared_data), "--json", str(tmp_path / "told.json")]
+    assert main(["evaluate", "needle-tip", *real]) == 0
+    whole = read_json(tmp_path / "told.json")["marked"][0]["figures"]["all_frames"]
+    assert whole["frames"] == 448
+    assert whole["shown"]["hits"] > 0
+    assert whole["on_lure"]["bone line"] == 0
+    assert whole["on_lure"]["anything deeper than 395 px"] == 0
