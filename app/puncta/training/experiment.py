@@ -38,6 +38,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "ema": 0.999,
         "warm_up": 0.08,
         "threads": 2,
+        "workers": 2,
+        "device": "cpu",
         "bfloat16": True,
         "checkpoint_every": 100,
         "augment": True,
@@ -103,12 +105,20 @@ def experiment_from(table: dict[str, Any], name: str = "experiment") -> Experime
 
 
 def read_experiment(path: Path) -> Experiment:
-    """Read an experiment file.
+    """Read an experiment file; one that ``extends`` another needs to say only what differs.
 
     Raises
     ------
     UserError
         The file cannot be read, is no TOML or does not fit.
+    """
+    return experiment_from(read_table(path), path.name)
+
+
+def read_table(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read the TOML of an experiment with everything that it takes over from the one it extends.
+
+    Tables are merged; anything else, lists among it, replaces what was there.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -116,7 +126,22 @@ def read_experiment(path: Path) -> Experiment:
         raise UserError(f"The experiment {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"The experiment {path} is not valid TOML: {error}.") from error
-    return experiment_from(table, path.name)
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    near = path.with_name(f"{base}.toml")
+    other = near if near.is_file() else shipped_experiments().get(str(base))
+    if other is None or other in (path, *below):
+        raise UserError(f'The experiment {path.name} extends "{base}", which is not there or extends it in turn.')
+    return _merged(read_table(other, (path, *below)), table)
+
+
+def _merged(base: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    out = {**base}
+    for name, value in table.items():
+        before = out.get(name)
+        out[name] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return out
 
 
 def shipped_experiments() -> dict[str, Path]:
@@ -124,14 +149,24 @@ def shipped_experiments() -> dict[str, Path]:
     return {p.stem: p for p in sorted((Path(__file__).parent / "experiments").glob("*.toml"))}
 
 
-def find_experiment(text: str) -> Path:
+PRESETS = ("cpu", "gpu")
+
+
+def find_experiment(text: str, preset: str | None = None) -> Path:
     """Return the file of an experiment: a path, or the name of one that ships.
+
+    With a preset, "tip" stands for tip_cpu or tip_gpu, and a file for the one beside it whose name ends so.
 
     Raises
     ------
     UserError
         There is neither.
     """
+    if preset is not None:
+        stem = text.removesuffix(".toml")
+        for known in PRESETS:
+            stem = stem.removesuffix(f"_{known}")
+        text = f"{stem}_{preset}" + (".toml" if text.endswith(".toml") else "")
     path = Path(text)
     if path.is_file():
         return path

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 import math
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +27,33 @@ from puncta.training.data import (
     build_simulated,
     load_clips,
 )
-from puncta.training.experiment import Experiment
+from puncta.training.device import choose_device
+from puncta.training.experiment import Experiment, experiment_from
 from puncta.training.export import export_onnx
 from puncta.training.familiar import familiar_from_clips
-from puncta.training.loop import CHECKPOINT, LOG, ClipPool, LoopSettings, examine_samples, train_net
+from puncta.training.folder import (
+    CALIBRATION,
+    GRAPH,
+    HEAD,
+    TABLE,
+    WEIGHTS,
+    keep_leg,
+    logged_step,
+    open_folder,
+    read_weights,
+    write_head,
+)
+from puncta.training.loop import LOG, ClipPool, LoopSettings, examine_samples, train_net
 from puncta.training.nets.tip_stream import TipStream
+from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity, open_exported
+from puncta.training.report import read_story
+from puncta.training.report_pictures import choose_frames
+from puncta.training.report_run import Redrawing, redraw, write_pictures
 from puncta.training.still_cines import StillCineSpec, build_still_cines
 
-HEAD = "training.json"
-CALIBRATION = "calibration.json"
-TABLE = "table.md"
-
+LOOKS = 12
+"""Looks at the tune split during a training, about."""
 FAMILIAR_CLIPS = 80
 """Clips of each kind of training picture by which an unfamiliar one is told."""
 TUNE_SEED = 700_100
@@ -51,12 +62,13 @@ TUNE_SEED = 700_100
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A report on the way: stage, done, total, figures."""
+    """A report on the way: stage, done, total, figures, and the time left [s] where it is known."""
 
     stage: str
     done: int
     total: int
     metrics: dict[str, float]
+    left_s: float | None = None
 
 
 Tell = Callable[[Progress], None]
@@ -70,8 +82,10 @@ class Splits:
     tune: tuple[list[Clip], ...]
 
 
-def gather_data(experiment: Experiment, data_root: Path | None, cache: Path, tell: Tell) -> Splits:
-    """Make or read every clip that the experiment names.
+def gather_data(
+    experiment: Experiment, data_root: Path | None, cache: Path, tell: Tell, to_train: bool = True
+) -> Splits:
+    """Make or read every clip that the experiment names; a tune split alone is enough where nothing is to be trained.
 
     Raises
     ------
@@ -115,9 +129,10 @@ def gather_data(experiment: Experiment, data_root: Path | None, cache: Path, tel
     for name in data["datasets"]:
         if data_root is None:
             raise UserError("The experiment names datasets; say where they are with --data DIR.")
-        train.append((1 - share, load_clips(build_from_dataset(data_root / name, "train", cache, report))))
+        if to_train:
+            train.append((1 - share, load_clips(build_from_dataset(data_root / name, "train", cache, report))))
         tune.append(load_clips(build_from_dataset(data_root / name, "tune", cache, report)))
-    if not any(clips for _, clips in train):
+    if to_train and not any(clips for _, clips in train):
         raise UserError("The experiment names no data: give it `clips`, `composites` or `datasets`.")
     return Splits(tuple(train), tuple(tune))
 
@@ -155,24 +170,27 @@ def train_experiment(
         The folder holds another training, or data is missing.
     """
     tell = tell or (lambda _progress: None)
-    _open_folder(out, experiment, resume)
+    # Said before any clip is made, not after an hour.
+    choose_device(str(experiment.section("training")["device"]))
+    known = read_weights(start_from) if start_from is not None else None
+    open_folder(out, experiment, resume)
+    if start_from is not None:
+        keep_leg(start_from, out)
     started = time.monotonic()
-    options = experiment.section("training")
-    settings = LoopSettings(
-        samples=int(options["samples"]), batch=int(options["batch"]), learning_rate=float(options["learning_rate"]),
-        weight_decay=float(options["weight_decay"]), ema=float(options["ema"]), warm_up=float(options["warm_up"]),
-        seed=experiment.seed, size=experiment.size, threads=int(options["threads"]),
-        bfloat16=bool(options["bfloat16"]), checkpoint_every=int(options["checkpoint_every"]),
-        augment=bool(options["augment"]), stop_after=stop_after, length=int(options["length"]),
-        stages=tuple((int(stage["size"]), int(stage["samples"])) for stage in options["stages"]),
-    )
+    settings = _settings_of(experiment, stop_after)
     splits = gather_data(experiment, data_root, cache or out / "cache", tell)
-    fixed = fixed_samples(splits.tune or (splits.train[0][1],), settings.size, settings.length)
+    if not any(splits.tune):
+        raise UserError("The experiment needs a tune split to set its thresholds: give it `tune_clips`.")
+    fixed = fixed_samples(splits.tune, settings.size, settings.length)
+    shown = choose_frames(splits.tune)
+    pace = Pace(stages_of(experiment.config), settings.samples)
 
-    def watch(step: int, losses: dict[str, float], _rate: float) -> None:
-        tell(Progress("samples", step * settings.batch, settings.samples, losses))
-
-    known = _weights_of(start_from) if start_from is not None else None
+    def watch(step: int, losses: dict[str, float], rate: float) -> None:
+        seen = step * settings.batch
+        speed, left_s = pace.note(seen, time.monotonic())
+        figures = {"loss": sum(losses.values()), **losses, "learning_rate": rate}
+        figures |= {} if speed is None else {"samples_per_s": speed}
+        tell(Progress("samples", seen, settings.samples, figures, left_s))
 
     def build() -> TipStream:
         model = experiment.section("model")
@@ -185,103 +203,85 @@ def train_experiment(
         return net
 
     def examine(net: Any) -> dict[str, float]:
+        write_pictures(net, shown, settings.size, out)
         return examine_samples(net, fixed, settings.size)
 
-    _write_head(out, experiment, "running", settings, 0, 0, started)
-    if not any(splits.tune):
-        raise UserError("The experiment needs a tune split to set its thresholds: give it `tune_clips`.")
-    net, done = train_net(build, ClipPool(splits.train, experiment.seed), settings, out, watch, examine)
+    every = settings.checkpoint_every * max(1, round(settings.steps / LOOKS / settings.checkpoint_every))
+    write_head(out, experiment, "running", settings, 0, 0, started)
+    try:
+        net, done = train_net(
+            build, ClipPool(splits.train, experiment.seed), settings, out, watch, examine, every,
+            kept=Redrawing(out),
+        )
+    except KeyboardInterrupt:
+        write_head(out, experiment, "cancelled", settings, logged_step(out / LOG), 0, started)
+        redraw(out)
+        raise
     parameters = sum(p.numel() for p in net.parameters())
-    step = settings.steps if done else (stop_after or 0)
-    if not done:
-        return _write_head(out, experiment, "cancelled", settings, step, parameters, started)
-    weights = out / "weights.pt"
-    torch.save(net.state_dict(), weights)
+    if done:
+        parity = _finish(net.cpu(), experiment, splits, fixed, out)
+        value = examine(net).get("within_5_percent", math.nan)
+        best = {"step": settings.steps, "metric": "within_5_percent", "value": value}
+        write_head(out, experiment, "done", settings, settings.steps, parameters, started, parity,
+                   best if math.isfinite(value) else None)
+    else:
+        write_head(out, experiment, "cancelled", settings, stop_after or 0, parameters, started)
+    redraw(out)
+    return out / HEAD
+
+
+def _settings_of(experiment: Experiment, stop_after: int | None) -> LoopSettings:
+    options = experiment.section("training")
+    return LoopSettings(
+        samples=int(options["samples"]), batch=int(options["batch"]), learning_rate=float(options["learning_rate"]),
+        weight_decay=float(options["weight_decay"]), ema=float(options["ema"]), warm_up=float(options["warm_up"]),
+        seed=experiment.seed, size=experiment.size, threads=int(options["threads"]),
+        bfloat16=bool(options["bfloat16"]), checkpoint_every=int(options["checkpoint_every"]),
+        augment=bool(options["augment"]), stop_after=stop_after, length=int(options["length"]),
+        stages=tuple((int(stage["size"]), int(stage["samples"])) for stage in options["stages"]),
+        device=str(options["device"]), workers=int(options["workers"]),
+    )
+
+
+def _finish(net: Any, experiment: Experiment, splits: Splits, fixed: list[Sample], out: Path) -> Parity:
+    """Write weights, graph, thresholds and table of a trained network; return how well the graph agrees with it."""
+    torch.save(net.state_dict(), out / WEIGHTS)
     example = torch.from_numpy(np.stack([s.channels for s in fixed[:8]]))
     tune = [clip for clips in splits.tune for clip in clips]
     # What is familiar: every kind of picture it learnt from, in equal parts.
     seen = [clip for _, clips in splits.train for clip in clips[:: max(1, len(clips) // FAMILIAR_CLIPS)]]
-    familiar = familiar_from_clips(net, [*seen, *tune], settings.size)
+    familiar = familiar_from_clips(net, [*seen, *tune], experiment.size)
     tolerance = float(experiment.section("export")["tolerance"])
-    parity = export_onnx(net, example, out / "model.onnx", tolerance, familiar)
-    calibration = calibrate(open_exported(out / "model.onnx"), tune, settings.size)
+    parity = export_onnx(net, example, out / GRAPH, tolerance, familiar)
+    calibration = calibrate(open_exported(out / GRAPH), tune, experiment.size)
     text = json.dumps({**calibration.as_spec(), "figures": calibration.figures}, indent=2)
     write_text_atomic(out / CALIBRATION, text + "\n")
     write_text_atomic(out / TABLE, _table(calibration.figures))
-    best = {"step": step, "metric": "within_5_percent", "value": examine(net).get("within_5_percent", math.nan)}
-    known = best if math.isfinite(best["value"]) else None
-    return _write_head(out, experiment, "done", settings, step, parameters, started, parity, known)
+    return parity
+
+
+def picture_finished(out: Path, data_root: Path | None, cache: Path | None, tell: Tell | None = None) -> None:
+    """Draw the validation pictures of a finished training anew, from its weights and its tune split.
+
+    Raises
+    ------
+    UserError
+        The folder holds no finished training of a tip network, or the tune split's stills are not there.
+    """
+    config = read_story(out).config
+    experiment = experiment_from(config, str(config.get("name", "of the folder")))
+    model = experiment.section("model")
+    net = TipStream(len(CHANNELS), model["widths"], shift=model["net"] == "tip_stream")
+    net.load_state_dict(read_weights(out))
+    tune = Experiment(
+        experiment.name, experiment.plugin, experiment.seed,
+        {**config, "data": {**experiment.section("data"), "clips": 0, "composites": 0, "still_cines": 0}},
+    )
+    splits = gather_data(tune, data_root, cache or out / "cache", tell or (lambda _progress: None), to_train=False)
+    write_pictures(net.eval(), choose_frames(splits.tune), experiment.size, out)
 
 
 def _table(figures: dict[str, float]) -> str:
     lines = ["Tune split (never the test sets): simulated machines of training, and composites.", ""]
     lines += ["| figure | value |", "| --- | --- |", *(f"| {k} | {v:g} |" for k, v in figures.items())]
     return "\n".join(lines) + "\n"
-
-
-def _weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    try:
-        return torch.load(folder / "weights.pt", weights_only=True)
-    except OSError as error:
-        raise UserError(f"The folder {folder} holds no finished training to begin with.") from error
-
-
-def _open_folder(out: Path, experiment: Experiment, resume: bool) -> None:
-    head = out / HEAD
-    if head.exists():
-        kept = json.loads(head.read_text(encoding="utf-8")).get("config")
-        if not resume:
-            raise UserError(f"The folder {out} already holds a training; name another one, or add --resume to go on.")
-        if kept != json.loads(json.dumps(experiment.config)):
-            raise UserError(f"The training in {out} was begun with another experiment, so it cannot be gone on with.")
-    elif (out / CHECKPOINT).exists():
-        raise UserError(f"The folder {out} holds a checkpoint without {HEAD}; name another folder.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"The folder {out} cannot be made: {error.strerror}.") from error
-
-
-def _file(path: Path) -> dict[str, str] | None:
-    if not path.exists():
-        return None
-    return {"path": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def _write_head(
-    out: Path, experiment: Experiment, state: str, settings: LoopSettings, step: int, parameters: int, started: float,
-    parity: Parity | None = None, best: dict[str, Any] | None = None,
-) -> Path:
-    names = ("torch", "numpy", "opencv-python-headless", "onnx", "onnxruntime")
-    spent = _logged_seconds(out / LOG)
-    head = {
-        "format": "puncta-training",
-        "version": 1,
-        "state": state,
-        "simulated": True,
-        "config": experiment.config,
-        "created_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "device": f"cpu ({platform.machine()})",
-        "threads": settings.threads,
-        "versions": {n: importlib.metadata.version(n) for n in names},
-        "samples": step * settings.batch,
-        "parameters": parameters,
-        "elapsed_s": round(max(spent, time.monotonic() - started), 1),
-        "best": best,
-        "parity": asdict(parity) if parity else None,
-        "files": {
-            "log": LOG,
-            "weights": _file(out / "weights.pt"),
-            "onnx": _file(out / "model.onnx"),
-            "table": _file(out / TABLE),
-        },
-    }
-    write_text_atomic(out / HEAD, json.dumps(head, indent=2) + "\n")
-    return out / HEAD
-
-
-def _logged_seconds(path: Path) -> float:
-    if not path.exists():
-        return 0.0
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return float(json.loads(lines[-1])["elapsed_s"]) if lines else 0.0
