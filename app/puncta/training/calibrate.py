@@ -1,32 +1,48 @@
-"""Sets what the plugin needs besides weights, on the tune split alone: filter, odds of presence, score, radius.
+"""Sets what the plugin needs besides weights, on the tune split alone: filter, chances, thresholds, circle.
 
-The frames of every tune clip go one after another through the very steps of the plugin (motion history, exported graph
-in the runtime, filter), so that what is tuned is what will run.
+The frames of every tune clip go one after another through the very steps of the plugin (`puncta.imaging.tip_reading`),
+with the exported graph in the runtime that will use it, so that what is tuned is what will run. The network runs once;
+everything else is tuned on its kept answers.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from puncta.imaging.filtering import TipFilterSettings, TipGridFilter, doubt_cells
-from puncta.imaging.heatmap import best_cell, sigmoid
-from puncta.imaging.motion_history import MotionHistory
+from puncta.imaging.filtering import TipFilterSettings, doubt_cells
 from puncta.imaging.preprocess import resample_region
+from puncta.imaging.tip_network import TipAnswer, TipNetwork
+from puncta.imaging.tip_reading import STRANGE_SHARE, TipFollower, pixel_mm_of
+from puncta.imaging.tip_scoring import FEATURES, Circle, Logistic, TipScoring, chance
+from puncta.imaging.unfamiliar import PictureWatch
 from puncta.inference.session import LoadedModel
-from puncta.training.augment import STRIDE
 from puncta.training.data import Clip
+from puncta.training.fitting import calibration_error, cross_fit, fit_logistic, weighted_quantile
 
 CLOSE_MM = 2.0
-CLOSE_SHARE = 0.05
-"""Where a clip has no millimetres, a tip within this share of the side counts as found."""
+"""A tip within this distance counts as found; pictures without millimetres are taken to be 40 mm high."""
 COVERAGE = 0.9
+FALSE_ALARMS_MOST = 0.007
+"""Share of needle-free frames of any kind of tune clip on which a tip may be shown: less than the hundredth that is
+promised, for a few hundred clips do not tell a hundredth exactly."""
+UNFAMILIAR_MOST = 0.004
+"""Share of any kind of tune clip's frames that may be called strange."""
+SIMULATED_SHARE = 0.8
+"""Weight of simulated tune clips in chances and circle. They stand for "the same machine", of which calibration is
+claimed; drawn needles on real stills keep the rest of the say."""
+INTERVAL_NS = 40_000_000
+"""Clips in the cache carry no times."""
+LEGACY_PLATT_LEAST = 0.05
+
+Tell = Callable[[int, int], None]
+"""Called with (done, total)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,129 +51,216 @@ class Answers:
 
     Attributes
     ----------
-    tip : ndarray of float16, shape (T, h, w)
-        Logits.
-    offset : ndarray of float16, shape (T, 2, h, w)
+    maps : ndarray of float16, shape (T, 5, h, w)
+        All but the shaft.
     presence : ndarray, shape (T,)
         Logits.
+    strangeness : ndarray, shape (T,)
+        Smoothed as the plugin does; NaN where the graph does not tell.
+    plain : ndarray of bool, shape (T,)
+        The frame was not taken for ultrasound.
+    cell_mm : tuple of float
+        (x, y) [mm] of a cell of the map.
     """
 
     clip: Clip
-    tip: NDArray[np.float16]
-    offset: NDArray[np.float16]
+    maps: NDArray[np.float16]
     presence: NDArray[np.float64]
+    strangeness: NDArray[np.float64]
+    plain: NDArray[np.bool_]
+    cell_mm: tuple[float, float]
+    stride: int
+
+    def error_mm(self, i: int, cell_xy: tuple[float, float] | None) -> float:
+        """Distance of a place in the map from the labelled tip [mm]; infinite where there is no tip or no place."""
+        if cell_xy is None or self.clip.judged[i] != 1:
+            return math.inf
+        size = self.maps.shape[-1] * self.stride
+        model = (self.clip.tip_px[i] + 0.5) * (size / self.clip.frames.shape[1]) - 0.5
+        true = (model - (self.stride - 1) / 2) / self.stride
+        return math.hypot(*(d * c for d, c in zip(true - np.array(cell_xy), self.cell_mm)))
 
 
-def answer_clip(session: LoadedModel, clip: Clip, size: int) -> Answers:
+def answer_clip(network: TipNetwork, clip: Clip) -> Answers:
     """Run the network over a clip as the plugin does."""
-    history = MotionHistory(size)
-    tips, offsets, presence = [], [], []
-    name = session.inputs[0].name
-    side = clip.frames.shape[1]
-    for frame in clip.frames:
-        grey, _ = resample_region(frame, (0, 0, side, side), (size, size))
-        history.push(grey)
-        out = session.run({name: history.channels()[None]})
-        tips.append(out["maps"][0, 0].astype(np.float16))
-        offsets.append(out["maps"][0, 1:3].astype(np.float16))
-        presence.append(float(out["presence"].reshape(-1)[0]))
-    return Answers(clip, np.stack(tips), np.stack(offsets), np.array(presence))
+    network.clear()
+    watch = PictureWatch()
+    side, size = clip.frames.shape[1], network.size
+    maps, presence, strange, plain = [], [], [], []
+    answer: TipAnswer | None = None
+    smooth = math.nan
+    for i, frame in enumerate(clip.frames):
+        grey, _ = resample_region(np.asarray(frame), (0, 0, side, side), (size, size))
+        plain.append(watch.look(grey, i * INTERVAL_NS) is not None)
+        newer = network.step(grey)
+        answer = newer or answer
+        assert answer is not None  # the first frame repeats nothing
+        if newer is not None and newer.strangeness is not None:
+            smooth = newer.strangeness if math.isnan(smooth) else smooth + STRANGE_SHARE * (newer.strangeness - smooth)
+        maps.append(answer.maps[:5].astype(np.float16))
+        presence.append(answer.presence)
+        strange.append(smooth)
+    pixel = pixel_mm_of((0, 0, side, side), clip.mm_per_px, size)
+    cell = (pixel[0] * network.stride, pixel[1] * network.stride)
+    return Answers(
+        clip, np.stack(maps), np.array(presence), np.array(strange), np.array(plain), cell, network.stride
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Filter results on judged frames, as columns.
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """What the follower said on every frame, as columns of one length.
 
     Attributes
     ----------
-    score : ndarray
-        Belief within the window.
-    error : ndarray
-        Distance to the tip as a share of what still counts as close; infinite without a tip.
-    error_cells, spread_cells : ndarray
+    clip : ndarray of int
+        Number of the clip.
+    kind : ndarray of int
+        Number of the kind of clip: 0 simulated, 1 other.
+    judged : ndarray of int8
+        1 tip, 0 none, -1 not judged.
+    features : ndarray, shape (n, 6)
+    error_mm, error_cells, tracked_mm, measured_mm : ndarray
+        Distance to the tip of the place said, of the tracker's place and of the frame's own peak; infinite where
+        there is no tip or no place.
+    spread, drift, right, presence : ndarray
+        As in `Followed`; ``right`` as log odds.
+    predicted, shown : ndarray of bool
     """
 
-    score: NDArray[np.float64]
-    error: NDArray[np.float64]
+    clip: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    judged: NDArray[np.int8]
+    features: NDArray[np.float64]
+    error_mm: NDArray[np.float64]
     error_cells: NDArray[np.float64]
-    spread_cells: NDArray[np.float64]
-    has_tip: NDArray[np.bool_]
+    tracked_mm: NDArray[np.float64]
+    measured_mm: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    drift: NDArray[np.float64]
+    right: NDArray[np.float64]
+    presence: NDArray[np.float64]
+    predicted: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
+
+    @property
+    def close(self) -> NDArray[np.bool_]:
+        """The place said is the tip's."""
+        return self.error_mm <= CLOSE_MM
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """Weight of each judged frame, by kind of clip; 0 where not judged; sums to the number of judged frames."""
+        told = self.judged >= 0
+        there = [k for k in (0, 1) if (told & (self.kind == k)).any()]
+        shares = {0: SIMULATED_SHARE, 1: 1.0 - SIMULATED_SHARE} if len(there) == 2 else dict.fromkeys(there, 1.0)
+        out = np.zeros(len(told))
+        for k in there:
+            mine = told & (self.kind == k)
+            out[mine] = shares[k] / mine.sum()
+        return out * told.sum()
 
 
-def platt(logits: NDArray[np.float64], outcomes: NDArray[np.bool_]) -> tuple[float, float]:
-    """Fit scale and shift of a logit to yes/no outcomes (Platt, 1999) by Newton steps with his soft targets."""
-    yes, no = int(outcomes.sum()), int((~outcomes).sum())
-    target = np.where(outcomes, (yes + 1) / (yes + 2), 1 / (no + 2))
-    weights = np.array([1.0, 0.0])
-    design = np.stack([logits, np.ones_like(logits)], axis=1)
-    for _ in range(50):
-        p = sigmoid(design @ weights)
-        gradient = design.T @ (p - target)
-        hessian = (design * (p * (1 - p) + 1e-6)[:, None]).T @ design + 1e-3 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        weights = weights - np.clip(step, -1.0, 1.0)
-        if float(np.abs(step).max()) < 1e-6:
-            break
-    return max(0.05, float(weights[0])), float(weights[1])
+def follow(answers: Sequence[Answers], scoring: TipScoring, filtering: TipFilterSettings) -> Rows:
+    """Run the follower over all clips, frame by frame, as the plugin does."""
+    rows: list[tuple[float, ...]] = []
+    features: list[tuple[float, ...]] = []
+    follower = TipFollower(scoring, filtering)
+    for number, answer in enumerate(answers):
+        follower.clear()
+        kind = 0 if answer.clip.source == "simulator" else 1
+        for i, judged in enumerate(answer.clip.judged):
+            found = follower.update(
+                TipAnswer(answer.maps[i], float(answer.presence[i])), i * INTERVAL_NS, answer.cell_mm
+            )
+            places = (found.cell_xy, found.tracked_xy, found.measured_xy)
+            said, tracked, measured = (answer.error_mm(i, place) for place in places)
+            rows.append((
+                number, kind, float(judged), said, said / math.sqrt(answer.cell_mm[0] * answer.cell_mm[1]), tracked,
+                measured, found.spread_cells, found.drift_cells, found.right_logit, found.presence, found.predicted,
+                found.shown,
+            ))
+            features.append(found.features)
+    t = np.array(rows, dtype=np.float64).reshape(-1, 13)
+    return Rows(
+        t[:, 0].astype(np.int64), t[:, 1].astype(np.int64), t[:, 2].astype(np.int8), np.array(features), t[:, 3],
+        t[:, 4], t[:, 5], t[:, 6], t[:, 7], t[:, 8], t[:, 9], t[:, 10], t[:, 11] > 0, t[:, 12] > 0,
+    )
 
-
-def follow(
-    answers: Sequence[Answers], settings: TipFilterSettings, presence: tuple[float, float], size: int
-) -> Judged:
-    """Run the filter over all clips."""
-    rows: list[tuple[float, float, float, float, bool]] = []
-    for answer in answers:
-        tracker = TipGridFilter(settings)
-        clip = answer.clip
-        for i, judged in enumerate(clip.judged):
-            logits = answer.tip[i].astype(np.float32)
-            belief = tracker.update(logits, float(answer.presence[i]) * presence[0] + presence[1])
-            if judged < 0:
-                continue
-            x, y = belief.mean_cell_xy
-            row, column = best_cell(logits, belief.cell)
-            px = column + float(answer.offset[i, 0, row, column]), row + float(answer.offset[i, 1, row, column])
-            if math.hypot(px[0] - x, px[1] - y) <= 2.5 and logits[row, column] > -3.0:
-                x, y = px
-            if not judged:
-                rows.append((belief.score, math.inf, math.inf, belief.spread_cells, False))
-                continue
-            scale = clip.frames.shape[1] / size
-            at = (np.array([x, y]) * STRIDE + (STRIDE - 1) / 2 + 0.5) * scale - 0.5
-            off = at - clip.tip_px[i]
-            if clip.mm_per_px is not None:
-                error = float(np.hypot(off[0] * clip.mm_per_px[0], off[1] * clip.mm_per_px[1])) / CLOSE_MM
-            else:
-                error = float(np.hypot(*off)) / (CLOSE_SHARE * clip.frames.shape[1])
-            rows.append((belief.score, error, float(np.hypot(*off)) / scale / STRIDE, belief.spread_cells, True))
-    table = np.array([r[:4] for r in rows], dtype=np.float64).reshape(-1, 4)
-    return Judged(table[:, 0], table[:, 1], table[:, 2], table[:, 3], np.array([r[4] for r in rows], dtype=bool))
-
-
-FILTER_ALLOWANCE = 0.01
-"""Usefulness a filter may cost: it steadies what is drawn, which single frames do not count."""
 
 ALONE = TipFilterSettings(trust=1.0, jump=1.0, appear=0.5, vanish=0.5)
 """Settings under which every frame stands alone: what the filter has to beat."""
 
 
 def filter_grid() -> list[TipFilterSettings]:
-    """Settings that are tried; "every frame alone" is among them, so a filter is used only where it helps."""
-    come_and_go = ((0.05, 0.03), (0.25, 0.15))
-    changes = itertools.product((0.7, 1.0, 1.4), (0.5, 1.0), (1.0, 2.0), (0.03, 0.15, 0.4), come_and_go)
+    """Settings that are tried; "every frame alone" comes first, so a filter is used only where it helps."""
     grid = [
-        TipFilterSettings(sharpness=s, trust=t, motion_cells=m, jump=j, appear=a, vanish=v)
-        for s, t, m, j, (a, v) in changes
+        TipFilterSettings(sharpness=s, trust=t, motion_cells=1.5, jump=j, appear=a, vanish=v)
+        for s, t, j in ((0.7, 0.5, 0.4), (0.7, 0.5, 0.1), (0.7, 0.7, 0.2), (1.0, 0.5, 0.1), (1.0, 0.7, 0.2))
+        for a, v in ((0.04, 0.03), (0.12, 0.09))
     ]
     return [ALONE, *grid]
 
 
-def usefulness(found: Judged) -> float:
-    """Mean over frames of: right tip or rightly silent 1, silent on a tip 0, wrong tip -1; at the best threshold."""
-    order = np.argsort(-found.score)
-    right = found.error[order] <= 1.0
-    gain = np.where(right, 1.0, -1.0) - np.where(found.has_tip[order], 0.0, 1.0)
-    return float((np.concatenate([[0.0], np.cumsum(gain)]).max() + (~found.has_tip).sum()) / len(order))
+@dataclass(frozen=True, slots=True)
+class ShowRule:
+    """When a tip is shown; as in `TipScoring`."""
+
+    show: float
+    keep: float
+    coast_s: float
+
+
+def hold(right: NDArray[np.float64], clip: NDArray[np.int64], rule: ShowRule) -> NDArray[np.bool_]:
+    """Tell on which frames a tip is shown: from ``show`` on, until ``keep``, and a while after that."""
+    event = np.where(right >= rule.show, 1, np.where(right < rule.keep, 0, -1))
+    starts = np.r_[True, clip[1:] != clip[:-1]]
+    event[starts & (event < 0)] = 0
+    number = np.arange(len(event))
+    seen = event[np.maximum.accumulate(np.where(event >= 0, number, 0))] == 1
+    begun = np.maximum.accumulate(np.where(starts, number, 0))
+    last = np.maximum.accumulate(np.where(seen, number, -1))
+    return (last >= begun) & (number - last <= round(rule.coast_s * 1e9 / INTERVAL_NS))
+
+
+def usefulness(rows: Rows, shown: NDArray[np.bool_]) -> float:
+    """Weighted mean over frames of: right tip or rightly silent 1, silent on a tip 0, wrong tip or false alarm -1."""
+    gain = np.where(shown, np.where(rows.close, 1.0, -1.0), np.where(rows.judged == 0, 1.0, 0.0))
+    return float((gain * rows.weight).sum() / rows.weight.sum())
+
+
+def false_alarms(rows: Rows, shown: NDArray[np.bool_]) -> float:
+    """Share of frames without a tip on which one is shown, of the kind of clip where it is largest."""
+    shares = [0.0]
+    for k in (0, 1):
+        empty = (rows.judged == 0) & (rows.kind == k)
+        if empty.any():
+            shares.append(float(shown[empty].mean()))
+    return max(shares)
+
+
+def choose_rule(rows: Rows, right: NDArray[np.float64]) -> tuple[ShowRule, float]:
+    """Return the rule of most use among those that keep false alarms low, and its use.
+
+    A predicted tip counts as right where the filter's place is: that the tracker's is better is left as a margin.
+    """
+    best, best_use = ShowRule(math.inf, math.inf, 0.0), -math.inf
+    candidates = np.unique(np.quantile(right, np.linspace(0.02, 1.0, 100)))
+    for wait, coast in itertools.product((0.0, 0.5, 1.0, 1.8), (0.0, 0.2, 0.48)):
+        def rule(at: float, wait: float = wait, coast: float = coast) -> ShowRule:
+            return ShowRule(float(at), float(at - wait), coast)
+
+        # False alarms fall as thresholds rise, so the lowest that is quiet enough is found by halving.
+        low, high = 0, len(candidates) - 1
+        while low < high:
+            middle = (low + high) // 2
+            quiet = false_alarms(rows, hold(right, rows.clip, rule(candidates[middle]))) <= FALSE_ALARMS_MOST
+            low, high = (low, middle) if quiet else (middle + 1, high)
+        for at in candidates[low : low + 25]:
+            use = usefulness(rows, hold(right, rows.clip, rule(at)))
+            if use > best_use:
+                best, best_use = rule(at), use
+    return best, best_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,54 +268,157 @@ class Calibration:
     """All numbers, ready for the registry's `input` table, and figures on the tune split."""
 
     filter: TipFilterSettings
-    calibration: dict[str, float]
+    scoring: TipScoring
     figures: dict[str, float]
 
     def as_spec(self) -> dict[str, Any]:
         """The `filter` and `calibration` tables."""
-        return {"filter": asdict(self.filter), "calibration": self.calibration}
+        return {"filter": asdict(self.filter), "calibration": self.scoring.as_spec()}
 
 
-def calibrate(session: LoadedModel, clips: Sequence[Clip], size: int) -> Calibration:
-    """Tune on clips of the tune split."""
-    answers = [answer_clip(session, clip, size) for clip in clips]
+def calibrate(session: LoadedModel, clips: Sequence[Clip], size: int, tell: Tell | None = None) -> Calibration:
+    """Tune on clips of the tune split.
+
+    Raises
+    ------
+    ValueError
+        The model takes pictures of another size.
+    """
+    network = TipNetwork(session)
+    if network.size != size:
+        raise ValueError(f"the model takes pictures of {network.size} px, not {size}")
+    answers = []
+    for k, clip in enumerate(clips):
+        answers.append(answer_clip(network, clip))
+        if tell is not None:
+            tell(k + 1, len(clips))
+    return calibrate_answers(answers)
+
+
+def calibrate_answers(answers: Sequence[Answers]) -> Calibration:
+    """Tune on a network's answers to the tune split."""
+    base = odds_of_presence(answers)
+    some = answers[:: max(1, len(answers) // 100)]
+    best, best_use, alone_use = ALONE, -math.inf, -math.inf
+    for settings in filter_grid():
+        rows = follow(some, base, settings)
+        use = choose_rule(rows, cross_fit_chances(rows)[1])[1]
+        alone_use = use if settings == ALONE else alone_use
+        if use > best_use:
+            best, best_use = settings, use
+    rows = follow(answers, base, best)
+    scoring = fit_chances(rows, base)
+    rule, _use = choose_rule(rows, rows.features @ np.array(scoring.right.weights) + scoring.right.bias)
+    scoring = replace(scoring, **asdict(rule), strangeness_most=strangeness_limit(answers))
+    rows = follow(answers, scoring, best)
+    both = rows.shown & np.isfinite(rows.measured_mm) & np.isfinite(rows.tracked_mm)
+    if both.sum() > 50 and np.median(rows.tracked_mm[both]) < np.median(rows.measured_mm[both]):
+        scoring = replace(scoring, steady=True)
+        rows = follow(answers, scoring, best)
+    scoring = replace(scoring, circle=fit_circle(rows))
+    figures = figures_of(rows, scoring, answers)
+    figures["usefulness_sample_alone"], figures["usefulness_sample_filtered"] = alone_use, best_use
+    return Calibration(best, scoring, {k: round(v, 4) for k, v in figures.items()})
+
+
+def odds_of_presence(answers: Sequence[Answers]) -> TipScoring:
+    """Make the network's presence logit one on even odds: those of the tune split are no property of a frame."""
     logits = np.concatenate([a.presence[a.clip.judged >= 0] for a in answers])
     there = np.concatenate([a.clip.judged[a.clip.judged >= 0] == 1 for a in answers])
-    scale, shift = platt(logits, there)
-    # The filter wants odds that do not hold the tune split's own share of tips.
+    weights = fit_logistic(logits[:, None], there)
     share = float(np.clip(there.mean(), 0.02, 0.98))
-    presence = (scale, shift - math.log(share / (1 - share)))
-    some = answers[:: max(1, len(answers) // 70)]
-    ranked = sorted(filter_grid(), key=lambda s: -usefulness(follow(some, s, presence, size)))
-    # A third of the clips picks a few; all of them decide, "every frame alone" always among them.
-    finals = {s: follow(answers, s, presence, size) for s in [ALONE, *ranked[:6]]}
-    unfiltered = usefulness(finals[ALONE])
-    best = max((s for s in finals if s != ALONE), key=lambda s: usefulness(finals[s]))
-    if usefulness(finals[best]) < unfiltered - FILTER_ALLOWANCE:
-        best = ALONE
-    found = finals[best]
-    clipped = np.clip(found.score, 1e-9, 1 - 1e-9)
-    score_scale, score_shift = platt(np.log(clipped / (1 - clipped)), found.error <= 1.0)
-    score = sigmoid(np.log(clipped / (1 - clipped)) * score_scale + score_shift)
-    shown = found.has_tip & (score >= 0.5)
-    doubt = np.array([doubt_cells(s, p) for s, p in zip(found.spread_cells, score)])
-    ratio = np.sort(found.error_cells[shown] / doubt[shown])
-    # Split conformal (Vovk; Lei et al., 2018): the ceil((n + 1) c)-th smallest score covers c of new ones.
-    rank = min(len(ratio) - 1, math.ceil((len(ratio) + 1) * COVERAGE) - 1)
-    radius_scale = float(np.clip(ratio[rank], 0.2, 12.0)) if len(ratio) > 20 else 4.0
-    negatives = ~found.has_tip
-    figures = {
-        "frames": float(len(score)),
-        "usefulness": usefulness(found),
-        "usefulness_unfiltered": unfiltered,
-        "shown_of_tips": float(shown.sum() / max(1, found.has_tip.sum())),
-        "close_of_shown": float((found.error[shown] <= 1.0).mean()) if shown.any() else 0.0,
-        "false_alarms": float((score[negatives] >= 0.5).mean()) if negatives.any() else 0.0,
-        "median_radius_cells": float(np.median(radius_scale * doubt[shown])) if shown.any() else 0.0,
-    }
-    values = {
-        "presence_scale": presence[0], "presence_shift": presence[1], "score_scale": score_scale,
-        "score_shift": score_shift, "radius_scale": radius_scale,
-    }
-    return Calibration(best, {k: round(v, 5) for k, v in values.items()}, {k: round(v, 4) for k, v in figures.items()})
+    scale = max(LEGACY_PLATT_LEAST, float(weights[0]))
+    return TipScoring(presence_scale=scale, presence_shift=float(weights[1]) - math.log(share / (1 - share)))
 
+
+def cross_fit_chances(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log odds of presence and of being right, each clip judged by a fit on the others; NaN where not judged."""
+    told, weight = rows.judged >= 0, rows.weight
+    out = []
+    for outcome in (rows.judged == 1, rows.close):
+        fitted = cross_fit(rows.features, outcome & told, weight, rows.clip)
+        out.append(fitted)
+    return out[0], out[1]
+
+
+def fit_chances(rows: Rows, base: TipScoring) -> TipScoring:
+    """Fit both chances on all judged frames."""
+    told, weight = rows.judged >= 0, rows.weight
+    fits = []
+    for outcome in (rows.judged == 1, rows.close):
+        w = fit_logistic(rows.features[told], outcome[told], weight[told])
+        fits.append(Logistic(tuple(float(v) for v in w[: len(FEATURES)]), float(w[-1])))
+    return replace(base, presence=fits[0], right=fits[1])
+
+
+def fit_circle(rows: Rows) -> Circle:
+    """Fit the circle: in each kind of answer the factor that covers 9 in 10 (split conformal, weighted)."""
+    hit = rows.shown & (rows.judged == 1)
+    right = np.array([chance(v) for v in rows.right])
+    doubt = np.array([doubt_cells(s, p) for s, p in zip(rows.spread, right)]) + rows.drift
+    ratio, weight = rows.error_cells / doubt, rows.weight
+    measured = hit & ~rows.predicted
+    edges: tuple[float, ...] = ()
+    if measured.sum() >= 300:
+        edges = tuple(round(float(v), 4) for v in np.quantile(right[measured], (0.25, 0.5, 0.75)))
+        edges = tuple(dict.fromkeys(edges))
+    kinds = np.digitize(right, edges)
+    whole = weighted_quantile(ratio[measured], weight[measured], COVERAGE) if measured.any() else 4.0
+    factors = []
+    for k in range(len(edges) + 1):
+        mine = measured & (kinds == k)
+        factors.append(weighted_quantile(ratio[mine], weight[mine], COVERAGE) if mine.sum() >= 60 else whole)
+    mine = hit & rows.predicted
+    factors.append(weighted_quantile(ratio[mine], weight[mine], COVERAGE) if mine.sum() >= 60 else 1.5 * whole)
+    return Circle(edges, tuple(float(np.clip(f, 0.1, 20.0)) for f in factors))
+
+
+def strangeness_limit(answers: Sequence[Answers]) -> float:
+    """Return the strangeness that next to no frame of any kind of tune clip passes; infinite where none is told."""
+    limit = -math.inf
+    for simulated in (True, False):
+        kind = [a.strangeness for a in answers if (a.clip.source == "simulator") == simulated]
+        values = np.concatenate(kind) if kind else np.zeros(0)
+        values = values[np.isfinite(values)]
+        if len(values):
+            limit = max(limit, float(np.quantile(values, 1 - UNFAMILIAR_MOST)))
+    # A little room above: the tune split does not hold the strangest honest picture.
+    return limit * 1.05 if math.isfinite(limit) and limit > 0 else math.inf
+
+
+def figures_of(rows: Rows, scoring: TipScoring, answers: Sequence[Answers]) -> dict[str, float]:
+    """Figures on the tune split; the calibration errors are cross-fitted over clips."""
+    told, tips, empty = rows.judged >= 0, rows.judged == 1, rows.judged == 0
+    presence = 1 / (1 + np.exp(-cross_fit_chances(rows)[0]))
+    right = np.array([chance(v) for v in rows.right])
+    radius = np.array([
+        scoring.circle.factors[scoring.circle.kind(p, bool(q))] for p, q in zip(right, rows.predicted)
+    ])
+    radius *= np.array([doubt_cells(s, p) for s, p in zip(rows.spread, right)]) + rows.drift
+    hit = rows.shown & tips
+    strange = np.concatenate([a.strangeness > scoring.strangeness_most for a in answers])
+    plain = np.concatenate([a.plain for a in answers])
+    figures = {
+        "frames": float(told.sum()),
+        "usefulness": usefulness(rows, rows.shown),
+        "ece": calibration_error(presence[told], tips[told], rows.weight[told]),
+        "unfamiliar": float((strange | plain).mean()),
+        "not_ultrasound": float(plain.mean()),
+        "predicted_of_shown": float(rows.predicted[hit].mean()) if hit.any() else 0.0,
+    }
+    for name, kind in (("", None), ("simulated_", 0), ("stills_", 1)):
+        mine = np.ones(len(told), bool) if kind is None else rows.kind == kind
+        if not (mine & told).any() or (kind is not None and (rows.kind == kind).all()):
+            continue
+        h, e = hit & mine, empty & mine
+        figures |= {
+            f"{name}shown_of_tips": float(h.sum() / max(1, (tips & mine).sum())),
+            f"{name}close_of_shown": float(rows.close[h].mean()) if h.any() else 0.0,
+            f"{name}median_error_mm": float(np.median(rows.error_mm[h])) if h.any() else 0.0,
+            f"{name}false_alarms": float(rows.shown[e].mean()) if e.any() else 0.0,
+            f"{name}coverage90": float((rows.error_cells[h] <= radius[h]).mean()) if h.any() else 0.0,
+            f"{name}median_radius_cells": float(np.median(radius[h])) if h.any() else 0.0,
+        }
+        if kind is not None:
+            figures[f"{name}ece"] = calibration_error(presence[mine & told], tips[mine & told])
+    return figures
