@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from puncta.imaging.axis import line_evidence, search_axis
+from puncta.imaging.axis import AxisFit, line_evidence, refine_axis, search_axis
 
 SIZE = 256
 
@@ -66,3 +66,60 @@ def test_no_ray_without_a_guess_or_out_of_the_picture() -> None:
     evidence = line_evidence(np.full((SIZE, SIZE), 60, np.uint8), np.zeros((64, 64)))
     assert search_axis(evidence, (100, 100), (0.0, 0.0)) is None
     assert search_axis(evidence, (254, 128), (1.0, 0.0)) is None
+
+
+@pytest.mark.parametrize("angle_deg", [-160, -90, -20, 0, 45, 130])
+@pytest.mark.parametrize(("off_deg", "off_px"), [(0.0, 0.0), (3.0, -2.0), (-3.0, 2.5), (0.0, 4.0)])
+def test_refinement_finds_angle_and_offset_below_a_degree_and_a_pixel(
+    angle_deg: float, off_deg: float, off_px: float
+) -> None:
+    picture, tip = with_line(angle_deg, level=60)
+    evidence = line_evidence(picture, np.zeros((64, 64)))
+    a, start = math.radians(angle_deg), math.radians(angle_deg + off_deg)
+    beside = (tip[0] - off_px * math.sin(a), tip[1] + off_px * math.cos(a))
+    fine = refine_axis(evidence, beside, AxisFit((math.cos(start), math.sin(start)), math.radians(2), 1.0))
+    assert fine is not None
+    turn = math.remainder(math.atan2(fine.direction[1], fine.direction[0]) - a, 2 * math.pi)
+    assert abs(math.degrees(turn)) < 0.5
+    assert fine.offset_px == pytest.approx(-off_px * math.cos(start - a), abs=0.6)
+    across = (fine.tip[1] - tip[1]) * math.cos(a) - (fine.tip[0] - tip[0]) * math.sin(a)
+    assert abs(across) < 0.6
+    assert math.hypot(*fine.direction) == pytest.approx(1.0)
+
+
+def test_errors_of_the_refinement_are_about_as_large_as_it_says() -> None:
+    tip, a = (60.3, 128.7), 0.35
+    y, x = np.mgrid[0:SIZE, 0:SIZE]
+    along = (x - tip[0]) * math.cos(a) + (y - tip[1]) * math.sin(a)
+    across = (y - tip[1]) * math.cos(a) - (x - tip[0]) * math.sin(a)
+    line = 45 * np.exp(-0.5 * across**2 / 1.5**2) * (along > 0)
+    turns, offsets = [], []
+    for seed in range(40):
+        picture = np.clip(noisy(seed) + line, 0, 255).astype(np.uint8)
+        start = a + math.radians(np.random.default_rng(seed).uniform(-2, 2))
+        fit = AxisFit((math.cos(start), math.sin(start)), math.radians(2), 1.0)
+        fine = refine_axis(line_evidence(picture, np.zeros((64, 64))), tip, fit)
+        assert fine is not None
+        turns.append((math.atan2(fine.direction[1], fine.direction[0]) - a) / fine.sigma_rad)
+        offsets.append(fine.offset_px / fine.offset_sigma_px)
+    for told in (turns, offsets):
+        assert 0.2 < float(np.std(told)) < 1.3
+        assert float(np.mean(np.abs(told) < 1.645)) >= 0.85
+
+
+def test_refinement_stays_with_its_start_where_there_is_no_line() -> None:
+    bare = np.clip(noisy(5), 0, 255).astype(np.uint8)
+    start = AxisFit((math.cos(0.5), math.sin(0.5)), math.radians(8), 0.1)
+    fine = refine_axis(line_evidence(bare, np.zeros((64, 64))), (60.0, 60.0), start)
+    assert fine is not None
+    assert abs(math.atan2(fine.direction[1], fine.direction[0]) - 0.5) < math.radians(4)
+    picture, tip = with_line(30.0)
+    seen = refine_axis(
+        line_evidence(picture, np.zeros((64, 64))), tip, AxisFit((math.cos(0.5236), 0.5), math.radians(2), 1.0)
+    )
+    assert seen is not None and fine.sigma_rad > 1.5 * seen.sigma_rad
+
+
+def test_there_is_nothing_to_refine_outside_the_picture() -> None:
+    evidence = line_evidence(np.full((SIZE, SIZE), 60, np.uint8), np.zeros((64, 64)))
+    assert refine_axis(evidence, (250.0, 128.0), AxisFit((1.0, 0.0), 0.05, 1.0)) is None
