@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from torch import Tensor
 
 from puncta.core.errors import BugError
-from puncta.inference.registry import ModelCard
+from puncta.inference.registry import ModelCard, Precision
 from puncta.inference.session import LoadedModel, Tuning, open_session
-from puncta.training.stepping import SteppedGraph
+from puncta.training.stepping import STATE, SteppedGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,27 @@ class Parity:
     inputs: int
 
 
-def open_exported(path: Path) -> LoadedModel:
-    """Open a graph that is in no registry yet."""
+def open_exported(path: Path, precision: Precision = "fp32") -> LoadedModel:
+    """Open a graph that is in no registry yet; its spec is what the graph itself tells: size, channels and stride."""
     card = ModelCard(
         id="exported", version="0", plugin="none", file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        precision="fp32", licence="", licence_url="", input=MappingProxyType({}), outputs=("maps", "presence"),
+        precision=precision, licence="", licence_url="", input=MappingProxyType(_spec_of(path)), outputs=(),
         training_data="", simulated=True, metrics=MappingProxyType({}), card="", recipe="", folder=path.parent,
         origin="user",
     )
     return open_session(card, Tuning.deterministic())
+
+
+def _spec_of(path: Path) -> dict[str, Any]:
+    graph = onnx.load(path).graph
+    sides = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.input, *graph.output)}
+    frame = next((sides[v.name] for v in graph.input if not v.name.startswith(STATE)), [])
+    if len(frame) != 4:
+        return {}
+    spec: dict[str, Any] = {"channels": frame[1], "size": frame[2:]}
+    if len(sides.get("maps", [])) == 4:
+        spec["stride"] = frame[2] // sides["maps"][2]
+    return spec
 
 
 def check_parity(path: Path, clips: Tensor, wanted: Mapping[str, Tensor], tolerance: float) -> Parity:

@@ -80,6 +80,20 @@ def test_a_close_variant_counts(tmp_path: Path) -> None:
     assert all(r.agrees for r in table.rows)
 
 
+def test_a_variant_may_differ_as_far_as_it_did_where_it_was_accepted(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    sha256, other = write_network(folder / "tiny.onnx"), write_network(folder / "rough.onnx", gain=2.2)
+    variants = [{"precision": "int8", "file": "rough.onnx", "sha256": other}]
+    found = []
+    for known in ({}, {"int8_deviation": 0.05}, {"int8_deviation": "?"}, {"int8_deviation": 0.15}):
+        write_registry(folder, entry(sha256=sha256, variants=variants, metrics=known))
+        table = measure(Registry.load(folder, tmp_path / "none").find("tiny"), clock_ns=FastClock())
+        assert table is not None
+        found.append(all(r.agrees for r in table.rows))
+    assert found == [False, False, False, True]
+
+
 def test_a_damaged_variant_is_a_row_with_a_reason(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
