@@ -9,6 +9,7 @@ Training and inference both call `stack_channels`, so what the network learnt on
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 
@@ -86,13 +87,17 @@ def shift_picture(grey: NDArray[np.uint8], dx: float, dy: float) -> NDArray[np.u
     return cv2.warpAffine(grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def stack_channels(aligned: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+def stack_channels(
+    aligned: Sequence[NDArray[np.uint8]], out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Build a network's input from the newest frame and its aligned older frames.
 
     Parameters
     ----------
     aligned : sequence of ndarray of uint8, shape (S, S)
         One picture for every lag of `lags_used`, moved so that tissue lies where it lies in the first.
+    out : ndarray of float32, shape (5, S, S), or None
+        Where to write; None makes a new array.
 
     Returns
     -------
@@ -100,23 +105,47 @@ def stack_channels(aligned: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         In the order of `CHANNELS`. The first is standardised over the picture; the others are differences without
         their slow part (gain, TGC and contact change slowly across the picture), in units of the picture's spread.
     """
-    now = aligned[0].astype(np.float32)
+    now, difference, slow, total = _scratch(aligned[0].shape)
+    np.copyto(now, aligned[0])
     mean, spread = cv2.meanStdDev(aligned[0])
-    scale = 1.0 / (float(spread[0, 0]) + 8.0)
-    out = np.empty((len(CHANNELS), *now.shape), dtype=np.float32)
-    np.multiply(now - float(mean[0, 0]), scale, out=out[0])
+    scale = np.float32(1.0 / (float(spread[0, 0]) + 8.0))
+    if out is None:
+        out = np.empty((len(CHANNELS), *now.shape), dtype=np.float32)
+    np.subtract(now, np.float32(mean[0, 0]), out=out[0])
+    out[0] *= scale
     old = aligned[3:]
     highest = old[0]
     for picture in old[1:]:
         highest = cv2.max(highest, picture)
     # Dilated by a pixel each way: tissue that moves on its own by about a pixel is no news.
     highest = cv2.dilate(highest, np.ones((3, 3), np.uint8))
-    average = np.mean(np.stack(old), axis=0, dtype=np.float32)
-    for channel, reference in enumerate((aligned[1], aligned[2], highest, average), start=1):
-        difference = now - reference
-        difference -= cv2.blur(difference, (_HIGH_PASS, _HIGH_PASS))
-        np.clip(difference * scale, -_SWING, _SWING, out=out[channel])
+    np.copyto(total, old[0])
+    for picture in old[1:]:
+        np.add(total, picture, out=total)
+    for channel, reference in enumerate((aligned[1], aligned[2], highest, total), start=1):
+        if reference is total:
+            # Whole numbers add without rounding, so this is the mean to the last bit.
+            np.copyto(difference, total)
+            difference /= np.float32(len(old))
+            np.subtract(now, difference, out=difference)
+        else:
+            np.subtract(now, reference, out=difference)
+        cv2.blur(difference, (_HIGH_PASS, _HIGH_PASS), dst=slow)
+        difference -= slow
+        difference *= scale
+        np.clip(difference, -_SWING, _SWING, out=out[channel])
     return out
+
+
+_KEPT = threading.local()
+
+
+def _scratch(shape: tuple[int, ...]) -> tuple[NDArray, ...]:
+    """Working arrays of this thread: fresh ones of this size cost more, by page faults, than what is computed."""
+    if getattr(_KEPT, "shape", None) != shape:
+        _KEPT.shape = shape
+        _KEPT.arrays = (*(np.empty(shape, np.float32) for _ in range(3)), np.empty(shape, np.uint16))
+    return _KEPT.arrays
 
 
 class MotionHistory:
@@ -162,8 +191,8 @@ class MotionHistory:
         self._small = small
         return True
 
-    def channels(self) -> NDArray[np.float32]:
-        """Return the network's input for the newest frame, shape (5, S, S).
+    def channels(self, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return the network's input for the newest frame, shape (5, S, S), in ``out`` where that is given.
 
         Where the stream is younger than a lag, its oldest frame stands in.
 
@@ -179,7 +208,7 @@ class MotionHistory:
             at = max(0, last - lag)
             px, py = self._positions[at]
             aligned.append(shift_picture(self._frames[at], x - px, y - py))
-        return stack_channels(aligned)
+        return stack_channels(aligned, out)
 
 
 def repeats(older: NDArray[np.uint8], newer: NDArray[np.uint8]) -> bool:

@@ -72,6 +72,7 @@ class TipNetwork:
             raise ValueError(f"the model {model.identity} takes a memory and does not give {', '.join(missing)} back")
         self._strange = "strangeness" in there
         self._history = MotionHistory(self.size)
+        self._channels = np.empty((1, len(CHANNELS), self.size, self.size), np.float32)
         self._states: dict[str, NDArray[np.float32]] = {}
         self.clear()
 
@@ -89,7 +90,8 @@ class TipNetwork:
         """
         if not self._history.push(grey):
             return None
-        outputs = self._model.run({self._input: self._history.channels()[None], **self._states})
+        self._history.channels(self._channels[0])
+        outputs = self._model.run({self._input: self._channels, **self._states})
         self._states = {name: outputs[name + NEXT] for name in self._shapes}
         strangeness = float(outputs["strangeness"].reshape(-1)[0]) if self._strange else None
         return TipAnswer(outputs["maps"][0], float(outputs["presence"].reshape(-1)[0]), strangeness)
