@@ -37,6 +37,7 @@ SAMPLES = {
     "truth-line": "truth/truth.jsonl",
     "session": "session",
     "experiment": "experiment/made.toml",
+    "study": "study/study.toml",
     "training-folder": "training-folder",
     "training-log": "training-folder/log.jsonl",
     "progress": "progress/progress.jsonl",
@@ -190,6 +191,10 @@ BROKEN: list[tuple[str, Callable[[Any], None], str]] = [
     ("experiment", put("training.batch", 0), "training.batch: 0 is less than 1"),
     ("experiment", drop("model.net"), "model: 'net' is missing"),
     ("experiment", put("trainig", {}), "'trainig' is not a member that this format knows"),
+    ("study", put("runs", []), "runs: has 0 entries, fewer than 1"),
+    ("study", put("runs[0]", "../plain.toml"),
+     "runs[0]: '../plain.toml' is not the name of a TOML file beside this one"),
+    ("study", drop("claims[0].at_least"), "claims[0]: 'at_least' is missing"),
     ("dataset-spec", put("part[0].frames", 0), "part[0].frames: 0 is less than 1"),
     ("dataset-spec", drop("part[0].seeds"), "part[0]: 'seeds' is missing"),
     ("dataset-spec", put("part[0].sizes_px[0]", [32, 64]), "part[0].sizes_px[0][0]: 32 is less than 64"),
@@ -283,7 +288,8 @@ def test_shipped_registry_fits(path: str, repo_root: Path) -> None:
 
 def test_shipped_manifests_label_sets_and_experiments_fit(repo_root: Path) -> None:
     shipped = [*repo_root.glob("plugins/*/plugin.toml"), *repo_root.glob("resources/label_sets/*.json"),
-               *repo_root.glob("app/puncta/training/experiments/*.toml"), *repo_root.glob("resources/datasets/*.toml")]
+               *repo_root.glob("app/puncta/training/experiments/**/*.toml"),
+               *repo_root.glob("resources/datasets/*.toml")]
     assert shipped
     assert {str(p.relative_to(repo_root)): validate(p).problems for p in shipped} == {
         str(p.relative_to(repo_root)): () for p in shipped

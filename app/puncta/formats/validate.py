@@ -59,6 +59,7 @@ _JSON_KINDS = {
 _TOML_KINDS = {
     "plugin-manifest": {"id", "api"},
     "experiment": {"plugin", "data", "training"},
+    "study": {"runs", "sets"},
     "model-registry": {"models"},
     "dataset-spec": {"name", "part"},
 }
@@ -72,6 +73,7 @@ TITLES = {
     "truth-line": "truth of a simulated case",
     "session": "session",
     "experiment": "experiment",
+    "study": "study",
     "training-folder": "training folder",
     "training-log": "training log",
     "progress": "progress lines",
@@ -244,6 +246,19 @@ def _check_dataset_spec(path: Path) -> Findings:
     return Findings(check_dataset_spec(read_toml(path)))
 
 
+def _check_study(path: Path) -> Findings:
+    """The study, the experiments it names, and its claims' names of sets."""
+    table = read_toml(path)
+    problems = schemas.check("study", table)
+    if not problems:
+        problems += [f"runs: there is no {name} beside the study" for name in table["runs"]
+                     if not (path.parent / name).is_file()]
+        sets = {s["name"] for s in table["sets"]}
+        named = [claim[k] for claim in table.get("claims", ()) for k in ("set", "beyond") if k in claim]
+        problems += [f"claims: there is no set '{name}'" for name in dict.fromkeys(named) if name not in sets]
+    return Findings(problems)
+
+
 def _check_script(path: Path) -> Findings:
     return Findings(check_moves(read_toml(path)))
 
@@ -272,6 +287,7 @@ _CHECKS: dict[str, Callable[[Path], Findings]] = {
     "attempt": _json_check("attempt"),
     "moves": _check_script,
     "experiment": _toml_check("experiment"),
+    "study": _check_study,
     "plugin-manifest": _check_plugin,
     "model-registry": _check_registry,
     "dataset-spec": _check_dataset_spec,

@@ -369,6 +369,34 @@ def make_experiment(folder: Path) -> None:
     (folder / "made.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
 
 
+def make_study(folder: Path) -> None:
+    for name, kind in (("plain", "2d"), ("moving", "3d")):
+        run = {
+            "version": 1, "name": name, "plugin": "needle-tip", "seed": 1, "data": {"source": "study"},
+            "model": {"net": "ultratiny", "kind": kind, "input": {"size": 192}},
+            "training": {"samples": 3200, "batch": 32, "learning_rate": 0.002, "augment": True},
+            "loss": {"focal_gamma": 1.5, "pose_constraints": True},
+        }
+        (folder / f"{name}.toml").write_text(tomli_w.dumps(run), encoding="utf-8")
+    table = {
+        "version": 1,
+        "name": "made",
+        "title": "Made-up study",
+        "runs": ["plain.toml", "moving.toml"],
+        "untrained": ["brightest"],
+        "tune_every": 3,
+        "resamples": 2000,
+        "data": {"machines": ["A", "B", "C"], "clips": 90, "tune_clips": 9, "frames": 30},
+        "sets": [{"name": "tip-easy", "title": "easy"}, {"name": "tip-hard", "title": "hard"}],
+        "claims": [
+            {"id": "U2", "says": "moving gains more on hard clips", "set": "tip-hard", "beyond": "tip-easy",
+             "figure": "needle_ap50", "better": ["moving"], "than": ["plain"], "best": False, "at_least": 0.0,
+             "at_most": 50.0},
+        ],
+    }
+    (folder / "study.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+
+
 def make_dataset_spec(folder: Path) -> None:
     common = {"frames": 4, "sizes_px": [[96, 96], [128, 96]]}
     table = {
@@ -570,6 +598,7 @@ MAKERS = {
     "session": make_session,
     "training-folder": make_training,
     "experiment": make_experiment,
+    "study": make_study,
     "dataset-spec": make_dataset_spec,
     "progress": make_progress,
     "evaluation": make_evaluation,
