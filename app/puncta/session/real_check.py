@@ -24,6 +24,7 @@ from puncta.formats.atomic import plain_os_error
 from puncta.formats.dataset import load_dataset
 from puncta.formats.real_cases import Holds, MarkedCase, RealCases, RecordedCase, StillsCase
 from puncta.formats.tip_marks import TipMarks, read_tip_marks
+from puncta.inference.registry import Registry
 from puncta.inference.session import Tuning
 from puncta.metrics.frames import FrameAnswer, FrameLabels, JudgedFrame
 from puncta.metrics.marks import AgreedMark, Standing, TipOffset, agree, lies_on, offset_of
@@ -41,6 +42,8 @@ from puncta.sim.datasets import build_dataset
 from puncta.sources.factory import open_source
 
 Progress = Callable[[int, int], None]
+STRANGENESS_OUTPUT = "strangeness"
+"""Output of a model's graph that measures how far a picture lies from those it has learnt from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,20 @@ class PlainResult:
 
 @dataclass(frozen=True, slots=True)
 class RealResult:
-    """Everything of one check; ``absent`` names files of the list that are not there."""
+    """Everything of one check.
+
+    Attributes
+    ----------
+    model_measures_strangeness : bool
+        The model has an output by which it can flag unfamiliar pictures; without it a plugin's own checks have to.
+    absent : tuple of str
+        Files of the list that are not there.
+    """
 
     plugin: str
     model: str | None
     model_sha256: str | None
+    model_measures_strangeness: bool
     options: dict[str, Any]
     cases: str
     marked: tuple[MarkedResult, ...]
@@ -199,9 +211,17 @@ def run_real_check(
         progress(total, total)
         identity, sha256 = runner.identity()
         return RealResult(
-            plugin_id, identity or None, sha256 or None, runner.options, cases.name, tuple(marked), tuple(stills),
-            tuple(recorded), made, tuple(absent),
+            plugin_id, identity or None, sha256 or None, _measures_strangeness(identity), runner.options, cases.name,
+            tuple(marked), tuple(stills), tuple(recorded), made, tuple(absent),
         )
+
+
+def _measures_strangeness(identity: str) -> bool:
+    """Whether a registered model says how unlike its training a picture is; False for one that is not registered."""
+    try:
+        return STRANGENESS_OUTPUT in Registry.load().find(identity).outputs
+    except UserError:
+        return False
 
 
 class Runner:

@@ -33,6 +33,7 @@ def document_of(result: RealResult) -> dict[str, Any]:
         "plugin": result.plugin,
         "model": result.model,
         "model_sha256": result.model_sha256,
+        "model_measures_strangeness": result.model_measures_strangeness,
         "options": result.options,
         "cases": result.cases,
         "absent": list(result.absent),
@@ -133,6 +134,8 @@ def markdown_of(result: RealResult, command: str = "") -> str:
         "file states none, no hint. *Shown* is a frame with a tip; *unfamiliar* flags pictures unlike the model's.",
         "",
     ]
+    if not result.model_measures_strangeness:
+        lines += ["This model does not measure how strange a picture is, so that it flags none as unfamiliar.", ""]
     if result.absent:
         lines += [f"Not there and left out: {', '.join(result.absent)}.", ""]
     for marked in result.marked:
