@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if to_screen:
         print(json_document(document), end="")
         return 0
-    named = f"puncta evaluate {args.plugin} --real {args.real.name} --data DATA"
+    named = f"puncta evaluate {args.plugin} --real {_place(args.real)} --data DATA"
     text = markdown_of(result, named + (f" --model {args.model}" if args.model else ""))
     if args.json is not None:
         write_json(args.json, document)
@@ -70,6 +70,11 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             print(f"wrote {path}")
     return 0
+
+
+def _place(path: Path) -> str:
+    """The list as it was named, but never a whole path of this machine."""
+    return path.name if path.is_absolute() else path.as_posix()
 
 
 def _check_output(path: Path) -> None:
