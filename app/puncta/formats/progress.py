@@ -48,6 +48,14 @@ class Progress:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
 
 
+def say_time(seconds: float) -> str:
+    """Return a time in words: 40 s, 12 min, 1 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def text_from_progress(progress: Progress) -> str:
     """Return the line of a progress, with its newline; raises BugError on NaN."""
 
@@ -101,25 +109,29 @@ class ProgressLines:
         self._last_s: float | None = None
         self._done: float = 0
 
-    def report(self, done: float, message: str = "", metrics: Mapping[str, float | None] | None = None) -> None:
-        """Say how far the task is; lines that come too soon after the last are left out."""
+    def report(self, done: float, message: str = "", metrics: Mapping[str, float | None] | None = None,
+               left_s: float | None = None) -> None:
+        """Say how far the task is; lines that come too soon after the last are left out.
+
+        Without ``left_s`` the time left is reckoned from how long it took so far.
+        """
         self._done = done
         now_s = self._clock()
         if self._last_s is None or now_s - self._last_s >= self._interval_s:
             self._last_s = now_s
-            self._emit(TaskState.RUNNING, now_s, message, metrics)
+            self._emit(TaskState.RUNNING, now_s, message, metrics, left_s)
 
     def finish(self, state: TaskState = TaskState.DONE, message: str = "",
                metrics: Mapping[str, float | None] | None = None) -> None:
         """Say how the task ended. Always written."""
         self._emit(state, self._clock(), message, metrics)
 
-    def _emit(self, state: TaskState, now_s: float, message: str, metrics: Mapping[str, float | None] | None) -> None:
+    def _emit(self, state: TaskState, now_s: float, message: str, metrics: Mapping[str, float | None] | None,
+              left_s: float | None = None) -> None:
         elapsed_s = max(0.0, now_s - self._start_s)
-        left_s = None
         if state is not TaskState.RUNNING:
             left_s = 0.0
-        elif self._total is not None and self._done > 0:
+        elif left_s is None and self._total is not None and self._done > 0:
             left_s = max(0.0, elapsed_s * (self._total - self._done) / self._done)
         line = Progress(self._task, state, self._done, self._total, self._unit, elapsed_s, left_s, message,
                         metrics or {})

@@ -18,9 +18,16 @@ from puncta.formats.atomic import write_text_atomic
 from puncta.formats.schemas import check
 from puncta.imaging.motion_history import HISTORY_FRAMES
 from puncta.training.export import OUTPUTS
+from puncta.training.folder import CALIBRATION, HEAD, LEGS, TABLE, WEIGHTS
+from puncta.training.loop import LOG
+from puncta.training.report import CURVES, PICTURES, describe_data, write_bytes, write_report
 
 REGISTRY = "registry.toml"
-RUN_FILES = ("training.json", "log.jsonl", "calibration.json", "table.md")
+RUN_FILES = (HEAD, LOG, CALIBRATION, TABLE, WEIGHTS, CURVES, PICTURES)
+"""What is kept of a training: enough to tell how the model came about, to draw its report, and to go on from it.
+
+Pictures on real stills are not among them: they are not ours to hand on.
+"""
 _HEADER = "# The models that ship. A file whose hash differs is refused.\n"
 
 
@@ -40,14 +47,7 @@ def entry_of(folder: Path) -> dict[str, Any]:
     if head["state"] != "done":
         raise UserError(f"The training in {folder} is not finished; go on with it by --resume.")
     config = head["config"]
-    model, data = config["model"], config["data"]
-    machines = ", ".join(data["machines"])
-    parts = [f"{data['clips']} simulated cines of machines {machines}"] if data["clips"] else []
-    if data["backgrounds"] and data["composites"]:
-        stills = ", ".join(data["backgrounds"])
-        parts.append(f"{data['composites']} cines of drawn needles on needle-free stills ({stills})")
-    if data["datasets"]:
-        parts.append(f"the datasets {', '.join(data['datasets'])}")
+    model = config["model"]
     name = f"{model['id']}-{model['version']}"
     return {
         "id": model["id"],
@@ -58,7 +58,7 @@ def entry_of(folder: Path) -> dict[str, Any]:
         "precision": "fp32",
         "default": True,
         "licence": "Apache-2.0",
-        "training_data": model.get("training_data", "; ".join(parts) + "; every needle is simulated"),
+        "training_data": model.get("training_data", "; ".join(describe_data(config)) + "; every needle is simulated"),
         "simulated": True,
         "card": f"{name}.md",
         "recipe": model.get("recipe", f"puncta train {config['name']}"),
@@ -113,7 +113,11 @@ def register_training(folder: Path, models: Path) -> Path:
     write_text_atomic(registry, header + tomli_w.dumps(table))
     run = models / "runs" / f"{entry['id']}-{entry['version']}"
     run.mkdir(parents=True, exist_ok=True)
-    for name in RUN_FILES:
-        if (folder / name).exists():
-            write_text_atomic(run / name, (folder / name).read_text(encoding="utf-8"))
+    for part in (run, *(run / p.relative_to(folder) for p in sorted((folder / LEGS).glob("*")) if p.is_dir())):
+        part.mkdir(parents=True, exist_ok=True)
+        for name in RUN_FILES:
+            source = folder / part.relative_to(run) / name
+            if source.exists():
+                write_bytes(part / name, source.read_bytes())
+    write_report(run)
     return target

@@ -23,6 +23,7 @@ from PIL import Image
 
 from puncta.core.errors import UserError
 from puncta.formats.atomic import AtomicFile, write_text_atomic
+from puncta.formats.progress import say_time
 from puncta.recording.sheet import SAFETY_LINE
 from puncta.training.pace import Pace, stages_of
 from puncta.training.report_charts import Chart, Series, draw_chart, svg_from_chart
@@ -290,14 +291,6 @@ def tell_state(story: Story) -> str:
         return f"Running {on}: {seen} of {total} samples after {spent}{speed}{left}."
     word = "Stopped" if state == "cancelled" else "Failed"
     return f"{word} after {seen} of {total} samples and {spent} {on}; --resume goes on from the last checkpoint."
-
-
-def say_time(seconds: float) -> str:
-    """Return a time in words: 40 s, 12 min, 1 h 05 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _cards(story: Story) -> list[tuple[str, str]]:
