@@ -260,6 +260,26 @@ def _finish(net: Any, experiment: Experiment, splits: Splits, fixed: list[Sample
     return parity
 
 
+def tune_split(
+    out: Path, data_root: Path | None, cache: Path | None, tell: Tell | None = None
+) -> tuple[Experiment, tuple[list[Clip], ...]]:
+    """Return the experiment of a training folder and its tune split; nothing is gathered to train on.
+
+    Raises
+    ------
+    UserError
+        The folder holds no training of a tip network, or the tune split's stills are not there.
+    """
+    config = read_story(out).config
+    experiment = experiment_from(config, str(config.get("name", "of the folder")))
+    tune = Experiment(
+        experiment.name, experiment.plugin, experiment.seed,
+        {**config, "data": {**experiment.section("data"), "clips": 0, "composites": 0, "still_cines": 0}},
+    )
+    splits = gather_data(tune, data_root, cache or out / "cache", tell or (lambda _progress: None), to_train=False)
+    return experiment, splits.tune
+
+
 def picture_finished(out: Path, data_root: Path | None, cache: Path | None, tell: Tell | None = None) -> None:
     """Draw the validation pictures of a finished training anew, from its weights and its tune split.
 
@@ -268,17 +288,11 @@ def picture_finished(out: Path, data_root: Path | None, cache: Path | None, tell
     UserError
         The folder holds no finished training of a tip network, or the tune split's stills are not there.
     """
-    config = read_story(out).config
-    experiment = experiment_from(config, str(config.get("name", "of the folder")))
+    experiment, tune = tune_split(out, data_root, cache, tell)
     model = experiment.section("model")
     net = TipStream(len(CHANNELS), model["widths"], shift=model["net"] == "tip_stream")
     net.load_state_dict(read_weights(out))
-    tune = Experiment(
-        experiment.name, experiment.plugin, experiment.seed,
-        {**config, "data": {**experiment.section("data"), "clips": 0, "composites": 0, "still_cines": 0}},
-    )
-    splits = gather_data(tune, data_root, cache or out / "cache", tell or (lambda _progress: None), to_train=False)
-    write_pictures(net.eval(), choose_frames(splits.tune), experiment.size, out)
+    write_pictures(net.eval(), choose_frames(tune), experiment.size, out)
 
 
 def _table(figures: dict[str, float]) -> str:

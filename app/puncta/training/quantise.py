@@ -1,0 +1,313 @@
+"""An 8-bit variant of an exported tip network, kept only where it is as good as the network and faster.
+
+Static quantisation: weights per channel, activations by their range on calibration frames of the tune split. Only what
+leads to the maps is quantised; the maps' own convolution, the presence and the strangeness stay in fp32. The verdict
+comes from other clips of the tune split, read frame by frame by the very steps of the plugin, memory included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime import quantization
+
+from puncta.core.errors import UserError
+from puncta.core.geometry import tip_box_px
+from puncta.formats.atomic import write_text_atomic
+from puncta.imaging.filtering import TipFilterSettings
+from puncta.imaging.tip_network import TipAnswer, TipNetwork
+from puncta.imaging.tip_reading import TipFollower
+from puncta.imaging.tip_scoring import scoring_from_spec
+from puncta.inference.loaded import LoadedModel
+from puncta.inference.tuning import deviation_on_samples
+from puncta.metrics.detection import FrameBoxes, average_precision
+from puncta.training.calibrate import INTERVAL_NS, Answers, answer_clip
+from puncta.training.data import Clip
+from puncta.training.familiar import clip_channels
+from puncta.training.folder import CALIBRATION, GRAPH
+from puncta.training.latency import ratio, time_in_turns
+from puncta.training.parity import open_exported
+from puncta.training.run import Progress, Tell, tune_split
+from puncta.training.stepping import STATE, SteppedGraph
+
+MODEL, RECORD = "model-int8.onnx", "int8.json"
+CALIBRATION_FRAMES = 256
+FRAMES_OF_A_CLIP = 4
+AP50_LOSS_MOST = 0.01
+TIP_CHANGE_MOST_MM = 0.1
+SPEED_LEAST = 1.1
+"""A variant is worth a second file and a second set of errors only where it is this much faster."""
+_MAPS = "maps"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well a network does on judged frames.
+
+    Attributes
+    ----------
+    ap50 : float
+        Of `needle_tip` boxes.
+    tip_error_mm : float
+        Median over tips that are shown.
+    shown_of_tips, false_alarms : float
+        Shares of frames with and without a tip on which one is shown.
+    strangeness : float or None
+        Median.
+    """
+
+    ap50: float
+    tip_error_mm: float
+    shown_of_tips: float
+    false_alarms: float
+    strangeness: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A variant beside its reference, and what was decided.
+
+    Attributes
+    ----------
+    speed : float
+        Time of the reference over the variant's, one thread.
+    deviation : float
+        Of the outputs on the samples of `puncta models bench`, which takes the variant only where it is about this.
+    why : str
+        One sentence.
+    """
+
+    accepted: bool
+    why: str
+    reference: Quality
+    variant: Quality
+    speed: float
+    reference_ms: float
+    variant_ms: float
+    deviation: float
+    frames: int
+    calibration_frames: int
+    machines: tuple[str, ...]
+
+
+def nodes_for_maps(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes that lead to the maps, but for the convolution that gives them and the one that comes first.
+
+    The first has few channels and many pixels, which bytes make slower; with it stays what follows up to the second.
+    """
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    head = made_by[_MAPS]
+    while head.op_type != "Conv":
+        head = made_by[head.input[0]]
+    names: dict[str, onnx.NodeProto] = {}
+    waiting = [head.input[0]]
+    while waiting:
+        node = made_by.get(waiting.pop())
+        if node is not None and node.name not in names:
+            names[node.name] = node
+            waiting.extend(node.input)
+    given = {v.name for v in model.graph.input if not v.name.startswith(STATE)}
+    first: set[str] = set()
+    # Nodes are in the order of computing, so one pass finds all that hangs on the first convolution.
+    for node in model.graph.node:
+        opens = not given.isdisjoint(node.input)
+        if opens or (node.op_type != "Conv" and not first.isdisjoint(node.input)):
+            first.update(node.output)
+            names.pop(node.name, None)
+    return list(names)
+
+
+class _Frames(quantization.CalibrationDataReader):
+    def __init__(self, feeds: Iterator[dict[str, NDArray[Any]]]) -> None:
+        self._feeds = feeds
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        return next(self._feeds, None)
+
+
+def quantise_graph(model: Path, out: Path, feeds: Iterable[dict[str, NDArray[Any]]]) -> None:
+    """Write the 8-bit variant of a graph.
+
+    Parameters
+    ----------
+    feeds : iterable of dict
+        Everything the graph takes, for each calibration frame.
+    """
+    with tempfile.TemporaryDirectory(prefix="puncta-int8-") as folder:
+        shaped, made = Path(folder) / "shaped.onnx", Path(folder) / "made.onnx"
+        onnx.save(onnx.shape_inference.infer_shapes(onnx.load(model)), shaped)
+        quantization.quantize_static(
+            str(shaped), str(made), _Frames(iter(feeds)), quant_format=quantization.QuantFormat.QDQ, per_channel=True,
+            # The pairing that ONNX Runtime has quick kernels for on x86: unsigned pictures, signed weights.
+            activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
+            nodes_to_quantize=nodes_for_maps(onnx.load(shaped)),
+        )
+        temporary = out.with_name(f".part-{out.name}")
+        temporary.write_bytes(made.read_bytes())
+        os.replace(temporary, out)
+
+
+def spread_over_machines(clips: Sequence[Clip]) -> list[Clip]:
+    """Order clips so that every machine takes its turn."""
+    by_machine: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_machine[clip.machine].append(clip)
+    longest = max((len(group) for group in by_machine.values()), default=0)
+    return [group[k] for k in range(longest) for _, group in sorted(by_machine.items()) if k < len(group)]
+
+
+def calibration_feeds(session: LoadedModel, clips: Sequence[Clip], frames: int) -> Iterator[dict[str, NDArray[Any]]]:
+    """Run clips from their beginning and hand out a few frames of each, memory included, until there are enough."""
+    graph = SteppedGraph(session)
+    size = int(session.spec["size"][0])
+    given = 0
+    for clip in clips:
+        channels = clip_channels(clip, size)
+        wanted = set(np.linspace(0, len(channels) - 1, FRAMES_OF_A_CLIP + 1).astype(int)[1:].tolist())
+        graph.reset()
+        for t, picture in enumerate(channels):
+            if t in wanted:
+                yield graph.feeds(picture[None])
+                given += 1
+                if given == frames:
+                    return
+            graph.step(picture[None])
+
+
+def judge(
+    session: LoadedModel, clips: Sequence[Clip], spec: Mapping[str, Any], tell: Callable[[int], Any] | None = None
+) -> Quality:
+    """Read clips as the plugin does and measure.
+
+    Parameters
+    ----------
+    spec : mapping
+        The `filter` and `calibration` tables.
+    tell : callable or None
+        Called with the number of clips done.
+    """
+    network = TipNetwork(session)
+    follower = TipFollower(scoring_from_spec(spec["calibration"]), TipFilterSettings(**spec["filter"]))
+    boxes: list[FrameBoxes] = []
+    errors: list[float] = []
+    strange: list[float] = []
+    shown = {0: [0, 0], 1: [0, 0]}
+    for number, clip in enumerate(clips):
+        answers = answer_clip(network, clip)
+        strange += [float(v) for v in answers.strangeness[np.isfinite(answers.strangeness)]]
+        follower.clear()
+        side = clip.frames.shape[1]
+        for i, judged in enumerate(clip.judged):
+            found = follower.update(_answer(answers, i), i * INTERVAL_NS, answers.cell_mm)
+            if judged < 0:
+                continue
+            shown[int(judged)][0] += found.shown
+            shown[int(judged)][1] += 1
+            labelled = ()
+            if judged == 1:
+                labelled = (tip_box_px((float(clip.tip_px[i, 0]), float(clip.tip_px[i, 1])), (0, 0, side, side)),)
+                if found.shown:
+                    errors.append(answers.error_mm(i, found.cell_xy))
+            place = _in_source(found.cell_xy, answers, side)
+            boxes.append(FrameBoxes(number, labelled, ((found.right, tip_box_px(place, (0, 0, side, side))),)))
+        if tell is not None:
+            tell(number + 1)
+    ap50 = float(average_precision(boxes, len(clips), (0.5,)).values(np.ones((1, len(clips))))[0])
+    return Quality(
+        ap50=ap50,
+        tip_error_mm=float(np.median(errors)) if errors else math.nan,
+        shown_of_tips=shown[1][0] / max(1, shown[1][1]),
+        false_alarms=shown[0][0] / max(1, shown[0][1]),
+        strangeness=float(np.median(strange)) if strange else None,
+    )
+
+
+def _answer(answers: Answers, i: int) -> TipAnswer:
+    return TipAnswer(answers.maps[i], float(answers.presence[i]))
+
+
+def _in_source(cell_xy: tuple[float, float], answers: Answers, side: int) -> tuple[float, float]:
+    size = answers.maps.shape[-1] * answers.stride
+    x, y = (((v + 0.5) * answers.stride * side / size) - 0.5 for v in cell_xy)
+    return x, y
+
+
+def decide(reference: Quality, variant: Quality, speed: float) -> tuple[bool, str]:
+    """Say whether a variant is kept, and why."""
+    lost = reference.ap50 - variant.ap50
+    moved = abs(variant.tip_error_mm - reference.tip_error_mm)
+    if not abs(lost) <= AP50_LOSS_MOST:
+        return False, f"its AP50 differs by {100 * abs(lost):.1f} points"
+    if not moved <= TIP_CHANGE_MOST_MM:
+        return False, f"its median tip error differs by {moved:.2f} mm"
+    if not speed >= SPEED_LEAST:
+        return False, f"it is only {speed:.2f} times as fast"
+    return True, f"it is {speed:.2f} times as fast, within {100 * abs(lost):.1f} points of AP50 and {moved:.2f} mm"
+
+
+def quantise_training(folder: Path, tune: Sequence[Clip], tell: Tell | None = None) -> Verdict:
+    """Make the variant of a finished training folder, judge it, and leave ``int8.json`` and, if kept, the graph.
+
+    Every other clip of the tune split sets the ranges, the others judge.
+    """
+    spec = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
+    ordered = spread_over_machines(tune)
+    setting, judging = ordered[::2], ordered[1::2]
+    reference = open_exported(folder / GRAPH)
+    out = folder / MODEL
+    setting = setting[: -(-CALIBRATION_FRAMES // FRAMES_OF_A_CLIP)]
+    quantise_graph(folder / GRAPH, out, calibration_feeds(reference, setting, CALIBRATION_FRAMES))
+    variant = open_exported(out, "int8")
+    times = time_in_turns({"fp32": SteppedGraph(reference), "int8": SteppedGraph(variant)})
+    speed = ratio(times, "fp32", "int8")
+
+    def judged(already: int) -> Callable[[int], None]:
+        def report(done: int) -> None:
+            if tell is not None:
+                tell(Progress("clips judged", already + done, 2 * len(judging), {}))
+
+        return report
+
+    before = judge(reference, judging, spec, judged(0))
+    after = judge(variant, judging, spec, judged(len(judging)))
+    accepted, why = decide(before, after, speed)
+    verdict = Verdict(
+        accepted, why, before, after, speed, float(np.median(times["fp32"])), float(np.median(times["int8"])),
+        deviation_on_samples(reference, variant), sum(int((c.judged >= 0).sum()) for c in judging),
+        min(CALIBRATION_FRAMES, FRAMES_OF_A_CLIP * len(setting)), tuple(sorted({c.machine for c in setting})),
+    )
+    record = asdict(verdict)
+    if accepted:
+        record["sha256"] = hashlib.sha256(out.read_bytes()).hexdigest()
+    else:
+        out.unlink()
+    write_text_atomic(folder / RECORD, json.dumps(record, indent=2) + "\n")
+    return verdict
+
+
+def quantise_finished(
+    folder: Path, data_root: Path | None, cache: Path | None, tell: Tell | None = None
+) -> Verdict:
+    """Make the variant of a finished training folder from the tune split that its experiment names.
+
+    Raises
+    ------
+    UserError
+        The folder holds no finished training, or the tune split's stills are not there.
+    """
+    _, tune = tune_split(folder, data_root, cache, tell)
+    if not (folder / GRAPH).exists() or not (folder / CALIBRATION).exists():
+        raise UserError(f"The training in {folder} is not finished; go on with it by --resume.")
+    return quantise_training(folder, [clip for clips in tune for clip in clips], tell)
