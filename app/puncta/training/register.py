@@ -5,25 +5,25 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import onnx
 import tomli_w
 
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.formats.schemas import check
 from puncta.imaging.motion_history import HISTORY_FRAMES
-from puncta.training.export import OUTPUTS
-from puncta.training.folder import CALIBRATION, HEAD, LEGS, TABLE, WEIGHTS
+from puncta.training.folder import CALIBRATION, GRAPH, HEAD, LEGS, TABLE, WEIGHTS
 from puncta.training.loop import LOG
 from puncta.training.report import CURVES, PICTURES, describe_data, write_bytes, write_report
 
 REGISTRY = "registry.toml"
-RUN_FILES = (HEAD, LOG, CALIBRATION, TABLE, WEIGHTS, CURVES, PICTURES)
+INT8_GRAPH, INT8_RECORD = "model-int8.onnx", "int8.json"
+"""The 8-bit variant of a training, there only where it was accepted, and what was found about it."""
+RUN_FILES = (HEAD, LOG, CALIBRATION, TABLE, WEIGHTS, CURVES, PICTURES, INT8_RECORD)
 """What is kept of a training: enough to tell how the model came about, to draw its report, and to go on from it.
 
 Pictures on real stills are not among them: they are not ours to hand on.
@@ -40,8 +40,8 @@ def entry_of(folder: Path) -> dict[str, Any]:
         The training is not finished.
     """
     try:
-        head = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-        calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+        head = json.loads((folder / HEAD).read_text(encoding="utf-8"))
+        calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"The training in {folder} is not finished; go on with it by --resume.") from error
     if head["state"] != "done":
@@ -49,12 +49,12 @@ def entry_of(folder: Path) -> dict[str, Any]:
     config = head["config"]
     model = config["model"]
     name = f"{model['id']}-{model['version']}"
-    return {
+    entry = {
         "id": model["id"],
         "version": model["version"],
         "plugin": config["plugin"],
         "file": f"{name}.onnx",
-        "sha256": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
+        "sha256": _digest(folder / GRAPH),
         "precision": "fp32",
         "default": True,
         "licence": "Apache-2.0",
@@ -62,7 +62,7 @@ def entry_of(folder: Path) -> dict[str, Any]:
         "simulated": True,
         "card": f"{name}.md",
         "recipe": model.get("recipe", f"puncta train {config['name']}"),
-        "outputs": list(OUTPUTS),
+        "outputs": [output.name for output in onnx.load(folder / GRAPH, load_external_data=False).graph.output],
         "input": {
             "channels": model["input"]["channels"],
             "size": [model["input"]["size"]] * 2,
@@ -76,10 +76,20 @@ def entry_of(folder: Path) -> dict[str, Any]:
         },
         "metrics": {f"tune_{k}": v for k, v in calibration["figures"].items()},
     }
+    if (folder / INT8_GRAPH).exists():
+        variant = {"precision": "int8", "file": f"{name}-int8.onnx", "sha256": _digest(folder / INT8_GRAPH)}
+        entry["variants"] = [variant]
+    return entry
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def register_training(folder: Path, models: Path) -> Path:
     """Copy the model and write its entry, replacing one of the same id and version; return the ONNX file's new path.
+
+    It becomes the one that its plugin uses where nobody names a model.
 
     Raises
     ------
@@ -102,14 +112,16 @@ def register_training(folder: Path, models: Path) -> Path:
         kept = {k: v for k, v in old.get("metrics", {}).items() if not k.startswith("tune_")}
         entry["metrics"].update(kept if old.get("sha256") == entry["sha256"] else {})
     others = [m for m in table.get("models", []) if (m["id"], m["version"]) != (entry["id"], entry["version"])]
+    for other in others:
+        other["default"] = bool(other.get("default")) and other.get("plugin") != entry["plugin"]
     table["models"] = [*others, entry]
     problems = check("model-registry", table)
     if problems:
         raise UserError(f"The registry {registry} does not fit: {problems[0]}.")
     target = models / entry["file"]
-    temporary = target.with_name(f".{target.name}.part")
-    shutil.copyfile(folder / "model.onnx", temporary)
-    os.replace(temporary, target)
+    write_bytes(target, (folder / GRAPH).read_bytes())
+    for variant in entry.get("variants", ()):
+        write_bytes(models / variant["file"], (folder / INT8_GRAPH).read_bytes())
     write_text_atomic(registry, header + tomli_w.dumps(table))
     run = models / "runs" / f"{entry['id']}-{entry['version']}"
     run.mkdir(parents=True, exist_ok=True)
