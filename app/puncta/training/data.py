@@ -199,11 +199,14 @@ def background_stills(root: Path, folders: tuple[str, ...], half: str = "backgro
     return chosen
 
 
-def build_composites(spec: CompositeSpec, root: Path, cache: Path, report: Report, half: str = "background") -> Path:
-    """Compose the clips that the cache lacks; return their folder."""
+def build_composites(
+    spec: CompositeSpec, root: Path, cache: Path, report: Report, half: str = "background",
+    part: tuple[int, int] = (0, 1),
+) -> Path:
+    """Compose the clips that the cache lacks, of them every n-th from the k-th on; return their folder."""
     folder = cache / (cache_name(spec) + ("" if half == "background" else "-" + half.replace(" ", "-")))
     stills = background_stills(root, spec.folders, half)
-    for k in range(spec.clips):
+    for k in range(part[0], spec.clips, part[1]):
         name = f"{k:05d}"
         if not (folder / f"{name}.json").exists():
             rng = np.random.default_rng([spec.seed, k])

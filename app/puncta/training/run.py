@@ -17,6 +17,7 @@ from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.imaging.motion_history import CHANNELS
 from puncta.training.augment import Sample, make_sample
+from puncta.training.building import build_together
 from puncta.training.calibrate import calibrate
 from puncta.training.data import (
     Clip,
@@ -107,7 +108,7 @@ def gather_data(
     for kind, count, first in (("train", data["clips"], 10_000), ("tune", data["tune_clips"], TUNE_SEED)):
         if count:
             spec = SimulatorSpec(machines, procedures, int(count), frames, first)
-            clips = load_clips(build_simulated(spec, cache, report))[: int(count)]
+            clips = load_clips(build_together(build_simulated, "simulated clips", spec, cache, report))[: int(count)]
             train.append((1 - share, clips)) if kind == "train" else tune.append(clips)
     folders = tuple(data["backgrounds"])
     if folders and data_root is None and (data["composites"] or data["still_cines"]):
@@ -117,13 +118,15 @@ def gather_data(
         for kind, count, first in wanted:
             if count:
                 spec_c = CompositeSpec(folders, int(count), frames, int(first))
-                clips = load_clips(build_composites(spec_c, data_root, cache, report))[: int(count)]
+                there = build_together(build_composites, "composites", spec_c, cache, report, data_root)
+                clips = load_clips(there)[: int(count)]
                 part = share * int(data["composites"]) / in_stills
                 train.append((part, clips)) if kind == "train" else tune.append(clips)
         for kind, count, first in (("train", data["still_cines"], 1), ("tune", data["tune_still_cines"], 2)):
             if count:
                 spec_s = StillCineSpec(folders, int(count), frames, first, kind)
-                clips = load_clips(build_still_cines(spec_s, data_root, cache, report))[: int(count)]
+                there = build_together(build_still_cines, "needles in stills", spec_s, cache, report, data_root)
+                clips = load_clips(there)[: int(count)]
                 part = share * int(data["still_cines"]) / in_stills
                 train.append((part, clips)) if kind == "train" else tune.append(clips)
     for name in data["datasets"]:
