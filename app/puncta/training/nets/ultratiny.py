@@ -94,7 +94,10 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 72, S / 8, S / 8) -> (B, 8, S / 16, S / 16)."""
         f16 = self.at16(self.at8(x))
-        return self.head(self.mix(self.side(f16) + self.up(self.down(self.at32(f16)))))
+        mixed = self.mix(self.side(f16) + self.up(self.down(self.at32(f16))))
+        # Half precision rounds an entry by most of a pixel, so the answer itself is never computed in it.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(mixed.float())
 
 
 class UltraTiny(nn.Module):
