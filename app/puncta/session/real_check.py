@@ -145,6 +145,7 @@ class RealResult:
     """
 
     plugin: str
+    plugin_version: str
     model: str | None
     model_sha256: str | None
     model_measures_strangeness: bool
@@ -211,8 +212,8 @@ def run_real_check(
         progress(total, total)
         identity, sha256 = runner.identity()
         return RealResult(
-            plugin_id, identity or None, sha256 or None, _measures_strangeness(identity), runner.options, cases.name,
-            tuple(marked), tuple(stills), tuple(recorded), made, tuple(absent),
+            plugin_id, runner.manifest.version, identity or None, sha256 or None, _measures_strangeness(identity),
+            runner.options, cases.name, tuple(marked), tuple(stills), tuple(recorded), made, tuple(absent),
         )
 
 

@@ -31,6 +31,7 @@ def document_of(result: RealResult) -> dict[str, Any]:
     return {
         "version": VERSION,
         "plugin": result.plugin,
+        "plugin_version": result.plugin_version,
         "model": result.model,
         "model_sha256": result.model_sha256,
         "model_measures_strangeness": result.model_measures_strangeness,
@@ -126,7 +127,8 @@ def markdown_of(result: RealResult, command: str = "") -> str:
     lines = [f"# {result.plugin} on real pictures", ""]
     sha = f", sha256 `{result.model_sha256[:12]}`" if result.model_sha256 else ""
     options = ", ".join(f"{name} {value}" for name, value in result.options.items())
-    lines += [f"Model **{result.model or 'none'}**{sha}; options {options or 'none'}. {NEVER_TUNED}", ""]
+    lines += [f"Model **{result.model or 'none'}**{sha}; plugin {result.plugin_version}, options {options or 'none'}. "
+              f"{NEVER_TUNED}", ""]
     if command:
         lines += ["```", command, "```", ""]
     lines += [
