@@ -6,17 +6,22 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from puncta.cli.progress import ProgressLine
+from puncta.cli.train_progress import TrainingProgress
+from puncta.cli.train_study import refuse, run_study_file
 from puncta.core.errors import UserError
-from puncta.formats.progress import ProgressLines
 
 NAME = "train"
 HELP = "train a network from an experiment file"
 DESCRIPTION = """\
 Train a network as an experiment file says, check that the exported model agrees with it, and leave a training folder:
-training.json, log.jsonl, weights, ONNX and the clips it was trained on (cache).
+training.json, log.jsonl, weights, ONNX and the clips it was trained on (cache). While it runs, report.html in that
+folder shows how it goes: losses, figures and pictures of the tune split. --report DIR draws it again.
 
-A training that was stopped goes on where it was with --resume. Everything it learns from is simulated or drawn."""
+A training that was stopped goes on where it was with --resume. Everything it learns from is simulated or drawn.
+
+A study (a TOML file that names runs and sets, or "ultratiny", which ships) trains several networks on the same clips
+with the same budget and writes one table of them: table.md and table.json. It skips what is finished; test sets that
+are not there are built."""
 
 _NO_TORCH = (
     'Training needs PyTorch, which is not installed here; install it with: pip install "puncta[train]" '
@@ -26,13 +31,26 @@ _NO_TORCH = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("experiment", metavar="EXPERIMENT.toml", help="an experiment, or the name of one that ships")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the training folder to make")
+    parser.add_argument("experiment", metavar="EXPERIMENT.toml", nargs="?",
+                        help="an experiment or a study, or the name of one that ships")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="the training folder to make")
+    parser.add_argument("--preset", choices=["cpu", "gpu"],
+                        help="two CPU cores or one GPU: `tip --preset gpu` is the experiment tip_gpu")
     parser.add_argument("--data", metavar="DIR", type=Path, help="where backgrounds and datasets of the experiment are")
     parser.add_argument("--cache", metavar="DIR", type=Path, help="where clips are kept (default: DIR/cache of --out)")
     parser.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
     parser.add_argument("--start-from", metavar="DIR", type=Path, help="begin with the weights of a finished training")
     parser.add_argument("--register", metavar="DIR", type=Path, help="put the finished model into this models folder")
+    parser.add_argument("--report", metavar="DIR", type=Path,
+                        help="only draw the report of this training folder again, with --cache its pictures too")
+    parser.add_argument("--int8", metavar="DIR", type=Path,
+                        help="only make an 8-bit variant of the model in this training folder, from the tune split in "
+                             "--cache, and keep it there where it is as good and faster; --register then takes both")
+    study = parser.add_argument_group("for a study")
+    study.add_argument("--only", metavar="ROW", action="append", help="this row alone (may be given several times)")
+    study.add_argument("--table", action="store_true", help="only make the table anew from the answers that are kept")
+    study.add_argument("--sets", metavar="DIR", type=Path, help="where the test sets are (default: DIR/sets of --out)")
+    study.add_argument("--jobs", metavar="N", type=int, help="rows trained at the same time (default: one a core)")
     parser.add_argument("--progress", choices=["json"], help="print progress as JSON lines on standard output")
 
 
@@ -46,39 +64,65 @@ def run(args: argparse.Namespace) -> int:
     """
     if importlib.util.find_spec("torch") is None:
         raise UserError(_NO_TORCH)
+    if args.report is not None:
+        return _report(args)
+    if args.int8 is not None:
+        return _int8(args)
+    if args.experiment is None:
+        raise UserError("Name an experiment, for example tip_cpu, or a training folder with --report DIR.")
+    if args.out is None:
+        raise UserError("Say where the training folder goes with --out DIR.")
     # PyTorch takes seconds to import and is absent in most installations.
     from puncta.training.experiment import find_experiment, read_experiment
     from puncta.training.register import register_training
-    from puncta.training.run import Progress, train_experiment
+    from puncta.training.run import train_experiment
+    from puncta.training.study import find_study
 
-    experiment = read_experiment(find_experiment(args.experiment))
+    study = None if args.preset else find_study(args.experiment)
+    if study is not None:
+        return run_study_file(args, study)
+    refuse(args, ("only", "table", "sets", "jobs"), "a single experiment")
+    experiment = read_experiment(find_experiment(args.experiment, args.preset))
     if args.data is not None and not args.data.is_dir():
         raise UserError(f"There is no folder {args.data}; --data names the folder with backgrounds and datasets.")
-    as_json = args.progress == "json"
-    stages: dict[tuple[str, int], ProgressLines | ProgressLine] = {}
-
-    def tell(progress: Progress) -> None:
-        key = (progress.stage, progress.total)
-        if key not in stages:
-            unit = progress.stage
-            stages[key] = ProgressLines("train", unit, progress.total) if as_json else ProgressLine(unit)
-        shown = stages[key]
-        if isinstance(shown, ProgressLines):
-            shown.report(progress.done, metrics=progress.metrics)
-        else:
-            shown.show(progress.done, progress.total)
-
+    shown = TrainingProgress(args.progress == "json")
     head = train_experiment(
         experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
-        start_from=args.start_from, tell=tell,
+        start_from=args.start_from, tell=shown.tell,
     )
     if args.register is not None:
         register_training(args.out, args.register)
-    last = next((s for (stage, _), s in stages.items() if stage == "samples"), None)
-    if isinstance(last, ProgressLines):
-        last.finish(message=f"trained {experiment.name}")
-    else:
-        if last is not None:
-            last.clear()
+    shown.finish(f"trained {experiment.name}")
+    if args.progress != "json":
         print(f"Trained {experiment.name}: {head}")
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from puncta.training.report import write_report
+    from puncta.training.run import picture_finished
+
+    if args.experiment is not None or args.out is not None:
+        raise UserError("--report stands alone: it draws the report of a folder and trains nothing.")
+    if args.cache is not None:
+        shown = TrainingProgress(args.progress == "json")
+        picture_finished(args.report, args.data, args.cache, shown.tell)
+        shown.finish("pictures drawn")
+    print(f"Drew {write_report(args.report)}")
+    return 0
+
+
+def _int8(args: argparse.Namespace) -> int:
+    from puncta.training.quantise import quantise_finished
+    from puncta.training.register import register_training
+
+    if args.experiment is not None or args.out is not None:
+        raise UserError("--int8 stands alone: it works on a finished training folder and trains nothing.")
+    shown = TrainingProgress(args.progress == "json")
+    verdict = quantise_finished(args.int8, args.data, args.cache, shown.tell)
+    shown.finish("8-bit variant judged")
+    if args.register is not None:
+        register_training(args.int8, args.register)
+    if args.progress != "json":
+        print(f"The 8-bit variant is {'kept' if verdict.accepted else 'not kept'}: {verdict.why}.")
     return 0

@@ -122,7 +122,7 @@ def answer_chosen(net: Any, chosen: Sequence[Chosen], size: int) -> list[TuneAns
         else:
             maps, presence = net(torch.from_numpy(inputs[-1]).to(device))[:2]
     values = maps.float().cpu().numpy()
-    surety = torch.sigmoid(presence.float().reshape(-1)).cpu().numpy()
+    surety = torch.sigmoid(presence.detach().float().reshape(-1)).cpu().numpy()
     return [_read(c, m, float(p), size) for c, m, p in zip(chosen, values, surety)]
 
 

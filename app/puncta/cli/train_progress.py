@@ -1,0 +1,79 @@
+"""How a training shows its progress: one calm line for a person, JSON lines for a program."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from puncta.cli.progress import ProgressLine
+from puncta.formats.progress import ProgressLines
+
+TRAINING = "samples"
+"""The stage that trains; those before it make clips."""
+
+
+class Told(Protocol):
+    """What a training tells: stage, how far, figures, time left [s]."""
+
+    @property
+    def stage(self) -> str: ...  # noqa: D102
+
+    @property
+    def done(self) -> int: ...  # noqa: D102
+
+    @property
+    def total(self) -> int: ...  # noqa: D102
+
+    @property
+    def metrics(self) -> dict[str, float]: ...  # noqa: D102
+
+    @property
+    def left_s(self) -> float | None: ...  # noqa: D102
+
+
+class TrainingProgress:
+    """Shows what a training tells, a line for each stage in turn.
+
+    Parameters
+    ----------
+    as_json : bool
+        JSON lines on standard output instead of a line on the terminal.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._lines: dict[tuple[str, int], ProgressLines] = {}
+        self._line: ProgressLine | None = None
+        self._stage: tuple[str, int] | None = None
+
+    def tell(self, told: Told) -> None:
+        """Take in how far the training is."""
+        key = (told.stage, told.total)
+        if self._as_json:
+            if key not in self._lines:
+                self._lines[key] = ProgressLines("train", told.stage, told.total)
+            self._lines[key].report(told.done, metrics=told.metrics, left_s=told.left_s)
+            return
+        if key != self._stage:
+            self._stage, self._line = key, ProgressLine(told.stage, interval_s=1.0 if told.stage == TRAINING else 0.2)
+        assert self._line is not None
+        self._line.show(told.done, told.total, note=say_figures(told.metrics), left_s=told.left_s)
+
+    def finish(self, message: str) -> None:
+        """Say that it is done."""
+        if self._as_json:
+            last = next((line for (stage, _), line in self._lines.items() if stage == TRAINING), None)
+            if last is not None:
+                last.finish(message=message)
+        elif self._line is not None:
+            self._line.clear()
+
+
+def say_figures(metrics: dict[str, float]) -> str:
+    """Return speed and losses in few words: "86 a second, loss 1.97 (tip 1.15, shaft 0.29)"."""
+    parts = []
+    if "samples_per_s" in metrics:
+        parts.append(f"{metrics['samples_per_s']:.0f} a second")
+    if "loss" in metrics:
+        own = [f"{k} {v:.2f}" for k, v in metrics.items() if k not in ("loss", "samples_per_s", "learning_rate")]
+        parts.append(f"loss {metrics['loss']:.2f}" + (f" ({', '.join(own)})" if len(own) > 1 else ""))
+    return ", ".join(parts)
