@@ -288,13 +288,39 @@ def quantise_training(folder: Path, tune: Sequence[Clip], tell: Tell | None = No
         deviation_on_samples(reference, variant), sum(int((c.judged >= 0).sum()) for c in judging),
         min(CALIBRATION_FRAMES, FRAMES_OF_A_CLIP * len(setting)), tuple(sorted({c.machine for c in setting})),
     )
-    record = asdict(verdict)
+    record = asdict(verdict) | {"reference_sha256": _sha256(folder / GRAPH)}
     if accepted:
-        record["sha256"] = hashlib.sha256(out.read_bytes()).hexdigest()
+        record["sha256"] = _sha256(out)
     else:
         out.unlink()
     write_text_atomic(folder / RECORD, json.dumps(record, indent=2) + "\n")
     return verdict
+
+
+def accepted_variant(folder: Path) -> dict[str, Any] | None:
+    """Return the record of a training folder's accepted variant; None where there is none for the graph in it now."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    now = record["accepted"] and (folder / MODEL).exists() and record["reference_sha256"] == _sha256(folder / GRAPH)
+    return record if now else None
+
+
+def figures_of_variant(record: Mapping[str, Any]) -> dict[str, float]:
+    """Figures that the registry keeps of an accepted variant; by the last of them `puncta models bench` judges it."""
+    before, after = record["reference"], record["variant"]
+    figures = {
+        "int8_speed": record["speed"],
+        "int8_ap50_change": after["ap50"] - before["ap50"],
+        "int8_tip_error_change_mm": after["tip_error_mm"] - before["tip_error_mm"],
+        "int8_deviation": record["deviation"],
+    }
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def quantise_finished(

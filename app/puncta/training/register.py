@@ -18,14 +18,12 @@ from puncta.formats.schemas import check
 from puncta.imaging.motion_history import HISTORY_FRAMES
 from puncta.training.folder import CALIBRATION, GRAPH, HEAD, LEGS, TABLE, WEIGHTS
 from puncta.training.loop import LOG
-from puncta.training.quantise import MODEL as VARIANT
-from puncta.training.quantise import RECORD as VARIANT_RECORD
+from puncta.training.quantise import MODEL as INT8_GRAPH
+from puncta.training.quantise import RECORD as INT8_RECORD
 from puncta.training.quantise import accepted_variant, figures_of_variant
 from puncta.training.report import CURVES, PICTURES, describe_data, write_bytes, write_report
 
 REGISTRY = "registry.toml"
-INT8_GRAPH, INT8_RECORD = "model-int8.onnx", "int8.json"
-"""The 8-bit variant of a training, there only where it was accepted, and what was found about it."""
 RUN_FILES = (HEAD, LOG, CALIBRATION, TABLE, WEIGHTS, CURVES, PICTURES, INT8_RECORD)
 """What is kept of a training: enough to tell how the model came about, to draw its report, and to go on from it.
 
@@ -79,9 +77,10 @@ def entry_of(folder: Path) -> dict[str, Any]:
         },
         "metrics": {f"tune_{k}": v for k, v in calibration["figures"].items()},
     }
-    if (folder / INT8_GRAPH).exists():
-        variant = {"precision": "int8", "file": f"{name}-int8.onnx", "sha256": _digest(folder / INT8_GRAPH)}
-        entry["variants"] = [variant]
+    variant = accepted_variant(folder)
+    if variant is not None:
+        entry["variants"] = [{"precision": "int8", "file": f"{name}-int8.onnx", "sha256": variant["sha256"]}]
+        entry["metrics"].update(figures_of_variant(variant))
     return entry
 
 
@@ -114,11 +113,6 @@ def register_training(folder: Path, models: Path) -> Path:
         # Figures of held-out sets are added by hand after `puncta evaluate`; those of another file do not hold.
         kept = {k: v for k, v in old.get("metrics", {}).items() if not k.startswith("tune_")}
         entry["metrics"].update(kept if old.get("sha256") == entry["sha256"] else {})
-    variant = accepted_variant(folder)
-    if variant is not None:
-        file = f"{entry['id']}-{entry['version']}-int8.onnx"
-        entry["variants"] = [{"precision": "int8", "file": file, "sha256": variant["sha256"]}]
-        entry["metrics"].update(figures_of_variant(variant))
     others = [m for m in table.get("models", []) if (m["id"], m["version"]) != (entry["id"], entry["version"])]
     for other in others:
         other["default"] = bool(other.get("default")) and other.get("plugin") != entry["plugin"]

@@ -115,3 +115,22 @@ def test_a_training_folder_gets_a_verdict_and_keeps_only_what_was_accepted(
 def test_the_verdict(variant: Quality, speed: float, accepted: bool, word: str) -> None:
     found, why = quantise.decide(GOOD, variant, speed)
     assert found is accepted and word in why
+
+
+def test_an_accepted_variant_counts_only_for_the_graph_it_was_made_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert quantise.accepted_variant(folder) is None
+    record = {
+        "accepted": True, "sha256": "0" * 64, "reference_sha256": quantise._sha256(folder / "model.onnx"),
+        "reference": asdict(GOOD), "variant": asdict(GOOD), "speed": 1.41, "deviation": 0.2,
+    }
+    (folder / "int8.json").write_text(json.dumps(record))
+    assert quantise.accepted_variant(folder) is None  # its graph is not there
+    (folder / "model-int8.onnx").write_bytes(b"graph")
+    assert quantise.accepted_variant(folder) == record
+    assert quantise.figures_of_variant(record) == {
+        "int8_speed": 1.41, "int8_ap50_change": 0.0, "int8_tip_error_change_mm": 0.0, "int8_deviation": 0.2,
+    }
+    (folder / "model.onnx").write_bytes(b"trained further")
+    assert quantise.accepted_variant(folder) is None
