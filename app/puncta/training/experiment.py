@@ -95,6 +95,8 @@ def experiment_from(table: dict[str, Any], name: str = "experiment") -> Experime
     if config["model"]["net"] not in NETS:
         known = ", ".join(NETS)
         raise UserError(f'The experiment {name} names the network "{config["model"]["net"]}"; known are: {known}.')
+    if not isinstance(config["model"]["input"]["size"], int):
+        raise UserError(f"The experiment {name} gives its input size as a list; this network wants one side [px].")
     sizes = [config["model"]["input"]["size"], *(stage["size"] for stage in config["training"]["stages"])]
     if any(size % 32 for size in sizes):
         raise UserError(f"The experiment {name} asks for an input size that is no multiple of 32.")
