@@ -25,6 +25,7 @@ from onnxruntime import quantization
 
 from puncta.core.errors import UserError
 from puncta.core.geometry import tip_box_px
+from puncta.core.results import Box
 from puncta.formats.atomic import write_text_atomic
 from puncta.imaging.filtering import TipFilterSettings
 from puncta.imaging.tip_network import TipAnswer, TipNetwork
@@ -215,7 +216,7 @@ def judge(
                 continue
             shown[int(judged)][0] += found.shown
             shown[int(judged)][1] += 1
-            labelled = ()
+            labelled: tuple[Box, ...] = ()
             if judged == 1:
                 labelled = (tip_box_px((float(clip.tip_px[i, 0]), float(clip.tip_px[i, 1])), (0, 0, side, side)),)
                 if found.shown:

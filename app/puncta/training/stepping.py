@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.imaging.tip_network import NEXT, STATE
 from puncta.inference.loaded import LoadedModel
 
-STATE = "state_"
-NEXT = "_next"
+__all__ = ["NEXT", "STATE", "SteppedGraph"]
 
 
 class SteppedGraph:

@@ -27,7 +27,7 @@ class SummedBlock(nn.Module):
         gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         weight = (conv.weight * gain[:, None, None, None]).detach()
         by_frame = weight.split(block.inputs, dim=1)
-        self.conv = nn.Conv2d(block.inputs, 3 * self.outputs, 3, conv.stride, 1)
+        self.conv = nn.Conv2d(block.inputs, 3 * self.outputs, 3, conv.stride[0], 1)
         self.conv.weight = nn.Parameter(torch.cat(by_frame, dim=0))
         bias = (norm.bias - norm.running_mean * gain).detach()
         self.conv.bias = nn.Parameter(torch.cat([bias, bias.new_zeros(2 * self.outputs)]))
