@@ -198,3 +198,30 @@ def test_bars_say_confidence_by_height_and_doubt_by_hatching() -> None:
     assert bars[-1, 4] == 0xFFAA0000
     assert bars[-1, 1] & 0xFFFFFF == 0x112233
     assert bars[-1, 1] >> 24 > bars[-1, 2] >> 24
+
+
+def test_a_chip_is_as_wide_as_its_word_at_once(qtbot, fonts) -> None:
+    from puncta.gui.panels.parts import ChipLabel
+
+    chip = ChipLabel(make_theme("dark"), "Lost")
+    qtbot.addWidget(chip)
+    chip.show()
+    narrow = chip.width()
+    chip.set_chip("Found", "good", "circle")
+    assert chip.width() == chip.sizeHint().width() > narrow
+    assert chip.words.width() >= chip.words.sizeHint().width()
+
+
+def test_an_area_is_tinted_and_has_no_line(fonts) -> None:
+    from puncta.core.frame import FrameKey
+    from puncta.core.overlay import Area, OverlayScene
+
+    image = QImage(100, 60, QImage.Format.Format_RGB32)
+    image.fill(QColor("black"))
+    painter = QPainter(image)
+    area = Area(Layer.PATH, ((10.0, 10.0), (80.0, 10.0), (80.0, 50.0), (10.0, 50.0)), "text1", fill_opacity=0.2)
+    draw_scene(painter, OverlayScene(FrameKey("a", 0, 0), 0, 0, (area,)), canvas_of(100, 60))
+    painter.end()
+    inside = {image.pixelColor(x, y).lightness() for x in (15, 40, 75) for y in (15, 45)}
+    assert len(inside) == 1 and 30 < inside.pop() < 60
+    assert image.pixelColor(5, 30).lightness() == 0 and image.pixelColor(45, 55).lightness() == 0

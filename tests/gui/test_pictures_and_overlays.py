@@ -255,3 +255,41 @@ def test_a_large_picture_is_shrunk_by_means_not_by_leaving_pixels_out(qtbot, fon
     assert view._picture_at(0.25) is first
     view.show_analysis(Analysis(replace(frame, pixels=stripes // 2)))
     assert view._picture_at(0.25) is not first
+
+
+def test_a_lost_tip_fades_at_its_last_place_on_the_screen_and_is_found_whole(qtbot, fonts) -> None:
+    from puncta.core.overlay import Label
+    from puncta.core.results import Certainty
+
+    gone = Detection("needle_tip", None, None, 0.1, certainty=Certainty.LOST, reason="none found")
+
+    def at(ms: int, result: Detection | None = None) -> Analysis:
+        made = make_analysis(ms % 200)
+        frame = replace(made.frame, key=FrameKey("a", ms, ms * 1_000_000), frame_id=ms)
+        results = made.outputs[0].results if result is None else (result,)
+        return Analysis(frame, (PluginOutput("echo", ms, results),))
+
+    def words() -> list[str]:
+        assert view.scene is not None
+        return [item.text for item in view.scene.items if isinstance(item, Label)]
+
+    view = VideoView(make_theme("dark"))
+    qtbot.addWidget(view)
+    view.show_analysis(at(0))
+    assert words() == ["tip 0.90"]
+    opacities = []
+    for ms in (100, 500, 900):
+        view.show_analysis(at(ms, gone))
+        assert words() == ["lost"]
+        opacities.append(max(item.opacity for item in view.scene.items if isinstance(item, Stroke)))
+    assert opacities == sorted(opacities, reverse=True) and opacities[0] < 0.5
+    view.set_style(view._style)  # what is composed again keeps the same age
+    assert words() == ["lost"]
+    view.show_analysis(at(1100, gone))
+    assert words() == [] and view.scene.items == ()
+    view.show_analysis(at(1133))
+    assert words() == ["tip 0.90"]
+    view.show_analysis(at(1166, gone))
+    view.show_analysis(None)
+    view.show_analysis(at(1200, gone))
+    assert words() == []

@@ -148,7 +148,7 @@ def path_ahead(ray: Ray, region: UltrasoundRegion, to_depth: float | None = None
 def band_ahead(ray: Ray, path: tuple[PointPx, PointPx]) -> tuple[PointPx, ...]:
     """Return the outline of the band that holds the straight way ahead 9 times in 10 [px]; empty where unknown.
 
-    It begins at the tip's circle and widens with the angle's error. It may reach beyond the region.
+    It begins at the front half of the tip's circle and widens with the angle's error. It may reach beyond the region.
     """
     if ray.aside(0.0) is None:
         return ()
@@ -158,11 +158,12 @@ def band_ahead(ray: Ray, path: tuple[PointPx, PointPx]) -> tuple[PointPx, ...]:
     )
     if length <= 0:
         return ()
-    begin = min(ray.tip_doubt, length)
-    ways = [begin + (length - begin) * k / BAND_STEPS for k in range(BAND_STEPS + 1)]
+    ways = [length * k / BAND_STEPS for k in range(BAND_STEPS + 1)]
     left = tuple(ray.point_px(way, -(ray.aside(way) or 0.0)) for way in ways)
     right = tuple(ray.point_px(way, ray.aside(way) or 0.0) for way in reversed(ways))
-    return left + right
+    r, turns = ray.tip_doubt, [math.pi * k / BAND_STEPS for k in range(1, BAND_STEPS)]
+    front = tuple(ray.point_px(r * math.sin(turn), r * math.cos(turn)) for turn in turns) if 0 < r < length else ()
+    return left + right + front
 
 
 def distance_to(tip_px: PointPx, target_px: PointPx, scale: tuple[float, float]) -> float:

@@ -43,27 +43,27 @@ class _Sight:
 
 
 class TipMemory:
-    """Last sights by plugin, within one epoch and one source."""
+    """Last sights by plugin, within one source."""
 
     def __init__(self) -> None:
-        self._of: tuple[str, int] | None = None
+        self._stream: str | None = None
         self._sights: dict[str, _Sight] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self._sights.clear()
-        self._of = None
+        self._stream = None
 
     def take(self, analysis: Analysis) -> tuple[LostTip, ...]:
         """Take the next analysis shown; return the tips that it lost.
 
-        A new source, a seek or a step back forgets what was seen: the frames between are not known.
+        A new source, a step back or a jump farther than the fade forgets what was seen.
         """
         frame = analysis.frame
         now_ns = frame.key.pts_ns
-        if self._of != (frame.key.stream, frame.epoch):
+        if self._stream != frame.key.stream:
             self._sights.clear()
-            self._of = (frame.key.stream, frame.epoch)
+            self._stream = frame.key.stream
         lost: list[LostTip] = []
         for output in analysis.outputs:
             sight = self._sights.get(output.plugin_id)

@@ -22,6 +22,9 @@ from puncta.core.readings import ReadOut, read_outs_of
 from puncta.core.results import Analysis, Box, Certainty, ClassResult, Detection, Line, MaskResult, PluginOutput
 
 STALE_OPACITY = 0.4
+TARGET_SHARE = 0.016
+"""Radius of the target's ring as a share of the region's mean side, so that it is as large on every source."""
+LEAST_TARGET_PX = 4.0
 STALE_LIMIT_NS = 100_000_000
 """Age [ns] past which a result carried forward is no longer drawn (architecture, "One frame")."""
 
@@ -300,7 +303,9 @@ def _line_items(
 def _target_items(target_px: PointPx, analysis: Analysis) -> list[OverlayItem]:
     """The chosen target with the distance from the tip that was found on this very frame."""
     x, y = target_px
-    arm, radius = 14.0, 9.0
+    _, _, w, h = analysis.frame.geometry.region.box
+    radius = max(LEAST_TARGET_PX, TARGET_SHARE * (w + h) / 2)
+    arm = 1.6 * radius
     own = [output for output in analysis.outputs if output.frame_id == analysis.frame.frame_id]
     tip = next((found for found in map(_tip_of, own) if found is not None), None)
     words = "target"
@@ -312,7 +317,7 @@ def _target_items(target_px: PointPx, analysis: Analysis) -> list[OverlayItem]:
         Ring(Layer.TARGET, target_px, radius, "target", 2.0),
         Stroke(Layer.TARGET, ((x - arm, y), (x + arm, y)), "target", 1.6),
         Stroke(Layer.TARGET, ((x, y - arm), (x, y + arm)), "target", 1.6),
-        Label(Layer.TARGET, words, (x, y + arm + 4), target_px, "target"),
+        Label(Layer.TARGET, words, (x, y + arm), target_px, "target"),
     ]
 
 

@@ -44,13 +44,15 @@ def test_the_path_ends_at_the_border_or_at_a_depth():
 def test_the_band_begins_at_the_circle_and_widens_with_the_angles_error():
     one = ray(circle=10.0)  # 1 mm
     band = np.array(band_ahead(one, path_ahead(one, REGION)))
-    left, right = band[: len(band) // 2], band[len(band) // 2 :][::-1]
+    left, right, front = band[:13], band[13:26][::-1], band[26:]
     widths = np.linalg.norm(right - left, axis=1) * 0.1
-    assert widths[0] == pytest.approx(2 * math.hypot(1.0, math.tan(math.radians(1.645 * 2))), rel=1e-6)
+    assert widths[0] == pytest.approx(2.0)
+    from_tip = (front - (60, 70)) * 0.1
+    assert np.linalg.norm(from_tip, axis=1) == pytest.approx(1.0) and (from_tip @ one.ahead > 0).all()
     length = 49.5 * math.sqrt(2) * 0.1
     assert widths[-1] == pytest.approx(2 * math.hypot(1.0, length * math.tan(math.radians(1.645 * 2))), rel=1e-6)
     assert (np.diff(widths) > 0).all()
-    assert np.linalg.norm((left[0] + right[0]) / 2 - (60, 70)) * 0.1 == pytest.approx(1.0)
+    assert (left[0] + right[0]) / 2 == pytest.approx((60, 70))
 
 
 def test_there_is_no_band_where_the_angles_error_is_unknown():

@@ -1,4 +1,4 @@
-"""A lost tip fades at its last place, then nothing; a seek or a step back forgets it."""
+"""A lost tip fades at its last place, then nothing; a step back or a far jump forgets it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def tip_at(x: float, y: float, *, predicted: bool = False) -> Detection:
     return Detection("needle_tip", (x - 8, y - 3, 16.0, 6.0), (x, y), 0.9, 12.0, predicted=predicted)
 
 
-def analysis(ms: float, result: Detection, *, epoch: int = 0, carried_ms: float = 0.0) -> Analysis:
+def analysis(
+    ms: float, result: Detection, *, epoch: int = 0, carried_ms: float = 0.0, stream: str = "s"
+) -> Analysis:
     frame_id = int(ms)
     frame = Frame(
-        FrameKey("s", frame_id, int(ms * MS)), epoch, frame_id, int((5000 + ms) * MS), 0,
+        FrameKey(stream, frame_id, int(ms * MS)), epoch, frame_id, int((5000 + ms) * MS), 0,
         np.zeros((150, 200), np.uint8), GEOMETRY, INFO,
     )
     own_id = frame_id - 1 if carried_ms else frame_id
@@ -54,16 +56,20 @@ def test_a_tip_that_is_found_again_leaves_no_outline():
     assert lost.tip_px == (90, 90)
 
 
-def test_nothing_is_lost_that_was_never_there_or_of_which_the_frames_between_are_unknown():
+def test_nothing_is_lost_that_was_never_there_or_that_lies_ahead_or_in_another_source():
     memory = TipMemory()
     assert memory.take(analysis(0, GONE)) == ()
     memory.take(analysis(100, tip_at(50, 60)))
-    assert memory.take(analysis(200, GONE, epoch=1)) == ()
+    assert len(memory.take(analysis(300, GONE, epoch=1))) == 1, "a short jump ahead still knows it"
     memory.take(analysis(300, tip_at(50, 60), epoch=1))
-    assert memory.take(analysis(250, GONE, epoch=1)) == (), "a step back"
-    memory.take(analysis(400, tip_at(50, 60), epoch=1))
+    assert memory.take(analysis(250, GONE, epoch=2)) == (), "a step back"
+    memory.take(analysis(400, tip_at(50, 60), epoch=2))
+    assert memory.take(analysis(1500, GONE, epoch=3)) == (), "a jump far ahead"
+    memory.take(analysis(400, tip_at(50, 60)))
+    assert memory.take(analysis(500, GONE, stream="other")) == ()
+    memory.take(analysis(600, tip_at(50, 60), stream="other"))
     memory.clear()
-    assert memory.take(analysis(500, GONE, epoch=1)) == ()
+    assert memory.take(analysis(700, GONE, stream="other")) == ()
 
 
 def test_a_result_carried_forward_is_as_old_as_its_own_frame():

@@ -263,7 +263,7 @@ class ChipLabel(QFrame):
         super().__init__(parent)
         self.mark = ShapeMark(theme, shape, tone)
         self.words = text_label(text, "small")
-        row = QHBoxLayout(self)
+        self._row = row = QHBoxLayout(self)
         row.setContentsMargins(8, 3, 9, 3)
         row.setSpacing(6)
         row.addWidget(self.mark, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -283,6 +283,9 @@ class ChipLabel(QFrame):
         if self.words.text() != text:
             self.words.setText(text)
             self.setAccessibleName(text)
+            # The layouts above follow events later; until then a longer word would show cut ("Lost" to "Found").
+            self._row.invalidate()
+            self.resize(self._row.sizeHint())
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Paint the frame in the chip's tone."""
