@@ -292,6 +292,10 @@
         <translation>Verloren</translation>
     </message>
     <message>
+        <source>Not analysed yet</source>
+        <translation>Noch nicht ausgewertet</translation>
+    </message>
+    <message>
         <source>No tip in sight</source>
         <translation>Keine Spitze in Sicht</translation>
     </message>

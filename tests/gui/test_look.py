@@ -15,7 +15,7 @@ from PySide6.QtGui import QColor, QFont, QFontInfo, QImage, QPainter
 from puncta.core.frame import ImageGeometry, SourceInfo, SourceKind
 from puncta.core.geometry import ViewTransform
 from puncta.core.overlay import Fill, Label, Layer, Ring, Stroke
-from puncta.gui.panels.timeline import Timeline, bin_track, clock_words, draw_bars, find_gaps, tick_step
+from puncta.gui.panels.timeline import Timeline, bin_track, clock_words, draw_bars, find_gaps, tick_step, tip_words
 from puncta.gui.theme import draw_icon, make_theme
 from puncta.gui.video.layers import draw_scene
 from puncta.gui.video.layers.canvas import Canvas
@@ -225,3 +225,11 @@ def test_an_area_is_tinted_and_has_no_line(fonts) -> None:
     inside = {image.pixelColor(x, y).lightness() for x in (15, 40, 75) for y in (15, 45)}
     assert len(inside) == 1 and 30 < inside.pop() < 60
     assert image.pixelColor(5, 30).lightness() == 0 and image.pixelColor(45, 55).lightness() == 0
+
+
+def test_the_timeline_says_of_a_frame_whether_a_tip_is_found_lost_or_not_looked_for() -> None:
+    track = np.array([0.934, 0.0, np.nan], np.float32)
+    assert [tip_words(track, k) for k in range(4)] == [
+        "Tip 0.93", "No tip in sight", "Not analysed yet", "Not analysed yet",
+    ]
+    assert tip_words(None, 0) == "Not analysed yet"

@@ -71,6 +71,13 @@ def draw_bars(columns: NDArray[np.float32], height: int, colour: int, lost: int)
     return np.ascontiguousarray(pixels, dtype=np.uint32)
 
 
+def tip_words(track: NDArray[np.float32] | None, index: int) -> str:
+    """Say what is known of the tip on a frame: its confidence, that none was found, or that nobody has looked yet."""
+    if track is None or index >= len(track) or not np.isfinite(track[index]):
+        return tr("Not analysed yet")
+    return f"{tr('Tip')} {track[index]:.2f}" if track[index] > 0 else tr("No tip in sight")
+
+
 def tick_step(length_s: float, most: int) -> float:
     """Return a round step [s] that cuts a length [s] into at most ``most`` parts; 0 for no length."""
     if length_s <= 0:
@@ -327,7 +334,8 @@ class Timeline(QWidget):
         elif self._info is not None and self._info.times_ns is not None and index < len(self._info.times_ns):
             seconds = (int(self._info.times_ns[index]) - int(self._info.times_ns[0])) / 1e9
             words = tr("Frame {index}").format(index=index)
-            QToolTip.showText(event.globalPosition().toPoint(), f"{words}, {clock_words(seconds, tenths=True)}", self)
+            words = f"{words}, {clock_words(seconds, tenths=True)}\n{tip_words(self._tracks.get('tip'), index)}"
+            QToolTip.showText(event.globalPosition().toPoint(), words, self)
 
     def mouseReleaseEvent(self, _event: QMouseEvent) -> None:
         """Stop scrubbing."""
