@@ -73,6 +73,11 @@ def user_plugins_dir() -> Path:
     return user_data_dir() / "plugins"
 
 
+def user_sessions_dir() -> Path:
+    """Where recordings go that the window makes."""
+    return user_data_dir() / "sessions"
+
+
 def user_pictures_dir() -> Path:
     """Where snapshots go."""
     return _user("pictures", str(Path(platformdirs.user_pictures_dir()) / "Puncta"))

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         not args.no_timings,
     )
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _stop_signals()}
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}
     line = ProgressLine("frame")
     try:
         summary = run_case(request, stop=stop, progress=line.show)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _stop_signals() -> list[signal.Signals]:
+def stop_signals() -> list[signal.Signals]:
     """Ctrl+C, a polite kill, a closed terminal: the files are closed properly at each. `nohup` stays in force."""
     found = [signal.SIGINT, signal.SIGTERM]
     hang_up = getattr(signal, "SIGHUP", None)  # not on Windows

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from puncta.core.errors import UserError
-from puncta.formats import schemas, validate_folders
+from puncta.formats import schemas, validate_folders, validate_session
 from puncta.formats.atomic import read_text
 from puncta.formats.dataset_specs import check_dataset_spec
 from puncta.formats.jsontext import parse_json, read_json
@@ -29,6 +29,7 @@ _NAMES = {
     "training.json": "training-folder",
     "truth.json": "truth",
     "truth.jsonl": "truth-line",
+    "events.jsonl": "session-event",
     "plugin.toml": "plugin-manifest",
     "registry.toml": "model-registry",
     "label-set.json": "label-set",
@@ -48,6 +49,7 @@ _FORMATS = {
 _LINE_KINDS = {
     "results": {"key", "outputs"},
     "truth-line": {"key", "needle"},
+    "session-event": {"type", "t_ns", "after_index"},
     "training-log": {"step", "samples"},
     "progress": {"task", "state"},
 }
@@ -72,6 +74,7 @@ TITLES = {
     "truth": "truth of a simulated case",
     "truth-line": "truth of a simulated case",
     "session": "session",
+    "session-event": "events of a session",
     "experiment": "experiment",
     "study": "study",
     "training-folder": "training folder",
@@ -278,7 +281,8 @@ _CHECKS: dict[str, Callable[[Path], Findings]] = {
     "truth": validate_folders.check_truth,
     "truth-line": _line_check("truth-line"),
     "dataset": validate_folders.check_dataset,
-    "session": validate_folders.check_session,
+    "session": validate_session.check_session,
+    "session-event": _line_check("session-event"),
     "training-folder": validate_folders.check_training,
     "label-set": _check_label_set,
     "evaluation": _json_check("evaluation"),

@@ -50,7 +50,7 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_file(folder: Path, name: str, sha256: str | None, size: int | None, place: str) -> list[str]:
+def check_file(folder: Path, name: str, sha256: str | None, size: int | None, place: str) -> list[str]:
     path = folder / name
     if not path.is_file():
         return [f"{place}: {name} does not exist"]
@@ -95,7 +95,7 @@ def check_truth(path: Path) -> Findings:
     problems = schemas.check("truth", head)
     if problems:
         return Findings(problems)
-    found = Findings(_check_file(head_path.parent, head["lines"], head["lines_sha256"], None, "lines"))
+    found = Findings(check_file(head_path.parent, head["lines"], head["lines_sha256"], None, "lines"))
     if found.problems:
         return found
     lines = check_lines("truth-line", head_path.parent / head["lines"])
@@ -117,7 +117,7 @@ def check_truth(path: Path) -> Findings:
 
 def _check_map(head: Mapping[str, Any], folder: Path, entry: Mapping[str, str], place: str) -> list[str]:
     """Check a map of a truth folder: there, unchanged, readable, as large as the picture."""
-    problems = _check_file(folder, entry["file"], entry["sha256"], None, place)
+    problems = check_file(folder, entry["file"], entry["sha256"], None, place)
     if problems:
         return problems
     try:
@@ -182,58 +182,6 @@ def _check_against_label_set(dataset: Dataset, folder: Path, found: Findings) ->
                 found.problems.append(f"images[{n}].flags.{name}: {value} is more than {flag.highest}")
 
 
-def check_session(path: Path) -> Findings:
-    """Check a session folder: manifest, then every file's size and hash, results, and that all refers to streams."""
-    manifest_path = path / "session.json" if path.is_dir() else path
-    folder = manifest_path.parent
-    d = read_json(manifest_path)
-    found = Findings(schemas.check("session", d))
-    if found.problems:
-        return found
-    listed = {entry["path"] for entry in d["files"]}
-    for n, entry in enumerate(d["files"]):
-        found.problems += _check_file(folder, entry["path"], entry["sha256"], entry["bytes"], f"files[{n}]")
-    for part in ("streams", "results"):
-        for n, entry in enumerate(d[part]):
-            if entry["file"] not in listed:
-                found.problems.append(f"{part}[{n}].file: {entry['file']} is not among the files with a hash")
-            elif part == "results" and (folder / entry["file"]).is_file():
-                lines = check_lines("results", folder / entry["file"])
-                found.problems += [f"{entry['file']}, {problem}" for problem in lines.problems]
-    ids = {stream["id"] for stream in d["streams"]}
-    names = {stream["stream"] for stream in d["streams"]}
-    for n, gap in enumerate(d["gaps"]):
-        if gap["stream"] not in ids:
-            found.problems.append(f"gaps[{n}].stream: there is no stream '{gap['stream']}'")
-        if gap["to_ns"] < gap["from_ns"]:
-            found.problems.append(f"gaps[{n}]: it ends before it begins")
-    found.problems += _check_session_keys(d, names)
-    found.notes += _session_notes(d)
-    return found
-
-
-def _check_session_keys(d: Mapping[str, Any], names: set[str]) -> list[str]:
-    keys = [(f"markers[{n}].key", marker["key"]) for n, marker in enumerate(d["markers"])]
-    for n, attempt in enumerate(d["attempts"]):
-        keys += [(f"attempts[{n}].{end}", attempt[end]) for end in ("first", "last")]
-    problems = [f"{place}: there is no stream '{key['stream']}'" for place, key in keys if key["stream"] not in names]
-    problems += [f"attempts[{n}]: it ends before it begins" for n, attempt in enumerate(d["attempts"])
-                 if attempt["last"]["index"] < attempt["first"]["index"]]
-    return problems
-
-
-def _session_notes(d: Mapping[str, Any]) -> list[str]:
-    notes = [f"{counted(stream['frames'], 'frame')} in '{stream['id']}' ({stream['codec']})" for stream in d["streams"]]
-    lost = sum(gap["frames"] or 0 for gap in d["gaps"])
-    if d["gaps"]:
-        notes.append(f"{counted(len(d['gaps']), 'gap')}, {counted(lost, 'frame')} counted as lost")
-    if not d["closed"]:
-        notes.append("the recording ended without closing")
-    if d["simulated"]:
-        notes.append("simulated")
-    return notes
-
-
 def check_training(path: Path) -> Findings:
     """Check a training folder: head, files and their hashes, log."""
     head_path = path / "training.json" if path.is_dir() else path
@@ -245,7 +193,7 @@ def check_training(path: Path) -> Findings:
     for name in ("weights", "onnx", "table"):
         entry = d["files"][name]
         if entry is not None:
-            found.problems += _check_file(folder, entry["path"], entry["sha256"], None, f"files.{name}")
+            found.problems += check_file(folder, entry["path"], entry["sha256"], None, f"files.{name}")
     log = d["files"]["log"]
     if (folder / log).is_file():
         found.problems += [f"{log}, {problem}" for problem in check_lines("training-log", folder / log).problems]
@@ -269,10 +217,10 @@ def check_models(table: Mapping[str, Any], folder: Path) -> list[str]:
         if (model["id"], model["version"]) in seen:
             problems.append(f"{place}: stands twice")
         seen.add((model["id"], model["version"]))
-        problems += _check_file(folder, model["file"], model["sha256"], None, place)
-        problems += _check_file(folder, model["card"], None, None, place)
+        problems += check_file(folder, model["file"], model["sha256"], None, place)
+        problems += check_file(folder, model["card"], None, None, place)
         for variant in model.get("variants", ()):
-            problems += _check_file(folder, variant["file"], variant["sha256"], None, place)
+            problems += check_file(folder, variant["file"], variant["sha256"], None, place)
     return problems
 
 

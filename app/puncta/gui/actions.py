@@ -103,6 +103,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("fit", "Show the whole picture", _VIEW, "Ctrl+0"),
     ActionSpec("snapshot", "Save the picture with its overlay", _CASE, "Ctrl+Shift+S", hint="save picture"),
     ActionSpec("snapshot_raw", "Save the picture without overlay", _CASE, "Ctrl+Alt+Shift+S"),
+    ActionSpec("record", "Record, or stop recording", _CASE, "R", None, ("live",), hint="record"),
+    ActionSpec("save_last", "Save the last seconds", _CASE, "Shift+R", None, ("live",)),
     ActionSpec("open", "Open a file", _CASE, "Ctrl+O", hint="open"),
     ActionSpec("open_folder", "Open a folder", _CASE, "Ctrl+Shift+O"),
     ActionSpec("open_simulator", "Open the simulator", _CASE, "Ctrl+Shift+N"),

@@ -52,10 +52,11 @@ class Parts:
         self.window = MainWindow(self.desk, self.preferences, self.jobs)
 
     def stop(self) -> None:
-        """Stop order: wakes, player (source, channels, inference), jobs; then the settings are saved."""
+        """Stop order: wakes, player (source, channels, inference), recorder, jobs; then the settings are saved."""
         self.bridge.close()
         self.desk.close()
         self.player.close()
+        self.window.recording.close()
         self.jobs.close()
         self.preferences.save_now()
 

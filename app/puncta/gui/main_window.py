@@ -38,6 +38,7 @@ from puncta.gui.panels.source_panel import SourcePanel, words_of
 from puncta.gui.panels.status_line import StatusLine
 from puncta.gui.panels.top_bar import TopBar
 from puncta.gui.preferences import Preferences
+from puncta.gui.recording import Recording
 from puncta.gui.room import Room
 from puncta.gui.steering.cockpit import Cockpit
 from puncta.gui.theme import apply_theme, make_theme
@@ -78,6 +79,7 @@ class MainWindow(QMainWindow):
         self.stage = Stage(self.theme, run)
         self.inspector = Inspector(self.theme, self.does.switch_plugin)
         self.live, self.review = LiveBar(desk, self.theme, run), ReviewBar(desk, self.theme, run)
+        self.recording = Recording(self)
         self.cockpit = Cockpit(self)
         self.status_line = StatusLine()
         self._figures = QTimer(self)
@@ -182,6 +184,7 @@ class MainWindow(QMainWindow):
         """Another case is open."""
         desk, info = self.desk, self.desk.info
         self.cockpit.take_source()
+        self.recording.take_source()
         self.set_mode("live" if desk.is_live else "review")
         self._thumbnail_of = desk.uri
         title = words_of(desk.uri)[0]

@@ -65,6 +65,8 @@ class WindowActions:
             "fit": lambda: window.stage.view.fit(),
             "snapshot": self.snapshot,
             "snapshot_raw": lambda: self.snapshot(raw=True),
+            "record": lambda: window.recording.toggle(),
+            "save_last": lambda: window.recording.save_last(),
             "open": self.open_file,
             "open_folder": self.open_folder,
             "open_simulator": self.open_simulator,

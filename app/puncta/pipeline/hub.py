@@ -39,6 +39,8 @@ class Hub(Transport):
         How many earlier frames the plugins want after a seek.
     on_change : callable
         Called (in the capture thread) when the state changed or a preview frame came.
+    on_frame : callable
+        Takes every frame that is handed out, in the capture thread (a recorder); must never wait.
     first_epoch : int
         Epochs of one player grow over all its sources.
     """
@@ -53,6 +55,7 @@ class Hub(Transport):
         delivery: Delivery = Delivery.LIVE,
         history_frames: Callable[[], int] = lambda: 0,
         on_change: Callable[[], None] = lambda: None,
+        on_frame: Callable[[Frame], None] = lambda _frame: None,
         paused: bool = False,
         start_index: int = 0,
         rate: float = 1.0,
@@ -72,7 +75,7 @@ class Hub(Transport):
             repeat=repeat,
         )
         self._open_source, self._preview = open_source, preview
-        self._history_frames, self._on_change = history_frames, on_change
+        self._history_frames, self._on_change, self._on_frame = history_frames, on_change, on_frame
         self._calibration_of = calibration_of
         self._source: FrameSource | None = None
         self._frame_id, self._following, self._read_ns = 0, 0, 0
@@ -345,6 +348,7 @@ class Hub(Transport):
             stamped = self._stamp(frame, epoch, skipped)
             job = Job(stamped, self._reason, earlier)
             wait = self._delivery is Delivery.EVERY_FRAME and self._state is PlayState.PLAYING
+        self._on_frame(stamped)
         self._preview.put(stamped)
         self._on_change()
         if not wait:

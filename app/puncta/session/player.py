@@ -101,6 +101,8 @@ class Player:
         self._preview: LatestSlot[Frame] = LatestSlot("preview")
         self._meter = LatencyMeter()
         self._track: dict[str, NDArray[np.float32]] = {}
+        self._on_frame: Callable[[Frame], None] = lambda _frame: None
+        self._on_analysis: Callable[[Analysis], None] = lambda _analysis: None
 
     # --- the source ----------------------------------------------------------------------------------------------
 
@@ -130,6 +132,7 @@ class Player:
             delivery=self._delivery,
             history_frames=lambda: host.history_frames,
             on_change=self._nudge,
+            on_frame=lambda frame: self._on_frame(frame),
             paused=paused,
             start_index=start_index,
             rate=self._rate,
@@ -155,6 +158,10 @@ class Player:
         """Close for good."""
         self._wake = lambda: None
         self.close_source()
+
+    def listen(self, on_frame: Callable[[Frame], None], on_analysis: Callable[[Analysis], None]) -> None:
+        """Let a recorder hear every frame and every analysis, in the threads where they arise; it must never wait."""
+        self._on_frame, self._on_analysis = on_frame, on_analysis
 
     # --- transport -----------------------------------------------------------------------------------------------
 
@@ -338,6 +345,7 @@ class Player:
             screen.put(analysis)
         except ChannelClosed:
             return  # the source is being closed; nobody waits for this picture
+        self._on_analysis(analysis)
         self._note(analysis)
         self._nudge()
 

@@ -49,6 +49,8 @@ def open_source(uri: str, clock: Clock | None = None) -> FrameSource:
             f"{text.split('?')[0]} is a live source; live sources come with a later version, open a file or sim:breast."
         )
     path = _path_of(text, scheme)
+    if path.name == "session.json" and path.is_file():
+        path = path.parent  # a session is its folder
     if path.is_dir():
         return _open_folder(path, uri, clock)
     return _open_file(path, uri, clock)
@@ -77,10 +79,10 @@ def _path_of(text: str, scheme: str) -> Path:
 def _open_folder(path: Path, uri: str, clock: Clock | None) -> FrameSource:
     from puncta.sources.image_folder import open_image_folder
 
-    if (path / "session.json").is_file() or (path / "manifest.json").is_file():
-        raise UserError(
-            f"{path.name} is a session folder; opening recorded sessions comes with a later version, open its video."
-        )
+    if (path / "session.json").is_file():
+        from puncta.sources.session_folder import open_session_folder
+
+        return open_session_folder(path, uri, clock)
     return open_image_folder(path, uri, clock)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from puncta.core.results import Certainty, ClassResult, Detection, Line, MaskRes
 from puncta.formats.attempt import AttemptEvent, AttemptRecord, AttemptSummary, write_attempt
 from puncta.formats.dataset import Annotation, Category, Dataset, Image, Info, Review, Video, Visibility, save_dataset
 from puncta.formats.evaluation import Evaluation, Metric, write_evaluation
+from puncta.formats.frames_log import FrameRecord, FramesHead, head_bytes, record_bytes
 from puncta.formats.jsontext import json_document, json_line
 from puncta.formats.moves import Move, MoveScript, write_moves
 from puncta.formats.progress import Progress, TaskState, text_from_progress
@@ -250,12 +252,32 @@ def make_truth(folder: Path) -> None:
 
 
 def make_session(folder: Path) -> None:
-    (folder / "frames.bin").write_bytes(b"".join(draw_frame(n, not n).tobytes() for n in (0, 1)))
+    data = head_bytes(FramesHead("raw", "gray8", 32, 24))
+    for n in (0, 1):
+        pixels = draw_frame(n, not n)
+        payload, sha = pixels.tobytes(), hash_planes((pixels,))
+        crc = zlib.crc32(payload)
+        record = FrameRecord(n, 2 * n, n * 40_000_000, n * 40_100_000, n, 0, len(payload), crc, sha, raw=True)
+        data += record_bytes(record) + payload
+    (folder / "frames.pfr").write_bytes(data)
     make_results(folder)
+    gap = {"after_index": 0, "frames": 1, "from_ns": 0, "to_ns": 40_000_000, "cause": "the recorder could not keep up"}
+    matrix = [1.0, 0.0, 0.0, 12.5, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
     keys = [
         {"stream": "made.mp4", "index": n, "pts_ns": n * 40_000_000, "sha256": hash_planes((draw_frame(n, not n),))}
         for n in (0, 1)
     ]
+    marker = {"key": keys[0], "kind": "comment", "text": "tip enters", "author": "AB", "point_px": [20.0, 13.0]}
+    calibration = {"mm_per_px": [0.1, 0.1], "origin": "simulated", "note": "simulated probe"}
+    events = (
+        {"type": "calibration", "t_ns": 0, "after_index": -1, "calibration": calibration},
+        {"type": "model", "t_ns": 0, "after_index": 0, "plugin": "needle-tip", "id": "tip-ut 0.1",
+         "sha256": sha_of_text("made up")},
+        {"type": "marker", "t_ns": 0, "after_index": 0, "marker": marker},
+        {"type": "transform", "t_ns": 20_000_000, "after_index": 0, "name": "ProbeToTracker", "matrix": matrix},
+        {"type": "gap", "t_ns": 40_100_000, **gap},
+    )
+    (folder / "events.jsonl").write_text("".join(json_line(e) + "\n" for e in events), encoding="utf-8")
     document = {
         "format": "puncta-session",
         "version": 1,
@@ -269,8 +291,8 @@ def make_session(folder: Path) -> None:
                 "id": "main",
                 "title": "Made-up stream",
                 "stream": "made.mp4",
-                "file": "frames.bin",
-                "codec": "raw planes",
+                "file": "frames.pfr",
+                "codec": "raw",
                 "pixel_format": "gray8",
                 "lossless": True,
                 "width": 32,
@@ -279,6 +301,9 @@ def make_session(folder: Path) -> None:
                 "first_pts_ns": 0,
                 "last_pts_ns": 40_000_000,
                 "region": [0, 0, 32, 24],
+                "region_origin": "user",
+                "kept": "ultrasound region",
+                "origin_px": [60, 20],
             }
         ],
         "results": [
@@ -288,26 +313,19 @@ def make_session(folder: Path) -> None:
                 "models": [{"id": "tip-ut 0.1", "sha256": sha_of_text("made up")}],
             }
         ],
-        "gaps": [
-            {
-                "stream": "main",
-                "after_index": 0,
-                "frames": 1,
-                "from_ns": 40_000_000,
-                "to_ns": 80_000_000,
-                "cause": "recorder full",
-            }
-        ],
-        "markers": [
-            {"key": keys[0], "kind": "comment", "text": "tip enters", "author": "AB", "point_px": [20.0, 13.0]}
-        ],
+        "gaps": [{"stream": "main", **gap}],
+        "markers": [marker],
         "attempts": [
             {"id": "attempt-1", "first": keys[0], "last": keys[1], "exercise": None, "trainee": "T1", "overlay": "on"}
         ],
-        "calibration": {"mm_per_px": [0.1, 0.1], "origin": "simulated", "note": "simulated probe"},
+        "calibration": calibration,
+        "calibrations": [{"from_index": 0, "calibration": calibration}],
+        "events": "events.jsonl",
+        "accounting": {"received": 3, "stored": 2, "lost": 1, "pre_roll": 0},
+        "ended": "The recording was stopped.",
         "files": [
             {"path": name, "bytes": (folder / name).stat().st_size, "sha256": sha_of_file(folder / name)}
-            for name in ("frames.bin", "results.jsonl")
+            for name in ("events.jsonl", "frames.pfr", "results.jsonl")
         ],
     }
     (folder / "session.json").write_text(json_document(document), encoding="utf-8")

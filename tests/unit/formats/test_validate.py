@@ -197,7 +197,8 @@ def test_truth_maps_have_the_size_of_the_picture(golden: Path) -> None:
 
 def test_session_files_streams_and_order_are_checked(golden: Path) -> None:
     folder = golden / "session"
-    (folder / "frames.bin").write_bytes((folder / "frames.bin").read_bytes()[:-1])
+    whole = (folder / "frames.pfr").stat().st_size
+    (folder / "frames.pfr").write_bytes((folder / "frames.pfr").read_bytes()[:-1])
 
     def change(document: Any) -> None:
         document["gaps"][0]["stream"] = "second"
@@ -207,7 +208,7 @@ def test_session_files_streams_and_order_are_checked(golden: Path) -> None:
 
     edit(folder / "session.json", change)
     assert validate(folder).problems == (
-        "files[0]: frames.bin has 1535 bytes, not 1536",
+        f"files[1]: frames.pfr has {whole - 1} bytes, not {whole}",
         "results[0].file: more.jsonl is not among the files with a hash",
         "gaps[0].stream: there is no stream 'second'",
         "markers[0].key: there is no stream 'other.mp4'",

@@ -11,9 +11,11 @@ from puncta.core.events import PlayState
 from puncta.gui.desk import Desk
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import text_label
+from puncta.gui.panels.recording_light import RecordingLight
 from puncta.gui.panels.source_panel import is_simulator
 from puncta.gui.panels.timeline import clock_words
 from puncta.gui.theme import Theme
+from puncta.recording.recorder import RecorderState, RecordingStatus
 
 
 class LiveBar(QWidget):
@@ -28,12 +30,22 @@ class LiveBar(QWidget):
         self.steer = QPushButton(tr("Steer it yourself"))
         self.steer.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.steer.clicked.connect(lambda: run("steer_it"))
+        self.record = QPushButton(tr("Record"))
+        self.record.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.record.clicked.connect(lambda: run("record"))
+        self.last = QPushButton(tr("Save the last seconds"))
+        self.last.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.last.clicked.connect(lambda: run("save_last"))
+        self.light = RecordingLight(theme)
         self._state = text_label(role="quiet")
         self._clock = text_label(role="strong")
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 8, 16, 8)
         row.setSpacing(14)
         row.addWidget(self.freeze)
+        row.addWidget(self.record)
+        row.addWidget(self.last)
+        row.addWidget(self.light)
         row.addWidget(self._state)
         row.addStretch(1)
         row.addWidget(self.steer)
@@ -43,12 +55,28 @@ class LiveBar(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Tint the icon."""
         self._theme = theme
+        self.light.set_theme(theme)
         self.refresh()
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Name the key in the tool tip."""
         self.freeze.setToolTip(words.get("play", ""))
+        self.record.setToolTip(words.get("record", ""))
+        self.last.setToolTip(words.get("save_last", ""))
         self.steer.setToolTip(words.get("steer_it", ""))
+
+    def show_recording(self, status: RecordingStatus) -> None:
+        """Follow the recorder."""
+        going = status.state is RecorderState.RECORDING
+        words = tr("Stop recording") if going else tr("Record")
+        if words != self.record.text():
+            self.record.setText(words)
+            self.record.setAccessibleName(words)
+        self.last.setVisible(not going)
+        self.last.setEnabled(status.pre_roll_s > 0)
+        last = tr("Save the last {seconds} s").format(seconds=max(1, round(status.pre_roll_s)))
+        self.last.setText(last if status.pre_roll_s > 0 else tr("Save the last seconds"))
+        self.light.show_status(status)
 
     def refresh_place(self) -> None:
         """Follow the picture on the screen."""
@@ -64,6 +92,7 @@ class LiveBar(QWidget):
         self.freeze.setIconSize(self._theme.icon_size())
         self.freeze.setIcon(self._theme.icon("pause" if playing else "play", "text1"))
         self.freeze.setEnabled(status.info is not None)
+        self.record.setEnabled(status.info is not None)
         self.steer.setVisible(status.info is not None and is_simulator(self._desk.uri))
         states = {
             PlayState.PLAYING: tr("Running"),

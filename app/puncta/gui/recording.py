@@ -1,0 +1,137 @@
+"""Recording in Live: the key R, what the recorder says, and what went wrong in one sentence."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer
+
+from puncta import paths
+from puncta.gui.i18n import tr
+from puncta.gui.panels.source_panel import words_of
+from puncta.recording.kept_region import NO_REGION
+from puncta.recording.recorder import Recorder, RecorderState, RecordingStatus
+from puncta.sources.native_layout import layout_of
+
+if TYPE_CHECKING:
+    from puncta.gui.main_window import MainWindow
+
+LOOK_MS = 250
+PRE_ROLL_S = 10.0
+
+
+class Recording(QObject):
+    """Joins the recorder to one window. A recorder runs only while a live source is open."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._recorder: Recorder | None = None
+        self._closing: list[Recorder] = []
+        self._whole = False
+        self._said = ""
+        self._look = QTimer(self)
+        self._look.setInterval(LOOK_MS)
+        self._look.timeout.connect(self.show_status)
+
+    @property
+    def status(self) -> RecordingStatus:
+        """What the recorder does."""
+        return self._recorder.status() if self._recorder is not None else RecordingStatus()
+
+    def take_source(self) -> None:
+        """Another source is open: what was recorded of the last one ends."""
+        self._stop()
+        self._whole = False
+        if self._window.desk.is_live:
+            self._start()
+
+    def _start(self) -> None:
+        self._recorder = Recorder(layout_of, whole=self._whole, pre_roll_s=PRE_ROLL_S)
+        self._window.desk.player.listen(self._recorder.put, self._recorder.put_analysis)
+        self._said = ""
+        self._look.start()
+
+    def _stop(self) -> None:
+        recorder, self._recorder = self._recorder, None
+        self._look.stop()
+        if recorder is None:
+            return
+        self._window.desk.player.listen(lambda _frame: None, lambda _analysis: None)
+        # Closing brings the last frames to the disk; the picture does not wait for it.
+        going = recorder.status().state is RecorderState.RECORDING
+        recorder.end("Another source was opened.")
+        self._closing.append(recorder)
+
+        def closed(_none: object) -> None:
+            self._closing.remove(recorder)
+            if going:
+                self._say_ended(recorder.status())
+
+        self._window.jobs.run(recorder.close, closed)
+
+    def toggle(self) -> None:
+        """Record, or stop recording."""
+        recorder = self._recorder
+        if recorder is None:
+            self._window.status_line.say(tr("There is no live picture to record."))
+        elif recorder.status().state is RecorderState.RECORDING:
+            recorder.end()
+        else:
+            self._window.stage.banners.hush("record")
+            self._said = ""
+            recorder.begin(self._new_folder())
+        self.show_status()
+
+    def save_last(self) -> None:
+        """Save what just happened."""
+        if self._recorder is None:
+            self._window.status_line.say(tr("There is no live picture to record."))
+        else:
+            self._said = ""
+            self._recorder.save_last(self._new_folder())
+
+    def record_whole(self) -> None:
+        """Record the whole picture, after somebody has seen that it shows no names."""
+        self._stop()
+        self._whole = True
+        self._start()
+        self.toggle()
+
+    def _new_folder(self) -> Path:
+        title = re.sub(r"[^A-Za-z0-9]+", "-", words_of(self._window.desk.uri)[0]).strip("-").lower() or "live"
+        stem = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{title[:40]}"
+        top = paths.user_sessions_dir()
+        folder, number = top / stem, 2
+        while folder.exists():
+            folder, number = top / f"{stem}-{number}", number + 1
+        return folder
+
+    def show_status(self) -> None:
+        """Follow the recorder."""
+        status = self.status
+        self._window.live.show_recording(status)
+        if status.state is RecorderState.IDLE and status.message and status.message != self._said:
+            self._say_ended(status)
+
+    def _say_ended(self, status: RecordingStatus) -> None:
+        self._said = status.message
+        window, folder = self._window, status.folder
+        if status.failed:
+            whole = (tr("Record the whole picture"), self.record_whole) if status.message == NO_REGION else None
+            window.stage.banners.say("record", "bad", status.message, whole)
+        elif folder is not None:
+            words = tr("Saved as {name} in {folder}").format(name=folder.name, folder=folder.parent)
+            window.status_line.say(words, (tr("Open it"), lambda: window.open_uri(str(folder))))
+
+    def close(self) -> None:
+        """End what is recorded, and wait until it is on the disk."""
+        self._look.stop()
+        if self._recorder is not None:
+            self._closing.append(self._recorder)
+            self._recorder = None
+        for recorder in self._closing:
+            recorder.close()  # a second call does nothing

@@ -1,0 +1,533 @@
+"""The recorder: a thread of its own that codes frames, remembers the last seconds, and writes sessions.
+
+Whoever hands frames in never waits: `put` places them in a queue bounded in bytes, and what does not fit is counted and
+declared in the session as lost, with its cause.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from puncta.core.channels import BoundedFifo, ChannelClosed
+from puncta.core.errors import UserError
+from puncta.core.frame import Frame, SourceKind, hash_planes
+from puncta.core.results import Analysis
+from puncta.formats.frames_log import FrameRecord, FramesHead
+from puncta.formats.results_lines import line_from_analysis
+from puncta.recording.kept_region import Keeping, Layout, cut_planes, keeping_of, same_place, shift_result
+from puncta.recording.plane_codec import CODEC, PlaneEncoder
+from puncta.recording.pre_roll import Entry, PreRoll
+from puncta.recording.session_writer import Coded, DiskFull, Found, SessionFacts, SessionWriter, free_bytes
+
+log = logging.getLogger(__name__)
+
+QUEUE_BYTES = 128 << 20
+"""Frames that wait for the recorder take at most this much memory [B]: two seconds of 1080p in grey at 30 frames/s."""
+SYNC_S = 1.0
+"""What is older than this [s] is on the disk for good."""
+RESULTS_HELD = 512
+"""So many frames back a result still finds its frame."""
+
+FULL = "the recorder could not keep up"
+SOURCE_LOST = "lost by the source"
+PASSED_OVER = "passed over by playback"
+FAULT = "the frame could not be coded"
+DISK_FULL = "the disk took no more"
+
+
+class RecorderState(StrEnum):
+    """What the recorder does."""
+
+    IDLE = "idle"
+    RECORDING = "recording"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """A snapshot for a status line.
+
+    Attributes
+    ----------
+    seconds : float
+        Length of the session so far [s].
+    stored, lost : int
+        Frames of the session.
+    waiting : int
+        Frames in the queue.
+    disk_left_s : float or None
+        How long the disk lasts at this pace [s].
+    free_bytes : int or None
+        Free on the disk beyond the reserve [B].
+    pre_roll_s, pre_roll_bytes : float, int
+        What is remembered of the last seconds.
+    message : str
+        What went wrong, or how the last session ended; one plain sentence.
+    failed : bool
+        The message tells of something that went wrong.
+    folder : Path or None
+        The session under way, or the last one.
+    """
+
+    state: RecorderState = RecorderState.IDLE
+    seconds: float = 0.0
+    stored: int = 0
+    lost: int = 0
+    waiting: int = 0
+    bytes: int = 0
+    disk_left_s: float | None = None
+    free_bytes: int | None = None
+    pre_roll_s: float = 0.0
+    pre_roll_bytes: int = 0
+    message: str = ""
+    failed: bool = False
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offered:
+    """A frame on its way, with the number of frames refused just before it."""
+
+    frame: Frame
+    refused: int
+
+
+Order = Callable[[], None]
+
+
+class Recorder:
+    """See the module's text.
+
+    Parameters
+    ----------
+    layout_of : callable
+        Tells how a frame's native planes are stored.
+    whole : bool
+        Keep the whole picture instead of the ultrasound region.
+    pre_roll_s : float
+        Remember this many seconds [s]; 0 remembers nothing and codes nothing while no session is under way.
+    pre_roll_bytes : int
+        Bound of what is remembered [B].
+    on_change : callable
+        Called in the recorder's thread when a session began or ended.
+    """
+
+    def __init__(
+        self,
+        layout_of: Callable[[Frame, Keeping | None], Layout],
+        *,
+        whole: bool = False,
+        pre_roll_s: float = 10.0,
+        pre_roll_bytes: int = PreRoll.BYTES,
+        queue_bytes: int = QUEUE_BYTES,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._layout_of, self._whole, self._on_change = layout_of, whole, on_change
+        self._queue: BoundedFifo[_Offered | Analysis | Order] = BoundedFifo("record", queue_bytes, _size_of)
+        self._ring = PreRoll(pre_roll_s, pre_roll_bytes)
+        self._refused = 0
+        self._wanted_flag = threading.Event()
+        self._put_lock = threading.Lock()
+        self._status_lock = threading.Lock()
+        self._status = RecordingStatus()
+        self._message, self._failed = "", False
+        self._folder: Path | None = None
+        # All below belongs to the recorder's thread.
+        self._writer: SessionWriter | None = None
+        self._encoder: PlaneEncoder | None = None
+        self._layout: Layout | None = None
+        self._keeping: Keeping | None = None
+        self._size_px = (0, 0)
+        self._stream = ""
+        self._facts: SessionFacts | None = None
+        self._wanted: Path | None = None
+        self._shape: tuple[int, ...] = ()
+        self._pending: Counter[str] = Counter()
+        self._records: dict[int, FrameRecord] = {}
+        self._next_sync = 0.0
+        self._pace: deque[tuple[float, int]] = deque(maxlen=6)
+        self._disk: tuple[int, float | None] | None = None
+        self._thread = threading.Thread(target=self._work, name="puncta-recorder")
+        self._thread.start()
+
+    # --- called by any thread ------------------------------------------------------------------------------------
+
+    def put(self, frame: Frame) -> None:
+        """Hand a frame in; never waits. Called by one thread at a time."""
+        if not self._listening:
+            return
+        with self._put_lock:
+            try:
+                if self._queue.put(_Offered(frame, self._refused), 0):
+                    self._refused = 0
+                else:
+                    self._refused += 1 + frame.skipped
+            except ChannelClosed:
+                pass  # the recorder is closing; whoever closes it has stopped the source
+
+    def put_wait(self, frame: Frame) -> None:
+        """Hand a frame in and wait for room: for sources that can wait, so that none is lost."""
+        with self._put_lock:
+            self._queue.put(_Offered(frame, self._refused))
+            self._refused = 0
+
+    def put_analysis(self, analysis: Analysis) -> None:
+        """Hand in what was found on a frame; never waits. Without its frame in the session it is dropped."""
+        if self._listening:
+            self._say(analysis)
+
+    def put_transform(self, name: str, matrix: Sequence[float], t_ns: int) -> None:
+        """Store a 4 x 4 transform (row by row, mm) that arrived at a monotonic time [ns]; never waits."""
+        values = [float(v) for v in matrix]
+        self._say(lambda: self._event("transform", t_ns, name=name, matrix=values))
+
+    def mark(self, kind: str, text: str = "", point_px: tuple[float, float] | None = None) -> None:
+        """Mark the newest stored frame; the point is in the source's pixels [px]."""
+        self._say(lambda: self._mark(kind, text, point_px))
+
+    def begin(self, folder: Path) -> None:
+        """Start a session in a new folder, with what is remembered of the last seconds before it."""
+        self._wanted_flag.set()
+        self._say(lambda: self._begin(Path(folder)))
+
+    def end(self, why: str = "The recording was stopped.") -> None:
+        """End the session after the frames handed in so far."""
+        self._wanted_flag.clear()
+        refused = self._take_refused()
+        self._say(lambda: self._end(why, refused=refused))
+
+    def save_last(self, folder: Path) -> None:
+        """Save what is remembered of the last seconds as a session of its own."""
+        self._say(lambda: self._save_last(Path(folder)))
+
+    def forget(self, why: str = "The source was closed.") -> None:
+        """End the session and forget the last seconds: another source comes."""
+        self._wanted_flag.clear()
+        refused = self._take_refused()
+        self._say(lambda: self._forget(why, refused))
+
+    def close(self) -> None:
+        """End what is under way and stop the thread."""
+        self.end()
+        self._queue.close()
+        self._thread.join()
+
+    def status(self) -> RecordingStatus:
+        """Return a snapshot."""
+        with self._status_lock:
+            return replace(self._status, waiting=len(self._queue))
+
+    def wait_idle(self, timeout_s: float = 30.0) -> bool:
+        """Wait until everything handed in so far is done; False when the time is over first."""
+        done = threading.Event()
+        self._say(done.set)
+        return done.wait(timeout_s)
+
+    @property
+    def _listening(self) -> bool:
+        return self._ring.seconds_kept > 0 or self._wanted_flag.is_set()
+
+    def _take_refused(self) -> int:
+        with self._put_lock:
+            refused, self._refused = self._refused, 0
+            return refused
+
+    def _say(self, what: Analysis | Order) -> None:
+        try:
+            self._queue.put(what, 5.0 if callable(what) else 0)
+        except ChannelClosed:
+            pass  # closing: nothing more is taken
+
+    # --- the recorder's thread -----------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            try:
+                item = self._queue.take(0.25)
+            except ChannelClosed:
+                return
+            try:
+                if isinstance(item, _Offered):
+                    self._take(item)
+                elif isinstance(item, Analysis):
+                    self._take_analysis(item)
+                elif item is not None:
+                    item()
+                self._keep_safe()
+            except DiskFull:
+                self._stop("The disk is full. The recording has ended; everything up to here is kept.")
+            except OSError as error:
+                log.warning("the recording stopped: %s", error)
+                why = (error.strerror or type(error).__name__).lower()
+                self._stop(f"The recording cannot be written ({why}) and has ended; what was written is kept.")
+            except Exception:
+                log.exception("the recorder failed")
+                self._stop("The recorder failed and has ended the recording; the log has the details.")
+
+    def _take(self, offered: _Offered) -> None:
+        frame = offered.frame
+        if offered.refused:
+            self._pending[FULL] += offered.refused
+        if frame.skipped:
+            live = frame.source.kind is SourceKind.LIVE
+            self._pending[SOURCE_LOST if live else PASSED_OVER] += frame.skipped
+        if self._wanted is None and self._writer is None and self._ring.seconds_kept <= 0:
+            self._pending.clear()
+            return
+        try:
+            coded = self._code(frame)
+        except UserError as error:
+            self._pending.clear()
+            if self._wanted is not None:
+                self._wanted = None
+                self._wanted_flag.clear()
+                self._tell(str(error), failed=True)
+            return
+        if coded is None:
+            self._pending[FAULT] += 1
+            return
+        if self._wanted is not None and self._writer is None:
+            self._open_session(self._ring.take_all())
+        if self._writer is not None:
+            self._store(frame.frame_id, coded)
+        else:
+            self._ring.put(frame.frame_id, coded)
+        self._show()
+
+    def _code(self, frame: Frame) -> Coded | None:
+        if self._encoder is not None and not self._fits(frame):
+            self._change("The picture changed its size or its ultrasound region. The recording has ended.")
+        if self._encoder is None:
+            self._prepare(frame)
+        assert self._layout is not None and self._keeping is not None and self._encoder is not None
+        planes = cut_planes(self._layout.planes_of(frame), self._layout, self._keeping)
+        try:
+            payload, raw = self._encoder.encode(planes)
+        except Exception:
+            log.exception("a frame could not be coded")
+            return None
+        causes = tuple(self._pending.items())
+        self._pending.clear()
+        return Coded(
+            frame.key.index,
+            frame.key.pts_ns,
+            frame.t_ns,
+            payload,
+            raw,
+            hash_planes(planes),
+            sum(count for _cause, count in causes),
+            causes,
+            frame.geometry.calibration,
+        )
+
+    def _fits(self, frame: Frame) -> bool:
+        assert self._keeping is not None and self._layout is not None
+        if frame.source.stream != self._stream or not same_place(frame, self._keeping, self._size_px):
+            return False
+        planes = self._layout.planes_of(frame)
+        return bool(planes) and planes[0].shape == self._shape
+
+    def _prepare(self, frame: Frame) -> None:
+        layout = self._layout_of(frame, None)
+        keeping = keeping_of(frame, layout, whole=self._whole)
+        layout = self._layout_of(frame, keeping)
+        x0, y0, width, height = keeping.box
+        self._encoder = PlaneEncoder(layout.pixel_format, width, height)
+        self._layout, self._keeping, self._stream = layout, keeping, frame.source.stream
+        self._size_px = (frame.geometry.width_px, frame.geometry.height_px)
+        self._shape = layout.planes_of(frame)[0].shape
+        head = FramesHead(
+            CODEC, layout.pixel_format, width, height, self._encoder.extradata.hex(), layout.grey, layout.full_range
+        )
+        self._facts = SessionFacts(frame.source.stream, frame.source.title, frame.source.simulated, head, keeping)
+
+    def _change(self, why: str) -> None:
+        """Another kind of picture comes: what was begun for the last kind ends."""
+        if self._writer is not None:
+            self._finish(why, failed=True)
+            self._wanted_flag.clear()
+        self._ring.clear()
+        self._encoder = None
+
+    def _begin(self, folder: Path) -> None:
+        if self._writer is not None or self._wanted is not None:
+            return
+        self._message, self._failed = "", False
+        self._wanted = folder
+        if self._ring and self._encoder is not None:
+            # What is remembered is stored at once: a source that gives no further frame loses nothing of it.
+            self._open_session(self._ring.take_all())
+        self._show()
+
+    def _open_session(self, remembered: Sequence[Entry]) -> None:
+        folder, self._wanted = self._wanted, None
+        assert folder is not None and self._facts is not None
+        try:
+            self._writer = SessionWriter(folder, self._facts)
+        except UserError as error:
+            self._wanted_flag.clear()
+            self._tell(str(error), failed=True)
+            return
+        self._folder, self._records = folder, {}
+        self._pace.clear()
+        self._store_all(self._writer, remembered)
+        self._next_sync = time.monotonic() + SYNC_S
+        self._on_change()
+
+    def _store_all(self, writer: SessionWriter, remembered: Sequence[Entry]) -> None:
+        for number, (frame_id, coded, all_found) in enumerate(remembered):
+            # What was lost before the first frame belongs to no session.
+            record = writer.add(replace(coded, lost=0, causes=()) if number == 0 else coded)
+            self._records[frame_id] = record
+            for found in all_found:
+                writer.add_results(record, found)
+        writer.tally.pre_roll = len(remembered)
+
+    def _store(self, frame_id: int, coded: Coded) -> None:
+        writer = self._writer
+        assert writer is not None
+        if writer.frames == 0:
+            coded = replace(coded, lost=0, causes=())
+        try:
+            self._records[frame_id] = writer.add(coded)
+        except (DiskFull, OSError):
+            self._pending[DISK_FULL] += 1
+            raise
+        for old in [k for k in self._records if k <= frame_id - RESULTS_HELD]:
+            del self._records[old]
+
+    def _take_analysis(self, analysis: Analysis) -> None:
+        frame_id = analysis.frame.frame_id
+        record, entry = self._records.get(frame_id), self._ring.entry(frame_id)
+        if self._writer is not None and record is not None:
+            self._writer.add_results(record, self._found(analysis, record.sha256))
+        elif self._writer is None and entry is not None:
+            entry[2].append(self._found(analysis, entry[1].sha256))
+
+    def _found(self, analysis: Analysis, sha256: str) -> Found:
+        """What an analysis says, in the pixels of the kept picture and without the picture itself."""
+        assert self._keeping is not None
+        frame = analysis.frame
+        # The stored hash goes in, so that it is not computed again over the whole picture.
+        line = line_from_analysis(replace(analysis, frame=replace(frame, key=replace(frame.key, sha256=sha256))))
+        by_px = self._keeping.box[:2]
+        outputs = {name: tuple(shift_result(r, by_px) for r in results) for name, results in line.outputs.items()}
+        models = tuple((o.plugin_id, o.model, o.model_sha256) for o in analysis.outputs if o.model and o.model_sha256)
+        return Found(replace(line, outputs=outputs), models)
+
+    def _event(self, kind: str, t_ns: int, **members: Any) -> None:
+        if self._writer is not None:
+            self._writer.add_event(kind, t_ns, **members)
+
+    def _mark(self, kind: str, text: str, point_px: tuple[float, float] | None) -> None:
+        if self._writer is None or not self._records or self._keeping is None:
+            return
+        x0, y0 = self._keeping.box[:2]
+        point = [point_px[0] - x0, point_px[1] - y0] if point_px is not None else None
+        self._writer.add_marker(self._records[max(self._records)], kind, text, point)
+
+    def _keep_safe(self) -> None:
+        """About once a second: bring all to the disk, and end before the disk is full."""
+        writer, now = self._writer, time.monotonic()
+        if writer is None or now < self._next_sync:
+            return
+        writer.sync()
+        self._next_sync = time.monotonic() + SYNC_S
+        free, reserve = free_bytes(writer.folder)
+        self._pace.append((now, writer.written))
+        rate = 0.0
+        if len(self._pace) > 1 and now > self._pace[0][0]:
+            rate = (writer.written - self._pace[0][1]) / (now - self._pace[0][0])
+        self._disk = (free, max(0.0, free / rate) if rate > 0 else None)
+        if free < 2 * SYNC_S * rate:
+            kept = f"{reserve / 1e6:.0f} MB"
+            self._stop(f"The disk is nearly full ({kept} stay free). The recording has ended and is kept.")
+        self._show()
+
+    def _end(self, why: str, *, refused: int = 0) -> None:
+        if refused:
+            self._pending[FULL] += refused
+        if self._wanted is not None:
+            self._wanted = None
+            self._tell("Nothing was recorded: no picture came.", failed=True)
+        if self._writer is not None:
+            self._finish(why, failed=False)
+
+    def _forget(self, why: str, refused: int) -> None:
+        self._end(why, refused=refused)
+        self._ring.clear()
+        self._encoder = None
+        self._show()
+
+    def _save_last(self, folder: Path) -> None:
+        if not self._ring or self._facts is None or self._writer is not None:
+            self._tell("There is nothing to save yet.", failed=True)
+            return
+        writer = SessionWriter(folder, self._facts)
+        self._folder, self._records = folder, {}
+        self._store_all(writer, self._ring.all())
+        seconds = writer.seconds
+        writer.finish("The last seconds were saved.")
+        self._tell(f"The last {seconds:.1f} s are saved.", failed=False)
+
+    def _stop(self, why: str) -> None:
+        """End by ourselves, after a failure; playing goes on."""
+        self._wanted = None
+        self._wanted_flag.clear()
+        if self._writer is not None:
+            self._finish(why, failed=True)
+        else:
+            self._tell(why, failed=True)
+
+    def _finish(self, why: str, *, failed: bool) -> None:
+        writer, self._writer = self._writer, None
+        assert writer is not None
+        lost = tuple(self._pending.items())
+        self._pending.clear()
+        try:
+            writer.finish(why, lost)
+        except UserError as error:
+            log.warning("the session was not closed: %s", error)
+            why = f"{why} It is put right when it is opened."
+        self._tell(why, failed=failed, writer=writer)
+        self._on_change()
+
+    def _tell(self, message: str, *, failed: bool, writer: SessionWriter | None = None) -> None:
+        self._message, self._failed = message, failed
+        self._show(writer)
+        self._on_change()
+
+    def _show(self, ended: SessionWriter | None = None) -> None:
+        writer = self._writer or ended
+        free, left = self._disk or (None, None)
+        status = RecordingStatus(
+            RecorderState.RECORDING if self._writer is not None or self._wanted is not None else RecorderState.IDLE,
+            writer.seconds if writer else 0.0,
+            writer.frames if writer else 0,
+            writer.tally.lost if writer else 0,
+            0,
+            writer.written if writer else 0,
+            left if self._writer is not None else None,
+            free,
+            self._ring.seconds,
+            self._ring.bytes,
+            self._message,
+            self._failed,
+            self._folder,
+        )
+        with self._status_lock:
+            self._status = status
+
+
+def _size_of(item: object) -> int:
+    if not isinstance(item, _Offered):
+        return 0
+    frame = item.frame
+    return frame.pixels.nbytes + sum(plane.nbytes for plane in frame.planes)
