@@ -45,6 +45,67 @@ class PluginStatus:
     p95_ms: float | None = None
 
 
+class LinkState(StrEnum):
+    """How a live source stands with its peer."""
+
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    SILENT = "silent"
+    RECONNECTING = "reconnecting"
+
+
+class SourceProblem(StrEnum):
+    """What is wrong with a live source, worst first."""
+
+    NONE = ""
+    LOST = "lost"
+    BLACK = "black"
+    FROZEN = "frozen"
+    SLOW = "slow"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How a live source fares, seen where its pictures arrive.
+
+    Attributes
+    ----------
+    message : str
+        One plain sentence that says what is wrong and what to do; empty while all is well.
+    rate, promised_rate : float or None
+        Pictures a second, measured over the last two seconds, and as the source said when it opened.
+    jitter_ms : float or None
+        95 of 100 intervals differ from the usual one by at most this [ms].
+    silent_ms : float or None
+        Time since the last picture [ms].
+    drops : tuple of (str, int)
+        Pictures lost on the way to the program, by cause.
+    connections : int
+        How often a connection gave pictures; 2 is one reconnect.
+    attempts : int
+        Attempts to connect again since the loss.
+    retry_in_s : float or None
+        The next attempt begins in this time [s].
+    """
+
+    link: LinkState
+    problem: SourceProblem = SourceProblem.NONE
+    message: str = ""
+    rate: float | None = None
+    promised_rate: float | None = None
+    jitter_ms: float | None = None
+    silent_ms: float | None = None
+    drops: tuple[tuple[str, int], ...] = ()
+    connections: int = 0
+    attempts: int = 0
+    retry_in_s: float | None = None
+
+    @property
+    def flowing(self) -> bool:
+        """Whether pictures come."""
+        return self.link is LinkState.STREAMING
+
+
 @dataclass(frozen=True, slots=True)
 class PipelineStatus:
     """A snapshot of the whole run.
@@ -61,6 +122,8 @@ class PipelineStatus:
         Playback speed asked for.
     message : str
         One plain sentence when something is wrong.
+    health : SourceHealth or None
+        Figures of a live source; None for files and the simulator.
     """
 
     state: PlayState = PlayState.EMPTY
@@ -73,3 +136,4 @@ class PipelineStatus:
     loop: tuple[int, int] | None = None
     message: str = ""
     plugins: tuple[PluginStatus, ...] = field(default=())
+    health: SourceHealth | None = None

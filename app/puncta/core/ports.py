@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
+from puncta.core.events import SourceHealth
 from puncta.core.frame import Frame, SourceInfo
 from puncta.core.results import Analysis
 
@@ -41,6 +42,38 @@ class FrameSource(Protocol):
     def close(self) -> None:
         """Release the device or file. May be called twice, also from another thread to unblock ``read``."""
         ...
+
+
+class LiveFrameSource(FrameSource, Protocol):
+    """A source that lives: it connects again by itself and can always say how it fares.
+
+    Attributes
+    ----------
+    connection : int
+        Number of the connection that the frame read last came by; when it changes, nothing before belongs to it.
+    """
+
+    connection: int
+
+    def health(self) -> SourceHealth:
+        """Return how the source fares now; never waits. Safe from any thread."""
+        ...
+
+    def flowing(self) -> bool:
+        """Tell whether pictures come; cheaper than `health`. True before the first one. Safe from any thread."""
+        ...
+
+    def interrupt(self) -> None:
+        """Let whoever waits in ``info`` or ``read`` go; returns at once. Safe from any thread."""
+        ...
+
+
+def as_live(source: FrameSource | None) -> LiveFrameSource | None:
+    """Return a source as a live one, or None where it is none.
+
+    Asked by one method alone: to ask for all of them would ask for ``info``, and that waits.
+    """
+    return cast(LiveFrameSource, source) if hasattr(source, "interrupt") else None
 
 
 class AnalysisSink(Protocol):

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from puncta.core.channels import BoundedFifo, ChannelClosed
 from puncta.core.frame import Frame, SourceKind
-from puncta.core.ports import Clock, FrameSource, SystemClock
+from puncta.core.ports import Clock, FrameSource, SystemClock, as_live
 from puncta.core.results import Analysis
 from puncta.pipeline.host import PluginHost
 from puncta.sdk.plugin import ResetReason
@@ -47,24 +47,30 @@ def frames_of(
     if begin and source.info.seekable:
         source.seek(begin)
     begin_ns: int | None = None
+    begun_ns: int | None = None
+    live = as_live(source)
     frame_id = 0
     while not stop.is_set():
         try:
             frame = source.read()
         except TimeoutError:
-            continue  # a live source without a frame yet; the stop event is looked at again
+            if seconds is not None and begun_ns is not None and clock.now_ns() - begun_ns >= seconds * 1e9:
+                return  # a live source that was lost; the time asked for is over
+            continue  # without a frame yet; the stop event is looked at again
         if frame is None:
             return
         if frame.key.index < begin:
             continue
         if begin_ns is None and frame.key.index >= first:
-            begin_ns = frame.key.pts_ns
+            begin_ns, begun_ns = frame.key.pts_ns, clock.now_ns()
         if end is not None and frame.key.index >= end:
             return
         if seconds is not None and begin_ns is not None and frame.key.pts_ns - begin_ns >= seconds * 1e9:
             return
         t_ns = frame.t_ns if source.info.kind is SourceKind.LIVE else clock.now_ns()
-        yield replace(frame, frame_id=frame_id, t_ns=t_ns)
+        # A live source that was lost and found again begins anew: its frames are another epoch.
+        epoch = live.connection if live is not None else 0
+        yield replace(frame, epoch=epoch, frame_id=frame_id, t_ns=t_ns)
         frame_id += 1
 
 
@@ -94,10 +100,14 @@ def analyse(
 
     def infer() -> None:
         host.reset(ResetReason.OPENED)
+        epoch: int | None = None
         while True:
             frame = decoded.take()
             if frame is None:
                 continue
+            if epoch is not None and frame.epoch != epoch:
+                host.reset(ResetReason.GAP)
+            epoch = frame.epoch
             analysis = host.step(frame)
             if frame.key.index >= first:
                 done.put(analysis)

@@ -17,10 +17,9 @@ from puncta.core.channels import ChannelClosed, LatestSlot
 from puncta.core.errors import UserError
 from puncta.core.events import PlayState
 from puncta.core.frame import Calibration, Frame, SourceInfo, SourceKind
-from puncta.core.ports import Clock, FrameSource, SystemClock
+from puncta.core.ports import Clock, FrameSource, SystemClock, as_live
 from puncta.pipeline.policy import Delivery, Job
 from puncta.pipeline.transport import Transport
-from puncta.sdk.plugin import ResetReason
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +94,9 @@ class Hub(Transport):
         with self._condition:
             self._closing = True
             self._condition.notify_all()
+        live = as_live(self._source)
+        if live is not None:
+            live.interrupt()  # it may be waiting for its first picture
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -116,9 +118,14 @@ class Hub(Transport):
                 self._source.close()
 
     def _open(self) -> None:
-        source = self._open_source()
+        # Known before it is asked for its facts: a live source waits for its first picture, and `stop` interrupts it.
+        source = self._source = self._open_source()
+        live = as_live(source)
+        if self._closing and live is not None:
+            live.interrupt()
+        info = source.info
         with self._condition:
-            self._source, self._info = source, source.info
+            self._info = info
             self._own_calibration = source.info.geometry.calibration
             self._override = self._calibration_of(source.info)
             if self._override is not None:
@@ -140,9 +147,14 @@ class Hub(Transport):
             target, self._target = self._target, None
             refresh, self._refresh = self._refresh, False
             epoch = self._epoch
-            if target is None and not refresh and self._state is not PlayState.PLAYING:
+            held = target is None and not refresh and self._state is not PlayState.PLAYING
+            live = self._info is not None and self._info.kind is SourceKind.LIVE
+            if held and not live:
                 self._condition.wait(0.5)
                 return True
+        if held:
+            self._pass_by()
+            return True
         if target is not None and target >= 0:
             self._show(target, epoch)
         elif target is not None:
@@ -153,6 +165,14 @@ class Hub(Transport):
         else:
             self._play_one(epoch)
         return True
+
+    def _pass_by(self) -> None:
+        """Read on while the picture is held: what a live source sends now must not be waiting when it runs again."""
+        try:
+            if self._take_next() is None:
+                self._finish()
+        except TimeoutError:
+            pass  # nothing came; commands are looked at again
 
     def _show(self, index: int, epoch: int) -> None:
         """Seek, pre-roll what the plugins want, and hand out the frame."""
@@ -341,8 +361,8 @@ class Hub(Transport):
             if self._epoch != epoch:
                 self._next = frame if self._target is None else None
                 return False
-            if self._last is not None and self._last.pixels.shape != frame.pixels.shape:
-                self._new_epoch(ResetReason.GEOMETRY_CHANGED)
+            live = as_live(self._source)
+            self._follow_source(frame, live.connection if live is not None else 0, self._calibration_of)
             epoch = self._epoch
             earlier = tuple(self._stamp(f, epoch) for f in pre_roll)
             stamped = self._stamp(frame, epoch, skipped)

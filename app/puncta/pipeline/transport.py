@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from puncta.core.channels import LatestSlot
 from puncta.core.events import PlayState
-from puncta.core.frame import Calibration, Frame, SourceInfo
+from puncta.core.frame import Calibration, Frame, SourceInfo, SourceKind
 from puncta.core.ports import Clock
 from puncta.pipeline.pacing import Pacer
 from puncta.pipeline.policy import Delivery, Job
 from puncta.sdk.plugin import ResetReason
+
+GAP_NS = 1_000_000_000
+"""After this long [ns] without a frame a live picture is another one, and the plugins begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Transport:
         self._refresh = False
         self._play_after_open = not paused
         self._index, self._played = -1, 0
+        self._connection = 0
         self._next: Frame | None = None
         self._last: Frame | None = None
         self._drops: Counter[str] = Counter()
@@ -186,6 +191,33 @@ class Transport:
     def loop(self) -> tuple[int, int] | None:
         """The looped half-open range of frames."""
         return self._loop
+
+    def _follow_source(
+        self, frame: Frame, connection: int, calibration_of: Callable[[SourceInfo], Calibration | None]
+    ) -> None:
+        """Begin an epoch where a frame does not continue the one before; the caller holds the lock."""
+        last, info = self._last, self._info
+        before, self._connection = self._connection, connection
+        if last is None or info is None:
+            return
+        live = info.kind is SourceKind.LIVE
+        resized = last.pixels.shape != frame.pixels.shape
+        if resized or (live and last.geometry != frame.geometry):
+            if live:
+                self._take_geometry(frame, calibration_of)
+            self._new_epoch(ResetReason.GEOMETRY_CHANGED)
+        elif connection != before or (live and frame.t_ns - last.t_ns > max(GAP_NS, 3 * self._interval_ns)):
+            self._new_epoch(ResetReason.GAP)
+
+    def _take_geometry(self, frame: Frame, calibration_of: Callable[[SourceInfo], Calibration | None]) -> None:
+        """Take a live source's new size or scale. A ruler laid on the old one goes; one known for this size comes."""
+        info = self._info
+        assert info is not None
+        geometry = frame.geometry
+        resized = (info.geometry.width_px, info.geometry.height_px) != (geometry.width_px, geometry.height_px)
+        self._own_calibration = geometry.calibration
+        self._override = calibration_of(replace(info, geometry=geometry)) if resized else None
+        self._info = replace(info, geometry=geometry.with_calibration(self._override or self._own_calibration))
 
     def _new_epoch(self, reason: ResetReason) -> None:
         """Begin an epoch; the caller holds the lock."""

@@ -18,7 +18,7 @@ from puncta.core.channels import ChannelClosed, LatestSlot
 from puncta.core.errors import UserError
 from puncta.core.events import PipelineStatus, PlayState, PluginStatus
 from puncta.core.frame import Calibration, Frame, SourceInfo
-from puncta.core.ports import FrameSource
+from puncta.core.ports import FrameSource, LiveFrameSource, as_live
 from puncta.core.results import Analysis, ClassResult, Detection, flags_of_frame
 from puncta.pipeline.host import HostedPlugin, PluginHost
 from puncta.pipeline.hub import Hub
@@ -96,6 +96,7 @@ class Player:
         self._epoch = 0
         self._newest: Analysis | None = None
         self._taken_id, self._taken_own = -1, False
+        self._bare_id = -1
         self._newest_preview: Frame | None = None
         self._screen: LatestSlot[Analysis] = LatestSlot("screen")
         self._preview: LatestSlot[Frame] = LatestSlot("preview")
@@ -120,7 +121,7 @@ class Player:
         jobs: LatestSlot[Job] = LatestSlot("infer")
         self._screen, self._preview = LatestSlot("screen"), LatestSlot("preview")
         with self._lock:
-            self._newest, self._newest_preview, self._taken_id = None, None, -1
+            self._newest, self._newest_preview, self._taken_id, self._bare_id = None, None, -1, -1
             self._track = {}
         self._meter.clear()
         self._epoch += 1
@@ -252,6 +253,8 @@ class Player:
             return None
         analysis, preview = self._screen.take_nowait(), self._preview.take_nowait()
         valid_from = run.hub.valid_from
+        if self._lost():
+            return self._bare()
         if analysis is not None and analysis.frame.epoch < valid_from:
             analysis = None
         if analysis is not None:
@@ -260,6 +263,22 @@ class Player:
             self._newest_preview = preview
         low_latency = self._presentation is Presentation.LOW_LATENCY
         return self._low_latency() if low_latency else self._coherent(analysis)
+
+    def _lost(self) -> bool:
+        """Whether a live source that should be running gives nothing."""
+        return (live := self._live()) is not None and self._newest is not None and not live.flowing()
+
+    def _bare(self) -> Analysis | None:
+        """Return the last picture without what was found on it, once: while a source is lost, nothing may look live."""
+        frame = self._newest_preview or (self._newest.frame if self._newest is not None else None)
+        if frame is None or self._bare_id == frame.frame_id:
+            return None
+        self._bare_id = self._taken_id = frame.frame_id
+        self._taken_own = False
+        return Analysis(frame, (), frozenset(flags_of_frame(frame)), time.monotonic_ns())
+
+    def _live(self) -> LiveFrameSource | None:
+        return as_live(self._run.hub.source) if self._run is not None else None
 
     def _coherent(self, analysis: Analysis | None) -> Analysis | None:
         if analysis is not None:
@@ -319,9 +338,11 @@ class Player:
         if run is None:
             state = PlayState.FAILED if self._failed else PlayState.EMPTY
             return PipelineStatus(state, message=self._failed, rate=self._rate, plugins=self._idle_plugins())
-        hub = run.hub.status()
+        hub, live = run.hub.status(), as_live(run.hub.source)
+        health = live.health() if live is not None else None
+        lost = health is not None and not health.flowing and hub.state is PlayState.PLAYING
         return PipelineStatus(
-            hub.state,
+            PlayState.RECONNECTING if lost else hub.state,
             hub.info,
             hub.index,
             hub.played,
@@ -329,8 +350,9 @@ class Player:
             hub.drops,
             self._rate,
             run.hub.loop,
-            hub.message,
+            hub.message or (health.message if health is not None else ""),
             run.host.statuses(),
+            health,
         )
 
     def track(self) -> Mapping[str, NDArray[np.float32]]:

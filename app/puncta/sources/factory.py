@@ -8,6 +8,7 @@ from pathlib import Path
 from puncta.core.errors import UserError
 from puncta.core.ports import Clock, FrameSource
 from puncta.sources.image_folder import IMAGE_SUFFIXES, list_image_folder
+from puncta.sources.live_address import LIVE_SCHEMES
 
 __all__ = ["FILE_SUFFIXES", "list_image_folder", "open_source"]
 
@@ -17,12 +18,12 @@ STACK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 FILE_SUFFIXES = (*DICOM_SUFFIXES, *VIDEO_SUFFIXES, *STACK_SUFFIXES, *IMAGE_SUFFIXES)
 """Endings that a file dialogue offers. The content decides what a file is."""
 
-_LIVE_SCHEMES = ("camera", "screen", "rtsp", "rtsps", "rtp", "udp", "tcp", "http", "https", "igtl")
+_UNKNOWN_SCHEMES = ("rtp", "tcp", "http", "https", "srt", "rtmp")
 _HEAD_BYTES = 4096
 
 
 def open_source(uri: str, clock: Clock | None = None) -> FrameSource:
-    """Open a file, a folder of pictures or a ``sim:`` address.
+    """Open a file, a folder of pictures, a ``sim:`` address or a live source.
 
     Parameters
     ----------
@@ -44,9 +45,13 @@ def open_source(uri: str, clock: Clock | None = None) -> FrameSource:
         from puncta.sources.simulated import SimulatedSource
 
         return SimulatedSource(text)
-    if scheme in _LIVE_SCHEMES and not Path(text).exists():
+    if scheme in LIVE_SCHEMES and not Path(text).exists():
+        from puncta.sources.live_open import open_live
+
+        return open_live(text, clock)
+    if scheme in _UNKNOWN_SCHEMES and not Path(text).exists():
         raise UserError(
-            f"{text.split('?')[0]} is a live source; live sources come with a later version, open a file or sim:breast."
+            f"Streams of the kind {scheme} are not read; let the sender use rtsp:// or udp:// (MPEG-TS) instead."
         )
     path = _path_of(text, scheme)
     if path.name == "session.json" and path.is_file():

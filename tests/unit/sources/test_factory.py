@@ -62,10 +62,9 @@ def test_the_simulator_by_its_address():
     source.close()
 
 
-@pytest.mark.parametrize("uri", ["camera:0", "rtsp://host/live", "udp://@:5000", "igtl://host:18944", "screen:0"])
-def test_live_sources_come_later(uri: str):
-    with pytest.raises(UserError, match="later version"):
-        open_source(uri)
+@pytest.mark.parametrize("uri", ["camera:front", "rtsp://", "udp://@", "igtl://", "screen:0", "http://host/live.m3u8"])
+def test_addresses_of_live_sources_that_are_none(uri: str):
+    assert refusal(uri)
 
 
 def refusal(uri: str) -> str:
