@@ -59,13 +59,22 @@ _FIGURES = {
     "within_5_percent": "tip within 5 % of the side",
     "presence_auc": "tip there or not, AUC",
     "frames": "frames judged",
-    "usefulness": "usefulness with the filter",
+    "usefulness": "usefulness",
     "usefulness_unfiltered": "usefulness, every frame alone",
+    "usefulness_sample_alone": "usefulness on a sample, every frame alone",
+    "usefulness_sample_filtered": "usefulness on a sample, with the filter",
     "shown_of_tips": "tips that are shown",
-    "close_of_shown": "of those, close",
+    "close_of_shown": "close, of those shown",
+    "predicted_of_shown": "carried on by the filter, of those shown",
     "false_alarms": "false alarms, of frames without a tip",
-    "median_radius_cells": "median circle [cells]",
+    "median_error_mm": "median error",
+    "median_radius_cells": "median circle",
+    "coverage90": "tips in their 90 % circle",
+    "ece": "calibration error",
+    "unfamiliar": "frames called unfamiliar",
+    "not_ultrasound": "frames called no ultrasound",
 }
+_KINDS = {"simulated_": "simulated pictures: ", "stills_": "needles in stills: "}
 _SHORT = {"within_5_percent": "tip near", "presence_auc": "presence"}
 """Names at the ends of lines, where room is scarce."""
 
@@ -81,12 +90,15 @@ class Story:
     train, tune : list of dict
         Lines of the log.
     calibration : dict or None
+    legs : tuple of str
+        Names of the trainings that this one goes on from, oldest first.
     """
 
     head: dict[str, Any]
     train: list[dict[str, Any]]
     tune: list[dict[str, Any]]
     calibration: dict[str, Any] | None
+    legs: tuple[str, ...] = ()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -144,8 +156,10 @@ def read_story(folder: Path) -> Story:
     except json.JSONDecodeError:
         found = None
     lines = _log_lines(folder / "log.jsonl")
+    legs = [p.name.partition("-")[2] for p in sorted((folder / "legs").glob("*")) if p.is_dir()]
     return Story(
-        head, [v for v in lines if v["split"] == "train"], [v for v in lines if v["split"] == "tune"], found
+        head, [v for v in lines if v["split"] == "train"], [v for v in lines if v["split"] == "tune"], found,
+        tuple(legs),
     )
 
 
@@ -297,7 +311,7 @@ def _cards(story: Story) -> list[tuple[str, str]]:
     cards = []
     if story.tune:
         for name, value in story.tune[-1].get("metrics", {}).items():
-            cards.append((_FIGURES.get(name, name.replace("_", " ")), _share(name, value)))
+            cards.append((name_figure(name), _share(name, value)))
     if story.train:
         losses = [v for v in story.train[-1].get("losses", {}).values() if isinstance(v, int | float)]
         if losses:
@@ -309,12 +323,24 @@ def _cards(story: Story) -> list[tuple[str, str]]:
     return cards
 
 
+def name_figure(name: str) -> str:
+    """Return a figure's name in words."""
+    for prefix, words in _KINDS.items():
+        if name.startswith(prefix):
+            return words + name_figure(name.removeprefix(prefix))
+    return _FIGURES.get(name, name.replace("_", " "))
+
+
 def _share(name: str, value: Any) -> str:
+    """Return a figure with its unit, which its name tells; what names none is a share."""
     if not isinstance(value, int | float):
         return "-"
     if name == "frames":
         return f"{value:,.0f}"
-    return f"{100 * value:.1f} %" if 0 <= value <= 1 and "cells" not in name and "auc" not in name else f"{value:.3g}"
+    for unit in ("mm", "cells", "px", "deg"):
+        if name.endswith(f"_{unit}"):
+            return f"{value:.3g} {unit}"
+    return f"{value:.3g}" if "auc" in name or not -1 <= value <= 1 else f"{100 * value:.1f} %"
 
 
 def _pictures(folder: Path) -> str:
@@ -368,7 +394,7 @@ def _thresholds(story: Story) -> str:
     if not story.calibration:
         return ""
     figures = story.calibration.get("figures", {})
-    rows = [(_FIGURES.get(k, k.replace("_", " ")), _share(k, v)) for k, v in figures.items()]
+    rows = [(name_figure(k), _share(k, v)) for k, v in figures.items()]
     return ('<h2>After the training: filter and threshold, set on the tune split</h2>'
             '<p class="quiet">These figures are on what the settings were chosen on; tests come later, '
             "on other sets.</p>"
@@ -383,8 +409,8 @@ def _settings(story: Story) -> str:
     rows.append(("training", ", ".join(f"{k} {_flat(v)}" for k, v in told.items())))
     rows.append(("stages", ", then ".join(f"{n:,} samples at {size} px" for size, n in stages_of(config))))
     rows.append(("seed", str(config.get("seed", "-"))))
-    if head.get("started_from"):
-        rows.append(("began with", f"the weights of {head['started_from'].get('name', 'another training')}"))
+    if story.legs:
+        rows.append(("began with", f"the weights of {story.legs[-1]}; legs before this one: {', '.join(story.legs)}"))
     rows.append(("made", f"{head.get('created_utc', '-')}, " + ", ".join(
         f"{k} {v}" for k, v in head.get("versions", {}).items())))
     parity = head.get("parity")
@@ -413,7 +439,7 @@ def _numbers(story: Story) -> str:
     rows = [[f"{v['samples']:,}", *(f"{_value(v.get('losses', {}).get(n)):.4g}" for n in names)] for v in some]
     body = _grid(["samples", *names], rows)
     if tuned:
-        body += "<p></p>" + _grid(["samples", *(_FIGURES.get(n, n.replace("_", " ")) for n in figures)],
+        body += "<p></p>" + _grid(["samples", *(name_figure(n) for n in figures)],
                                   [[f"{k:,}", *(_share(n, m.get(n)) for n in figures)] for k, m in tuned.items()])
     return f"<h2>Numbers</h2><details><summary>Losses and figures as tables</summary>{body}</details>"
 

@@ -193,7 +193,7 @@ def make_tile(answer: TuneAnswer, badge: str) -> Tile:
     given = answer.presence >= 0.5
     error = _distance(answer)
     words = {
-        "right": f"tip {error} off", "far": f"wrong by {error}", "missed": "missed",
+        "right": f"tip off by {error}", "far": f"wrong by {error}", "missed": "missed",
         "alarm": "false alarm", "silent": "silent, no tip there",
     }[_verdict(answer)]
     place = "real still" if clip.source == "composite" else f"machine {clip.machine or 'unknown'}"

@@ -174,7 +174,7 @@ def test_answers_are_read_back_in_the_clips_own_pixels() -> None:
     assert answers[1].error_mm is None and answers[1].harm > answers[0].harm
     assert pictures.mark_extremes(answers[:2]) == ["best", "worst"]
     (row,) = pictures.lay_rows(answers[:2], simulated=True)
-    assert [t.caption[0] for t in row.tiles] == ["tip 1.8 mm off", "false alarm"]
+    assert [t.caption[0] for t in row.tiles] == ["tip off by 1.8 mm", "false alarm"]
     with pytest.raises(ValueError, match="sheets of their own"):
         pictures.lay_rows(answers, simulated=True)
     silent = pictures.answer_chosen(Pointing(-3.0), chosen, 64)
