@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame, SourceKind, UltrasoundRegion
 from puncta.core.geometry import axis_angle_deg, clip_segment, region_edges_px, tip_box_px
 from puncta.core.results import Certainty, Detection, Line, PluginOutput, Result
-from puncta.imaging.axis import AxisFit, line_evidence, search_axis
-from puncta.imaging.heatmap import sigmoid
 from puncta.imaging.preprocess import RegionMapping, resample_region
 from puncta.imaging.tip_reading import TipReader, TipReading, pixel_mm_of
 from puncta.sdk.context import PluginContext
@@ -38,14 +36,12 @@ class NeedleTip:
         self._sure_score = float(context.options["sure_score"])
         self._least_axis = float(context.options["least_axis"])
         self._box: Box | None = None
-        self._read: TipReading | None = None
-        self._axis: AxisFit | None = None
+        self._upside_down = bool(context.options["upside_down"])
         self._found_ns: int | None = None
 
     def reset(self, reason: ResetReason) -> None:
         """Forget all frames."""
         self._reader.clear()
-        self._read = self._axis = None
         self._found_ns = None
 
     def step(self, frame: Frame, upstream: Mapping[str, PluginOutput]) -> StepResult:
@@ -56,35 +52,36 @@ class NeedleTip:
             self._box = region.box
         size = self._reader.size
         grey, mapping = resample_region(frame.pixels, region.box, (size, size))
+        if self._upside_down:
+            grey = np.ascontiguousarray(grey[::-1])
         mm_per_px = region.calibration.mm_per_px if region.calibration else None
         t_ns = _time_ns(frame)
         reading = self._reader.read(grey, t_ns, pixel_mm_of(region.box, mm_per_px, size))
-        if reading is not self._read:
-            # A frame that repeats the one before brings the same reading, and its axis is known.
-            self._read, self._axis = reading, self._find_axis(grey, reading)
         flags = {Flag.UNCALIBRATED} if mm_per_px is None else set()
         if reading.unfamiliar:
             flags.add(Flag.OUT_OF_DISTRIBUTION)
         if reading.tip is None or reading.presence < self._least_score:
             return self._lost(reading.reason or f"no tip found above {self._least_score:g}", reading, t_ns, flags)
         self._found_ns = t_ns
-        return self._found(reading, reading.tip, mapping, region, flags)
+        return self._found(self._turned(reading), mapping, region, flags)
 
     def close(self) -> None:
         """Forget all frames."""
         self.reset(ResetReason.OPENED)
 
-    @staticmethod
-    def _find_axis(grey: NDArray[np.uint8], reading: TipReading) -> AxisFit | None:
-        if reading.tip is None or reading.shaft is None:
-            return None
-        return search_axis(line_evidence(grey, sigmoid(reading.shaft)), reading.tip, reading.towards)
+    def _turned(self, reading: TipReading) -> TipReading:
+        """Turn a reading back to how the picture is shown."""
+        if not self._upside_down or reading.tip is None:
+            return reading
+        axis = reading.axis
+        if axis is not None:
+            axis = replace(axis, direction=(axis.direction[0], -axis.direction[1]))
+        return replace(reading, tip=(reading.tip[0], self._reader.size - 1 - reading.tip[1]), axis=axis)
 
     def _found(
-        self, reading: TipReading, tip_model: tuple[float, float], mapping: RegionMapping, region: UltrasoundRegion,
-        flags: set[Flag],
+        self, reading: TipReading, mapping: RegionMapping, region: UltrasoundRegion, flags: set[Flag]
     ) -> StepResult:
-        x, y = (float(v) for v in mapping.image_from_model(np.array(tip_model)))
+        x, y = (float(v) for v in mapping.image_from_model(np.array(reading.tip)))
         w, h = region.box[2:]
         tip = _held_inside((x, y), region.box)
         # One circle for both directions: the mean of the two scales keeps its area.
@@ -96,19 +93,18 @@ class NeedleTip:
             TIP_LABEL, tip_box_px(tip, region.box), tip, reading.presence, radius90_px=radius,
             certainty=Certainty.SURE if sure else Certainty.UNCERTAIN, predicted=reading.predicted,
         )
-        return StepResult((detection, self._line(tip_model, tip, mapping, region)), frozenset(flags))
+        return StepResult((detection, self._line(reading, tip, mapping, region)), frozenset(flags))
 
     def _line(
-        self, tip_model: tuple[float, float], tip: tuple[float, float], mapping: RegionMapping,
-        region: UltrasoundRegion,
+        self, reading: TipReading, tip: tuple[float, float], mapping: RegionMapping, region: UltrasoundRegion
     ) -> Result:
-        axis = self._axis
+        axis = reading.axis
         strength = min(1.0, max(0.0, axis.strength)) if axis is not None else 0.0
         if axis is None or strength < self._least_axis:
             return Line(NEEDLE_LABEL, None, None, strength, reason="too little of the shaft is visible")
         far = 4.0 * self._reader.size
-        away = mapping.image_from_model(np.array(tip_model) + far * np.array(axis.direction))
-        start = mapping.image_from_model(np.array(tip_model))
+        away = mapping.image_from_model(np.array(reading.tip) + far * np.array(axis.direction))
+        start = mapping.image_from_model(np.array(reading.tip))
         vector = away - start
         clipped = clip_segment(tip, (tip[0] + float(vector[0]), tip[1] + float(vector[1])), region.box)
         if clipped is None:

@@ -32,11 +32,13 @@ Simulation and training only, not for clinical use."""
 ROWS = (
     ("tip_error_px", "tip error, median [px]", 1.0, "{:.1f}", -1),
     ("tip_error_mm", "tip error, median [mm]", 1.0, "{:.2f}", -1),
+    ("tip_error_mm_p95", "tip error, 95 % below [mm]", 1.0, "{:.2f}", -1),
     ("tip_within_2mm", "tip within 2 mm [%]", 100.0, "{:.1f}", 1),
     ("tip_within_3mm", "tip within 3 mm [%]", 100.0, "{:.1f}", 1),
     ("miss_rate", "misses [%]", 100.0, "{:.1f}", -1),
     ("false_alarm_rate", "false alarms [%]", 100.0, "{:.1f}", -1),
     ("abstain_rate", "abstentions [%]", 100.0, "{:.1f}", 0),
+    ("unfamiliar_rate", "called unfamiliar [%]", 100.0, "{:.1f}", 0),
     ("tip_ap50", "tip AP50 [%]", 100.0, "{:.1f}", 1),
     ("tip_ap10_50", "tip AP10..50 [%]", 100.0, "{:.1f}", 1),
     ("coverage90", "tips in their 90 % circle [%]", 100.0, "{:.1f}", 0),
@@ -48,7 +50,10 @@ ROWS = (
     ("ms_per_frame", "time a frame, median [ms]", 1.0, "{:.2f}", -1),
 )
 """Name, words, factor, format, and +1 where more is better, -1 where less is, 0 where neither."""
-GROUP_ROWS = ("tip_error_mm", "tip_within_2mm", "tip_within_3mm", "miss_rate", "false_alarm_rate", "tip_ap50")
+GROUP_ROWS = (
+    "tip_error_mm", "tip_error_mm_p95", "tip_within_2mm", "tip_within_3mm", "miss_rate", "false_alarm_rate",
+    "abstain_rate", "unfamiliar_rate", "tip_ap50", "coverage90", "ece",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

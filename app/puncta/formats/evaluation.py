@@ -13,10 +13,10 @@ from puncta.formats.jsontext import read_json, rounded, write_json
 
 VERSION = 1
 METRIC_NAMES = (
-    "tip_error_px", "tip_error_mm", "tip_within_2mm", "tip_within_3mm", "tip_ap50", "tip_ap10_50", "needle_ap50",
-    "needle_ap70", "needle_iou", "angle_error_deg", "miss_rate", "false_alarm_rate", "abstain_rate", "mask_iou",
-    "mask_dice", "mask_precision", "mask_recall", "mask_f1", "flag_f1", "flag_exact_match", "flag_jaccard",
-    "flag_hamming", "ece", "coverage90", "ms_per_frame",
+    "tip_error_px", "tip_error_mm", "tip_error_mm_p95", "tip_within_2mm", "tip_within_3mm", "tip_ap50", "tip_ap10_50",
+    "needle_ap50", "needle_ap70", "needle_iou", "angle_error_deg", "miss_rate", "false_alarm_rate", "abstain_rate",
+    "unfamiliar_rate", "mask_iou", "mask_dice", "mask_precision", "mask_recall", "mask_f1", "flag_f1",
+    "flag_exact_match", "flag_jaccard", "flag_hamming", "ece", "coverage90", "ms_per_frame",
 )
 """All names, in the order of the product page."""
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.imaging.axis import AxisFit, line_evidence, refine_axis, search_axis
 from puncta.imaging.filtering import TipBelief, TipFilterSettings, TipGridFilter
-from puncta.imaging.heatmap import best_cell, point_from_cell
+from puncta.imaging.heatmap import best_cell, point_from_cell, sigmoid
 from puncta.imaging.kalman import ImmSettings, ImmTracker, TrackState
 from puncta.imaging.tip_network import TipAnswer, TipNetwork
 from puncta.imaging.tip_scoring import TipScoring, chance, features_of, radius_cells, scoring_from_spec
@@ -31,6 +32,11 @@ GAP_NS = 2_000_000_000
 """Frames farther apart than this do not belong to one stream."""
 STRANGE_SHARE = 0.3
 """Weight of the newest frame in the strangeness that is judged: one odd frame is no odd stream."""
+
+LINE_STRENGTH_LEAST = 0.3
+LINE_OFFSET_MOST_PX = 6.0
+LINE_OFFSET_SIGMA_MOST_PX = 1.5
+"""A tip is moved onto the line behind it where that line is seen, near, and well known."""
 
 Pair = tuple[float, float]
 
@@ -122,7 +128,8 @@ class TipFollower:
         self._seen = log_odds >= (s.keep if self._seen else s.show)
         if self._seen:
             self._seen_ns = t_ns
-        track = self._track(answer, t_ns, cell_mm, measured if self._seen else None, cell, belief)
+        towards = (float(answer.maps[3, cell[0], cell[1]]), float(answer.maps[4, cell[0], cell[1]]))
+        track = self._track(t_ns, cell_mm, measured if self._seen else None, towards, belief)
         tracked = None
         if track.position_mm is not None and not track.lost:
             tracked = (track.position_mm[0] / cell_mm[0], track.position_mm[1] / cell_mm[1])
@@ -153,8 +160,7 @@ class TipFollower:
         )
 
     def _track(
-        self, answer: TipAnswer, t_ns: int, cell_mm: Pair, measured: Pair | None, cell: tuple[int, int],
-        belief: TipBelief,
+        self, t_ns: int, cell_mm: Pair, measured: Pair | None, towards: Pair, belief: TipBelief
     ) -> TrackState:
         """Move the tracker on; where the belief has gone over to a place it refuses, it begins anew there."""
         if measured is None:
@@ -162,14 +168,12 @@ class TipFollower:
         place = (measured[0] * cell_mm[0], measured[1] * cell_mm[1])
         deviation = self.scoring.peak_cells + 0.25 * belief.spread_cells
         noise = np.diag([(deviation * cell_mm[0]) ** 2, (deviation * cell_mm[1]) ** 2])
-        towards = (
-            float(answer.maps[3, cell[0], cell[1]]) * cell_mm[0], float(answer.maps[4, cell[0], cell[1]]) * cell_mm[1]
-        )
-        track = self._tracker.update(t_ns, place, noise, towards)
+        axis = (towards[0] * cell_mm[0], towards[1] * cell_mm[1])
+        track = self._tracker.update(t_ns, place, noise, axis)
         if track.predicted:
             # The filter weighs hypotheses over several frames; when it jumps, it knows more than the gate.
             self._tracker.clear()
-            track = self._tracker.update(t_ns, place, noise, towards)
+            track = self._tracker.update(t_ns, place, noise, axis)
         return track
 
 
@@ -184,7 +188,52 @@ def _peak_of(
     return ((x, y) if near else None), (row, column)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class LineBehind:
+    """The needle behind a tip, in the pixels of the network's input.
+
+    Attributes
+    ----------
+    axis : AxisFit
+    tip : tuple of float or None
+        The tip moved onto the line; None where the line is not known well enough for that.
+    """
+
+    axis: AxisFit
+    tip: Pair | None
+
+
+def find_line(
+    grey: NDArray[np.uint8], shaft: NDArray[np.floating], tip: Pair, towards: Pair
+) -> LineBehind | None:
+    """Find the line behind a tip on the picture itself.
+
+    Parameters
+    ----------
+    shaft : ndarray, shape (h, w)
+        The network's map of the shaft (logit).
+    tip : (x, y) [px]
+    towards : (x, y)
+        The network's guess of the direction to the entry.
+    """
+    evidence = line_evidence(grey, sigmoid(shaft))
+    axis = search_axis(evidence, tip, towards)
+    if axis is None:
+        return None
+    fine = refine_axis(evidence, tip, axis) if axis.strength >= LINE_STRENGTH_LEAST else None
+    if fine is None:
+        return LineBehind(axis, None)
+    known = abs(fine.offset_px) <= LINE_OFFSET_MOST_PX and fine.offset_sigma_px <= LINE_OFFSET_SIGMA_MOST_PX
+    return LineBehind(AxisFit(fine.direction, fine.sigma_rad, axis.strength), fine.tip if known else None)
+
+
+def direction_at(maps: NDArray[np.floating], cell_xy: Pair) -> Pair:
+    """Return the network's guess of the direction to the entry at a place in its map (x, y) [cells]."""
+    row, column = (int(np.clip(round(v), 0, n - 1)) for v, n in zip(cell_xy[::-1], maps.shape[1:]))
+    return (float(maps[3, row, column]), float(maps[4, row, column]))
+
+
+@dataclass(frozen=True, slots=True)
 class TipReading:
     """What is said about one frame, in the pixels of the network's input.
 
@@ -197,10 +246,8 @@ class TipReading:
     radius : float
         Radius of the circle meant to hold the tip 9 times in 10.
     predicted : bool
-    towards : tuple of float
-        The network's guess of the direction from the tip to the entry (x, y), not normalised.
-    shaft : ndarray or None
-        The network's map of the shaft (logit), where a tip is shown.
+    axis : AxisFit or None
+        From the tip to the entry.
     unfamiliar : bool
         The picture is not of the kind the network knows: frozen, without ultrasound, or strange.
     reason : str or None
@@ -212,8 +259,7 @@ class TipReading:
     tip: Pair | None = None
     radius: float = 0.0
     predicted: bool = False
-    towards: Pair = (0.0, 0.0)
-    shaft: NDArray[np.floating] | None = None
+    axis: AxisFit | None = None
     unfamiliar: bool = False
     reason: str | None = None
     track: TrackState | None = None
@@ -287,10 +333,10 @@ class TipReader:
             return self._reading
         if answer is None:
             raise RuntimeError("a network without a frame cannot repeat one")
-        self._reading = self._say(answer, t_ns, pixel_mm)
+        self._reading = self._say(grey, answer, t_ns, pixel_mm)
         return self._reading
 
-    def _say(self, answer: TipAnswer, t_ns: int, pixel_mm: Pair) -> TipReading:
+    def _say(self, grey: NDArray[np.uint8], answer: TipAnswer, t_ns: int, pixel_mm: Pair) -> TipReading:
         stride = self.network.stride
         found = self.follower.update(answer, t_ns, (pixel_mm[0] * stride, pixel_mm[1] * stride))
         self._strangeness = _smoothed(self._strangeness, answer.strangeness)
@@ -299,14 +345,13 @@ class TipReader:
             return replace(reading, unfamiliar=True, reason="the picture is unlike those the model was made with")
         if not found.shown:
             return replace(reading, reason="no tip is seen clearly enough")
-        row, column = (int(np.clip(round(v), 0, n - 1)) for v, n in zip(found.cell_xy[::-1], answer.maps.shape[1:]))
+        tip = point_from_cell(found.cell_xy, stride)
+        line = find_line(grey, answer.maps[5], tip, direction_at(answer.maps, found.cell_xy))
+        if line is not None and line.tip is not None and self.follower.scoring.on_line and not found.predicted:
+            tip = line.tip
         return replace(
-            reading,
-            tip=point_from_cell(found.cell_xy, stride),
-            radius=found.radius_cells * stride,
-            predicted=found.predicted,
-            towards=(float(answer.maps[3, row, column]), float(answer.maps[4, row, column])),
-            shaft=answer.maps[5],
+            reading, tip=tip, radius=found.radius_cells * stride, predicted=found.predicted,
+            axis=line.axis if line is not None else None,
         )
 
 

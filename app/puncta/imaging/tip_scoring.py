@@ -83,6 +83,8 @@ class TipScoring:
         Deviation of a peak's place in each direction [cells].
     steady : bool
         Show the tracker's place of a measured tip instead of the measured one.
+    on_line : bool
+        Move a measured tip onto the line behind it.
     strangeness_most : float
         A picture stranger than this is unfamiliar.
     """
@@ -97,6 +99,7 @@ class TipScoring:
     circle: Circle = field(default_factory=Circle)
     peak_cells: float = 0.35
     steady: bool = False
+    on_line: bool = False
     strangeness_most: float = math.inf
 
     def __post_init__(self) -> None:

@@ -60,6 +60,8 @@ class FrameAnswer:
         Radius [px] of the circle meant to hold the tip 9 times in 10.
     withheld : bool
         It gave no tip and a reason for that.
+    unfamiliar : bool
+        It called the picture one of a kind that it does not know.
     tip_boxes, needle_boxes : tuple of (score, box)
     axis : tuple of points or None
         Entry and tip of its needle [px].
@@ -71,6 +73,7 @@ class FrameAnswer:
     score: float | None = None
     radius90_px: float | None = None
     withheld: bool = False
+    unfamiliar: bool = False
     tip_boxes: tuple[tuple[float, Box], ...] = ()
     needle_boxes: tuple[tuple[float, Box], ...] = ()
     axis: Axis | None = None

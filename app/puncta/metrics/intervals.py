@@ -193,6 +193,53 @@ def median_of(values: NDArray[np.float64], clip_of: NDArray[np.intp]) -> Median:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Percentile:
+    """The smallest value that a share of the frames does not exceed (inverse of the distribution, no interpolation).
+
+    Attributes
+    ----------
+    sorted_values : ndarray, shape (n,)
+    clip_of : ndarray of int, shape (n,)
+        Clip number of each sorted value.
+    share : float
+        0..1.
+    """
+
+    sorted_values: NDArray[np.float64]
+    clip_of: NDArray[np.intp]
+    share: float
+
+    @property
+    def n(self) -> int:
+        """Number of values."""
+        return len(self.sorted_values)
+
+    @property
+    def contributing_clips(self) -> int:
+        """Clips with a value."""
+        return len(np.unique(self.clip_of))
+
+    def values(self, weights: Weights) -> NDArray[np.float64]:
+        """Return the percentile for every row of counts."""
+        out = np.full(len(weights), np.nan)
+        if self.n == 0:
+            return out
+        for start, stop in row_blocks(len(weights), self.n):
+            cumulated = np.cumsum(weights[start:stop][:, self.clip_of], axis=1)
+            total = cumulated[:, -1]
+            # A hair less, so that a share that is met exactly is not missed by rounding.
+            at = np.argmax(cumulated >= (self.share - 1e-12) * total[:, None], axis=1)
+            out[start:stop] = np.where(total > 0, self.sorted_values[at], np.nan)
+        return out
+
+
+def percentile_of(values: NDArray[np.float64], clip_of: NDArray[np.intp], share: float) -> Percentile:
+    """Return a percentile of values whose clip numbers are given."""
+    order = np.argsort(values, kind="stable")
+    return Percentile(np.asarray(values, dtype=np.float64)[order], np.asarray(clip_of, dtype=np.intp)[order], share)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CalibrationError:
     """Expected calibration error of a score, 0..1: the mean gap between score and share of positives over equal bins.
 

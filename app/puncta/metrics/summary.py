@@ -39,11 +39,13 @@ def statistics_of(frames: Sequence[JudgedFrame], clips: int) -> dict[str, Statis
     return {
         "tip_error_px": tip.tip_error_px(frames),
         "tip_error_mm": tip.tip_error_mm(frames),
+        "tip_error_mm_p95": tip.tip_error_mm_p95(frames),
         "tip_within_2mm": tip.tip_within_mm(frames, clips, 2.0),
         "tip_within_3mm": tip.tip_within_mm(frames, clips, 3.0),
         "miss_rate": tip.miss_rate(frames, clips),
         "false_alarm_rate": tip.false_alarm_rate(frames, clips),
         "abstain_rate": tip.abstain_rate(frames, clips),
+        "unfamiliar_rate": tip.unfamiliar_rate(frames, clips),
         "tip_ap50": average_precision(tips, clips, (0.5,)),
         "tip_ap10_50": average_precision(tips, clips, AP_10_50),
         "needle_ap50": average_precision(needles, clips, (0.5,)),

@@ -13,9 +13,11 @@ from puncta.metrics.intervals import (
     CalibrationError,
     Mean,
     Median,
+    Percentile,
     calibration_error_of,
     mean_of,
     median_of,
+    percentile_of,
 )
 
 
@@ -30,6 +32,12 @@ def tip_error_mm(frames: Sequence[JudgedFrame]) -> Median:
     """Return the median distance of found tips to labelled tips [mm], over calibrated frames."""
     found = column([(error, f.clip) for f in _found(frames) if (error := _error_mm(f)) is not None])
     return median_of(found.values, found.clip_of)
+
+
+def tip_error_mm_p95(frames: Sequence[JudgedFrame]) -> Percentile:
+    """Return the distance [mm] that 95 % of found tips do not exceed, over calibrated frames."""
+    found = column([(error, f.clip) for f in _found(frames) if (error := _error_mm(f)) is not None])
+    return percentile_of(found.values, found.clip_of, 0.95)
 
 
 def tip_within_mm(frames: Sequence[JudgedFrame], clips: int, limit_mm: float) -> Mean:
@@ -63,6 +71,11 @@ def false_alarm_rate(frames: Sequence[JudgedFrame], clips: int) -> Mean:
 def abstain_rate(frames: Sequence[JudgedFrame], clips: int) -> Mean:
     """Return the share of judged frames on which the plugin withheld a tip and said why."""
     return _share([(float(f.answer.withheld), f.clip) for f in frames if f.labels.tip_judged], clips)
+
+
+def unfamiliar_rate(frames: Sequence[JudgedFrame], clips: int) -> Mean:
+    """Return the share of judged frames that the plugin called unfamiliar."""
+    return _share([(float(f.answer.unfamiliar), f.clip) for f in frames if f.labels.tip_judged], clips)
 
 
 def coverage90(frames: Sequence[JudgedFrame], clips: int) -> Mean:

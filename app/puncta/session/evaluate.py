@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from puncta.core.errors import UserError
+from puncta.core.flags import Flag
 from puncta.core.frame import UltrasoundRegion
 from puncta.core.geometry import tip_box_px
 from puncta.core.results import Box, Certainty, Detection, Line, PluginOutput, Point
@@ -285,6 +286,7 @@ def answer_from_output(output: PluginOutput, region: UltrasoundRegion, timings: 
         score=max(scores) if scores else None,
         radius90_px=best.radius90_px if isinstance(best, Detection) else None,
         withheld=best is None and any(r.reason for r in tips),
+        unfamiliar=Flag.OUT_OF_DISTRIBUTION in output.flags,
         tip_boxes=tuple((r.score, _tip_box(r, region)) for r in given),
         needle_boxes=_needle_boxes(output, lines),
         axis=(line.entry_px, line.tip_px) if line is not None and line.entry_px and line.tip_px else None,

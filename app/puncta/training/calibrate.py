@@ -1,8 +1,6 @@
 """Sets what the plugin needs besides weights, on the tune split alone: filter, chances, thresholds, circle.
 
-The frames of every tune clip go one after another through the very steps of the plugin (`puncta.imaging.tip_reading`),
-with the exported graph in the runtime that will use it, so that what is tuned is what will run. The network runs once;
-everything else is tuned on its kept answers.
+What is tuned runs through the very steps of the plugin; see `puncta.training.answers`.
 """
 
 from __future__ import annotations
@@ -16,176 +14,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.core.errors import UserError
 from puncta.imaging.filtering import TipFilterSettings, doubt_cells
-from puncta.imaging.preprocess import resample_region
-from puncta.imaging.tip_network import TipAnswer, TipNetwork
-from puncta.imaging.tip_reading import STRANGE_SHARE, TipFollower, pixel_mm_of
+from puncta.imaging.tip_network import TipNetwork
 from puncta.imaging.tip_scoring import FEATURES, Circle, Logistic, TipScoring, chance
-from puncta.imaging.unfamiliar import PictureWatch
 from puncta.inference.session import LoadedModel
+from puncta.training.answers import INTERVAL_NS, Answers, Rows, answer_clip, follow
 from puncta.training.data import Clip
 from puncta.training.fitting import calibration_error, cross_fit, fit_logistic, weighted_quantile
 
-CLOSE_MM = 2.0
-"""A tip within this distance counts as found; pictures without millimetres are taken to be 40 mm high."""
+__all__ = ["INTERVAL_NS", "Answers", "Calibration", "answer_clip", "calibrate", "calibrate_answers"]
+
 COVERAGE = 0.9
 FALSE_ALARMS_MOST = 0.007
 """Share of needle-free frames of any kind of tune clip on which a tip may be shown: less than the hundredth that is
 promised, for a few hundred clips do not tell a hundredth exactly."""
 UNFAMILIAR_MOST = 0.004
 """Share of any kind of tune clip's frames that may be called strange."""
-SIMULATED_SHARE = 0.8
-"""Weight of simulated tune clips in chances and circle. They stand for "the same machine", of which calibration is
-claimed; drawn needles on real stills keep the rest of the say."""
-INTERVAL_NS = 40_000_000
-"""Clips in the cache carry no times."""
-LEGACY_PLATT_LEAST = 0.05
+LEAST_SCALE = 0.05
 
 Tell = Callable[[int, int], None]
 """Called with (done, total)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """What the network said about one clip.
-
-    Attributes
-    ----------
-    maps : ndarray of float16, shape (T, 5, h, w)
-        All but the shaft.
-    presence : ndarray, shape (T,)
-        Logits.
-    strangeness : ndarray, shape (T,)
-        Smoothed as the plugin does; NaN where the graph does not tell.
-    plain : ndarray of bool, shape (T,)
-        The frame was not taken for ultrasound.
-    cell_mm : tuple of float
-        (x, y) [mm] of a cell of the map.
-    """
-
-    clip: Clip
-    maps: NDArray[np.float16]
-    presence: NDArray[np.float64]
-    strangeness: NDArray[np.float64]
-    plain: NDArray[np.bool_]
-    cell_mm: tuple[float, float]
-    stride: int
-
-    def error_mm(self, i: int, cell_xy: tuple[float, float] | None) -> float:
-        """Distance of a place in the map from the labelled tip [mm]; infinite where there is no tip or no place."""
-        if cell_xy is None or self.clip.judged[i] != 1:
-            return math.inf
-        size = self.maps.shape[-1] * self.stride
-        model = (self.clip.tip_px[i] + 0.5) * (size / self.clip.frames.shape[1]) - 0.5
-        true = (model - (self.stride - 1) / 2) / self.stride
-        return math.hypot(*(d * c for d, c in zip(true - np.array(cell_xy), self.cell_mm)))
-
-
-def answer_clip(network: TipNetwork, clip: Clip) -> Answers:
-    """Run the network over a clip as the plugin does."""
-    network.clear()
-    watch = PictureWatch()
-    side, size = clip.frames.shape[1], network.size
-    maps, presence, strange, plain = [], [], [], []
-    answer: TipAnswer | None = None
-    smooth = math.nan
-    for i, frame in enumerate(clip.frames):
-        grey, _ = resample_region(np.asarray(frame), (0, 0, side, side), (size, size))
-        plain.append(watch.look(grey, i * INTERVAL_NS) is not None)
-        newer = network.step(grey)
-        answer = newer or answer
-        assert answer is not None  # the first frame repeats nothing
-        if newer is not None and newer.strangeness is not None:
-            smooth = newer.strangeness if math.isnan(smooth) else smooth + STRANGE_SHARE * (newer.strangeness - smooth)
-        maps.append(answer.maps[:5].astype(np.float16))
-        presence.append(answer.presence)
-        strange.append(smooth)
-    pixel = pixel_mm_of((0, 0, side, side), clip.mm_per_px, size)
-    cell = (pixel[0] * network.stride, pixel[1] * network.stride)
-    return Answers(
-        clip, np.stack(maps), np.array(presence), np.array(strange), np.array(plain), cell, network.stride
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """What the follower said on every frame, as columns of one length.
-
-    Attributes
-    ----------
-    clip : ndarray of int
-        Number of the clip.
-    kind : ndarray of int
-        Number of the kind of clip: 0 simulated, 1 other.
-    judged : ndarray of int8
-        1 tip, 0 none, -1 not judged.
-    features : ndarray, shape (n, 6)
-    error_mm, error_cells, tracked_mm, measured_mm : ndarray
-        Distance to the tip of the place said, of the tracker's place and of the frame's own peak; infinite where
-        there is no tip or no place.
-    spread, drift, right, presence : ndarray
-        As in `Followed`; ``right`` as log odds.
-    predicted, shown : ndarray of bool
-    """
-
-    clip: NDArray[np.int64]
-    kind: NDArray[np.int64]
-    judged: NDArray[np.int8]
-    features: NDArray[np.float64]
-    error_mm: NDArray[np.float64]
-    error_cells: NDArray[np.float64]
-    tracked_mm: NDArray[np.float64]
-    measured_mm: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    drift: NDArray[np.float64]
-    right: NDArray[np.float64]
-    presence: NDArray[np.float64]
-    predicted: NDArray[np.bool_]
-    shown: NDArray[np.bool_]
-
-    @property
-    def close(self) -> NDArray[np.bool_]:
-        """The place said is the tip's."""
-        return self.error_mm <= CLOSE_MM
-
-    @property
-    def weight(self) -> NDArray[np.float64]:
-        """Weight of each judged frame, by kind of clip; 0 where not judged; sums to the number of judged frames."""
-        told = self.judged >= 0
-        there = [k for k in (0, 1) if (told & (self.kind == k)).any()]
-        shares = {0: SIMULATED_SHARE, 1: 1.0 - SIMULATED_SHARE} if len(there) == 2 else dict.fromkeys(there, 1.0)
-        out = np.zeros(len(told))
-        for k in there:
-            mine = told & (self.kind == k)
-            out[mine] = shares[k] / mine.sum()
-        return out * told.sum()
-
-
-def follow(answers: Sequence[Answers], scoring: TipScoring, filtering: TipFilterSettings) -> Rows:
-    """Run the follower over all clips, frame by frame, as the plugin does."""
-    rows: list[tuple[float, ...]] = []
-    features: list[tuple[float, ...]] = []
-    follower = TipFollower(scoring, filtering)
-    for number, answer in enumerate(answers):
-        follower.clear()
-        kind = 0 if answer.clip.source == "simulator" else 1
-        for i, judged in enumerate(answer.clip.judged):
-            found = follower.update(
-                TipAnswer(answer.maps[i], float(answer.presence[i])), i * INTERVAL_NS, answer.cell_mm
-            )
-            places = (found.cell_xy, found.tracked_xy, found.measured_xy)
-            said, tracked, measured = (answer.error_mm(i, place) for place in places)
-            rows.append((
-                number, kind, float(judged), said, said / math.sqrt(answer.cell_mm[0] * answer.cell_mm[1]), tracked,
-                measured, found.spread_cells, found.drift_cells, found.right_logit, found.presence, found.predicted,
-                found.shown,
-            ))
-            features.append(found.features)
-    t = np.array(rows, dtype=np.float64).reshape(-1, 13)
-    return Rows(
-        t[:, 0].astype(np.int64), t[:, 1].astype(np.int64), t[:, 2].astype(np.int8), np.array(features), t[:, 3],
-        t[:, 4], t[:, 5], t[:, 6], t[:, 7], t[:, 8], t[:, 9], t[:, 10], t[:, 11] > 0, t[:, 12] > 0,
-    )
 
 
 ALONE = TipFilterSettings(trust=1.0, jump=1.0, appear=0.5, vanish=0.5)
@@ -296,7 +145,15 @@ def calibrate(session: LoadedModel, clips: Sequence[Clip], size: int, tell: Tell
 
 
 def calibrate_answers(answers: Sequence[Answers]) -> Calibration:
-    """Tune on a network's answers to the tune split."""
+    """Tune on a network's answers to the tune split.
+
+    Raises
+    ------
+    UserError
+        Not one frame tells whether a tip is there.
+    """
+    if not any((a.clip.judged >= 0).any() for a in answers):
+        raise UserError("The tune split holds no frame that tells whether a tip is there; give it other clips.")
     base = odds_of_presence(answers)
     some = answers[:: max(1, len(answers) // 100)]
     best, best_use, alone_use = ALONE, -math.inf, -math.inf
@@ -311,14 +168,20 @@ def calibrate_answers(answers: Sequence[Answers]) -> Calibration:
     rule, _use = choose_rule(rows, rows.features @ np.array(scoring.right.weights) + scoring.right.bias)
     scoring = replace(scoring, **asdict(rule), strangeness_most=strangeness_limit(answers))
     rows = follow(answers, scoring, best)
-    both = rows.shown & np.isfinite(rows.measured_mm) & np.isfinite(rows.tracked_mm)
-    if both.sum() > 50 and np.median(rows.tracked_mm[both]) < np.median(rows.measured_mm[both]):
-        scoring = replace(scoring, steady=True)
-        rows = follow(answers, scoring, best)
+    scoring = replace(
+        scoring, on_line=_nearer(rows, rows.lined_mm), steady=_nearer(rows, rows.tracked_mm),
+    )
+    rows = follow(answers, scoring, best)
     scoring = replace(scoring, circle=fit_circle(rows))
     figures = figures_of(rows, scoring, answers)
     figures["usefulness_sample_alone"], figures["usefulness_sample_filtered"] = alone_use, best_use
     return Calibration(best, scoring, {k: round(v, 4) for k, v in figures.items()})
+
+
+def _nearer(rows: Rows, error_mm: NDArray[np.float64]) -> bool:
+    """Tell whether another place of a shown, measured tip lies nearer to the true one than the measured one does."""
+    both = rows.shown & ~rows.predicted & np.isfinite(rows.measured_mm) & np.isfinite(error_mm)
+    return bool(both.sum() >= 50 and np.median(error_mm[both]) < 0.97 * np.median(rows.measured_mm[both]))
 
 
 def odds_of_presence(answers: Sequence[Answers]) -> TipScoring:
@@ -327,7 +190,7 @@ def odds_of_presence(answers: Sequence[Answers]) -> TipScoring:
     there = np.concatenate([a.clip.judged[a.clip.judged >= 0] == 1 for a in answers])
     weights = fit_logistic(logits[:, None], there)
     share = float(np.clip(there.mean(), 0.02, 0.98))
-    scale = max(LEGACY_PLATT_LEAST, float(weights[0]))
+    scale = max(LEAST_SCALE, float(weights[0]))
     return TipScoring(presence_scale=scale, presence_shift=float(weights[1]) - math.log(share / (1 - share)))
 
 

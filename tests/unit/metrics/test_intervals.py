@@ -13,6 +13,7 @@ from puncta.metrics.intervals import (
     mean_of,
     median_of,
     paired_difference,
+    percentile_of,
 )
 
 VALUES = np.array([1.0, 2.0, 3.0, 10.0, 11.0, 40.0])
@@ -33,6 +34,14 @@ def test_mean_and_median_of_a_resample_equal_those_of_the_repeated_values(counts
     repeated = np.repeat(VALUES, np.array(counts)[CLIP_OF])
     assert mean_of(VALUES, CLIP_OF, 3).values(row)[0] == pytest.approx(repeated.mean())
     assert median_of(VALUES, CLIP_OF).values(row)[0] == pytest.approx(np.median(repeated))
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (2, 0, 1), (0, 0, 3), (3, 4, 1)])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95, 1.0])
+def test_a_percentile_of_a_resample_equals_that_of_the_repeated_values(counts: tuple[int, int, int], share: float):
+    repeated = np.repeat(VALUES, np.array(counts)[CLIP_OF])
+    found = percentile_of(VALUES[::-1], CLIP_OF[::-1], share).values(np.array([counts], dtype=float))[0]
+    assert found == np.quantile(repeated, share, method="inverted_cdf")
 
 
 def test_the_order_of_the_values_does_not_matter_for_the_median():

@@ -46,11 +46,20 @@ def test_figures_of_a_known_run():
     assert figures["miss_rate"].value == pytest.approx(1 / 3)
     assert figures["false_alarm_rate"].value == pytest.approx(1 / 3)  # the hidden tip is no true negative
     assert figures["abstain_rate"].value == pytest.approx(2 / 6)
+    assert figures["tip_error_mm_p95"].value == pytest.approx(2.4) and figures["tip_error_mm_p95"].n == 2
+    assert figures["unfamiliar_rate"].value == 0.0
     assert figures["coverage90"].value == pytest.approx(1 / 2)
     assert figures["tip_ap50"].n == 3
     assert figures["needle_ap50"].n == 0
     assert figures["needle_ap50"].value is None
     assert figures["ms_per_frame"].value is None
+
+
+def test_frames_that_were_called_unfamiliar_are_counted_with_a_tip_and_without():
+    strange = FrameAnswer(score=0.4, withheld=True, unfamiliar=True)
+    frames = [JudgedFrame(0, WITH_TIP, strange), JudgedFrame(0, WITHOUT, LOST), JudgedFrame(1, WITHOUT, strange),
+              JudgedFrame(1, HIDDEN, strange)]
+    assert summarise(frames)["unfamiliar_rate"].value == pytest.approx(2 / 3)
 
 
 def test_silence_is_a_miss_everywhere():

@@ -20,7 +20,6 @@ from puncta.imaging.motion_history import MotionHistory  # noqa: E402
 from puncta.inference.registry import Registry  # noqa: E402
 from puncta.training import data  # noqa: E402
 from puncta.training.augment import STRIDE, make_sample  # noqa: E402
-from puncta.training.calibrate import platt  # noqa: E402
 from puncta.training.data import Clip, measure_drift, save_clip  # noqa: E402
 from puncta.training.experiment import experiment_from, find_experiment, read_experiment, shipped_experiments  # noqa: E402
 from puncta.training.export import export_onnx  # noqa: E402
@@ -227,14 +226,6 @@ def test_composites_repeat_and_label_what_they_draw() -> None:
         assert np.isnan(cine.tip_px[cine.judged != 1]).all()
         inside = cine.tip_px[cine.judged == 1]
         assert ((inside >= 0) & (inside <= 95)).all()
-
-
-def test_platt_recovers_scale_and_shift() -> None:
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, 20000)
-    truth = rng.random(20000) < 1 / (1 + np.exp(-(0.5 * logits - 1.0)))
-    scale, shift = platt(logits, truth)
-    assert scale == pytest.approx(0.5, abs=0.05) and shift == pytest.approx(-1.0, abs=0.08)
 
 
 EXPERIMENT = {
