@@ -234,7 +234,8 @@ def _answer_pose(row: Row, net: nn.Module, frames: NDArray[np.uint8], asked: NDA
 
 def _answer_tip(net: nn.Module, frames: NDArray[np.uint8], asked: NDArray[np.intp]) -> Answers:
     history = MotionHistory(frames.shape[1])
-    channels, at = [], []
+    channels: list[NDArray[np.float32]] = []
+    at: list[int] = []
     for frame in frames:
         # As in the plugin, a frame that repeats the one before does not enter the network's memory.
         if history.push(frame) or not channels:

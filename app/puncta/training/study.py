@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from puncta.core.errors import UserError
 from puncta.formats.dataset_specs import KEPT_MACHINES
@@ -219,4 +219,4 @@ def pick_runs(study: Study, only: list[str] | None) -> tuple[str, ...]:
     for name in only or ():
         if name not in study.row_names:
             raise UserError(f'The study {study.name} has no row "{name}"; it has: {", ".join(study.row_names)}.')
-    return tuple(name for name in study.row_names if not only or name in cast(list[str], only))
+    return tuple(name for name in study.row_names if not only or name in only)

@@ -153,7 +153,8 @@ def statistics(truth: Truth, answers: Answers, threshold: float) -> dict[str, St
         for name, least in (("needle_ap50", 0.5), ("needle_ap70", 0.7)):
             out[name] = AveragePrecision((overlap >= least)[order][None], clip[order], positives)
         hits = np.bincount(clip[told & (overlap >= 0.5)], minlength=clips)
-        out["needle_f1"] = Mean(2.0 * hits, np.bincount(clip[told], minlength=clips) + positives)
+        found = np.bincount(clip[told], minlength=clips).astype(np.float64)
+        out["needle_f1"] = Mean(hits.astype(np.float64) * 2, found + positives)
         out["needle_iou"] = share(np.where(told, overlap, 0.0), there)
         with_axis = np.flatnonzero(there & told & ~np.isnan(answers.entry_px[:, 0]))
         out["angle_error_deg"] = median_of(_angles_deg(truth, answers, with_axis), clip[with_axis])

@@ -84,18 +84,22 @@ def write_table(study: Study, out: Path, tell: Tell | None = None) -> Path:
         tell(Progress("rows of the table", done, len(names), {}))
     checked = [check_claim(claim, figures) for claim in study.claims]
     sizes = {run.row.name: sizes_of(run.row) for run in study.runs if run.row.name in names}
-    document = {
+    missing = [n for n in study.row_names if n not in names]
+    sets: dict[str, dict[str, Any]] = {
+        s: {"title": study.sets[s], "clips": truths[s].clips, "frames": len(truths[s].clip)}
+        for s in (study.sets if truths else ())
+    }
+    document: dict[str, Any] = {
         "version": 1, "study": study.name, "simulated": True, "resamples": study.resamples,
-        "sets": {s: {"title": study.sets[s], "clips": truths[s].clips, "frames": len(truths[s].clip)}
-                 for s in study.sets} if truths else {},
+        "sets": sets,
         "rows": {n: {"threshold": round(thresholds[n], 5), **sizes.get(n, {}),
                      "sets": {s: {f: _as_json(d.estimate()) for f, d in figures[n][s].items()} for s in study.sets}}
                  for n in names},
-        "missing": [n for n in study.row_names if n not in names],
+        "missing": missing,
         "claims": [_claim_as_json(c) for c in checked],
     }
     write_text_atomic(out / TABLE_JSON, json.dumps(document, indent=1) + "\n")
-    write_text_atomic(out / TABLE, _as_text(study, figures, checked, sizes, document["missing"], document["sets"]))
+    write_text_atomic(out / TABLE, _as_text(study, figures, checked, sizes, missing, sets))
     return out / TABLE
 
 
