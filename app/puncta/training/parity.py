@@ -38,11 +38,18 @@ class Parity:
     inputs: int
 
 
-def open_exported(path: Path, precision: Precision = "fp32") -> LoadedModel:
-    """Open a graph that is in no registry yet; its spec is what the graph itself tells: size, channels and stride."""
+def open_exported(path: Path, precision: Precision = "fp32", spec: Mapping[str, Any] | None = None) -> LoadedModel:
+    """Open a graph that is in no registry yet.
+
+    Parameters
+    ----------
+    spec : mapping or None
+        What is known beside what the graph itself tells (size, channels and stride), such as its calibration.
+    """
+    known = MappingProxyType({**_spec_of(path), **(spec or {})})
     card = ModelCard(
         id="exported", version="0", plugin="none", file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        precision=precision, licence="", licence_url="", input=MappingProxyType(_spec_of(path)), outputs=(),
+        precision=precision, licence="", licence_url="", input=known, outputs=(),
         training_data="", simulated=True, metrics=MappingProxyType({}), card="", recipe="", folder=path.parent,
         origin="user",
     )

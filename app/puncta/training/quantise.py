@@ -27,14 +27,12 @@ from puncta.core.errors import UserError
 from puncta.core.geometry import tip_box_px
 from puncta.core.results import Box
 from puncta.formats.atomic import write_text_atomic
-from puncta.imaging.filtering import TipFilterSettings
-from puncta.imaging.tip_network import TipAnswer, TipNetwork
-from puncta.imaging.tip_reading import TipFollower
-from puncta.imaging.tip_scoring import scoring_from_spec
+from puncta.imaging.preprocess import resample_region
+from puncta.imaging.tip_reading import TipReader, pixel_mm_of
 from puncta.inference.loaded import LoadedModel
 from puncta.inference.tuning import deviation_on_samples
 from puncta.metrics.detection import FrameBoxes, average_precision
-from puncta.training.calibrate import INTERVAL_NS, Answers, answer_clip
+from puncta.training.answers import INTERVAL_NS
 from puncta.training.data import Clip
 from puncta.training.familiar import clip_channels
 from puncta.training.folder import CALIBRATION, GRAPH
@@ -187,42 +185,46 @@ def calibration_feeds(session: LoadedModel, clips: Sequence[Clip], frames: int) 
             graph.step(picture[None])
 
 
-def judge(
-    session: LoadedModel, clips: Sequence[Clip], spec: Mapping[str, Any], tell: Callable[[int], Any] | None = None
-) -> Quality:
+def judge(session: LoadedModel, clips: Sequence[Clip], tell: Callable[[int], None] | None = None) -> Quality:
     """Read clips as the plugin does and measure.
 
     Parameters
     ----------
-    spec : mapping
-        The `filter` and `calibration` tables.
+    session : LoadedModel
+        Its spec holds the `filter` and `calibration` tables.
     tell : callable or None
         Called with the number of clips done.
     """
-    network = TipNetwork(session)
-    follower = TipFollower(scoring_from_spec(spec["calibration"]), TipFilterSettings(**spec["filter"]))
+    reader = TipReader(session)
     boxes: list[FrameBoxes] = []
     errors: list[float] = []
     strange: list[float] = []
     shown = {0: [0, 0], 1: [0, 0]}
     for number, clip in enumerate(clips):
-        answers = answer_clip(network, clip)
-        strange += [float(v) for v in answers.strangeness[np.isfinite(answers.strangeness)]]
-        follower.clear()
+        reader.clear()
         side = clip.frames.shape[1]
-        for i, judged in enumerate(clip.judged):
-            found = follower.update(_answer(answers, i), i * INTERVAL_NS, answers.cell_mm)
+        region = (0, 0, side, side)
+        pixel_mm = pixel_mm_of(region, clip.mm_per_px, reader.size)
+        for i, (frame, judged) in enumerate(zip(clip.frames, clip.judged, strict=True)):
+            grey, mapping = resample_region(np.asarray(frame), region, (reader.size, reader.size))
+            reading = reader.read(grey, i * INTERVAL_NS, pixel_mm)
+            if reading.strangeness is not None:
+                strange.append(reading.strangeness)
             if judged < 0:
                 continue
-            shown[int(judged)][0] += found.shown
+            shown[int(judged)][0] += reading.tip is not None
             shown[int(judged)][1] += 1
             labelled: tuple[Box, ...] = ()
             if judged == 1:
-                labelled = (tip_box_px((float(clip.tip_px[i, 0]), float(clip.tip_px[i, 1])), (0, 0, side, side)),)
-                if found.shown:
-                    errors.append(answers.error_mm(i, found.cell_xy))
-            place = _in_source(found.cell_xy, answers, side)
-            boxes.append(FrameBoxes(number, labelled, ((found.right, tip_box_px(place, (0, 0, side, side))),)))
+                labelled = (tip_box_px(_pair(clip.tip_px[i]), region),)
+                if reading.tip is not None:
+                    gap = np.array(reading.tip) - mapping.model_from_image(clip.tip_px[i])
+                    errors.append(float(np.hypot(*(gap * pixel_mm))))
+            found: tuple[tuple[float, Box], ...] = ()
+            if reading.tip is not None:
+                place = _pair(mapping.image_from_model(np.array(reading.tip)))
+                found = ((reading.presence, tip_box_px(place, region)),)
+            boxes.append(FrameBoxes(number, labelled, found))
         if tell is not None:
             tell(number + 1)
     ap50 = float(average_precision(boxes, len(clips), (0.5,)).values(np.ones((1, len(clips))))[0])
@@ -235,14 +237,8 @@ def judge(
     )
 
 
-def _answer(answers: Answers, i: int) -> TipAnswer:
-    return TipAnswer(answers.maps[i], float(answers.presence[i]))
-
-
-def _in_source(cell_xy: tuple[float, float], answers: Answers, side: int) -> tuple[float, float]:
-    size = answers.maps.shape[-1] * answers.stride
-    x, y = (((v + 0.5) * answers.stride * side / size) - 0.5 for v in cell_xy)
-    return x, y
+def _pair(point: NDArray[np.float64]) -> tuple[float, float]:
+    return float(point[0]), float(point[1])
 
 
 def decide(reference: Quality, variant: Quality, speed: float) -> tuple[bool, str]:
@@ -266,11 +262,11 @@ def quantise_training(folder: Path, tune: Sequence[Clip], tell: Tell | None = No
     spec = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
     ordered = spread_over_machines(tune)
     setting, judging = ordered[::2], ordered[1::2]
-    reference = open_exported(folder / GRAPH)
+    reference = open_exported(folder / GRAPH, spec=spec)
     out = folder / MODEL
     setting = setting[: -(-CALIBRATION_FRAMES // FRAMES_OF_A_CLIP)]
     quantise_graph(folder / GRAPH, out, calibration_feeds(reference, setting, CALIBRATION_FRAMES))
-    variant = open_exported(out, "int8")
+    variant = open_exported(out, "int8", spec)
     times = time_in_turns({"fp32": SteppedGraph(reference), "int8": SteppedGraph(variant)})
     speed = ratio(times, "fp32", "int8")
 
@@ -281,8 +277,8 @@ def quantise_training(folder: Path, tune: Sequence[Clip], tell: Tell | None = No
 
         return report
 
-    before = judge(reference, judging, spec, judged(0))
-    after = judge(variant, judging, spec, judged(len(judging)))
+    before = judge(reference, judging, judged(0))
+    after = judge(variant, judging, judged(len(judging)))
     accepted, why = decide(before, after, speed)
     verdict = Verdict(
         accepted, why, before, after, speed, float(np.median(times["fp32"])), float(np.median(times["int8"])),
