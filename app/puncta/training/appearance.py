@@ -24,12 +24,23 @@ class Look:
     rng : Generator
     size : int
         Side of the pictures [px].
+    plain_share : float
+        Share of samples shown as they are, but for gain and gamma: a network that ends its training on nothing but
+        changed pictures is not at its best on unchanged ones.
     """
 
-    def __init__(self, rng: np.random.Generator, size: int) -> None:
+    def __init__(self, rng: np.random.Generator, size: int, plain_share: float = 0.0) -> None:
         self.rng = rng
         self.jitter = float(rng.choice([0.0, 0.01, 0.04]))
         self.levels = _tone(rng)
+        self._before: Grey | None = None
+        if plain_share and rng.random() < plain_share:
+            t = np.arange(256) / 255.0
+            self.levels = 255.0 * t ** float(rng.uniform(0.85, 1.2)) * float(rng.uniform(0.85, 1.15))
+            self.blur, self.edge, self.median, self.persistence = None, 0.0, False, 0.0
+            self.noise, self.speckle, self.jpeg = 0.0, 0.0, 0
+            self.map, self.fan, self.burnt, self.grain = None, None, None, None
+            return
         scale = size / 256
         across, along = 0.0, 0.0
         if rng.random() < 0.4:
@@ -45,7 +56,6 @@ class Look:
         self.fan = _fan(rng, size) if rng.random() < 0.12 else None
         self.burnt = _burnt_in(rng, size) if rng.random() < 0.15 else None
         self.grain = rng.standard_normal((size, size), dtype=np.float32) if self.noise or self.speckle else None
-        self._before: Grey | None = None
 
     def show(self, frame: Grey) -> Grey:
         """Return one frame as this machine shows it; call in the order of time, oldest first."""

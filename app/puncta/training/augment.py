@@ -112,12 +112,20 @@ def draw_warp(rng: np.random.Generator, source: int, size: int, plain: bool) -> 
     return (about @ base)[:2]
 
 
-def make_sample(clip: Clip, size: int, rng: np.random.Generator, length: int = 1, plain: bool = False) -> Sample:
-    """Draw one sample of a clip. ``plain`` leaves everything as it is and ends with the last judged frame."""
+def make_sample(
+    clip: Clip, size: int, rng: np.random.Generator, length: int = 1, plain: bool = False, plain_looks: float = 0.0
+) -> Sample:
+    """Draw one sample of a clip. ``plain`` leaves everything as it is and ends with the last judged frame.
+
+    Parameters
+    ----------
+    plain_looks : float
+        Share of samples whose looks are left nearly as they are; see `Look`.
+    """
     numbers = pick_frames(rng, clip, length, plain)
     warp = draw_warp(rng, clip.frames.shape[1], size, plain)
     border = cv2.BORDER_CONSTANT if rng.random() < 0.5 else cv2.BORDER_REFLECT
-    look = None if plain else Look(rng, size)
+    look = None if plain else Look(rng, size, plain_looks)
     targets = [_target_of(clip, numbers[k], warp, size, look) for k in reversed(range(length))]
     if any(t.present == 0.0 and clip.judged[numbers[k]] == 1 for k, t in zip(reversed(range(length)), targets)):
         border = cv2.BORDER_CONSTANT  # a tip outside the picture must not come back as its mirror image

@@ -43,6 +43,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "bfloat16": True,
         "checkpoint_every": 100,
         "augment": True,
+        "plain_looks": 0.0,
     },
     "export": {"tolerance": 1e-3},
 }

@@ -42,6 +42,8 @@ class LoopSettings:
         Frames of one step.
     length : int
         Frames of one sample, one after another; a step takes ``batch / length`` of them.
+    plain_looks : float
+        Share of samples whose looks are left nearly as they are.
     stages : tuple of (int, int)
         (size [px], frames) one after another, for a training that begins small and quick; ``size`` follows them.
     device : str
@@ -64,6 +66,7 @@ class LoopSettings:
     bfloat16: bool = True
     checkpoint_every: int = 100
     augment: bool = True
+    plain_looks: float = 0.0
     stop_after: int | None = None
     length: int = 1
     stages: tuple[tuple[int, int], ...] = ()
@@ -162,10 +165,10 @@ def stack_samples(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def tip_task(size: int, augment: bool, length: int = 1) -> Task:
+def tip_task(size: int, augment: bool, length: int = 1, plain_looks: float = 0.0) -> Task:
     """The task of the tip network: runs of ``length`` frames in, maps and presence on each of them out."""
     return Task(
-        lambda clip, rng: make_sample(clip, size, rng, length, plain=not augment),
+        lambda clip, rng: make_sample(clip, size, rng, length, plain=not augment, plain_looks=plain_looks),
         stack_samples,
         lambda answer, targets: tip_loss(answer[0], answer[1], targets),
     )
@@ -236,7 +239,7 @@ def train_net(
         A GPU is asked for and there is none.
     """
     device = choose_device(settings.device)
-    wanted = task or (lambda size: tip_task(size, settings.augment, settings.length))
+    wanted = task or (lambda size: tip_task(size, settings.augment, settings.length, settings.plain_looks))
     task_at = wanted if callable(wanted) else lambda _size: wanted
     torch.set_num_threads(settings.threads)
     torch.set_flush_denormal(True)

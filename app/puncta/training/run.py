@@ -240,7 +240,8 @@ def _settings_of(experiment: Experiment, stop_after: int | None) -> LoopSettings
         weight_decay=float(options["weight_decay"]), ema=float(options["ema"]), warm_up=float(options["warm_up"]),
         seed=experiment.seed, size=experiment.size, threads=int(options["threads"]),
         bfloat16=bool(options["bfloat16"]), checkpoint_every=int(options["checkpoint_every"]),
-        augment=bool(options["augment"]), stop_after=stop_after, length=int(options["length"]),
+        augment=bool(options["augment"]), plain_looks=float(options["plain_looks"]), stop_after=stop_after,
+        length=int(options["length"]),
         stages=tuple((int(stage["size"]), int(stage["samples"])) for stage in options["stages"]),
         device=str(options["device"]), workers=int(options["workers"]),
     )
