@@ -1675,5 +1675,133 @@
         <source>A whole number, 0 to 999999.</source>
         <translation>Eine ganze Zahl, 0 bis 999999.</translation>
     </message>
+    <message>
+        <source>Record, or stop recording</source>
+        <translation>Aufnehmen oder die Aufnahme beenden</translation>
+    </message>
+    <message>
+        <source>record</source>
+        <translation>aufnehmen</translation>
+    </message>
+    <message>
+        <source>Save the last seconds</source>
+        <translation>Die letzten Sekunden sichern</translation>
+    </message>
+    <message>
+        <source>Save the last {seconds} s</source>
+        <translation>Die letzten {seconds} s sichern</translation>
+    </message>
+    <message>
+        <source>Record</source>
+        <translation>Aufnehmen</translation>
+    </message>
+    <message>
+        <source>Stop recording</source>
+        <translation>Aufnahme beenden</translation>
+    </message>
+    <message>
+        <source>Recording</source>
+        <translation>Aufnahme</translation>
+    </message>
+    <message>
+        <source>{count} frames lost</source>
+        <translation>{count} Bilder verloren</translation>
+    </message>
+    <message>
+        <source>disk for {minutes} min</source>
+        <translation>Platz für {minutes} min</translation>
+    </message>
+    <message>
+        <source>disk for {hours} h</source>
+        <translation>Platz für {hours} h</translation>
+    </message>
+    <message>
+        <source>There is no live picture to record.</source>
+        <translation>Es gibt kein Live-Bild zum Aufnehmen.</translation>
+    </message>
+    <message>
+        <source>Record the whole picture</source>
+        <translation>Das ganze Bild aufnehmen</translation>
+    </message>
+    <message>
+        <source>Open it</source>
+        <translation>Öffnen</translation>
+    </message>
+    <message>
+        <source>Open a live source</source>
+        <translation>Live-Quelle öffnen</translation>
+    </message>
+    <message>
+        <source>Found here</source>
+        <translation>Hier gefunden</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>Adresse</translation>
+    </message>
+    <message>
+        <source>Looking for devices</source>
+        <translation>Geräte werden gesucht</translation>
+    </message>
+    <message>
+        <source>No camera or screen is found here</source>
+        <translation>Keine Kamera und kein Bildschirm gefunden</translation>
+    </message>
+    <message>
+        <source>see the message</source>
+        <translation>siehe Meldung</translation>
+    </message>
+    <message>
+        <source>Puncta tries again by itself.</source>
+        <translation>Puncta versucht es von selbst wieder.</translation>
+    </message>
+    <message>
+        <source>The picture is more than 100 ms old when it is shown. Choose a smaller one, or close other programs.</source>
+        <translation>Das Bild ist beim Anzeigen mehr als 100 ms alt. Wählen Sie ein kleineres oder schließen Sie andere Programme.</translation>
+    </message>
+    <message>
+        <source>{rate} of {promised} a second</source>
+        <translation>{rate} von {promised} in der Sekunde</translation>
+    </message>
+    <message>
+        <source>Pictures that come</source>
+        <translation>Bilder, die ankommen</translation>
+    </message>
+    <message>
+        <source>Jitter, 95 of 100 within</source>
+        <translation>Schwankung, 95 von 100 innerhalb</translation>
+    </message>
+    <message>
+        <source>Last picture</source>
+        <translation>Letztes Bild</translation>
+    </message>
+    <message>
+        <source>{time} s ago</source>
+        <translation>vor {time} s</translation>
+    </message>
+    <message>
+        <source>Found again</source>
+        <translation>Wiedergefunden</translation>
+    </message>
+    <message>
+        <source>{count} times</source>
+        <translation>{count}-mal</translation>
+    </message>
+    <message>
+        <source>Attempts</source>
+        <translation>Versuche</translation>
+    </message>
+    <message>
+        <source>the program was busy</source>
+        <translation>das Programm war beschäftigt</translation>
+    </message>
+    <message>
+        <source>damaged on the way</source>
+        <translation>unterwegs beschädigt</translation>
+    </message>
+    <message>
+        <source>missing in the stream</source>
+        <translation>fehlt im Strom</translation>
+    </message>
 </context>
 </TS>

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -128,7 +128,8 @@ def _open_unclosed(folder: Path, manifest: Mapping[str, Any], frames_path: Path,
         index = read_index(frames_path)
         mended, says = _mended(folder, manifest, index)
         if file is None and repair and _being_written(frames_path):
-            return Session(folder, mended, index, ("The session is still being recorded; this is what is there so far.",))
+            under_way = "The session is still being recorded; this is what is there so far."
+            return Session(folder, mended, index, (under_way,))
         if file is None or not repair:
             return Session(folder, mended, index, (says,))
         try:
@@ -179,7 +180,7 @@ def _mended(folder: Path, manifest: Mapping[str, Any], index: FramesIndex) -> tu
     return mended, says
 
 
-def results_entry(events: list[Mapping[str, Any]], results: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def results_entry(events: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the manifest's `results` from lines of events and results; empty where there are none."""
     if not results:
         return []
@@ -194,7 +195,7 @@ def gap_from_event(event: Mapping[str, Any], stream: str) -> dict[str, Any]:
     return {"stream": stream, **{name: event[name] for name in members}}
 
 
-def calibration_changes(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def calibration_changes(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the manifest's `calibrations` from lines of events."""
     return [
         {"from_index": event["after_index"] + 1, "calibration": event["calibration"]}

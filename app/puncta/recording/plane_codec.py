@@ -1,13 +1,15 @@
-"""Lossless coding of a picture's planes, one frame at a time: MagicYUV, chosen by measuring (ADR 0006)."""
+"""Lossless coding of a picture's planes, one frame at a time: MagicYUV, chosen by measuring (ADR 0007)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 from puncta.core.errors import SourceError
@@ -40,7 +42,7 @@ class PlaneEncoder:
         self._size = width_px, height_px
         self._count = 0
         self._frame = av.VideoFrame(width_px, height_px, self._format)
-        coder = av.CodecContext.create(CODEC, "w")
+        coder: Any = av.CodecContext.create(CODEC, "w")
         coder.width, coder.height, coder.pix_fmt = width_px, height_px, self._format
         coder.time_base, coder.thread_count = Fraction(1, 1000), 1
         coder.options = {"pred": "left"}
@@ -70,9 +72,9 @@ class PlaneDecoder:
 
     def __init__(self, head: FramesHead) -> None:
         self._head = head
-        self._coder = None
+        self._coder: Any = None
         if head.codec == CODEC:
-            coder = av.CodecContext.create(CODEC, "r")
+            coder: Any = av.CodecContext.create(CODEC, "r")
             coder.width, coder.height, coder.thread_count = head.width, head.height, 1
             if head.extradata:
                 coder.extradata = bytes.fromhex(head.extradata)
@@ -132,11 +134,11 @@ def _coded_planes(planes: Planes) -> Sequence[NDArray]:
     return planes
 
 
-def _fill(plane: av.VideoPlane, samples: NDArray) -> None:
-    target = np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
+def _fill(plane: VideoPlane, samples: NDArray) -> None:
+    target = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
     target[:, : plane.width] = samples
 
 
-def _samples(plane: av.VideoPlane) -> NDArray[np.uint8]:
-    rows = np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
+def _samples(plane: VideoPlane) -> NDArray[np.uint8]:
+    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
     return np.ascontiguousarray(rows[:, : plane.width])

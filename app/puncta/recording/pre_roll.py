@@ -6,7 +6,7 @@ from collections import deque
 
 import psutil
 
-from puncta.recording.session_writer import Coded, Found
+from puncta.recording.session_parts import Coded, Found
 
 Entry = tuple[int, Coded, list[Found]]
 """Number of a frame inside the run, the frame, and what was found on it."""

@@ -9,23 +9,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from puncta.core.channels import BoundedFifo, ChannelClosed
 from puncta.core.errors import UserError
-from puncta.core.frame import Frame, SourceKind, hash_planes
+from puncta.core.frame import Frame, SourceKind
 from puncta.core.results import Analysis
-from puncta.formats.frames_log import FrameRecord, FramesHead
-from puncta.formats.results_lines import line_from_analysis
-from puncta.recording.kept_region import Keeping, Layout, cut_planes, keeping_of, same_place, shift_result
-from puncta.recording.plane_codec import CODEC, PlaneEncoder
+from puncta.formats.frames_log import FrameRecord
+from puncta.recording.disk_watch import DiskSeen, DiskWatch
+from puncta.recording.frame_coder import FrameCoder
+from puncta.recording.kept_region import Keeping, Layout
 from puncta.recording.pre_roll import Entry, PreRoll
-from puncta.recording.session_writer import Coded, DiskFull, Found, SessionFacts, SessionWriter, free_bytes
+from puncta.recording.recording_status import RecorderState, RecordingStatus
+from puncta.recording.session_parts import Coded, found_of
+from puncta.recording.session_writer import DiskFull, SessionWriter
+
+__all__ = ["Recorder", "RecorderState", "RecordingStatus"]
 
 log = logging.getLogger(__name__)
 
@@ -41,54 +44,6 @@ SOURCE_LOST = "lost by the source"
 PASSED_OVER = "passed over by playback"
 FAULT = "the frame could not be coded"
 DISK_FULL = "the disk took no more"
-
-
-class RecorderState(StrEnum):
-    """What the recorder does."""
-
-    IDLE = "idle"
-    RECORDING = "recording"
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingStatus:
-    """A snapshot for a status line.
-
-    Attributes
-    ----------
-    seconds : float
-        Length of the session so far [s].
-    stored, lost : int
-        Frames of the session.
-    waiting : int
-        Frames in the queue.
-    disk_left_s : float or None
-        How long the disk lasts at this pace [s].
-    free_bytes : int or None
-        Free on the disk beyond the reserve [B].
-    pre_roll_s, pre_roll_bytes : float, int
-        What is remembered of the last seconds.
-    message : str
-        What went wrong, or how the last session ended; one plain sentence.
-    failed : bool
-        The message tells of something that went wrong.
-    folder : Path or None
-        The session under way, or the last one.
-    """
-
-    state: RecorderState = RecorderState.IDLE
-    seconds: float = 0.0
-    stored: int = 0
-    lost: int = 0
-    waiting: int = 0
-    bytes: int = 0
-    disk_left_s: float | None = None
-    free_bytes: int | None = None
-    pre_roll_s: float = 0.0
-    pre_roll_bytes: int = 0
-    message: str = ""
-    failed: bool = False
-    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,19 +96,13 @@ class Recorder:
         self._folder: Path | None = None
         # All below belongs to the recorder's thread.
         self._writer: SessionWriter | None = None
-        self._encoder: PlaneEncoder | None = None
-        self._layout: Layout | None = None
-        self._keeping: Keeping | None = None
-        self._size_px = (0, 0)
-        self._stream = ""
-        self._facts: SessionFacts | None = None
+        self._coder: FrameCoder | None = None
         self._wanted: Path | None = None
-        self._shape: tuple[int, ...] = ()
         self._pending: Counter[str] = Counter()
         self._records: dict[int, FrameRecord] = {}
         self._next_sync = 0.0
-        self._pace: deque[tuple[float, int]] = deque(maxlen=6)
-        self._disk: tuple[int, float | None] | None = None
+        self._watch = DiskWatch()
+        self._disk: DiskSeen | None = None
         self._thread = threading.Thread(target=self._work, name="puncta-recorder")
         self._thread.start()
 
@@ -302,51 +251,11 @@ class Recorder:
         self._show()
 
     def _code(self, frame: Frame) -> Coded | None:
-        if self._encoder is not None and not self._fits(frame):
+        if self._coder is not None and not self._coder.fits(frame):
             self._change("The picture changed its size or its ultrasound region. The recording has ended.")
-        if self._encoder is None:
-            self._prepare(frame)
-        assert self._layout is not None and self._keeping is not None and self._encoder is not None
-        planes = cut_planes(self._layout.planes_of(frame), self._layout, self._keeping)
-        try:
-            payload, raw = self._encoder.encode(planes)
-        except Exception:
-            log.exception("a frame could not be coded")
-            return None
-        causes = tuple(self._pending.items())
-        self._pending.clear()
-        return Coded(
-            frame.key.index,
-            frame.key.pts_ns,
-            frame.t_ns,
-            payload,
-            raw,
-            hash_planes(planes),
-            sum(count for _cause, count in causes),
-            causes,
-            frame.geometry.calibration,
-        )
-
-    def _fits(self, frame: Frame) -> bool:
-        assert self._keeping is not None and self._layout is not None
-        if frame.source.stream != self._stream or not same_place(frame, self._keeping, self._size_px):
-            return False
-        planes = self._layout.planes_of(frame)
-        return bool(planes) and planes[0].shape == self._shape
-
-    def _prepare(self, frame: Frame) -> None:
-        layout = self._layout_of(frame, None)
-        keeping = keeping_of(frame, layout, whole=self._whole)
-        layout = self._layout_of(frame, keeping)
-        x0, y0, width, height = keeping.box
-        self._encoder = PlaneEncoder(layout.pixel_format, width, height)
-        self._layout, self._keeping, self._stream = layout, keeping, frame.source.stream
-        self._size_px = (frame.geometry.width_px, frame.geometry.height_px)
-        self._shape = layout.planes_of(frame)[0].shape
-        head = FramesHead(
-            CODEC, layout.pixel_format, width, height, self._encoder.extradata.hex(), layout.grey, layout.full_range
-        )
-        self._facts = SessionFacts(frame.source.stream, frame.source.title, frame.source.simulated, head, keeping)
+        if self._coder is None:
+            self._coder = FrameCoder(frame, self._layout_of, whole=self._whole)
+        return self._coder.code(frame, self._pending)
 
     def _change(self, why: str) -> None:
         """Another kind of picture comes: what was begun for the last kind ends."""
@@ -354,29 +263,29 @@ class Recorder:
             self._finish(why, failed=True)
             self._wanted_flag.clear()
         self._ring.clear()
-        self._encoder = None
+        self._coder = None
 
     def _begin(self, folder: Path) -> None:
         if self._writer is not None or self._wanted is not None:
             return
         self._message, self._failed = "", False
         self._wanted = folder
-        if self._ring and self._encoder is not None:
+        if self._ring and self._coder is not None:
             # What is remembered is stored at once: a source that gives no further frame loses nothing of it.
             self._open_session(self._ring.take_all())
         self._show()
 
     def _open_session(self, remembered: Sequence[Entry]) -> None:
         folder, self._wanted = self._wanted, None
-        assert folder is not None and self._facts is not None
+        assert folder is not None and self._coder is not None
         try:
-            self._writer = SessionWriter(folder, self._facts)
+            self._writer = SessionWriter(folder, self._coder.facts)
         except UserError as error:
             self._wanted_flag.clear()
             self._tell(str(error), failed=True)
             return
         self._folder, self._records = folder, {}
-        self._pace.clear()
+        self._watch = DiskWatch()
         self._store_all(self._writer, remembered)
         self._next_sync = time.monotonic() + SYNC_S
         self._on_change()
@@ -406,30 +315,22 @@ class Recorder:
     def _take_analysis(self, analysis: Analysis) -> None:
         frame_id = analysis.frame.frame_id
         record, entry = self._records.get(frame_id), self._ring.entry(frame_id)
+        if self._coder is None:
+            return
+        by_px = self._coder.keeping.box[:2]
         if self._writer is not None and record is not None:
-            self._writer.add_results(record, self._found(analysis, record.sha256))
+            self._writer.add_results(record, found_of(analysis, record.sha256, by_px))
         elif self._writer is None and entry is not None:
-            entry[2].append(self._found(analysis, entry[1].sha256))
-
-    def _found(self, analysis: Analysis, sha256: str) -> Found:
-        """What an analysis says, in the pixels of the kept picture and without the picture itself."""
-        assert self._keeping is not None
-        frame = analysis.frame
-        # The stored hash goes in, so that it is not computed again over the whole picture.
-        line = line_from_analysis(replace(analysis, frame=replace(frame, key=replace(frame.key, sha256=sha256))))
-        by_px = self._keeping.box[:2]
-        outputs = {name: tuple(shift_result(r, by_px) for r in results) for name, results in line.outputs.items()}
-        models = tuple((o.plugin_id, o.model, o.model_sha256) for o in analysis.outputs if o.model and o.model_sha256)
-        return Found(replace(line, outputs=outputs), models)
+            entry[2].append(found_of(analysis, entry[1].sha256, by_px))
 
     def _event(self, kind: str, t_ns: int, **members: Any) -> None:
         if self._writer is not None:
             self._writer.add_event(kind, t_ns, **members)
 
     def _mark(self, kind: str, text: str, point_px: tuple[float, float] | None) -> None:
-        if self._writer is None or not self._records or self._keeping is None:
+        if self._writer is None or not self._records or self._coder is None:
             return
-        x0, y0 = self._keeping.box[:2]
+        x0, y0 = self._coder.keeping.box[:2]
         point = [point_px[0] - x0, point_px[1] - y0] if point_px is not None else None
         self._writer.add_marker(self._records[max(self._records)], kind, text, point)
 
@@ -440,14 +341,9 @@ class Recorder:
             return
         writer.sync()
         self._next_sync = time.monotonic() + SYNC_S
-        free, reserve = free_bytes(writer.folder)
-        self._pace.append((now, writer.written))
-        rate = 0.0
-        if len(self._pace) > 1 and now > self._pace[0][0]:
-            rate = (writer.written - self._pace[0][1]) / (now - self._pace[0][0])
-        self._disk = (free, max(0.0, free / rate) if rate > 0 else None)
-        if free < 2 * SYNC_S * rate:
-            kept = f"{reserve / 1e6:.0f} MB"
+        self._disk = seen = self._watch.look(writer.folder, writer.written)
+        if seen.free < 2 * SYNC_S * seen.rate:
+            kept = f"{seen.reserve / 1e6:.0f} MB"
             self._stop(f"The disk is nearly full ({kept} stay free). The recording has ended and is kept.")
         self._show()
 
@@ -463,14 +359,14 @@ class Recorder:
     def _forget(self, why: str, refused: int) -> None:
         self._end(why, refused=refused)
         self._ring.clear()
-        self._encoder = None
+        self._coder = None
         self._show()
 
     def _save_last(self, folder: Path) -> None:
-        if not self._ring or self._facts is None or self._writer is not None:
+        if not self._ring or self._coder is None or self._writer is not None:
             self._tell("There is nothing to save yet.", failed=True)
             return
-        writer = SessionWriter(folder, self._facts)
+        writer = SessionWriter(folder, self._coder.facts)
         self._folder, self._records = folder, {}
         self._store_all(writer, self._ring.all())
         seconds = writer.seconds
@@ -506,7 +402,7 @@ class Recorder:
 
     def _show(self, ended: SessionWriter | None = None) -> None:
         writer = self._writer or ended
-        free, left = self._disk or (None, None)
+        disk = self._disk
         status = RecordingStatus(
             RecorderState.RECORDING if self._writer is not None or self._wanted is not None else RecorderState.IDLE,
             writer.seconds if writer else 0.0,
@@ -514,8 +410,8 @@ class Recorder:
             writer.tally.lost if writer else 0,
             0,
             writer.written if writer else 0,
-            left if self._writer is not None else None,
-            free,
+            disk.left_s if disk is not None and self._writer is not None else None,
+            disk.free if disk is not None else None,
             self._ring.seconds,
             self._ring.bytes,
             self._message,

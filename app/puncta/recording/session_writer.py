@@ -16,9 +16,9 @@ from typing import Any
 from puncta.core.errors import UserError
 from puncta.core.frame import Calibration, FrameKey
 from puncta.formats.atomic import plain_os_error
-from puncta.formats.frames_log import FrameRecord, FramesHead, head_bytes, record_bytes
+from puncta.formats.frames_log import FrameRecord, head_bytes, record_bytes
 from puncta.formats.jsontext import json_line, write_json
-from puncta.formats.results_lines import ResultLine, text_from_line
+from puncta.formats.results_lines import text_from_line
 from puncta.formats.session import (
     EVENTS_FILE,
     FRAMES_FILE,
@@ -30,63 +30,13 @@ from puncta.formats.session import (
     lock,
     utc_now,
 )
-from puncta.recording.kept_region import Keeping
+from puncta.recording.session_parts import Coded, Found, SessionFacts
 
 SPARE_FILE = ".spare"
 SPARE_BYTES = 1 << 20
 SILENCE_NS = 1_000_000_000
 SILENT = "no picture came: the source was away, or the picture was held"
 """Cause of a gap in which nobody can count frames, longer than the above [ns]."""
-RESERVE_BYTES = 512 << 20
-"""The disk keeps at least this much free [B]; on a small disk a twentieth of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """One frame, ready to be stored.
-
-    Attributes
-    ----------
-    t_ns : int
-        Arrival by the machine's monotonic clock [ns].
-    lost : int
-        Frames lost just before it, for the reasons in ``causes``.
-    """
-
-    source_index: int
-    pts_ns: int
-    t_ns: int
-    payload: bytes
-    raw: bool
-    sha256: str
-    lost: int = 0
-    causes: tuple[tuple[str, int], ...] = ()
-    calibration: Calibration | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was found on one frame: the line of results, still without its place in the session.
-
-    Attributes
-    ----------
-    models : tuple of (str, str, str)
-        Plugin, id and hash of each model that took part.
-    """
-
-    line: ResultLine
-    models: tuple[tuple[str, str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFacts:
-    """What is known of the recording before its first frame."""
-
-    stream: str
-    title: str
-    simulated: bool
-    head: FramesHead
-    keeping: Keeping
 
 
 class DiskFull(Exception):
@@ -298,7 +248,7 @@ class SessionWriter:
     def add_marker(self, record: FrameRecord, kind: str, text: str, point_px: list[float] | None = None) -> None:
         """Mark a stored frame."""
         key = {"stream": self._document["streams"][0]["stream"], "index": record.index, "pts_ns": record.pts_ns}
-        marker = {"key": {**key, "sha256": record.sha256}, "kind": kind, "text": text, "author": None}
+        marker: dict[str, Any] = {"key": {**key, "sha256": record.sha256}, "kind": kind, "text": text, "author": None}
         marker["point_px"] = point_px
         self.tally.markers.append(marker)
         self.add_event("marker", marker=marker)
@@ -406,13 +356,6 @@ class SessionWriter:
         for file in self._files.values():
             with contextlib.suppress(OSError):  # a disk that is gone fails here once more
                 file.close()
-
-
-def free_bytes(folder: Path) -> tuple[int, int]:
-    """Return what is free on the disk of a folder beyond the reserve, and the reserve [B]."""
-    usage = shutil.disk_usage(folder)
-    reserve = min(RESERVE_BYTES, usage.total // 20)
-    return usage.free - reserve, reserve
 
 
 def _sync(descriptor: int) -> None:

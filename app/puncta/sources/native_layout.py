@@ -64,6 +64,6 @@ def pixels_of(planes: Planes, layout: Layout) -> NDArray[np.uint8]:
     frame = av.VideoFrame(width, height, layout.pixel_format)
     frame.color_range = ColorRange.JPEG if layout.full_range else ColorRange.MPEG
     for plane, samples in zip(frame.planes, planes):
-        rows = np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height]
+        rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height]
         rows.reshape(plane.height, plane.line_size)[:, : plane.width] = samples
     return display_pixels(frame, planes, layout.grey)

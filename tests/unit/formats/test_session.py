@@ -19,7 +19,8 @@ from puncta.formats.results_lines import ResultLine
 from puncta.formats.session import FRAMES_FILE, lock, open_session
 from puncta.formats.validate import validate
 from puncta.recording.kept_region import Layout, keeping_of
-from puncta.recording.session_writer import Coded, Found, SessionFacts, SessionWriter
+from puncta.recording.session_parts import Coded, Found, SessionFacts
+from puncta.recording.session_writer import SessionWriter
 
 FRAMES = 20
 

@@ -19,8 +19,8 @@ from puncta.core.frame import Calibration, CalibrationOrigin, Frame, ImageGeomet
 from puncta.core.results import Analysis, Certainty, Detection, MaskResult, PluginOutput
 from puncta.formats.results_lines import read_results
 from puncta.formats.validate import validate
+from puncta.recording import disk_watch, session_writer
 from puncta.recording import recorder as module
-from puncta.recording import session_writer
 from puncta.recording.recorder import FULL, SOURCE_LOST, Recorder, RecorderState
 from puncta.sources.factory import open_source
 from puncta.sources.native_layout import layout_of
@@ -292,7 +292,7 @@ def test_the_recording_ends_before_the_disk_is_full(tmp_path: Path, monkeypatch:
         for frame in sent[:5]:
             recorder.put_wait(frame)
         assert recorder.wait_idle()
-        monkeypatch.setattr(module, "free_bytes", lambda _folder: (-1, 500_000_000))
+        monkeypatch.setattr(disk_watch, "free_bytes", lambda _folder: (-1, 500_000_000))
         for frame in sent[5:]:
             recorder.put_wait(frame)
         assert recorder.wait_idle()
