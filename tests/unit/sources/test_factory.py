@@ -87,7 +87,7 @@ def test_refusals_name_the_file_and_what_to_do(tmp_path: Path):
     assert refusal(str(tmp_path / "notes.txt")).startswith("notes.txt is no picture sequence")
     (tmp_path / "bare folder").mkdir()
     assert "bare folder holds no pictures" in refusal(str(tmp_path / "bare folder"))
-    assert "later version" in refusal(str(session_folder(tmp_path)))
+    assert "is not a session that can be opened" in refusal(str(session_folder(tmp_path)))
     assert "No source is named" in refusal("  ")
     assert "unknown kind" in refusal("gopher://host/x")
     refusal("a\0b")
