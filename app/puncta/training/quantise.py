@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +19,6 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime import quantization
 
 from puncta.core.errors import UserError
 from puncta.core.geometry import tip_box_px
@@ -30,6 +27,7 @@ from puncta.formats.atomic import write_text_atomic
 from puncta.imaging.preprocess import resample_region
 from puncta.imaging.tip_reading import TipReader, pixel_mm_of
 from puncta.inference.loaded import LoadedModel
+from puncta.inference.quantisation import quantise_nodes
 from puncta.inference.tuning import deviation_on_samples
 from puncta.metrics.detection import FrameBoxes, average_precision
 from puncta.training.answers import INTERVAL_NS
@@ -128,14 +126,6 @@ def nodes_for_maps(model: onnx.ModelProto) -> list[str]:
     return list(names)
 
 
-class _Frames(quantization.CalibrationDataReader):
-    def __init__(self, feeds: Iterator[dict[str, NDArray[Any]]]) -> None:
-        self._feeds = feeds
-
-    def get_next(self) -> dict[str, NDArray[Any]] | None:
-        return next(self._feeds, None)
-
-
 def quantise_graph(model: Path, out: Path, feeds: Iterable[dict[str, NDArray[Any]]]) -> None:
     """Write the 8-bit variant of a graph.
 
@@ -144,18 +134,7 @@ def quantise_graph(model: Path, out: Path, feeds: Iterable[dict[str, NDArray[Any
     feeds : iterable of dict
         Everything the graph takes, for each calibration frame.
     """
-    with tempfile.TemporaryDirectory(prefix="puncta-int8-") as folder:
-        shaped, made = Path(folder) / "shaped.onnx", Path(folder) / "made.onnx"
-        onnx.save(onnx.shape_inference.infer_shapes(onnx.load(model)), shaped)
-        quantization.quantize_static(
-            str(shaped), str(made), _Frames(iter(feeds)), quant_format=quantization.QuantFormat.QDQ, per_channel=True,
-            # The pairing that ONNX Runtime has quick kernels for on x86: unsigned pictures, signed weights.
-            activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
-            nodes_to_quantize=nodes_for_maps(onnx.load(shaped)),
-        )
-        temporary = out.with_name(f".part-{out.name}")
-        temporary.write_bytes(made.read_bytes())
-        os.replace(temporary, out)
+    quantise_nodes(model, out, nodes_for_maps(onnx.load(model)), feeds)
 
 
 def spread_over_machines(clips: Sequence[Clip]) -> list[Clip]:
