@@ -242,9 +242,7 @@ def _tip_items(result: Detection, fade: float, stale: bool, style: OverlayStyle)
     items = _brackets(result.tip_px, half, dash, fade)
     # A place that nothing on this frame speaks for gets no cross: it would point at a pixel that nobody saw.
     if not result.predicted:
-        cross = half * 0.28
-        items.append(Stroke(Layer.TIP, ((cx - cross, cy), (cx + cross, cy)), "tip", 1.6, Dash.SOLID, fade))
-        items.append(Stroke(Layer.TIP, ((cx, cy - cross), (cx, cy + cross)), "tip", 1.6, Dash.SOLID, fade))
+        items += _cross(result.tip_px, half * 0.28, result.radius90_px or 0.0, fade)
     if result.radius90_px:
         items.append(Ring(Layer.TIP, result.tip_px, result.radius90_px, "tip", 1.6, dash, fade * 0.9))
     if style.show_confidence:
@@ -253,6 +251,21 @@ def _tip_items(result: Detection, fade: float, stale: bool, style: OverlayStyle)
             Label(Layer.TIP, f"{words} {result.score:.2f}", (cx + half, cy - half), result.tip_px, "tip", fade)
         )
     return items
+
+
+def _cross(centre_px: PointPx, arm: float, radius: float, opacity: float) -> list[OverlayItem]:
+    """A cross inside the circle; round one too small for it, four arms that leave the tip itself free."""
+    cx, cy = centre_px
+    near = radius if 0 < radius < 1.8 * arm else None
+    ends: list[tuple[PointPx, PointPx]] = []
+    for dx, dy in ((1, 0), (0, 1)):
+        if near is None:
+            ends.append(((cx - dx * arm, cy - dy * arm), (cx + dx * arm, cy + dy * arm)))
+            continue
+        for side in (-1, 1):
+            begin, end = side * near, side * (near + arm)
+            ends.append(((cx + dx * begin, cy + dy * begin), (cx + dx * end, cy + dy * end)))
+    return [Stroke(Layer.TIP, pair, "tip", 1.6, Dash.SOLID, opacity) for pair in ends]
 
 
 def _lost_items(lost: LostTip) -> list[OverlayItem]:

@@ -59,6 +59,14 @@ def test_the_tip_is_brackets_a_cross_and_the_circle():
     assert (brackets.min(0) + brackets.max(0)) / 2 == pytest.approx((100, 80))
 
 
+def test_round_a_small_circle_the_cross_leaves_the_tip_free():
+    small = replace(TIP, box=(68.0, 70.0, 64.0, 20.0), radius90_px=6.0)
+    arms = [s for s in of(compose(analysis(small)), Stroke, Layer.TIP) if len(s.points_px) == 2]
+    assert len(arms) == 4
+    reach = [np.hypot(x - 100.0, y - 80.0) for s in arms for x, y in s.points_px]
+    assert min(reach) == pytest.approx(6.0) and max(reach) < 32.0
+
+
 def test_uncertain_stale_and_lost_look_different_from_sure():
     sure = compose(analysis(TIP))
     unsure = compose(analysis(replace(TIP, certainty=Certainty.UNCERTAIN)))
