@@ -1,6 +1,6 @@
 """Remembers where a tip was seen last, so that one that is lost fades at its place instead of vanishing.
 
-A memory belongs to one viewer or one export. Time is the frames' own, so a paused picture keeps what it shows, and an
+A memory belongs to one viewer or one export. Time is the frames' own (a live stream's is its arrival), so a paused picture keeps what it shows, and an
 export shows what the screen showed.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from puncta.core.frame import SourceKind
 from puncta.core.geometry import PointPx
 from puncta.core.results import Analysis, Box, Certainty, Detection, PluginOutput
 
@@ -60,7 +61,8 @@ class TipMemory:
         A new source, a step back or a jump farther than the fade forgets what was seen.
         """
         frame = analysis.frame
-        now_ns = frame.key.pts_ns
+        # A live stream is as old as its arrival; its stored times may begin anew or stand still.
+        now_ns = frame.t_ns if frame.source.kind is SourceKind.LIVE else frame.key.pts_ns
         if self._stream != frame.key.stream:
             self._sights.clear()
             self._stream = frame.key.stream

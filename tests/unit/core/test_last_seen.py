@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,19 @@ def test_a_result_carried_forward_is_as_old_as_its_own_frame():
     memory.take(analysis(500, tip_at(50, 60), carried_ms=300))
     (lost,) = memory.take(analysis(700, GONE))
     assert lost.left == pytest.approx(0.5)
+
+
+def test_a_live_stream_is_timed_by_its_arrival():
+    def live(ms: float, result: Detection) -> Analysis:
+        made = analysis(ms, result)
+        key = replace(made.frame.key, pts_ns=0)
+        return replace(made, frame=replace(made.frame, key=key, source=replace(INFO, kind=SourceKind.LIVE)))
+
+    memory = TipMemory()
+    memory.take(live(0, tip_at(50, 60)))
+    (lost,) = memory.take(live(500, GONE))
+    assert lost.left == pytest.approx(0.5)
+    assert memory.take(live(1000, GONE)) == ()
 
 
 def test_the_outline_is_dotted_pale_and_named_without_a_cross():
