@@ -33,6 +33,8 @@ GAP_NS = 2_000_000_000
 STRANGE_SHARE = 0.3
 """Weight of the newest frame in the strangeness that is judged: one odd frame is no odd stream."""
 
+SAME_SCALE = 0.02
+"""A scale that differs by less than this share is the same one."""
 LINE_STRENGTH_LEAST = 0.3
 LINE_OFFSET_MOST_PX = 6.0
 LINE_OFFSET_SIGMA_MOST_PX = 1.5
@@ -104,8 +106,7 @@ class TipFollower:
     def clear_track(self) -> None:
         """Forget what is known in millimetres, as where they change."""
         self._tracker.clear()
-        self._seen = False
-        self._seen_ns: int | None = None
+        self._seen, self._seen_ns = False, None
 
     def update(self, answer: TipAnswer, t_ns: int, cell_mm: Pair) -> Followed:
         """Take the answer to one distinct frame.
@@ -296,7 +297,7 @@ class TipReader:
         """Forget all frames."""
         self._forget()
         self._watch.clear()
-        self._t_ns = None
+        self._t_ns = self._pixel_mm = None
 
     def _forget(self) -> None:
         self.network.clear()
@@ -318,9 +319,11 @@ class TipReader:
         if self._t_ns is not None and not 0 <= t_ns - self._t_ns <= GAP_NS:
             self.clear()
         self._t_ns = t_ns
-        if self._pixel_mm is not None and pixel_mm != self._pixel_mm:
+        known = self._pixel_mm
+        if known is None or any(abs(n - o) > SAME_SCALE * o for n, o in zip(pixel_mm, known)):
+            # A region that is found a pixel off is no new scale; a ruler laid on the picture is.
             self.follower.clear_track()
-        self._pixel_mm = pixel_mm
+            self._pixel_mm = known = pixel_mm
         if (why := self._watch.look(grey, t_ns)) is not None:
             presence = self._reading.presence if self._reading is not None and self._watch.frozen else 0.0
             self._forget()
@@ -333,7 +336,7 @@ class TipReader:
             return self._reading
         if answer is None:
             raise RuntimeError("a network without a frame cannot repeat one")
-        self._reading = self._say(grey, answer, t_ns, pixel_mm)
+        self._reading = self._say(grey, answer, t_ns, known)
         return self._reading
 
     def _say(self, grey: NDArray[np.uint8], answer: TipAnswer, t_ns: int, pixel_mm: Pair) -> TipReading:

@@ -94,7 +94,8 @@ def answer_clip(network: TipNetwork, clip: Clip) -> Answers:
     network.clear()
     watch = PictureWatch()
     side, size = clip.frames.shape[1], network.size
-    maps, presence, strange, fresh, plain, lines = [], [], [], [], [], []
+    maps, presence, strange, fresh, plain = [], [], [], [], []
+    lines: list[tuple[tuple[float, float], tuple[float, float]]] = []
     answer: TipAnswer | None = None
     smooth = math.nan
     for i, frame in enumerate(clip.frames):
@@ -148,6 +149,8 @@ class Rows:
         Number of the kind of clip: 0 simulated, 1 other.
     judged : ndarray of int8
         1 tip, 0 none, -1 not judged.
+    needle_free : ndarray of bool
+        The whole clip shows no needle.
     features : ndarray, shape (n, 6)
     error_mm, error_cells, tracked_mm, measured_mm, lined_mm : ndarray
         Distance to the tip of the place said, of the tracker's place, of the frame's own peak, and of that peak moved
@@ -160,6 +163,7 @@ class Rows:
     clip: NDArray[np.int64]
     kind: NDArray[np.int64]
     judged: NDArray[np.int8]
+    needle_free: NDArray[np.bool_]
     features: NDArray[np.float64]
     error_mm: NDArray[np.float64]
     error_cells: NDArray[np.float64]
@@ -177,6 +181,18 @@ class Rows:
     def close(self) -> NDArray[np.bool_]:
         """The place said is the tip's."""
         return self.error_mm <= CLOSE_MM
+
+    @property
+    def quiet(self) -> NDArray[np.bool_]:
+        """Frames on which nothing may be shown: of needle-free clips, and where a kind has none, all without a tip.
+
+        A tip that is called out just before it comes into the picture is wrong, but no alarm without a needle.
+        """
+        out = np.zeros(len(self.judged), bool)
+        for k in (0, 1):
+            free = self.needle_free & (self.kind == k)
+            out |= free if free.any() else (self.judged == 0) & (self.kind == k)
+        return out
 
     @property
     def weight(self) -> NDArray[np.float64]:
@@ -199,6 +215,7 @@ def follow(answers: Sequence[Answers], scoring: TipScoring, filtering: TipFilter
     for number, answer in enumerate(answers):
         follower.clear()
         kind = 0 if answer.clip.source == "simulator" else 1
+        free = bool((answer.clip.judged == 0).all())
         found: Followed | None = None
         for i, judged in enumerate(answer.clip.judged):
             if answer.fresh[i] or found is None:
@@ -209,13 +226,13 @@ def follow(answers: Sequence[Answers], scoring: TipScoring, filtering: TipFilter
             places = (place, found.tracked_xy, found.measured_xy, lined)
             said, tracked, measured, laid = (answer.error_mm(i, p) for p in places)
             rows.append((
-                number, kind, float(judged), said, said / math.sqrt(answer.cell_mm[0] * answer.cell_mm[1]), tracked,
-                measured, laid, found.spread_cells, found.drift_cells, found.right_logit, found.presence,
+                number, kind, float(judged), free, said, said / math.sqrt(answer.cell_mm[0] * answer.cell_mm[1]),
+                tracked, measured, laid, found.spread_cells, found.drift_cells, found.right_logit, found.presence,
                 found.predicted, found.shown,
             ))
             features.append(found.features)
-    t = np.array(rows, dtype=np.float64).reshape(-1, 14)
+    t = np.array(rows, dtype=np.float64).reshape(-1, 15)
     return Rows(
-        t[:, 0].astype(np.int64), t[:, 1].astype(np.int64), t[:, 2].astype(np.int8), np.array(features), t[:, 3],
-        t[:, 4], t[:, 5], t[:, 6], t[:, 7], t[:, 8], t[:, 9], t[:, 10], t[:, 11], t[:, 12] > 0, t[:, 13] > 0,
+        t[:, 0].astype(np.int64), t[:, 1].astype(np.int64), t[:, 2].astype(np.int8), t[:, 3] > 0, np.array(features),
+        t[:, 4], t[:, 5], t[:, 6], t[:, 7], t[:, 8], t[:, 9], t[:, 10], t[:, 11], t[:, 12], t[:, 13] > 0, t[:, 14] > 0,
     )

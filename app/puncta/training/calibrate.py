@@ -79,10 +79,10 @@ def usefulness(rows: Rows, shown: NDArray[np.bool_]) -> float:
 
 
 def false_alarms(rows: Rows, shown: NDArray[np.bool_]) -> float:
-    """Share of frames without a tip on which one is shown, of the kind of clip where it is largest."""
+    """Share of needle-free frames on which a tip is shown, of the kind of clip where it is largest."""
     shares = [0.0]
     for k in (0, 1):
-        empty = (rows.judged == 0) & (rows.kind == k)
+        empty = rows.quiet & (rows.kind == k)
         if empty.any():
             shares.append(float(shown[empty].mean()))
     return max(shares)
@@ -94,7 +94,7 @@ def choose_rule(rows: Rows, right: NDArray[np.float64]) -> tuple[ShowRule, float
     A predicted tip counts as right where the filter's place is: that the tracker's is better is left as a margin.
     """
     best, best_use = ShowRule(math.inf, math.inf, 0.0), -math.inf
-    candidates = np.unique(np.quantile(right, np.linspace(0.02, 1.0, 100)))
+    candidates = np.unique(np.quantile(right, np.linspace(0.02, 1.0, 800)))
     for wait, coast in itertools.product((0.0, 0.5, 1.0, 1.8), (0.0, 0.2, 0.48)):
         def rule(at: float, wait: float = wait, coast: float = coast) -> ShowRule:
             return ShowRule(float(at), float(at - wait), coast)
@@ -105,7 +105,8 @@ def choose_rule(rows: Rows, right: NDArray[np.float64]) -> tuple[ShowRule, float
             middle = (low + high) // 2
             quiet = false_alarms(rows, hold(right, rows.clip, rule(candidates[middle]))) <= FALSE_ALARMS_MOST
             low, high = (low, middle) if quiet else (middle + 1, high)
-        for at in candidates[low : low + 25]:
+        for further in (0, 4, 16, 48, 120, 250):
+            at = candidates[min(low + further, len(candidates) - 1)]
             use = usefulness(rows, hold(right, rows.clip, rule(at)))
             if use > best_use:
                 best, best_use = rule(at), use
@@ -251,7 +252,7 @@ def strangeness_limit(answers: Sequence[Answers]) -> float:
 
 def figures_of(rows: Rows, scoring: TipScoring, answers: Sequence[Answers]) -> dict[str, float]:
     """Figures on the tune split; the calibration errors are cross-fitted over clips."""
-    told, tips, empty = rows.judged >= 0, rows.judged == 1, rows.judged == 0
+    told, tips, empty, quiet = rows.judged >= 0, rows.judged == 1, rows.judged == 0, rows.quiet
     presence = 1 / (1 + np.exp(-cross_fit_chances(rows)[0]))
     right = np.array([chance(v) for v in rows.right])
     radius = np.array([
@@ -273,12 +274,13 @@ def figures_of(rows: Rows, scoring: TipScoring, answers: Sequence[Answers]) -> d
         mine = np.ones(len(told), bool) if kind is None else rows.kind == kind
         if not (mine & told).any() or (kind is not None and (rows.kind == kind).all()):
             continue
-        h, e = hit & mine, empty & mine
+        h, e, q = hit & mine, empty & mine, quiet & mine
         figures |= {
             f"{name}shown_of_tips": float(h.sum() / max(1, (tips & mine).sum())),
             f"{name}close_of_shown": float(rows.close[h].mean()) if h.any() else 0.0,
             f"{name}median_error_mm": float(np.median(rows.error_mm[h])) if h.any() else 0.0,
-            f"{name}false_alarms": float(rows.shown[e].mean()) if e.any() else 0.0,
+            f"{name}false_alarms": float(rows.shown[q].mean()) if q.any() else 0.0,
+            f"{name}shown_without_tip": float(rows.shown[e].mean()) if e.any() else 0.0,
             f"{name}coverage90": float((rows.error_cells[h] <= radius[h]).mean()) if h.any() else 0.0,
             f"{name}median_radius_cells": float(np.median(radius[h])) if h.any() else 0.0,
         }
