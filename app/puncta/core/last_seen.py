@@ -1,7 +1,7 @@
 """Remembers where a tip was seen last, so that one that is lost fades at its place instead of vanishing.
 
-A memory belongs to one viewer or one export. Time is the frames' own (a live stream's is its arrival), so a paused picture keeps what it shows, and an
-export shows what the screen showed.
+A memory belongs to one viewer or one export. Time is the frames' own (a live stream's is its arrival), so a paused
+picture keeps what it shows, and an export shows what the screen showed.
 """
 
 from __future__ import annotations
