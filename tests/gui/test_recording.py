@@ -16,6 +16,9 @@ from puncta.formats.validate import validate
 from puncta.gui.i18n import tr
 from puncta.recording.recorder import RecorderState, RecordingStatus
 
+PATIENCE_MS = 60_000
+"""A busy machine may take its time [ms]; a test that passes never waits so long."""
+
 
 def opener(uri: str) -> FrameSource:
     """A grabber with a region (`grabber`), or one that shows a whole screen (`screen`)."""
@@ -31,18 +34,18 @@ def sessions() -> list[Path]:
     return sorted(top.iterdir()) if top.is_dir() else []
 
 
-def test_r_records_and_says_so_and_the_session_opens(stage, qtbot, monkeypatch) -> None:  # noqa: ANN001
+def test_r_records_and_says_so_and_the_session_opens(stage, qtbot) -> None:  # noqa: ANN001
     window = stage.open(opener=opener).window
     window.open_uri("grabber")
-    qtbot.waitUntil(lambda: window.mode == "live" and window.recording.status.pre_roll_s > 0.3)
+    qtbot.waitUntil(lambda: window.mode == "live" and window.recording.status.pre_roll_s > 0.3, timeout=PATIENCE_MS)
     assert not window.live.light.isVisible()
     qtbot.keyClick(window.stage.view, Qt.Key.Key_R)
-    qtbot.waitUntil(lambda: window.live.light.isVisible() and window.recording.status.stored > 20)
-    qtbot.waitUntil(lambda: window.live.record.text() == tr("Stop recording"))
+    qtbot.waitUntil(lambda: window.live.light.isVisible() and window.recording.status.stored > 20, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: window.live.record.text() == tr("Stop recording"), timeout=PATIENCE_MS)
     # The seconds before the key are in it.
     assert window.recording.status.seconds > 0.3
     qtbot.keyClick(window.stage.view, Qt.Key.Key_R)
-    qtbot.waitUntil(lambda: "Saved as" in window.status_line.message)
+    qtbot.waitUntil(lambda: "Saved as" in window.status_line.message, timeout=PATIENCE_MS)
     assert not window.live.light.isVisible()
     (folder,) = sessions()
     assert validate(folder).problems == ()
@@ -50,16 +53,16 @@ def test_r_records_and_says_so_and_the_session_opens(stage, qtbot, monkeypatch) 
     assert manifest["accounting"]["pre_roll"] > 0 and manifest["results"][0]["plugins"] == ["echo"]
     button = next(b for b in window.status_line.findChildren(QPushButton) if b.text() == tr("Open it"))
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.mode == "review" and window.desk.info.title == folder.name)
+    qtbot.waitUntil(lambda: window.mode == "review" and window.desk.info.title == folder.name, timeout=PATIENCE_MS)
 
 
 def test_the_last_seconds_are_saved_by_themselves(stage, qtbot) -> None:  # noqa: ANN001
     window = stage.open(opener=opener).window
     window.open_uri("grabber")
-    qtbot.waitUntil(lambda: window.mode == "live" and window.recording.status.pre_roll_s > 0.3)
-    qtbot.waitUntil(window.live.last.isEnabled)
+    qtbot.waitUntil(lambda: window.mode == "live" and window.recording.status.pre_roll_s > 0.3, timeout=PATIENCE_MS)
+    qtbot.waitUntil(window.live.last.isEnabled, timeout=PATIENCE_MS)
     qtbot.mouseClick(window.live.last, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "Saved as" in window.status_line.message)
+    qtbot.waitUntil(lambda: "Saved as" in window.status_line.message, timeout=PATIENCE_MS)
     (folder,) = sessions()
     assert validate(folder).problems == ()
     assert window.recording.status.state is RecorderState.IDLE
@@ -68,15 +71,15 @@ def test_the_last_seconds_are_saved_by_themselves(stage, qtbot) -> None:  # noqa
 def test_a_picture_without_a_region_is_recorded_whole_only_when_asked(stage, qtbot) -> None:  # noqa: ANN001
     window = stage.open(opener=opener).window
     window.open_uri("screen")
-    qtbot.waitUntil(lambda: window.mode == "live" and window.desk.analysis is not None)
+    qtbot.waitUntil(lambda: window.mode == "live" and window.desk.analysis is not None, timeout=PATIENCE_MS)
     qtbot.keyClick(window.stage.view, Qt.Key.Key_R)
-    qtbot.waitUntil(lambda: "record" in window.stage.banners.texts())
+    qtbot.waitUntil(lambda: "record" in window.stage.banners.texts(), timeout=PATIENCE_MS)
     assert "No ultrasound region is known" in window.stage.banners.texts()["record"]
     assert sessions() == []
     window.recording.record_whole()
-    qtbot.waitUntil(lambda: window.recording.status.stored > 3)
+    qtbot.waitUntil(lambda: window.recording.status.stored > 3, timeout=PATIENCE_MS)
     window.does.run("record")
-    qtbot.waitUntil(lambda: "Saved as" in window.status_line.message)
+    qtbot.waitUntil(lambda: "Saved as" in window.status_line.message, timeout=PATIENCE_MS)
     manifest = json.loads((sessions()[0] / "session.json").read_text())
     assert manifest["streams"][0]["kept"] == "whole picture"
 
@@ -84,11 +87,15 @@ def test_a_picture_without_a_region_is_recorded_whole_only_when_asked(stage, qtb
 def test_another_source_ends_the_recording_properly(stage, qtbot) -> None:  # noqa: ANN001
     window = stage.open(opener=opener).window
     window.open_uri("grabber")
-    qtbot.waitUntil(lambda: window.mode == "live" and window.desk.analysis is not None)
+    qtbot.waitUntil(lambda: window.mode == "live" and window.desk.analysis is not None, timeout=PATIENCE_MS)
     window.does.run("record")
-    qtbot.waitUntil(lambda: window.recording.status.stored > 3)
+    qtbot.waitUntil(lambda: window.recording.status.stored > 3, timeout=PATIENCE_MS)
     window.open_uri("screen")
-    qtbot.waitUntil(lambda: bool(sessions()) and json.loads((sessions()[0] / "session.json").read_text())["closed"])
+
+    def closed() -> bool:
+        return bool(sessions()) and json.loads((sessions()[0] / "session.json").read_text())["closed"]
+
+    qtbot.waitUntil(closed, timeout=PATIENCE_MS)
     assert validate(sessions()[0]).problems == ()
 
 
@@ -96,9 +103,9 @@ def test_closing_the_window_ends_the_recording_properly(stage, qtbot) -> None:  
     parts = stage.open(opener=opener)
     window = parts.window
     window.open_uri("grabber")
-    qtbot.waitUntil(lambda: window.mode == "live" and window.desk.analysis is not None)
+    qtbot.waitUntil(lambda: window.mode == "live" and window.desk.analysis is not None, timeout=PATIENCE_MS)
     window.does.run("record")
-    qtbot.waitUntil(lambda: window.recording.status.stored > 3)
+    qtbot.waitUntil(lambda: window.recording.status.stored > 3, timeout=PATIENCE_MS)
     stage.close(parts)
     assert json.loads((sessions()[0] / "session.json").read_text())["closed"]
 

@@ -32,7 +32,7 @@ class Recording(QObject):
         self._recorder: Recorder | None = None
         self._closing: list[Recorder] = []
         self._whole = False
-        self._said = ""
+        self._told = 0
         self._look = QTimer(self)
         self._look.setInterval(LOOK_MS)
         self._look.timeout.connect(self.show_status)
@@ -52,7 +52,7 @@ class Recording(QObject):
     def _start(self) -> None:
         self._recorder = Recorder(layout_of, whole=self._whole, pre_roll_s=PRE_ROLL_S)
         self._window.desk.player.listen(self._recorder.put, self._recorder.put_analysis)
-        self._said = ""
+        self._told = 0
         self._look.start()
 
     def _stop(self) -> None:
@@ -82,7 +82,6 @@ class Recording(QObject):
             recorder.end()
         else:
             self._window.stage.banners.hush("record")
-            self._said = ""
             recorder.begin(self._new_folder())
         self.show_status()
 
@@ -91,7 +90,6 @@ class Recording(QObject):
         if self._recorder is None:
             self._window.status_line.say(tr("There is no live picture to record."))
         else:
-            self._said = ""
             self._recorder.save_last(self._new_folder())
 
     def record_whole(self) -> None:
@@ -114,11 +112,11 @@ class Recording(QObject):
         """Follow the recorder."""
         status = self.status
         self._window.live.show_recording(status)
-        if status.state is RecorderState.IDLE and status.message and status.message != self._said:
+        if status.told > self._told:
+            self._told = status.told
             self._say_ended(status)
 
     def _say_ended(self, status: RecordingStatus) -> None:
-        self._said = status.message
         window, folder = self._window, status.folder
         if status.failed:
             whole = (tr("Record the whole picture"), self.record_whole) if status.message == NO_REGION else None

@@ -134,11 +134,15 @@ def _coded_planes(planes: Planes) -> Sequence[NDArray]:
     return planes
 
 
+def _rows(plane: VideoPlane) -> NDArray[np.uint8]:
+    """The rows of a plane with their padding, as they lie in memory."""
+    stored = np.frombuffer(memoryview(plane), np.uint8)
+    return stored[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
+
+
 def _fill(plane: VideoPlane, samples: NDArray) -> None:
-    target = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
-    target[:, : plane.width] = samples
+    _rows(plane)[:, : plane.width] = samples
 
 
 def _samples(plane: VideoPlane) -> NDArray[np.uint8]:
-    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
-    return np.ascontiguousarray(rows[:, : plane.width])
+    return np.ascontiguousarray(_rows(plane)[:, : plane.width])

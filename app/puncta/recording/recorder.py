@@ -11,17 +11,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from puncta.core.channels import BoundedFifo, ChannelClosed
+from puncta.core.channels import ChannelClosed
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame, SourceKind
 from puncta.core.results import Analysis
 from puncta.formats.frames_log import FrameRecord
 from puncta.recording.disk_watch import DiskSeen, DiskWatch
 from puncta.recording.frame_coder import FrameCoder
+from puncta.recording.intake import QUEUE_BYTES, Intake, Offered
 from puncta.recording.kept_region import Keeping, Layout
 from puncta.recording.pre_roll import Entry, PreRoll
 from puncta.recording.recording_status import RecorderState, RecordingStatus
@@ -32,8 +33,6 @@ __all__ = ["Recorder", "RecorderState", "RecordingStatus"]
 
 log = logging.getLogger(__name__)
 
-QUEUE_BYTES = 128 << 20
-"""Frames that wait for the recorder take at most this much memory [B]: two seconds of 1080p in grey at 30 frames/s."""
 SYNC_S = 1.0
 """What is older than this [s] is on the disk for good."""
 RESULTS_HELD = 512
@@ -44,17 +43,6 @@ SOURCE_LOST = "lost by the source"
 PASSED_OVER = "passed over by playback"
 FAULT = "the frame could not be coded"
 DISK_FULL = "the disk took no more"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Offered:
-    """A frame on its way, with the number of frames refused just before it."""
-
-    frame: Frame
-    refused: int
-
-
-Order = Callable[[], None]
 
 
 class Recorder:
@@ -85,14 +73,12 @@ class Recorder:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._layout_of, self._whole, self._on_change = layout_of, whole, on_change
-        self._queue: BoundedFifo[_Offered | Analysis | Order] = BoundedFifo("record", queue_bytes, _size_of)
+        self._intake = Intake(queue_bytes)
         self._ring = PreRoll(pre_roll_s, pre_roll_bytes)
-        self._refused = 0
         self._wanted_flag = threading.Event()
-        self._put_lock = threading.Lock()
         self._status_lock = threading.Lock()
         self._status = RecordingStatus()
-        self._message, self._failed = "", False
+        self._message, self._failed, self._told = "", False, 0
         self._folder: Path | None = None
         # All below belongs to the recorder's thread.
         self._writer: SessionWriter | None = None
@@ -110,100 +96,79 @@ class Recorder:
 
     def put(self, frame: Frame) -> None:
         """Hand a frame in; never waits. Called by one thread at a time."""
-        if not self._listening:
-            return
-        with self._put_lock:
-            try:
-                if self._queue.put(_Offered(frame, self._refused), 0):
-                    self._refused = 0
-                else:
-                    self._refused += 1 + frame.skipped
-            except ChannelClosed:
-                pass  # the recorder is closing; whoever closes it has stopped the source
+        if self._listening:
+            self._intake.put(frame)
 
     def put_wait(self, frame: Frame) -> None:
         """Hand a frame in and wait for room: for sources that can wait, so that none is lost."""
-        with self._put_lock:
-            self._queue.put(_Offered(frame, self._refused))
-            self._refused = 0
+        self._intake.put_wait(frame)
 
     def put_analysis(self, analysis: Analysis) -> None:
         """Hand in what was found on a frame; never waits. Without its frame in the session it is dropped."""
         if self._listening:
-            self._say(analysis)
+            self._intake.say(analysis)
 
     def put_transform(self, name: str, matrix: Sequence[float], t_ns: int) -> None:
         """Store a 4 x 4 transform (row by row, mm) that arrived at a monotonic time [ns]; never waits."""
         values = [float(v) for v in matrix]
-        self._say(lambda: self._event("transform", t_ns, name=name, matrix=values))
+        self._intake.say(lambda: self._event("transform", t_ns, name=name, matrix=values))
 
     def mark(self, kind: str, text: str = "", point_px: tuple[float, float] | None = None) -> None:
         """Mark the newest stored frame; the point is in the source's pixels [px]."""
-        self._say(lambda: self._mark(kind, text, point_px))
+        self._intake.say(lambda: self._mark(kind, text, point_px))
 
     def begin(self, folder: Path) -> None:
         """Start a session in a new folder, with what is remembered of the last seconds before it."""
         self._wanted_flag.set()
-        self._say(lambda: self._begin(Path(folder)))
+        self._intake.say(lambda: self._begin(Path(folder)))
 
     def end(self, why: str = "The recording was stopped.") -> None:
         """End the session after the frames handed in so far."""
         self._wanted_flag.clear()
-        refused = self._take_refused()
-        self._say(lambda: self._end(why, refused=refused))
+        refused = self._intake.take_refused()
+        self._intake.say(lambda: self._end(why, refused=refused))
 
     def save_last(self, folder: Path) -> None:
         """Save what is remembered of the last seconds as a session of its own."""
-        self._say(lambda: self._save_last(Path(folder)))
+        self._intake.say(lambda: self._save_last(Path(folder)))
 
     def forget(self, why: str = "The source was closed.") -> None:
         """End the session and forget the last seconds: another source comes."""
         self._wanted_flag.clear()
-        refused = self._take_refused()
-        self._say(lambda: self._forget(why, refused))
+        refused = self._intake.take_refused()
+        self._intake.say(lambda: self._forget(why, refused))
 
     def close(self) -> None:
         """End what is under way and stop the thread."""
         self.end()
-        self._queue.close()
+        self._intake.close()
         self._thread.join()
 
     def status(self) -> RecordingStatus:
         """Return a snapshot."""
         with self._status_lock:
-            return replace(self._status, waiting=len(self._queue))
+            return replace(self._status, waiting=len(self._intake))
 
     def wait_idle(self, timeout_s: float = 30.0) -> bool:
         """Wait until everything handed in so far is done; False when the time is over first."""
         done = threading.Event()
-        self._say(done.set)
+        self._intake.say(done.set)
         return done.wait(timeout_s)
 
     @property
     def _listening(self) -> bool:
         return self._ring.seconds_kept > 0 or self._wanted_flag.is_set()
 
-    def _take_refused(self) -> int:
-        with self._put_lock:
-            refused, self._refused = self._refused, 0
-            return refused
-
-    def _say(self, what: Analysis | Order) -> None:
-        try:
-            self._queue.put(what, 5.0 if callable(what) else 0)
-        except ChannelClosed:
-            pass  # closing: nothing more is taken
-
     # --- the recorder's thread -----------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while True:
             try:
-                item = self._queue.take(0.25)
+                item = self._intake.take(0.25)
             except ChannelClosed:
                 return
             try:
-                if isinstance(item, _Offered):
+                if isinstance(item, Offered):
                     self._take(item)
                 elif isinstance(item, Analysis):
                     self._take_analysis(item)
@@ -220,7 +185,7 @@ class Recorder:
                 log.exception("the recorder failed")
                 self._stop("The recorder failed and has ended the recording; the log has the details.")
 
-    def _take(self, offered: _Offered) -> None:
+    def _take(self, offered: Offered) -> None:
         frame = offered.frame
         if offered.refused:
             self._pending[FULL] += offered.refused
@@ -397,6 +362,7 @@ class Recorder:
 
     def _tell(self, message: str, *, failed: bool, writer: SessionWriter | None = None) -> None:
         self._message, self._failed = message, failed
+        self._told += 1
         self._show(writer)
         self._on_change()
 
@@ -415,15 +381,9 @@ class Recorder:
             self._ring.seconds,
             self._ring.bytes,
             self._message,
+            self._told,
             self._failed,
             self._folder,
         )
         with self._status_lock:
             self._status = status
-
-
-def _size_of(item: object) -> int:
-    if not isinstance(item, _Offered):
-        return 0
-    frame = item.frame
-    return frame.pixels.nbytes + sum(plane.nbytes for plane in frame.planes)

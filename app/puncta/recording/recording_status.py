@@ -34,6 +34,8 @@ class RecordingStatus:
         What is remembered of the last seconds.
     message : str
         What went wrong, or how the last session ended; one plain sentence.
+    told : int
+        Grows with each message, so that the same words twice are told twice.
     failed : bool
         The message tells of something that went wrong.
     folder : Path or None
@@ -51,5 +53,6 @@ class RecordingStatus:
     pre_roll_s: float = 0.0
     pre_roll_bytes: int = 0
     message: str = ""
+    told: int = 0
     failed: bool = False
     folder: Path | None = None

@@ -95,10 +95,10 @@ def open_session_folder(path: Path, uri: str | None = None, clock: Clock | None 
     if head.codec not in KNOWN_CODECS:
         raise UserError(f"{path.name} is coded as {head.codec}, which this Puncta cannot read; update the program.")
     calibration = calibration_from_json(session.manifest["calibration"])
-    regions = ()
+    regions: tuple[UltrasoundRegion, ...] = ()
     if stream["region"] is not None:
-        box = tuple(int(v) for v in stream["region"])
-        regions = (UltrasoundRegion(box, stream.get("region_origin", "user"), calibration),)
+        x0, y0, width, height = (int(v) for v in stream["region"])
+        regions = (UltrasoundRegion((x0, y0, width, height), stream.get("region_origin", "user"), calibration),)
     geometry = ImageGeometry(head.width, head.height, regions, session.notes)
     times_ns = np.array([record.pts_ns for record in records], np.int64)
     gaps = session.manifest["gaps"]

@@ -143,7 +143,7 @@ def test_without_a_region_nothing_is_recorded_and_it_says_so(recorder: Recorder,
 
 def hold(recorder: Recorder, gate: threading.Event) -> None:
     """Keep the recorder's thread busy, as a slow disk does."""
-    recorder._say(lambda: gate.wait(10))
+    recorder._intake.say(lambda: gate.wait(10))
 
 
 def test_frames_that_do_not_fit_the_queue_are_declared_with_their_cause(tmp_path: Path) -> None:
