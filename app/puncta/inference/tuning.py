@@ -189,8 +189,8 @@ def _time_runs(session: LoadedModel, feeds: dict[str, NDArray[Any]], clock_ns: C
 def deviation_from(truth: list[dict[str, NDArray[np.float32]]], outputs: list[dict[str, NDArray[np.float32]]]) -> float:
     """Return the largest difference of an output from the reference, as a share of that output's range.
 
-    The range runs over all samples; a constant output is compared with its size, or with 1 where it is 0. Infinite
-    where a shape differs or a number is not finite.
+    The range runs over all samples; a constant output and one of a single number are compared with their size, or with
+    1 where that is 0. Infinite where a shape differs or a number is not finite.
     """
     worst = 0.0
     for name in truth[0]:
@@ -203,7 +203,8 @@ def deviation_from(truth: list[dict[str, NDArray[np.float32]]], outputs: list[di
             continue
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
             return float("inf")
-        scale = float(np.ptp(a)) or float(np.abs(a).max()) or 1.0
+        single = a.size == len(wanted)
+        scale = (0.0 if single else float(np.ptp(a))) or float(np.abs(a).max()) or 1.0
         worst = max(worst, float(np.abs(a - b).max()) / scale)
     return worst
 

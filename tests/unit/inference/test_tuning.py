@@ -135,6 +135,13 @@ def test_deviation_is_a_share_of_the_range() -> None:
     assert deviation_from(truth, [{}]) == float("inf")
 
 
+def test_a_single_number_is_compared_with_its_size_for_a_few_samples_have_no_range() -> None:
+    truth = [{"score": np.array([v], np.float32)} for v in (10.0, 10.1)]
+    assert deviation_from(truth, [{"score": np.array([v], np.float32)} for v in (10.0, 10.6)]) == pytest.approx(
+        0.5 / 10.1, rel=1e-3
+    )
+
+
 @pytest.mark.parametrize("changed", ["cpu_name", "runtime_version", "core_count"])
 def test_another_machine_or_runtime_is_measured_anew(
     card: ModelCard, changed: str, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ from puncta.training.parity import open_exported  # noqa: E402
 from puncta.training.quantise import Quality  # noqa: E402
 
 SIZE = 64
-GOOD = Quality(0.8, 0.5, 0.9, 0.01, 10.0)
+GOOD = Quality(0.8, 0.5, 0.9, 0.01, 0.0, 10.0)
 
 
 def dot_clip(k: int) -> Clip:
@@ -76,7 +76,26 @@ def test_what_leads_to_the_maps_is_quantised_and_nothing_else(folder: Path) -> N
         assert np.abs(one[name] - two[name]).max() <= 0.1 * max(1.0, np.ptp(one[name]), np.abs(one[name]).max()), name
 
 
+def test_the_strangeness_of_bytes_is_measured_by_their_own_features(folder: Path) -> None:
+    clips = [dot_clip(k) for k in range(8)]
+    session, out = open_exported(folder / "model.onnx"), folder / "int8.onnx"
+    quantise.quantise_graph(folder / "model.onnx", out, quantise.calibration_feeds(session, clips, 8))
+    quantise.refit_strangeness(out, clips)
+    variant = open_exported(out, "int8")
+    assert [o.name for o in variant.outputs] == [o.name for o in session.outputs]
+    graph = quantise.SteppedGraph(variant)
+    found = []
+    for clip in clips:
+        graph.reset()
+        found += [float(graph.step(c[None])["strangeness"][0]) for c in quantise.clip_channels(clip, SIZE)]
+    # About the square root of the number of features, as fitted.
+    assert np.sqrt(np.mean(np.square(found))) < 2 * np.sqrt(32)
+
+
 def test_calibration_frames_come_from_all_machines_with_their_memory(folder: Path) -> None:
+    first, second = quantise.halves([dot_clip(k) for k in range(12)])
+    assert [c.machine for c in first] == [c.machine for c in second] == ["A", "B", "C"] * 2
+    assert not {c.name for c in first} & {c.name for c in second}
     ordered = quantise.spread_over_machines([dot_clip(k) for k in (0, 3, 6, 1, 2)])
     assert [c.machine for c in ordered] == ["A", "B", "C", "A", "A"]
     feeds = list(quantise.calibration_feeds(open_exported(folder / "model.onnx"), ordered, 6))
@@ -87,7 +106,7 @@ def test_calibration_frames_come_from_all_machines_with_their_memory(folder: Pat
 def test_a_training_folder_gets_a_verdict_and_keeps_only_what_was_accepted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clips = [dot_clip(k) for k in range(6)]
+    clips = [dot_clip(k) for k in range(12)]
     for least, kept in ((0.0, True), (1e9, False)):
         monkeypatch.setattr(quantise, "SPEED_LEAST", least)
         # Whether toy figures agree is not the question here.
@@ -97,7 +116,7 @@ def test_a_training_folder_gets_a_verdict_and_keeps_only_what_was_accepted(
         record = json.loads((folder / "int8.json").read_text())
         assert verdict.accepted is kept is record["accepted"] is (folder / "model-int8.onnx").exists()
         assert ("sha256" in record) is kept
-        assert record["machines"] == ["A", "B", "C"] and record["frames"] == 30
+        assert record["machines"] == ["A", "B", "C"] and record["frames"] == 60
         assert verdict.reference.strangeness is not None and verdict.deviation > 0
 
 
@@ -106,10 +125,11 @@ def test_a_training_folder_gets_a_verdict_and_keeps_only_what_was_accepted(
     [
         (GOOD, 1.4, True, "1.40 times"),
         (GOOD, 1.05, False, "only 1.05"),
-        (Quality(0.785, 0.5, 0.9, 0.01, 10.0), 2.0, False, "AP50"),
-        (Quality(0.8, 0.63, 0.9, 0.01, 10.0), 2.0, False, "0.13 mm"),
-        (Quality(float("nan"), 0.5, 0.9, 0.01, 10.0), 2.0, False, "AP50"),
-        (Quality(0.8, float("nan"), 0.0, 0.0, 10.0), 2.0, False, "tip error"),
+        (Quality(0.785, 0.5, 0.9, 0.01, 0.0, 10.0), 2.0, False, "AP50"),
+        (Quality(0.8, 0.63, 0.9, 0.01, 0.0, 10.0), 2.0, False, "0.13 mm"),
+        (Quality(float("nan"), 0.5, 0.9, 0.01, 0.0, 10.0), 2.0, False, "AP50"),
+        (Quality(0.8, 0.5, 0.9, 0.01, 0.03, 20.0), 2.0, False, "unfamiliar"),
+        (Quality(0.8, float("nan"), 0.0, 0.0, 0.0, 10.0), 2.0, False, "tip error"),
     ],
 )
 def test_the_verdict(variant: Quality, speed: float, accepted: bool, word: str) -> None:
