@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import glob
 import os
 import shutil
 import subprocess
@@ -47,6 +48,15 @@ Simulation and training only, not for clinical use.
 """
 # A few tests drive these programs and are skipped, with the reason, where they lack.
 _TEST_TOOLS = {"Xvfb": "xvfb", "xauth": "xauth", "ffprobe": "ffmpeg", "dcmcjpeg": "dcmtk"}
+
+# Peers that the live sources are tested against; they bring files, no programs.
+_TEST_PEERS = {
+    "/usr/share/doc/openigtlink-examples": ["openigtlink-examples"],
+    "/usr/include/openigtlink": ["libopenigtlink-dev", "g++"],
+    "/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib": ["gir1.2-gst-rtsp-server-1.0", "python3-gi"],
+    "/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so": ["gstreamer1.0-plugins-base"],
+    "/usr/lib/*/gstreamer-1.0/libgstjpeg.so": ["gstreamer1.0-plugins-good"],
+}
 
 
 def start(arguments: Sequence[str]) -> int:
@@ -131,6 +141,7 @@ def _install_test_tools() -> None:
     if not sys.platform.startswith("linux"):
         return
     lacking = [package for program, package in _TEST_TOOLS.items() if not shutil.which(program)]
+    lacking += [name for path, names in _TEST_PEERS.items() if not glob.glob(path) for name in names]
     manager = system.find_package_manager() if lacking else None
     if manager is not None and manager.name == "apt" and manager.prefix is not None:
         print(f"Installing system packages for a few tests: {' '.join(lacking)}", flush=True)

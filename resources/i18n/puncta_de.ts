@@ -1756,7 +1756,7 @@
         <translation>Puncta versucht es von selbst wieder.</translation>
     </message>
     <message>
-        <source>The picture is more than 100 ms old when it is shown. Choose a smaller one, or close other programs.</source>
+        <source>The picture is over 100 ms old when it is shown. Choose a smaller one, or close other programs.</source>
         <translation>Das Bild ist beim Anzeigen mehr als 100 ms alt. Wählen Sie ein kleineres oder schließen Sie andere Programme.</translation>
     </message>
     <message>

@@ -1,4 +1,4 @@
-"""A stand-in for ``cv2.VideoCapture`` that plays pictures and stalls, changes its size, goes dark or dies on command."""
+"""A stand-in for ``cv2.VideoCapture`` that stalls, changes its size, goes dark or dies on command."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class Desk(QObject):
             self._follow_opening()
         self._follow_failure()
         self.stalled = self.status.state is PlayState.PLAYING and self.player.stalled()
-        if self.stalled:
+        if self.stalled or self.status.state is PlayState.RECONNECTING:
             self.take_raw()
         self._send_seek()
         self.status_changed.emit()

@@ -32,6 +32,7 @@ from puncta.gui.modes.live import LiveBar
 from puncta.gui.modes.review import ReviewBar
 from puncta.gui.modes.steer import SteerBar
 from puncta.gui.panels.inspector import Inspector
+from puncta.gui.panels.latency import show_source_state
 from puncta.gui.panels.layers_panel import LayersPanel
 from puncta.gui.panels.parts import restyle_all
 from puncta.gui.panels.source_panel import SourcePanel, words_of
@@ -219,7 +220,7 @@ class MainWindow(QMainWindow):
     def show_figures(self) -> None:
         """Show what stands beside the picture: read-outs, cards, flags."""
         analysis, scene = self.desk.analysis, self.stage.view.scene
-        shown = not self.desk.stalled
+        shown = not self.desk.stalled and self.desk.status.state is not PlayState.RECONNECTING
         self.inspector.show_analysis(analysis if shown else None)
         self.inspector.show_chips(scene.chips if scene is not None and shown else ())
         read_outs = scene.read_outs if scene is not None and shown else ()
@@ -242,6 +243,7 @@ class MainWindow(QMainWindow):
         )
         self._bar.refresh()
         self.does.show_faults()
+        show_source_state(self.stage.banners, status, self.desk.latency())
 
     # --- settings ----------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ def make_menu(
 ) -> QMenu:
     """Return the menu; its recent list is filled when it opens."""
     menu = QMenu(window)
-    for name in ("open", "open_folder", "open_simulator"):
+    for name in ("open", "open_folder", "open_live", "open_simulator"):
         menu.addAction(actions[name])
     recent = menu.addMenu(tr("Recent"))
 

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from puncta.core.overlay import Layer
 from puncta.gui.bridge import Jobs
 from puncta.settings import LayerSetting, Settings, ViewSetting, save_settings
+from puncta.sources.live_address import without_secret
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,8 @@ class Preferences(QObject):
         self.set("view", ViewSetting(gain=gain, gamma=gamma))
 
     def remember_source(self, uri: str) -> None:
-        """Put a source at the head of the recent list."""
+        """Put a source at the head of the recent list; a password in its address is not kept."""
+        uri = without_secret(uri)
         rest = [entry for entry in self.settings.recent if entry != uri]
         self.set("recent", [uri, *rest][:RECENT_LIMIT])
         self.set("last_source", uri)

@@ -15,6 +15,7 @@ from puncta.core.errors import UserError
 from puncta.core.geometry import PointPx
 from puncta.gui.desk import Place
 from puncta.gui.dialogs.keys import KeysDialog
+from puncta.gui.dialogs.live_source import LiveSourceDialog
 from puncta.gui.dialogs.ruler import RulerDialog
 from puncta.gui.dialogs.settings import SettingsDialog
 from puncta.gui.dialogs.simulator import SimulatorDialog
@@ -69,6 +70,7 @@ class WindowActions:
             "save_last": lambda: window.recording.save_last(),
             "open": self.open_file,
             "open_folder": self.open_folder,
+            "open_live": self.open_live,
             "open_simulator": self.open_simulator,
             "steer_it": lambda: window.cockpit.steer_it(),
             "needle_fire": lambda: window.cockpit.fire(),
@@ -123,6 +125,12 @@ class WindowActions:
     def _ask(self, dialog: QFileDialog) -> None:
         dialog.fileSelected.connect(lambda name: self._window.open_uri(str(Path(name))))
         self.show_dialog(dialog, "file")
+
+    def open_live(self) -> None:
+        """Ask which live source; devices are looked for meanwhile."""
+        dialog = LiveSourceDialog(self._window.jobs, self._window)
+        dialog.accepted.connect(lambda: self._window.open_uri(dialog.uri()))
+        self.show_dialog(dialog, "live")
 
     def open_simulator(self) -> None:
         """Ask which simulated procedure."""

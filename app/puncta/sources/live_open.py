@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from puncta.core.errors import UserError
+import threading
+
+from puncta.core.errors import SourceLost, UserError
 from puncta.core.ports import Clock
 from puncta.sources.live import LiveSource
-from puncta.sources.live_address import scheme_of
+from puncta.sources.live_address import (
+    IGTL_PORT,
+    parse_camera,
+    parse_igtl,
+    parse_rtsp,
+    parse_screen,
+    parse_udp,
+    scheme_of,
+)
 
 
 def open_live(uri: str, clock: Clock | None = None) -> LiveSource:
@@ -34,3 +44,48 @@ def open_live(uri: str, clock: Clock | None = None) -> LiveSource:
 
         return open_stream(uri, clock)
     raise UserError(f"{uri} is no live source; write camera:0, rtsp://, udp://, igtl:// or screen:x,y,w,h.")
+
+
+def check_address(uri: str) -> None:
+    """Read an address without opening anything.
+
+    Raises
+    ------
+    UserError
+        It is not understood; the sentence says how it is written.
+    """
+    scheme = scheme_of(uri)
+    if scheme == "camera":
+        parse_camera(uri)
+    elif scheme == "screen":
+        parse_screen(uri)
+    elif scheme == "igtl":
+        parse_igtl(uri)
+    elif scheme == "udp":
+        parse_udp(uri)
+    elif scheme in {"rtsp", "rtsps"}:
+        parse_rtsp(uri)
+    else:
+        raise UserError("An address begins with camera:, rtsp://, udp://, igtl:// or screen:.")
+
+
+def find_sources() -> list[tuple[str, str]]:
+    """Return (words, address) of what is found here: cameras with their modes, screens, an OpenIGTLink server.
+
+    Takes up to some seconds, so it belongs into a job.
+    """
+    from puncta.sources.camera_listing import list_cameras
+    from puncta.sources.screen import list_screens
+    from puncta.sources.tcp import connect_tcp
+
+    found = []
+    for camera in list_cameras():
+        for number, (words, address) in enumerate(camera.addresses()):
+            found.append((words if number == 0 else f"{camera.name}, {words}", address))
+    found += [(f"{w} x {h}", f"screen:{x},{y},{w},{h}") for x, y, w, h in list_screens()]
+    try:
+        connect_tcp("127.0.0.1", IGTL_PORT, threading.Event(), 0.5).close()
+        found.append(("OpenIGTLink", f"igtl://127.0.0.1:{IGTL_PORT}"))
+    except SourceLost:
+        pass  # nobody serves pictures on this computer
+    return found

@@ -45,8 +45,9 @@ def test_addresses_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri",
-    ["camera:", "camera:x", "camera:0?size=0x5", "camera:0?size=640", "camera:0?fps=-1", "camera:0?format=TOOLONG", "camera:0?zoom=2"],
+    "uri",  # fmt: skip
+    ["camera:", "camera:x", "camera:0?size=0x5", "camera:0?size=640", "camera:0?fps=-1", "camera:0?format=TOOLONG",
+     "camera:0?zoom=2"],
 )
 def test_what_is_no_camera_is_refused_in_a_sentence(uri: str) -> None:
     with pytest.raises(UserError, match=r"^[^\n!]+\.$"):

@@ -9,22 +9,30 @@ from PySide6.QtCore import QPoint, QRectF, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QFrame, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
-from puncta.core.events import PipelineStatus, PlayState
+from puncta.core.events import PipelineStatus, PlayState, SourceHealth, SourceProblem
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import draw_mark, text_label, tone_colour
 from puncta.gui.theme import Theme
 
 if TYPE_CHECKING:
+    from puncta.gui.panels.banners import BannerStack
     from puncta.session.latency import LatencySnapshot
 
 LATE_MS = 50.0
 """A picture painted later than this after it came is late."""
+HARMFUL_MS = 100.0
+"""Above this, people steer a needle worse; it is told in a sentence."""
+CALM_MS = 90.0
+"""The sentence goes once the picture is younger than this, so that it does not flicker."""
 LOST_NS = 1_000_000_000
 
 DROP_WORDS = {
     "late": "late for its time",
     "replaced by newer": "analysis was busy",
     "source": "lost by the source",
+    "program busy": "the program was busy",
+    "damaged on the way": "damaged on the way",
+    "missing in the stream": "missing in the stream",
 }
 
 
@@ -43,14 +51,55 @@ def judge_latency(
         return tr("lost"), "bad", "cross"
     if latency.frame_to_painted is not None and latency.frame_to_painted.p95_ms > LATE_MS:
         return tr("late"), "caution", "diamond"
+    if status.health is not None and status.health.problem is not SourceProblem.NONE:
+        return tr("see the message"), "caution", "diamond"
     return tr("live"), "good", "circle"
+
+
+def show_source_state(banners: BannerStack, status: PipelineStatus, latency: LatencySnapshot) -> None:
+    """Say in one sentence what is wrong with a live source, and take it away once it is well."""
+    health = status.health
+    if health is None or status.state not in {PlayState.PLAYING, PlayState.RECONNECTING}:
+        banners.hush("source")
+    elif health.problem is SourceProblem.LOST:
+        banners.say("source", "bad", f"{health.message} {tr('Puncta tries again by itself.')}")
+    elif health.message:
+        banners.say("source", "caution", health.message)
+    else:
+        banners.hush("source")
+    old = latency.frame_to_painted
+    if health is None or old is None or status.state is not PlayState.PLAYING or old.p95_ms < CALM_MS:
+        banners.hush("lag")
+    elif old.p95_ms > HARMFUL_MS:
+        words = tr("The picture is over 100 ms old when it is shown. Choose a smaller one, or close other programs.")
+        banners.say("lag", "caution", words)
+
+
+def source_rows(health: SourceHealth) -> list[tuple[str, str]]:
+    """Return the figures of a live source for the table."""
+    rows: list[tuple[str, str]] = []
+    if health.rate is not None:
+        promised = tr("{rate} of {promised} a second")
+        words = f"{health.rate:.1f}"
+        if health.promised_rate:
+            words = promised.replace("{rate}", words).replace("{promised}", f"{health.promised_rate:g}")
+        rows.append((tr("Pictures that come"), words))
+    if health.jitter_ms is not None:
+        rows.append((tr("Jitter, 95 of 100 within"), f"{health.jitter_ms:.1f} ms"))
+    if health.silent_ms is not None and not health.flowing:
+        rows.append((tr("Last picture"), tr("{time} s ago").replace("{time}", f"{health.silent_ms / 1e3:.1f}")))
+    if health.connections > 1:
+        rows.append((tr("Found again"), tr("{count} times").replace("{count}", str(health.connections - 1))))
+    if health.attempts and not health.flowing:
+        rows.append((tr("Attempts"), str(health.attempts)))
+    return rows
 
 
 def figures_of(status: PipelineStatus, latency: LatencySnapshot) -> str:
     """Return the figures of the meter in one line."""
     if latency.frame_to_painted is None:
         return ""
-    drops = sum(count for _cause, count in status.drops)
+    drops = sum(count for _cause, count in status.drops + (status.health.drops if status.health else ()))
     values = latency.frame_to_painted
     return f"{latency.fps:.0f} fps   {values.p50_ms:.0f} ms   p95 {values.p95_ms:.0f}   " + tr(
         "{count} dropped"
@@ -90,7 +139,11 @@ class LatencyDetails(QFrame):
         if latency.overlay_age_ms is not None:
             rows.append((tr("Age of the overlay"), f"{latency.overlay_age_ms:.1f} ms"))
         rows.append((tr("Analysed"), tr("{done} of {count} frames").format(done=status.analysed, count=status.played)))
-        rows += [(tr("Dropped: {cause}").format(cause=tr(DROP_WORDS.get(c, c))), str(n)) for c, n in status.drops]
+        drops = status.drops
+        if status.health is not None:
+            rows += source_rows(status.health)
+            drops += status.health.drops
+        rows += [(tr("Dropped: {cause}").format(cause=tr(DROP_WORDS.get(c, c))), str(n)) for c, n in drops]
         for key, value in self._labels:
             key.deleteLater()
             value.deleteLater()

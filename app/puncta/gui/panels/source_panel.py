@@ -19,6 +19,7 @@ from puncta.gui.panels.parts import ElidedLabel, set_property, text_label
 from puncta.gui.theme import Theme
 from puncta.gui.thumbnails import Thumbnails
 from puncta.gui.video.picture import picture_from_pixels
+from puncta.sources.live_address import is_live, without_secret
 
 PROCEDURES = {
     "breast": "Breast biopsy",
@@ -32,7 +33,7 @@ RECENT_SHOWN = 6
 def is_stream(uri: str) -> bool:
     """Tell whether a URI names a source without an end: the simulator, a camera, a network stream."""
     scheme = uri.partition(":")[0].lower()
-    return len(scheme) > 1 and scheme in {"sim", "camera", "rtsp", "udp", "igtl"}
+    return len(scheme) > 1 and (scheme == "sim" or is_live(uri))
 
 
 def is_simulator(uri: str) -> bool:
@@ -56,7 +57,7 @@ def words_of(uri: str) -> tuple[str, str]:
         kind = tr("Steered") if steered else tr("Simulator")
         return title, ", ".join(word for word in (kind, machine, seed) if word)
     if is_stream(uri):
-        return uri, tr("Live source")
+        return without_secret(uri), tr("Live source")
     file = Path(uri)
     if file == paths.sample_case():
         return tr("Sample case"), tr("Simulated breast biopsy")

@@ -1,0 +1,92 @@
+"""Which live source to open: found on this computer, or by its address."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QVBoxLayout, QWidget
+
+from puncta.core.errors import UserError
+from puncta.gui.bridge import Jobs
+from puncta.gui.i18n import tr
+from puncta.gui.panels.parts import text_label
+
+EXAMPLES = "camera:0?size=1280x720&fps=30\nrtsp://HOST/NAME\nudp://@:5000\nigtl://HOST:18944\nscreen:100,80,800,600"
+
+
+class LiveSourceDialog(QDialog):
+    """Devices are looked for in a job; an address can be written meanwhile."""
+
+    def __init__(self, jobs: Jobs, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Open a live source"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 18, 20, 16)
+        column.setSpacing(12)
+        form = QFormLayout()
+        form.setHorizontalSpacing(16)
+        self.found, self.address = QComboBox(), QLineEdit()
+        self.address.setMaxLength(400)
+        for title, widget in ((tr("Found here"), self.found), (tr("Address"), self.address)):
+            widget.setAccessibleName(title)
+            form.addRow(title, widget)
+        self.hint = text_label(EXAMPLES, "small")
+        self.hint.setWordWrap(True)
+        form.addRow("", self.hint)
+        column.addLayout(form)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
+        self.opener = buttons.button(QDialogButtonBox.StandardButton.Open)
+        self.opener.setText(tr("Open"))
+        buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(tr("Cancel"))
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        column.addWidget(buttons)
+        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * 64)
+        self.found.addItem(tr("Looking for devices"), "")
+        self.found.setEnabled(False)
+        self.found.activated.connect(lambda _index: self._choose())
+        self.address.textChanged.connect(lambda _text: self._check())
+        self._shown = True
+        self.finished.connect(lambda _result: self._leave())
+        self._check()
+        from puncta.sources.live_open import find_sources
+
+        jobs.run(find_sources, self._show_found, lambda _error: self._show_found([]))
+
+    def uri(self) -> str:
+        """The address as chosen or written."""
+        return self.address.text().strip()
+
+    def accept(self) -> None:
+        """Open; not with an address that is none."""
+        if self.opener.isEnabled():
+            super().accept()
+
+    def _show_found(self, found: list[tuple[str, str]]) -> None:
+        if not self._shown:
+            return
+        self.found.clear()
+        for words, address in found:
+            self.found.addItem(f"{address}   {words}", address)
+        self.found.setEnabled(bool(found))
+        if not found:
+            self.found.addItem(tr("No camera or screen is found here"), "")
+        elif not self.address.text():
+            self._choose()
+
+    def _choose(self) -> None:
+        self.address.setText(self.found.currentData() or "")
+
+    def _check(self) -> None:
+        from puncta.sources.live_open import check_address
+
+        words = EXAMPLES
+        try:
+            check_address(self.uri())
+            fine = True
+        except UserError as error:
+            fine = False
+            words = str(error) if self.uri() else EXAMPLES
+        self.hint.setText(words)
+        self.opener.setEnabled(fine)
+
+    def _leave(self) -> None:
+        self._shown = False

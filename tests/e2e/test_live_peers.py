@@ -1,0 +1,289 @@
+"""Live sources against real peers on loopback: each is killed, started again, slowed and damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from live_peers import (
+    Peer,
+    cpp_igtl_server,
+    free_port,
+    need_program,
+    pyigtl_server,
+    rtsp_server,
+    running,
+    udp_sender,
+    wait_for,
+    wait_for_port,
+)
+
+from puncta.core.errors import SourceError
+from puncta.core.events import LinkState, SourceProblem
+from puncta.core.frame import Frame
+from puncta.sources.factory import open_source
+from puncta.sources.igtl_messages import HEADER, crc64
+from puncta.sources.live import LiveSource
+
+SLOW_MACHINE_S = 60.0
+
+
+@contextlib.contextmanager
+def opened(uri: str) -> Iterator[LiveSource]:
+    """Open a source as soon as its peer sends; no thread may be left afterwards."""
+    end = time.monotonic() + SLOW_MACHINE_S
+    while True:
+        source = open_source(uri)
+        assert isinstance(source, LiveSource)
+        try:
+            _ = source.info
+            break
+        except SourceError:
+            source.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+    try:
+        yield source
+    finally:
+        source.close()
+        wait_for(lambda: not [t for t in threading.enumerate() if t.name == "puncta-grab"])
+
+
+def next_frame(source: LiveSource) -> Frame:
+    def look() -> Frame | None:
+        try:
+            return source.read()
+        except TimeoutError:
+            return None
+
+    frame = wait_for(look, SLOW_MACHINE_S)
+    assert isinstance(frame, Frame)
+    return frame
+
+
+def lose_and_find(source: LiveSource, peer: Peer, again: Callable[[], None] | None = None) -> None:
+    """Kill the peer: the loss shows within its patience. Start it again: pictures come without help."""
+    next_frame(source)
+    before = source.connection
+    peer.kill()
+    wait_for(lambda: not source.flowing())
+    health = source.health()
+    assert health.problem is SourceProblem.LOST and health.message.endswith(".")
+    assert health.link in {LinkState.SILENT, LinkState.RECONNECTING}
+    wait_for(lambda: source.health().attempts > 0)
+    (again or peer.start)()
+    wait_for(source.flowing, SLOW_MACHINE_S)
+    wait_for(lambda: next_frame(source) and source.connection > before, SLOW_MACHINE_S)
+    assert source.health().connections >= 2
+
+
+def test_udp_from_ffmpeg_is_lost_and_found() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with running(udp_sender(port)) as peer, opened(f"udp://@:{port}") as source:
+        frame = next_frame(source)
+        assert frame.pixels.shape == (240, 320, 3) and len(frame.planes) == 3
+        assert source.info.frame_rate == pytest.approx(25.0)
+        lose_and_find(source, peer)
+
+
+def test_udp_that_loses_datagrams_shows_no_smeared_picture(tmp_path: Path) -> None:
+    """The stream goes through a relay that damages every tenth datagram for a while."""
+    ffmpeg = need_program("ffmpeg", "ffmpeg")
+    file = tmp_path / "clip.ts"
+    command = [ffmpeg, "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
+    command += ["-t", "8", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "5"]
+    command += ["-threads", "1", "-pix_fmt", "yuv420p", "-f", "mpegts", str(file)]
+    subprocess.run(command, check=True, timeout=120)
+    whole = file.read_bytes()
+    port, ended = free_port(socket.SOCK_DGRAM), threading.Event()
+
+    def relay() -> None:
+        pieces = [whole[i : i + 1316] for i in range(0, len(whole), 1316)]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            while not ended.is_set():
+                for number, piece in enumerate(pieces):
+                    if ended.wait(8.0 / len(pieces)):
+                        return
+                    if number % 10 == 7:
+                        continue
+                    link.sendto(piece, ("127.0.0.1", port))
+
+    sender = threading.Thread(target=relay)
+    sender.start()
+    try:
+        with opened(f"udp://@:{port}") as source:
+            # Damage is declared with its cause; what comes is whole pictures.
+            wait_for(lambda: next_frame(source) and source.health().drops, SLOW_MACHINE_S)
+            causes = dict(source.health().drops)
+            assert set(causes) & {"damaged on the way", "missing in the stream"}
+    finally:
+        ended.set()
+        sender.join()
+
+
+def test_rtsp_from_gstreamer_is_lost_and_found() -> None:
+    port = free_port()
+    with running(rtsp_server(port)) as peer:
+        wait_for_port(port, SLOW_MACHINE_S)
+        with opened(f"rtsp://127.0.0.1:{port}/live") as source:
+            assert next_frame(source).pixels.shape[:2] == (240, 320)
+            lose_and_find(source, peer)
+        with pytest.raises(SourceError, match="has no such stream"), contextlib.closing(
+            open_source(f"rtsp://127.0.0.1:{port}/absent")
+        ) as absent:
+            _ = absent.info
+
+
+def test_an_rtsp_server_that_says_nothing_is_told_and_can_be_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        source = open_source(f"rtsp://127.0.0.1:{mute.getsockname()[1]}/live")
+        with pytest.raises(SourceError, match=r"\.$"):
+            _ = source.info
+        source.close()
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "puncta-grab"])
+
+
+def test_pyigtl_gives_pictures_with_their_spacing_and_is_found_again_with_another() -> None:
+    port = free_port()
+    peer = pyigtl_server(port)
+    with running(peer):
+        wait_for_port(port, SLOW_MACHINE_S)
+        with opened(f"igtl://127.0.0.1:{port}?device=Probe") as source:
+            calibration = next_frame(source).geometry.calibration
+            assert calibration is not None and calibration.mm_per_px == pytest.approx((0.2, 0.25))
+            deeper = pyigtl_server(port, spacing_mm=0.4)
+            try:
+                lose_and_find(source, peer, deeper.start)
+                calibration = next_frame(source).geometry.calibration
+                assert calibration is not None and calibration.mm_per_px == pytest.approx((0.4, 0.4))
+            finally:
+                deeper.kill()
+
+
+def test_the_cpp_image_server_is_read_and_found_again(tmp_path: Path) -> None:
+    port = free_port()
+    with running(cpp_igtl_server(port, tmp_path)) as peer, opened(f"igtl://127.0.0.1:{port}") as source:
+        frame = next_frame(source)
+        images = Path("/usr/share/doc/openigtlink-examples/examples/Imager/img").glob("*.raw")
+        known = [np.frombuffer(f.read_bytes(), np.uint8, 65536).reshape(256, 256) for f in sorted(images)]
+        assert any(np.array_equal(frame.pixels, picture) for picture in known), "pixels arrive as they were sent"
+        assert frame.geometry.calibration is None, "this server writes 1 mm, which nobody measured"
+        peer.hold()
+        wait_for(lambda: not source.flowing())
+        assert source.health().message
+        peer.go_on()
+        wait_for(source.flowing, SLOW_MACHINE_S)
+        # It hangs up by itself after a hundred pictures; a server that is killed here keeps its port for a minute.
+        wait_for(lambda: next_frame(source) and source.connection > 1, SLOW_MACHINE_S)
+
+
+class Hand:
+    """An OpenIGTLink server whose every byte the test chooses."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(SLOW_MACHINE_S)
+        self.port = self._server.getsockname()[1]
+        self.link: socket.socket | None = None
+        self.number = 0
+
+    def accept(self) -> None:
+        self.hang_up()
+        self.link = self._server.accept()[0]
+
+    def send(self, *, spoil: bool = False, width: int = 8) -> None:
+        assert self.link is not None
+        self.number += 1
+        numbers = [0.1, 0, 0, 0, 0.1, 0, 0, 0, 1, 0, 0, 0]
+        body = struct.pack(">HBBBB3H12f3H3H", 1, 1, 3, 2, 1, width, 6, 1, *numbers, 0, 0, 0, width, 6, 1)
+        body += bytes([self.number % 256]) * (width * 6)
+        head = HEADER.pack(1, b"IMAGE", b"Probe", self.number << 32, len(body), crc64(body) ^ (1 if spoil else 0))
+        for part in (head[:30], head[30:], body[:40], body[40:]):  # networks cut where they like
+            self.link.sendall(part)
+
+    def hang_up(self) -> None:
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+    def close(self) -> None:
+        self.hang_up()
+        self._server.close()
+
+
+def test_damaged_and_foreign_bytes_of_openigtlink_never_become_a_picture() -> None:
+    hand = Hand()
+    try:
+        source = open_source(f"igtl://127.0.0.1:{hand.port}")
+        assert isinstance(source, LiveSource)
+        hand.accept()
+        hand.send()
+        assert source.info.geometry.width_px == 8
+        assert next_frame(source).pixels[0, 0] == 1
+        hand.send(spoil=True)
+        hand.send()
+        frame = next_frame(source)
+        assert frame.pixels[0, 0] == 3 and frame.skipped == 1
+        assert dict(source.health().drops) == {"damaged on the way": 1}
+        hand.send(width=16)
+        assert next_frame(source).geometry.width_px == 16
+        assert hand.link is not None
+        hand.link.sendall(b"GET / HTTP/1.1\r\n" * 8)
+        wait_for(lambda: source.health().link is LinkState.RECONNECTING)
+        assert "not OpenIGTLink" in source.health().message
+        hand.accept()
+        hand.send()
+        before = source.connection
+        assert next_frame(source).pixels[0, 0] == 5 and source.connection == before + 1
+    finally:
+        source.close()
+        hand.close()
+
+
+def test_nobody_there_is_one_sentence() -> None:
+    for uri in (f"igtl://127.0.0.1:{free_port()}", f"rtsp://127.0.0.1:{free_port()}/live"):
+        source = open_source(uri)
+        with pytest.raises(SourceError, match=r"^Nothing answers at 127.0.0.1:\d+; .*\.$"):
+            _ = source.info
+        source.close()
+
+
+SCREEN_SCRIPT = """
+import sys
+from puncta.sources.factory import open_source
+source = open_source("screen:10,20,64,48")
+frame = source.read()
+print(frame.pixels.shape, source.info.title)
+source.close()
+far = open_source("screen:5000,0,64,48")
+try:
+    far.info
+except Exception as error:
+    print(type(error).__name__, error)
+far.close()
+"""
+
+
+def test_a_screen_region_on_a_real_x_server(repo_root: Path) -> None:
+    pytest.importorskip("mss", reason="mss is absent (pip: mss)")
+    xvfb = need_program("xvfb-run", "xvfb")
+    environ = os.environ | {"PYTHONPATH": str(repo_root / "app")}
+    done = subprocess.run(
+        [xvfb, "-a", "-s", "-screen 0 640x480x24", sys.executable, "-c", SCREEN_SCRIPT],
+        env=environ, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "(48, 64, 3) Screen region 64 x 48 at 10,20"
+    assert second.startswith("SourceError The region lies outside the screen, which is 640 x 480")
