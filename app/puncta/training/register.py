@@ -21,7 +21,8 @@ from puncta.training.loop import LOG
 from puncta.training.quantise import MODEL as INT8_GRAPH
 from puncta.training.quantise import RECORD as INT8_RECORD
 from puncta.training.quantise import accepted_variant, figures_of_variant
-from puncta.training.report import CURVES, PICTURES, describe_data, write_bytes, write_report
+from puncta.training.report import CURVES, PICTURES, write_bytes, write_report
+from puncta.training.report_story import describe_data
 
 REGISTRY = "registry.toml"
 RUN_FILES = (HEAD, LOG, CALIBRATION, TABLE, WEIGHTS, CURVES, PICTURES, INT8_RECORD)
@@ -50,6 +51,8 @@ def entry_of(folder: Path) -> dict[str, Any]:
     config = head["config"]
     model = config["model"]
     name = f"{model['id']}-{model['version']}"
+    legs = [*_legs_of(folder), config]
+    seen = list(dict.fromkeys(words for leg in legs for words in describe_data(leg)))
     entry = {
         "id": model["id"],
         "version": model["version"],
@@ -59,10 +62,10 @@ def entry_of(folder: Path) -> dict[str, Any]:
         "precision": "fp32",
         "default": True,
         "licence": "Apache-2.0",
-        "training_data": model.get("training_data", "; ".join(describe_data(config)) + "; every needle is simulated"),
+        "training_data": model.get("training_data", "; ".join(seen) + "; every needle is simulated or drawn"),
         "simulated": True,
         "card": f"{name}.md",
-        "recipe": model.get("recipe", f"puncta train {config['name']}"),
+        "recipe": model.get("recipe", _recipe([c["name"] for c in legs])),
         "outputs": [output.name for output in onnx.load(folder / GRAPH, load_external_data=False).graph.output],
         "input": {
             "channels": model["input"]["channels"],
@@ -82,6 +85,17 @@ def entry_of(folder: Path) -> dict[str, Any]:
         entry["variants"] = [{"precision": "int8", "file": f"{name}-int8.onnx", "sha256": variant["sha256"]}]
         entry["metrics"].update(figures_of_variant(variant))
     return entry
+
+
+def _legs_of(folder: Path) -> list[dict[str, Any]]:
+    """Experiments of the trainings that this one goes on from, oldest first."""
+    heads = (p / HEAD for p in sorted((folder / LEGS).glob("*")))
+    return [json.loads(head.read_text(encoding="utf-8"))["config"] for head in heads if head.exists()]
+
+
+def _recipe(names: list[str]) -> str:
+    first, *more = names
+    return f"puncta train {first}" + (f", then {', '.join(more)} with --start-from" if more else "")
 
 
 def _digest(path: Path) -> str:

@@ -48,10 +48,10 @@ from puncta.training.loop import LOG, ClipPool, LoopSettings, examine_samples, t
 from puncta.training.nets.tip_stream import TipStream
 from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity, open_exported
-from puncta.training.report import read_story
 from puncta.training.report_pictures import choose_frames
 from puncta.training.report_run import Redrawing, redraw, write_pictures
-from puncta.training.still_cines import StillCineSpec, build_still_cines
+from puncta.training.report_story import read_story
+from puncta.training.still_cines import EmptyStillSpec, StillCineSpec, build_still_cines
 
 LOOKS = 12
 """Looks at the tune split during a training, about."""
@@ -129,6 +129,10 @@ def gather_data(
                 clips = load_clips(there)[: int(count)]
                 part = share * int(data["still_cines"]) / in_stills
                 train.append((part, clips)) if kind == "train" else tune.append(clips)
+        if data["tune_empty_stills"]:
+            spec_e = EmptyStillSpec(folders, int(data["tune_empty_stills"]), frames, 2)
+            there = build_together(build_still_cines, "needle-free stills", spec_e, cache, report, data_root)
+            tune.append(load_clips(there)[: int(data["tune_empty_stills"])])
     for name in data["datasets"]:
         if data_root is None:
             raise UserError("The experiment names datasets; say where they are with --data DIR.")

@@ -20,8 +20,9 @@ from puncta.recording.tiles import ANSWER, TRUTH, WORST, Row, Tile, draw_tile, e
 from puncta.training import report_pictures as pictures  # noqa: E402
 from puncta.training.data import Clip  # noqa: E402
 from puncta.training.pace import Pace, stages_of, work_of  # noqa: E402
-from puncta.training.report import CURVES, PAGE, charts_of, read_story, tell_state, write_report  # noqa: E402
+from puncta.training.report import CURVES, PAGE, charts_of, write_report  # noqa: E402
 from puncta.training.report_charts import Chart, Series, draw_chart, lay_chart, svg_from_chart  # noqa: E402
+from puncta.training.report_story import read_story, tell_state  # noqa: E402
 
 CONFIG = {
     "name": "toy", "title": "A <toy> & more", "plugin": "needle-tip", "seed": 1,

@@ -275,7 +275,7 @@ def test_experiment_to_registered_model(stills: Path, tmp_path: Path) -> None:
     assert registry.problems == ()
     card = registry.find("toy")
     registry.verify(card)
-    assert target.name == card.file and card.simulated and card.input["calibration"]["radius_scale"] > 0
+    assert target.name == card.file and card.simulated and card.input["calibration"]["circle"]
     register_training(out, models)
     assert len(Registry.load(models, tmp_path / "none").cards) == 1
 
