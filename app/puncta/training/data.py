@@ -169,7 +169,10 @@ def cache_name(spec: Any) -> str:
     """
     fields = {k: getattr(spec, k) for k in spec.__dataclass_fields__ if k != "clips"}
     parts = [type(spec).__name__, CACHE_SIZE, fields]
-    kind = {"CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills"}[type(spec).__name__]
+    kinds = {
+        "CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills", "EmptyStillSpec": "empty"
+    }
+    kind = kinds[type(spec).__name__]
     if kind != "composite":
         parts.append(simulator_digest())
     text = json.dumps(parts, sort_keys=True, default=list)

@@ -25,6 +25,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "composite_seed": 1,
         "still_cines": 0,
         "tune_still_cines": 0,
+        "tune_empty_stills": 0,
         "datasets": [],
     },
     "model": {"id": "tip", "version": "0.0", "widths": [16, 32, 64, 112, 128]},

@@ -29,8 +29,19 @@ class StillCineSpec:
     split: str = "train"
 
 
+@dataclass(frozen=True, slots=True)
+class EmptyStillSpec:
+    """Needle-free stills moved as a probe would move them; on these a tip is always a false alarm."""
+
+    folders: tuple[str, ...]
+    clips: int
+    frames: int = 30
+    seed: int = 1
+    split: str = "tune"
+
+
 def build_still_cines(
-    spec: StillCineSpec, root: Path, cache: Path, report: Report, part: tuple[int, int] = (0, 1)
+    spec: StillCineSpec | EmptyStillSpec, root: Path, cache: Path, report: Report, part: tuple[int, int] = (0, 1)
 ) -> Path:
     """Make the clips that the cache lacks; return their folder.
 
@@ -41,6 +52,7 @@ def build_still_cines(
     """
     folder = cache / cache_name(spec)
     there = load_json_names(folder)
+    with_needles = isinstance(spec, StillCineSpec)
     stills = stills_of_split(list_stills(root, spec.folders), spec.split)
     for k in range(part[0], spec.clips, part[1]):
         name = f"{k:05d}"
@@ -51,7 +63,7 @@ def build_still_cines(
                 spec.seed * 100_000 + k,
                 steps=spec.frames,
                 size_px=SIZES_PX[int(rng.integers(len(SIZES_PX)))],
-                needle=bool(rng.random() >= 0.2),
+                needle=with_needles and bool(rng.random() >= 0.2),
                 start="outside" if rng.random() < 0.2 else "inside",
                 # A needle across the plane is a dot; it is learnt from the simulator's clips.
                 approach="in-plane",
@@ -66,6 +78,6 @@ def build_still_cines(
                 # A still states no millimetres; a drawn depth is no measurement.
                 None,
             )
-            save_clip(folder, name, "composite", "stills", square)
+            save_clip(folder, name, "composite" if with_needles else "empty", "stills", square)
         report("needles in stills", k + 1, spec.clips)
     return folder
