@@ -19,12 +19,13 @@ from puncta.core.errors import UserError
 from puncta.core.events import PipelineStatus, PlayState, PluginStatus
 from puncta.core.frame import Calibration, Frame, SourceInfo
 from puncta.core.ports import FrameSource, LiveFrameSource, as_live
-from puncta.core.results import Analysis, ClassResult, Detection, flags_of_frame
+from puncta.core.results import Analysis, flags_of_frame
 from puncta.pipeline.host import HostedPlugin, PluginHost
 from puncta.pipeline.hub import Hub
 from puncta.pipeline.policy import STALL_NS, Delivery, Job, Presentation
 from puncta.pipeline.worker import InferenceWorker
 from puncta.sdk.plugin import ResetReason
+from puncta.session.confidence_track import ConfidenceTrack
 from puncta.session.latency import LatencyMeter, LatencySnapshot
 from puncta.session.plugins import hosted_plugins
 from puncta.sources.factory import open_source
@@ -101,7 +102,7 @@ class Player:
         self._screen: LatestSlot[Analysis] = LatestSlot("screen")
         self._preview: LatestSlot[Frame] = LatestSlot("preview")
         self._meter = LatencyMeter()
-        self._track: dict[str, NDArray[np.float32]] = {}
+        self._track = ConfidenceTrack()
         self._on_frame: Callable[[Frame], None] = lambda _frame: None
         self._on_analysis: Callable[[Analysis], None] = lambda _analysis: None
 
@@ -122,8 +123,8 @@ class Player:
         self._screen, self._preview = LatestSlot("screen"), LatestSlot("preview")
         with self._lock:
             self._newest, self._newest_preview, self._taken_id, self._bare_id = None, None, -1, -1
-            self._track = {}
         self._meter.clear()
+        self._track.clear()
         self._epoch += 1
         hub = Hub(
             lambda: self._opener(uri),
@@ -357,8 +358,7 @@ class Player:
 
     def track(self) -> Mapping[str, NDArray[np.float32]]:
         """Return confidence by frame, one array a track ("tip", "CSF", ...); NaN where not analysed yet."""
-        with self._lock:
-            return dict(self._track)
+        return self._track.arrays()
 
     # --- called in the inference and capture threads ---------------------------------------------------------------
 
@@ -368,28 +368,8 @@ class Player:
         except ChannelClosed:
             return  # the source is being closed; nobody waits for this picture
         self._on_analysis(analysis)
-        self._note(analysis)
+        self._track.note(analysis)
         self._nudge()
-
-    def _note(self, analysis: Analysis) -> None:
-        """Keep the confidence of each frame for the timeline."""
-        count, index = analysis.frame.source.frame_count, analysis.frame.key.index
-        if count is None or index >= count:
-            return
-        for output in analysis.outputs:
-            for result in output.results:
-                if isinstance(result, Detection):
-                    name, value = "tip" if result.label == "needle_tip" else result.label, result.score
-                    value = value if result.tip_px is not None else 0.0
-                elif isinstance(result, ClassResult):
-                    name, value = result.label, result.probability
-                else:
-                    continue
-                with self._lock:
-                    track = self._track.get(name)
-                    if track is None or len(track) != count:
-                        track = self._track[name] = np.full(count, np.nan, np.float32)
-                    track[index] = value
 
     def _nudge(self) -> None:
         with self._lock:
