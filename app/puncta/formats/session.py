@@ -127,7 +127,7 @@ def _open_unclosed(folder: Path, manifest: Mapping[str, Any], frames_path: Path,
     with open_locked(frames_path) as file:
         index = read_index(frames_path)
         mended, says = _mended(folder, manifest, index)
-        if file is None and repair and _being_written(frames_path):
+        if file is None and _being_written(frames_path):
             under_way = "The session is still being recorded; this is what is there so far."
             return Session(folder, mended, index, (under_way,))
         if file is None or not repair:
@@ -152,7 +152,9 @@ def _mended(folder: Path, manifest: Mapping[str, Any], index: FramesIndex) -> tu
     """What the manifest would say, and the sentence that tells of it."""
     records = index.records
     events = [line for line, _ in whole_lines(folder / EVENTS_FILE)]
-    results = [line for line, _ in whole_lines(folder / RESULTS_FILE) if line["key"]["index"] < len(records)]
+    plugins: set[str] = set()
+    for line, _ in whole_lines(folder / RESULTS_FILE):
+        plugins.update(line["outputs"] if line["key"]["index"] < len(records) else ())
     stream = {
         **manifest["streams"][0],
         "frames": len(records),
@@ -164,7 +166,7 @@ def _mended(folder: Path, manifest: Mapping[str, Any], index: FramesIndex) -> tu
     mended = {
         **manifest,
         "streams": [stream],
-        "results": results_entry(events, results),
+        "results": results_entry(events, plugins),
         "gaps": gaps,
         "markers": [event["marker"] for event in events if event["type"] == "marker"],
         "calibrations": calibration_changes(events),
@@ -180,13 +182,12 @@ def _mended(folder: Path, manifest: Mapping[str, Any], index: FramesIndex) -> tu
     return mended, says
 
 
-def results_entry(events: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the manifest's `results` from lines of events and results; empty where there are none."""
-    if not results:
+def results_entry(events: Sequence[Mapping[str, Any]], plugins: set[str]) -> list[dict[str, Any]]:
+    """Return the manifest's `results` from lines of events; empty where no plugin has a result."""
+    if not plugins:
         return []
-    plugins = sorted({name for line in results for name in line["outputs"]})
     models = [{"id": e["id"], "sha256": e["sha256"]} for e in events if e["type"] == "model"]
-    return [{"file": RESULTS_FILE, "plugins": plugins, "models": models}]
+    return [{"file": RESULTS_FILE, "plugins": sorted(plugins), "models": models}]
 
 
 def gap_from_event(event: Mapping[str, Any], stream: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from puncta.core.frame import Frame, hash_planes
 from puncta.formats.frames_log import FramesHead
-from puncta.recording.kept_region import Keeping, Layout, cut_planes, keeping_of, same_place
+from puncta.recording.kept_region import Keeping, Layout, check_region, cut_planes, keeping_of, same_place
 from puncta.recording.plane_codec import CODEC, PlaneEncoder
 from puncta.recording.session_parts import Coded, SessionFacts
 
@@ -36,6 +36,8 @@ class FrameCoder:
     def __init__(
         self, first: Frame, layout_of: Callable[[Frame, Keeping | None], Layout], *, whole: bool = False
     ) -> None:
+        if not whole:
+            check_region(first)  # before the layout is tried out, which takes time, frame after frame
         layout = layout_of(first, None)
         self.keeping = keeping_of(first, layout, whole=whole)
         self._layout = layout = layout_of(first, self.keeping)

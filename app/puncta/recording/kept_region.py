@@ -61,6 +61,17 @@ class Keeping:
         return "whole picture" if self.whole else "ultrasound region"
 
 
+def check_region(frame: Frame) -> None:
+    """Refuse a frame whose ultrasound region is not known; costs nothing.
+
+    Raises
+    ------
+    UserError
+    """
+    if frame.geometry.region.origin == "whole picture":
+        raise UserError(NO_REGION)
+
+
 def keeping_of(frame: Frame, layout: Layout, *, whole: bool) -> Keeping:
     """Return what is kept of a frame and of those after it.
 

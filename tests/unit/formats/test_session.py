@@ -111,10 +111,11 @@ def test_a_recording_under_way_is_read_and_left_alone(killed: Path) -> None:
     with (killed / FRAMES_FILE).open("r+b") as file:
         if not lock(file):
             pytest.skip("this system has no locks on files")
-        session = open_session(killed)
+        session, checked = open_session(killed), validate(killed)
     if "still being recorded" not in session.notes[0]:
         pytest.skip("this system has no locks on files")
     assert len(session.index.records) == FRAMES
+    assert checked.problems == () and checked.notes[0] == session.notes[0]
     assert {p.name: p.read_bytes() for p in killed.iterdir()} == before
 
 
