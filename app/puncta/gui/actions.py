@@ -107,7 +107,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("save_last", "Save the last seconds", _CASE, "Shift+R", None, ("live",)),
     ActionSpec("open", "Open a file", _CASE, "Ctrl+O", hint="open"),
     ActionSpec("open_folder", "Open a folder", _CASE, "Ctrl+Shift+O"),
-    ActionSpec("open_live", "Open a live source", _CASE, "Ctrl+Shift+L"),
+    ActionSpec("open_live", "Open a live source", _CASE, "Ctrl+Shift+K"),
     ActionSpec("open_simulator", "Open the simulator", _CASE, "Ctrl+Shift+N"),
     ActionSpec("steer_it", "Steer this simulation yourself", _CASE, "Ctrl+Shift+M", None, ("live",)),
     _steer("probe_behind", "Probe: sweep away from you", _PROBE, "W", "W"),
