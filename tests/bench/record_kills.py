@@ -25,9 +25,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as top:
         found = kill_many(Path(top), args.count, args.seed, args.longest)
     bad = [k for k in found if k.problems or k.missing_s > 1.0 or (k.stored and "without closing" not in k.says)]
+    silent = [k for k in found if k.missing_s > 1.0 and k.stored and "waited for the disk" not in k.says]
     missing = sorted(k.missing_s for k in found)
     print(f"{len(found)} recordings killed, {sum(k.stored > 0 for k in found)} hold frames, {len(bad)} fail")
     print(f"missing at the end: median {missing[len(missing) // 2] * 1e3:.0f} ms, most {missing[-1] * 1e3:.0f} ms")
+    print(f"{sum(k.missing_s > 1.0 for k in found)} miss more than a second, {len(silent)} of them without saying it")
     print(f"{sum(k.stored for k in found)} frames stored of {sum(k.handed_in for k in found)} handed in")
     for killed in bad:
         print(asdict(killed))

@@ -78,6 +78,8 @@ class FrameRecord:
         Hash of the planes.
     raw : bool
         The payload is not coded.
+    waiting : int
+        Frames that waited for the recorder when it was written: what a kill takes along.
     """
 
     index: int
@@ -90,6 +92,7 @@ class FrameRecord:
     payload_crc: int
     sha256: str
     raw: bool = False
+    waiting: int = 0
     offset: int = 0
 
     @property
@@ -109,7 +112,7 @@ def record_bytes(record: FrameRecord) -> bytes:
     packed = _RECORD.pack(
         _RECORD_MAGIC,
         RAW if record.raw else 0,
-        0,
+        min(record.waiting, 0xFFFF),
         record.lost,
         record.index,
         record.source_index,
@@ -208,11 +211,11 @@ def _parse(data: bytes, offset: int) -> FrameRecord | None:
         return None
     if _CRC.unpack_from(data, _RECORD.size)[0] != zlib.crc32(data[: _RECORD.size]):
         return None
-    _, flags, _, lost, index, source_index, pts_ns, t_ns, synced, length, crc, sha = _RECORD.unpack_from(data)
+    _, flags, waiting, lost, index, source_index, pts_ns, t_ns, synced, length, crc, sha = _RECORD.unpack_from(data)
     if length > _LARGEST_PAYLOAD:
         return None
     return FrameRecord(
-        index, source_index, pts_ns, t_ns, lost, synced, length, crc, sha.hex(), bool(flags & RAW), offset
+        index, source_index, pts_ns, t_ns, lost, synced, length, crc, sha.hex(), bool(flags & RAW), waiting, offset
     )
 
 

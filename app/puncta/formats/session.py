@@ -174,10 +174,13 @@ def _mended(folder: Path, manifest: Mapping[str, Any], index: FramesIndex) -> tu
         "ended": "The recording ended without closing.",
     }
     seconds = (records[-1].pts_ns - records[0].pts_ns) / 1e9 if records else 0.0
+    waiting = records[-1].waiting if records else 0
+    queued = f"{counted(waiting, 'frame')} that waited for the disk and what came after"
+    missing = queued if waiting else "the last moment"
     torn = f"; a torn piece of {index.torn_bytes} bytes at the end was cut off" if index.torn_bytes else ""
     says = (
         f"The recording ended without closing (a crash, a kill or a power loss): {counted(len(records), 'frame')}, "
-        f"{seconds:.1f} s, are here, and up to the last second may be missing{torn}."
+        f"{seconds:.1f} s, are here; {missing} may be missing{torn}."
     )
     return mended, says
 

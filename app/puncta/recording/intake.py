@@ -39,6 +39,8 @@ class Intake:
         self._queue: BoundedFifo[Offered | Analysis | Order] = BoundedFifo("record", capacity, _size_of)
         self._lock = threading.Lock()
         self._refused = 0
+        # Each is counted up by one side alone.
+        self._came, self._went = 0, 0
 
     def put(self, frame: Frame) -> None:
         """Take a frame in, or count it as refused; never waits. Nothing once closed."""
@@ -46,6 +48,7 @@ class Intake:
             try:
                 if self._queue.put(Offered(frame, self._refused), 0):
                     self._refused = 0
+                    self._came += 1
                 else:
                     self._refused += 1 + frame.skipped
             except ChannelClosed:
@@ -61,6 +64,7 @@ class Intake:
         with self._lock:
             self._queue.put(Offered(frame, self._refused))
             self._refused = 0
+            self._came += 1
 
     def say(self, what: Analysis | Order) -> None:
         """Take an analysis or an order in, behind the frames before it. Nothing once closed."""
@@ -77,7 +81,9 @@ class Intake:
         ChannelClosed
             Closed and empty.
         """
-        return self._queue.take(timeout_s)
+        item = self._queue.take(timeout_s)
+        self._went += isinstance(item, Offered)
+        return item
 
     def take_refused(self) -> int:
         """Return how many frames were refused since the last one taken in, and forget them."""
@@ -89,8 +95,10 @@ class Intake:
         """Take nothing in any more; what waits is still taken out."""
         self._queue.close()
 
-    def __len__(self) -> int:
-        return len(self._queue)
+    @property
+    def waiting(self) -> int:
+        """Frames that wait."""
+        return max(0, self._came - self._went)
 
 
 def _size_of(item: object) -> int:

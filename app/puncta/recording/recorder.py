@@ -33,8 +33,8 @@ __all__ = ["Recorder", "RecorderState", "RecordingStatus"]
 
 log = logging.getLogger(__name__)
 
-SYNC_S = 1.0
-"""What is older than this [s] is on the disk for good."""
+LOOK_S = 1.0
+"""The disk is looked at this often [s]."""
 RESULTS_HELD = 512
 """So many frames back a result still finds its frame."""
 
@@ -86,7 +86,7 @@ class Recorder:
         self._wanted: Path | None = None
         self._pending: Counter[str] = Counter()
         self._records: dict[int, FrameRecord] = {}
-        self._next_sync = 0.0
+        self._next_look = 0.0
         self._watch = DiskWatch()
         self._disk: DiskSeen | None = None
         self._thread = threading.Thread(target=self._work, name="puncta-recorder")
@@ -147,7 +147,7 @@ class Recorder:
     def status(self) -> RecordingStatus:
         """Return a snapshot."""
         with self._status_lock:
-            return replace(self._status, waiting=len(self._intake))
+            return replace(self._status, waiting=self._intake.waiting)
 
     def wait_idle(self, timeout_s: float = 30.0) -> bool:
         """Wait until everything handed in so far is done; False when the time is over first."""
@@ -252,7 +252,7 @@ class Recorder:
         self._folder, self._records = folder, {}
         self._watch = DiskWatch()
         self._store_all(self._writer, remembered)
-        self._next_sync = time.monotonic() + SYNC_S
+        self._next_look = time.monotonic() + LOOK_S
         self._on_change()
 
     def _store_all(self, writer: SessionWriter, remembered: Sequence[Entry]) -> None:
@@ -270,7 +270,7 @@ class Recorder:
         if writer.frames == 0:
             coded = replace(coded, lost=0, causes=())
         try:
-            self._records[frame_id] = writer.add(coded)
+            self._records[frame_id] = writer.add(coded, self._intake.waiting)
         except (DiskFull, OSError):
             self._pending[DISK_FULL] += 1
             raise
@@ -300,14 +300,14 @@ class Recorder:
         self._writer.add_marker(self._records[max(self._records)], kind, text, point)
 
     def _keep_safe(self) -> None:
-        """About once a second: bring all to the disk, and end before the disk is full."""
+        """About once a second: see whether all comes to the disk, and end before the disk is full."""
         writer, now = self._writer, time.monotonic()
-        if writer is None or now < self._next_sync:
+        if writer is None or now < self._next_look:
             return
-        writer.sync()
-        self._next_sync = time.monotonic() + SYNC_S
+        self._next_look = now + LOOK_S
+        writer.check()
         self._disk = seen = self._watch.look(writer.folder, writer.written)
-        if seen.free < 2 * SYNC_S * seen.rate:
+        if seen.free < 2 * LOOK_S * seen.rate:
             kept = f"{seen.reserve / 1e6:.0f} MB"
             self._stop(f"The disk is nearly full ({kept} stay free). The recording has ended and is kept.")
         self._show()

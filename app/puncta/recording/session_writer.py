@@ -30,10 +30,13 @@ from puncta.formats.session import (
     lock,
     utc_now,
 )
+from puncta.recording.repeating import Repeating
 from puncta.recording.session_parts import Coded, Found, SessionFacts
 
 SPARE_FILE = ".spare"
 SPARE_BYTES = 1 << 20
+SYNC_S = 1.0
+"""What is older than this [s] is on the disk for good, where the disk is quick enough."""
 SILENCE_NS = 1_000_000_000
 SILENT = "no picture came: the source was away, or the picture was held"
 """Cause of a gap in which nobody can count frames, longer than the above [ns]."""
@@ -66,6 +69,9 @@ class SessionWriter:
         Made here; must not exist, or be empty.
     spare : bool
         Hold back a little of the disk, so that the end can be written on a full one.
+    sync_every_s : float or None
+        Bring everything to the disk this often [s], in a thread of its own, since a slow disk takes its time; None
+        leaves it to `sync`.
 
     Raises
     ------
@@ -73,11 +79,14 @@ class SessionWriter:
         The folder is not empty or cannot be written.
     """
 
-    def __init__(self, folder: Path, facts: SessionFacts, *, spare: bool = True) -> None:
+    def __init__(
+        self, folder: Path, facts: SessionFacts, *, spare: bool = True, sync_every_s: float | None = SYNC_S
+    ) -> None:
         self.folder, self.facts = Path(folder), facts
         self.tally = _Tally()
         self.written = 0
         self._synced = 0
+        self._syncing: Repeating | None = None
         self._begin_ns: int | None = None
         self._last: FrameRecord | None = None
         self._first_pts_ns: int | None = None
@@ -102,6 +111,8 @@ class SessionWriter:
             self._append(FRAMES_FILE, head_bytes(facts.head))
             self.sync()
             _sync_folder(self.folder)
+            if sync_every_s is not None:
+                self._syncing = Repeating(self.sync, sync_every_s, "puncta-recorder-sync")
         except (OSError, DiskFull) as error:
             self._close_files()
             why = error if isinstance(error, OSError) else OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -158,8 +169,8 @@ class SessionWriter:
             return 0.0
         return (self._last.pts_ns - self._first_pts_ns) / 1e9
 
-    def add(self, coded: Coded) -> FrameRecord:
-        """Store one frame, and declare what was lost before it.
+    def add(self, coded: Coded, waiting: int = 0) -> FrameRecord:
+        """Store one frame, and declare what was lost before it; ``waiting`` frames are still to come.
 
         Raises
         ------
@@ -192,6 +203,7 @@ class SessionWriter:
             zlib.crc32(coded.payload),
             coded.sha256,
             coded.raw,
+            waiting,
         )
         self._append(FRAMES_FILE, record_bytes(record) + coded.payload)
         self._last = record
@@ -285,12 +297,16 @@ class SessionWriter:
         self._sizes[name] += done
 
     def sync(self) -> None:
-        """Bring everything to the disk for good. Takes as long as the disk takes."""
-        frames = self._files[FRAMES_FILE]
-        whole = frames.tell()
+        """Bring everything to the disk for good, however long it takes. Safe beside the thread that writes."""
+        whole = self._sizes[FRAMES_FILE]
         for file in self._files.values():
             _sync(file.fileno())
         self._synced = whole
+
+    def check(self) -> None:
+        """Raise what went wrong while the files were brought to the disk (OSError)."""
+        if self._syncing is not None and self._syncing.failure is not None:
+            raise self._syncing.failure
 
     def finish(self, ended: str, lost: tuple[tuple[str, int], ...] = ()) -> None:
         """Declare what was lost after the last frame, write the manifest with all hashes, and close.
@@ -301,6 +317,7 @@ class SessionWriter:
             Even the manifest cannot be written; the session is put right when it is opened.
         """
         tally, last = self.tally, self._last
+        self._stop_syncing()
         with contextlib.suppress(OSError):  # not there, or the disk is gone, which the next lines find out
             (self.folder / SPARE_FILE).unlink(missing_ok=True)
         try:
@@ -352,7 +369,12 @@ class SessionWriter:
         self._close_files()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _stop_syncing(self) -> None:
+        if self._syncing is not None:
+            self._syncing.stop()
+
     def _close_files(self) -> None:
+        self._stop_syncing()
         for file in self._files.values():
             with contextlib.suppress(OSError):  # a disk that is gone fails here once more
                 file.close()

@@ -34,11 +34,12 @@ def unclosed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keeping = keeping_of(first, layout, whole=True)
     folder = tmp_path_factory.mktemp("sessions") / "killed"
     facts = SessionFacts("paced", "Paced", True, FramesHead("magicyuv", "gray8", 64, 64), keeping)
-    writer = SessionWriter(folder, facts)
+    writer = SessionWriter(folder, facts, sync_every_s=None)
     for n in range(FRAMES):
         pixels = source.pixels(n)
         sha = hash_planes((pixels,))
-        record = writer.add(Coded(n, n * 40_000_000, n * 40_000_000, pixels.tobytes(), True, sha, calibration=None))
+        coded = Coded(n, n * 40_000_000, n * 40_000_000, pixels.tobytes(), True, sha)
+        record = writer.add(coded, waiting=3 * (n == 17))
         line = ResultLine(FrameKey("", n, 0, sha), {"echo": (ClassResult("csf", True, 0.5),)})
         writer.add_results(record, Found(line))
         if n == 14:
@@ -165,3 +166,10 @@ def test_a_changed_byte_of_a_closed_session_is_found(killed: Path) -> None:
     (killed / FRAMES_FILE).write_bytes(bytes(data))
     assert "frames.pfr has another hash; it was changed or damaged" in validate(killed).problems[0]
     assert np.frombuffer(bytes(data), np.uint8).size == len(data)
+
+
+def test_it_says_how_many_frames_waited_when_the_last_one_was_written(killed: Path) -> None:
+    path = killed / FRAMES_FILE
+    records = read_index(path).records
+    path.write_bytes(path.read_bytes()[: records[17].end])
+    assert "3 frames that waited for the disk and what came after may be missing" in open_session(killed).notes[0]

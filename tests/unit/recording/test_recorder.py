@@ -285,7 +285,7 @@ def test_the_pre_roll_stays_within_its_memory(tmp_path: Path) -> None:
 
 def test_the_recording_ends_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(layout_of, pre_roll_s=0.0)
-    monkeypatch.setattr(module, "SYNC_S", 0.0)
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
     try:
         recorder.begin(tmp_path / "s")
         sent = frames(9)
@@ -391,3 +391,19 @@ def test_a_folder_with_something_in_it_is_refused(recorder: Recorder, tmp_path: 
     assert recorder.wait_idle()
     assert "is not empty" in recorder.status().message
     assert [p.name for p in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_a_disk_that_fails_while_it_is_synced_ends_the_recording(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    sent = frames(6)
+    recorder.begin(tmp_path / "s")
+    recorder.put_wait(sent[0])
+    assert recorder.wait_idle()
+    recorder._writer._syncing.failure = OSError(errno.EIO, "Input/output error")
+    for frame in sent[1:]:
+        recorder.put_wait(frame)
+    assert recorder.wait_idle()
+    assert recorder.status().failed and "cannot be written (input/output error)" in recorder.status().message
+    assert validate(tmp_path / "s").problems == ()
