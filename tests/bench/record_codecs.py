@@ -147,7 +147,7 @@ def packer(name: str, level: int, *, up: bool) -> tuple[Callable, Callable] | No
 
 def candidates() -> dict[str, tuple[str, tuple[Callable, Callable] | None]]:
     """All that are measured: name -> (kind of picture, encoder and decoder)."""
-    x264 = {"preset": "ultrafast", "qp": "0"}
+    x264 = {"preset": "ultrafast", "qp": "0", "tune": "zerolatency"}
     slices = {"level": "3", "slices": "16", "slicecrc": "1", "coder": "rice", "context": "0"}
     return {
         "raw, no codec": ("both", (lambda p, _n: p.tobytes(), None)),
