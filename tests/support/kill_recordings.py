@@ -83,7 +83,8 @@ def _look(folder: Path, after_s: float, told: list[tuple[int, ...]], size_px: tu
     try:
         session = open_session(folder)
     except UserError as error:
-        return Killed(after_s, len(told), 0, (told[-1][1] - told[0][1]) / 1e9, str(error).replace(str(folder), folder.name), ())
+        says = str(error).replace(str(folder), folder.name)
+        return Killed(after_s, len(told), 0, (told[-1][1] - told[0][1]) / 1e9, says, ())
     problems = list(validate(folder).problems)
     records = session.index.records
     arrived = dict(told)
