@@ -38,6 +38,11 @@ def plugins_dir() -> Path:
     return root_dir() / "plugins"
 
 
+def experiments_dir() -> Path:
+    """The experiments that ship: how their models are trained."""
+    return Path(__file__).resolve().parent / "training" / "experiments"
+
+
 def sample_case() -> Path:
     """The case a first start opens on."""
     return resources_dir() / "samples" / "breast-sample.dcm"

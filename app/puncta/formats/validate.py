@@ -13,6 +13,7 @@ from puncta.core.errors import UserError
 from puncta.formats import schemas, validate_folders, validate_session
 from puncta.formats.atomic import read_text
 from puncta.formats.dataset_specs import check_dataset_spec
+from puncta.formats.experiment_files import read_table
 from puncta.formats.jsontext import parse_json, read_json
 from puncta.formats.moves import check_moves
 from puncta.formats.validate_folders import Findings, check_lines
@@ -138,6 +139,9 @@ def identify(path: Path) -> str | None:
         return _kind_of_members(_first_line(path), _LINE_KINDS)
     if suffix == ".toml":
         table = read_toml(path)
+        # One that extends another may leave out every member by which an experiment is known.
+        if "extends" in table:
+            return "experiment"
         return _FORMATS.get(str(table.get("format"))) or _kind_of_members(table, _TOML_KINDS)
     if suffix == ".json":
         document = read_json(path)
@@ -203,13 +207,6 @@ def _json_check(kind: str) -> Callable[[Path], Findings]:
     return check
 
 
-def _toml_check(kind: str) -> Callable[[Path], Findings]:
-    def check(path: Path) -> Findings:
-        return Findings(schemas.check(kind, read_toml(path)))
-
-    return check
-
-
 def _line_check(kind: str) -> Callable[[Path], Findings]:
     def check(path: Path) -> Findings:
         return check_lines(kind, path)
@@ -247,6 +244,15 @@ def _check_registry(path: Path) -> Findings:
 
 def _check_dataset_spec(path: Path) -> Findings:
     return Findings(check_dataset_spec(read_toml(path)))
+
+
+def _check_experiment(path: Path) -> Findings:
+    """The experiment with all that it takes over from the one it extends."""
+    try:
+        table = read_table(path)
+    except UserError as error:
+        return Findings([str(error)])
+    return Findings(schemas.check("experiment", table))
 
 
 def _check_study(path: Path) -> Findings:
@@ -290,7 +296,7 @@ _CHECKS: dict[str, Callable[[Path], Findings]] = {
     "bench": _json_check("bench"),
     "attempt": _json_check("attempt"),
     "moves": _check_script,
-    "experiment": _toml_check("experiment"),
+    "experiment": _check_experiment,
     "study": _check_study,
     "plugin-manifest": _check_plugin,
     "model-registry": _check_registry,

@@ -63,6 +63,16 @@ def test_a_renamed_file_is_known_by_what_it_holds(golden: Path, name: str) -> No
     assert validate(renamed).ok
 
 
+def test_an_experiment_that_extends_another_is_checked_with_all_it_takes_over(golden: Path) -> None:
+    mine = golden / "experiment" / "mine.toml"
+    mine.write_text('extends = "made"\nname = "mine"\n', encoding="utf-8")
+    assert identify(mine) == "experiment" and validate(mine).ok
+    mine.write_text('extends = "made"\nname = "mine"\nseed = "two"\n', encoding="utf-8")
+    assert "seed" in validate(mine).problems[0]
+    mine.write_text('extends = "nothing"\nname = "mine"\n', encoding="utf-8")
+    assert 'extends "nothing"' in validate(mine).problems[0]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
