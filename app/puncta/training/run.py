@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import numpy as np
 import torch
 
 from puncta.core.errors import UserError
-from puncta.formats.atomic import write_text_atomic
 from puncta.imaging.motion_history import CHANNELS
 from puncta.training.augment import Sample, make_sample
 from puncta.training.building import build_together
@@ -33,10 +31,8 @@ from puncta.training.experiment import Experiment, experiment_from
 from puncta.training.export import export_onnx
 from puncta.training.familiar import familiar_from_clips
 from puncta.training.folder import (
-    CALIBRATION,
     GRAPH,
     HEAD,
-    TABLE,
     WEIGHTS,
     keep_leg,
     logged_step,
@@ -48,6 +44,7 @@ from puncta.training.loop import LOG, ClipPool, LoopSettings, examine_samples, t
 from puncta.training.nets.tip_stream import TipStream
 from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity, open_exported
+from puncta.training.recalibrate import write_calibration
 from puncta.training.report_pictures import choose_frames
 from puncta.training.report_run import Redrawing, redraw, write_pictures
 from puncta.training.report_story import read_story
@@ -256,15 +253,13 @@ def _finish(net: Any, experiment: Experiment, splits: Splits, fixed: list[Sample
     torch.save(net.state_dict(), out / WEIGHTS)
     example = torch.from_numpy(np.stack([s.channels for s in fixed[:8]]))
     tune = [clip for clips in splits.tune for clip in clips]
-    # What is familiar: every kind of picture it learnt from, in equal parts.
+    # Every kind of picture that it is made for: those it learnt from, and the tune split with its needle-free stills.
     seen = [clip for _, clips in splits.train for clip in clips[:: max(1, len(clips) // FAMILIAR_CLIPS)]]
     familiar = familiar_from_clips(net, [*seen, *tune], experiment.size)
     tolerance = float(experiment.section("export")["tolerance"])
     parity = export_onnx(net, example, out / GRAPH, tolerance, familiar)
     calibration = calibrate(open_exported(out / GRAPH), tune, experiment.size)
-    text = json.dumps({**calibration.as_spec(), "figures": calibration.figures}, indent=2)
-    write_text_atomic(out / CALIBRATION, text + "\n")
-    write_text_atomic(out / TABLE, _table(calibration.figures))
+    write_calibration(out, calibration)
     return parity
 
 
@@ -301,9 +296,3 @@ def picture_finished(out: Path, data_root: Path | None, cache: Path | None, tell
     net = TipStream(len(CHANNELS), model["widths"], shift=model["net"] == "tip_stream")
     net.load_state_dict(read_weights(out))
     write_pictures(net.eval(), choose_frames(tune), experiment.size, out)
-
-
-def _table(figures: dict[str, float]) -> str:
-    lines = ["Tune split (never the test sets): simulated machines of training, and composites.", ""]
-    lines += ["| figure | value |", "| --- | --- |", *(f"| {k} | {v:g} |" for k, v in figures.items())]
-    return "\n".join(lines) + "\n"
