@@ -6,7 +6,6 @@ states none, no hint about a needle. What comes out is reported case by case, an
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +19,10 @@ from puncta.core.errors import UserError
 from puncta.core.flags import Flag
 from puncta.core.geometry import PointPx
 from puncta.core.ports import FrameSource
-from puncta.formats.atomic import plain_os_error
 from puncta.formats.dataset import load_dataset
 from puncta.formats.real_cases import Holds, MarkedCase, RealCases, RecordedCase, StillsCase
 from puncta.formats.tip_marks import TipMarks, read_tip_marks
+from puncta.formats.validate_folders import hash_file
 from puncta.inference.registry import Registry
 from puncta.inference.session import Tuning
 from puncta.metrics.frames import FrameAnswer, FrameLabels, JudgedFrame
@@ -287,14 +286,6 @@ def _sort(cases: RealCases, data: Path) -> tuple[list[MarkedCase | RecordedCase]
     """Tell the cases whose file is there from the names of the others."""
     both: list[MarkedCase | RecordedCase] = [*cases.marked, *cases.recorded]
     return [c for c in both if (data / c.file).is_file()], [c.file for c in both if not (data / c.file).is_file()]
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file; raises UserError where it cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise plain_os_error(error, path, "read") from error
 
 
 def check_marked(runner: Runner, case: MarkedCase, data: Path) -> MarkedResult:
