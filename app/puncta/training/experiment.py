@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,24 @@ class Experiment:
         return int(self.config["model"]["input"]["size"])
 
 
+FURTHER = {
+    "data": {"source", "label_set"}, "model": {"net", "input", "training_data", "recipe"}, "training": set(),
+    "export": set(),
+}
+"""Settings without a default, by section."""
+
+
+def _refuse_unknown(table: dict[str, Any], name: str) -> None:
+    """Refuse a setting nobody reads: a slip of the pen would otherwise train with the default."""
+    for section, further in FURTHER.items():
+        known = set(DEFAULTS[section]) | further
+        for key in table.get(section, {}):
+            if key not in known:
+                near = difflib.get_close_matches(key, sorted(known), 1)
+                hint = f'; did you mean "{near[0]}"?' if near else f"; known are: {', '.join(sorted(known))}."
+                raise UserError(f'The experiment {name} has a setting "{key}" in [{section}] that is not known{hint}')
+
+
 def experiment_from(table: dict[str, Any], name: str = "experiment") -> Experiment:
     """Check a table and fill in defaults.
 
@@ -90,6 +109,7 @@ def experiment_from(table: dict[str, Any], name: str = "experiment") -> Experime
     problems = check("experiment", table)
     if problems:
         raise UserError(f"The experiment {name} does not fit: {problems[0]}.")
+    _refuse_unknown(table, name)
     config: dict[str, Any] = {**table}
     for section, defaults in DEFAULTS.items():
         config[section] = {**defaults, **table.get(section, {})}

@@ -101,15 +101,16 @@ def gather_data(
     share = float(data["composite_share"])
     # Drawn and simulated needles in stills share the composites' part by their numbers.
     in_stills = max(1, int(data["composites"]) + int(data["still_cines"]))
+    folders = tuple(data["backgrounds"])
+    if folders and data_root is None and (data["composites"] or data["still_cines"]):
+        # Said before minutes go into simulated clips.
+        raise UserError("The experiment names backgrounds; say where they are with --data DIR.")
     machines, procedures = tuple(data["machines"]), tuple(data["procedures"])
     for kind, count, first in (("train", data["clips"], 10_000), ("tune", data["tune_clips"], TUNE_SEED)):
         if count:
             spec = SimulatorSpec(machines, procedures, int(count), frames, first)
             clips = load_clips(build_together(build_simulated, "simulated clips", spec, cache, report))[: int(count)]
             train.append((1 - share, clips)) if kind == "train" else tune.append(clips)
-    folders = tuple(data["backgrounds"])
-    if folders and data_root is None and (data["composites"] or data["still_cines"]):
-        raise UserError("The experiment names backgrounds; say where they are with --data DIR.")
     if folders and data_root is not None:
         wanted = ("train", data["composites"], data["composite_seed"]), ("tune", data["tune_composites"], 2)
         for kind, count, first in wanted:

@@ -244,6 +244,8 @@ def test_experiments_that_ship_hold_and_never_train_on_held_out_machines() -> No
         experiment_from({**EXPERIMENT, "data": {"machines": ["A", "D"]}})
     with pytest.raises(UserError, match="does not fit"):
         experiment_from({**EXPERIMENT, "seed": -1})
+    with pytest.raises(UserError, match='did you mean "samples"'):
+        experiment_from({**EXPERIMENT, "training": {**EXPERIMENT["training"], "sampels": 9}})
     with pytest.raises(UserError, match="no experiment"):
         find_experiment("nothing-of-the-kind")
 
