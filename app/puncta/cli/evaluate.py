@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--compare-model needs --compare; name the plugin to compare with.")
     to_screen = args.json is not None and str(args.json) == "-"
     if args.json is not None and not to_screen:
-        _check_output(args.json)
+        real_check.check_output(args.json)
     data = open_labelled_data(args.data, args.split)
     line = ProgressLine("clip")
     try:
@@ -114,13 +114,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nwrote {args.json}")
     print("\nSimulation and training only, not for clinical use.")
     return 0
-
-
-def _check_output(path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file to write.")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"The folder {path.parent} does not exist; make it first or name another place.")
 
 
 def _named(plugin: str, model: str | None) -> str:

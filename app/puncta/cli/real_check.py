@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     to_screen = args.json is not None and str(args.json) == "-"
     for path in (args.json if not to_screen else None, args.markdown):
         if path is not None:
-            _check_output(path)
+            check_output(path)
     cases = read_real_cases(args.real)
     line = ProgressLine("case")
     try:
@@ -77,7 +77,8 @@ def _place(path: Path) -> str:
     return path.name if path.is_absolute() else path.as_posix()
 
 
-def _check_output(path: Path) -> None:
+def check_output(path: Path) -> None:
+    """Refuse a file that cannot be written, before minutes go into what it is to hold."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file to write.")
     if not path.absolute().parent.is_dir():

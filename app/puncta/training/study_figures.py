@@ -17,11 +17,10 @@ from puncta.metrics.intervals import (
     Estimate,
     Mean,
     Statistic,
-    Weights,
     draw_resamples,
     mean_of,
     median_of,
-    row_blocks,
+    percentile_of,
 )
 from puncta.metrics.tip import axis_difference_deg
 from puncta.training.family import Answers, Truth
@@ -35,37 +34,6 @@ PERCENT = frozenset(FIGURES) - {"tip_error_mm", "tip_error_mm_95", "tip_error_pe
 """Figures kept as shares and shown in percent."""
 LESS_IS_BETTER = frozenset({"tip_error_mm", "tip_error_mm_95", "tip_error_percent", "angle_error_deg", "miss_rate",
                             "false_alarm_rate"})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Quantile:
-    """Quantile over frames: the smallest value that at least a share ``q`` of all does not exceed."""
-
-    sorted_values: NDArray[np.float64]
-    clip_of: NDArray[np.intp]
-    q: float
-
-    @property
-    def n(self) -> int:
-        """Number of values."""
-        return len(self.sorted_values)
-
-    @property
-    def contributing_clips(self) -> int:
-        """Clips with a value."""
-        return len(np.unique(self.clip_of))
-
-    def values(self, weights: Weights) -> NDArray[np.float64]:
-        """Return the quantile for every row of counts."""
-        out = np.full(len(weights), np.nan)
-        if self.n == 0:
-            return out
-        for start, stop in row_blocks(len(weights), self.n):
-            cumulated = np.cumsum(weights[start:stop][:, self.clip_of], axis=1)
-            total = cumulated[:, -1]
-            at = np.argmax(cumulated >= self.q * total[:, None] - 1e-9, axis=1)
-            out[start:stop] = np.where(total > 0, self.sorted_values[at], np.nan)
-        return out
 
 
 def boxes_of(tip_px: NDArray[np.float64], entry_px: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -132,8 +100,7 @@ def statistics(truth: Truth, answers: Answers, threshold: float) -> dict[str, St
         return mean_of(values[of].astype(float), clip[of], clips)
 
     def quantile(values: NDArray[np.float64], of: NDArray[np.bool_], q: float) -> Statistic:
-        order = np.argsort(values[of], kind="stable")
-        return Quantile(values[of][order], clip[of][order], q)
+        return percentile_of(values[of], clip[of], q)
 
     out: dict[str, Statistic] = {
         "tip_error_mm": median_of(error_mm[scaled & told], clip[scaled & told]),

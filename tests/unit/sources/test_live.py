@@ -118,6 +118,7 @@ def test_a_change_of_size_goes_through(bench: Bench, camera: LiveSource) -> None
     next_frame(camera)
     bench.size_px = (80, 60)
     wait_for(lambda: next_frame(camera).pixels.shape == (60, 80, 3))
+    assert camera.health().connections == 1, "a change of size ends no connection"
 
 
 def test_a_reader_that_is_away_loses_the_oldest_and_it_is_counted(camera: LiveSource) -> None:

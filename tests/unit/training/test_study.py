@@ -12,12 +12,11 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 
 from puncta.core.errors import UserError  # noqa: E402
-from puncta.metrics.intervals import estimate  # noqa: E402
+from puncta.metrics.intervals import estimate, percentile_of  # noqa: E402
 from puncta.training.family import Answers, Truth, twelve_rows  # noqa: E402
 from puncta.training.study import Claim, find_study, pick_runs, read_study, shipped_studies  # noqa: E402
 from puncta.training.study_figures import (  # noqa: E402
     Drawn,
-    Quantile,
     best_threshold,
     boxes_of,
     draw_figures,
@@ -149,7 +148,7 @@ def test_boxes_are_padded_and_cut_at_the_border() -> None:
 
 def test_quantile_agrees_with_its_definition() -> None:
     values = np.arange(1.0, 21.0)
-    quantile = Quantile(values, np.zeros(20, np.intp), 0.95)
+    quantile = percentile_of(values, np.zeros(20, np.intp), 0.95)
     assert quantile.values(np.array([[1.0], [3.0]])).tolist() == [19.0, 19.0]
     assert np.isnan(quantile.values(np.array([[0.0]]))[0])
 
