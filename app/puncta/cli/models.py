@@ -58,7 +58,7 @@ def _list(args: argparse.Namespace) -> int:
     if not registry.cards:
         print("No models are registered.")
     else:
-        rows = [["model", "plugin", "precision", "licence", "trained on", "origin", "settings here"]]
+        rows = [["model", "plugin", "precision", "licence", "origin", "settings here", "trained on"]]
         for card in registry.cards:
             tuning = stored_tuning(card)
             data = f"{card.training_data}{' (simulated)' if card.simulated else ''}"
@@ -68,9 +68,9 @@ def _list(args: argparse.Namespace) -> int:
                     card.plugin,
                     "/".join(f.precision for f in card.files),
                     card.licence,
-                    data if len(data) <= 48 else f"{data[:45]}...",
                     card.origin,
                     tuning.words() if tuning else "not measured",
+                    data,
                 ]
             )
         _print_table(rows)
