@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("Say where the training folder goes with --out DIR.")
     # PyTorch takes seconds to import and is absent in most installations.
     from puncta.training.experiment import find_experiment, read_experiment
+    from puncta.training.recipes import function_at, recipe_of
     from puncta.training.register import register_training
-    from puncta.training.run import train_experiment
     from puncta.training.study import find_study
 
     study = None if args.preset else find_study(args.experiment)
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data is not None and not args.data.is_dir():
         raise UserError(f"There is no folder {args.data}; --data names the folder with backgrounds and datasets.")
     shown = TrainingProgress(args.progress == "json")
-    head = train_experiment(
+    head = function_at(recipe_of(experiment.config).train)(
         experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
         start_from=args.start_from, tell=shown.tell,
     )
@@ -99,27 +99,35 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
+    from puncta.training.recipes import function_at, recipe_of
     from puncta.training.report import write_report
-    from puncta.training.run import picture_finished
+    from puncta.training.report_story import read_story
 
     if args.experiment is not None or args.out is not None:
         raise UserError("--report stands alone: it draws the report of a folder and trains nothing.")
     if args.cache is not None:
+        pictures = recipe_of(read_story(args.report).config).pictures
+        if pictures is None:
+            raise UserError("This kind of training has no validation pictures; leave --cache out.")
         shown = TrainingProgress(args.progress == "json")
-        picture_finished(args.report, args.data, args.cache, shown.tell)
+        function_at(pictures)(args.report, args.data, args.cache, shown.tell)
         shown.finish("pictures drawn")
     print(f"Drew {write_report(args.report)}")
     return 0
 
 
 def _int8(args: argparse.Namespace) -> int:
-    from puncta.training.quantise import quantise_finished
+    from puncta.training.recipes import function_at, recipe_of
     from puncta.training.register import register_training
+    from puncta.training.report_story import read_story
 
     if args.experiment is not None or args.out is not None:
         raise UserError("--int8 stands alone: it works on a finished training folder and trains nothing.")
+    quantise = recipe_of(read_story(args.int8).config).quantise
+    if quantise is None:
+        raise UserError("This kind of network has no 8-bit variant.")
     shown = TrainingProgress(args.progress == "json")
-    verdict = quantise_finished(args.int8, args.data, args.cache, shown.tell)
+    verdict = function_at(quantise)(args.int8, args.data, args.cache, shown.tell)
     shown.finish("8-bit variant judged")
     if args.register is not None:
         register_training(args.int8, args.register)

@@ -11,6 +11,7 @@ from puncta.core.errors import UserError
 from puncta.formats.dataset_specs import KEPT_MACHINES
 from puncta.formats.experiment_files import read_table, shipped_experiments
 from puncta.formats.schemas import check
+from puncta.training.recipes import Recipe, recipe_of
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "data": {
@@ -81,16 +82,22 @@ class Experiment:
 
 
 FURTHER = {
-    "data": {"source", "label_set"}, "model": {"net", "input", "training_data", "recipe"}, "training": set(),
-    "export": set(),
+    "data": frozenset({"source", "label_set"}), "model": frozenset({"net", "input", "training_data", "recipe"}),
+    "training": frozenset(), "export": frozenset(),
 }
 """Settings without a default, by section."""
 
+RECIPE = Recipe(
+    DEFAULTS, FURTHER, NETS, "puncta.training.run:train_experiment",
+    quantise="puncta.training.quantise:quantise_finished", pictures="puncta.training.run:picture_finished",
+)
+"""The tip network's; those of other networks lie in rooms of their own (`puncta.training.recipes`)."""
 
-def _refuse_unknown(table: dict[str, Any], name: str) -> None:
+
+def _refuse_unknown(table: dict[str, Any], name: str, recipe: Recipe) -> None:
     """Refuse a setting nobody reads: a slip of the pen would otherwise train with the default."""
-    for section, further in FURTHER.items():
-        known = set(DEFAULTS[section]) | further
+    for section, further in recipe.further.items():
+        known = set(recipe.defaults.get(section, {})) | further
         for key in table.get(section, {}):
             if key not in known:
                 near = difflib.get_close_matches(key, sorted(known), 1)
@@ -109,20 +116,21 @@ def experiment_from(table: dict[str, Any], name: str = "experiment") -> Experime
     problems = check("experiment", table)
     if problems:
         raise UserError(f"The experiment {name} does not fit: {problems[0]}.")
-    _refuse_unknown(table, name)
+    recipe = recipe_of(table)
+    _refuse_unknown(table, name, recipe)
     config: dict[str, Any] = {**table}
-    for section, defaults in DEFAULTS.items():
+    for section, defaults in recipe.defaults.items():
         config[section] = {**defaults, **table.get(section, {})}
-    config["model"]["input"] = {"size": 256, "channels": 5, **config["model"].get("input", {})}
-    if config["model"]["net"] not in NETS:
-        known = ", ".join(NETS)
+    config["model"]["input"] = {**recipe.input, **config["model"].get("input", {})}
+    if config["model"]["net"] not in recipe.nets:
+        known = ", ".join(recipe.nets)
         raise UserError(f'The experiment {name} names the network "{config["model"]["net"]}"; known are: {known}.')
     if not isinstance(config["model"]["input"]["size"], int):
         raise UserError(f"The experiment {name} gives its input size as a list; this network wants one side [px].")
-    sizes = [config["model"]["input"]["size"], *(stage["size"] for stage in config["training"]["stages"])]
+    sizes = [config["model"]["input"]["size"], *(stage["size"] for stage in config["training"].get("stages", ()))]
     if any(size % 32 for size in sizes):
         raise UserError(f"The experiment {name} asks for an input size that is no multiple of 32.")
-    held = set(KEPT_MACHINES) & {str(m).upper() for m in config["data"]["machines"]}
+    held = set(KEPT_MACHINES) & {str(m).upper() for m in config["data"].get("machines", ())}
     if held:
         raise UserError(f"The experiment {name} trains on machine {sorted(held)[0]}, which is kept for testing.")
     return Experiment(table["name"], table["plugin"], int(table["seed"]), config)
@@ -163,4 +171,8 @@ def find_experiment(text: str, preset: str | None = None) -> Path:
     shipped = shipped_experiments()
     if text in shipped:
         return shipped[text]
-    raise UserError(f'There is no experiment "{text}"; name a file, or one of these: {", ".join(shipped)}.')
+    studies = sorted(path.parent.name for path in (Path(__file__).parent / "experiments").glob("*/study.toml"))
+    raise UserError(
+        f'There is no experiment "{text}"; name a file, or one of these: {", ".join(shipped)}'
+        + (f"; studies are {', '.join(studies)}." if studies else ".")
+    )

@@ -16,9 +16,10 @@ import torch
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.training.device import name_device
-from puncta.training.experiment import DEFAULTS, Experiment
+from puncta.training.experiment import Experiment
 from puncta.training.loop import CHECKPOINT, LOG, LoopSettings
 from puncta.training.parity import Parity
+from puncta.training.recipes import recipe_of
 
 HEAD = "training.json"
 CALIBRATION = "calibration.json"
@@ -57,7 +58,8 @@ def _same(kept: Any, wanted: dict[str, Any]) -> bool:
     """Tell whether a folder was begun with an experiment; what it does not name yet has its default."""
     if not isinstance(kept, dict):
         return False
-    filled = {**kept, **{name: {**defaults, **kept.get(name, {})} for name, defaults in DEFAULTS.items()}}
+    defaults = recipe_of(wanted).defaults
+    filled = {**kept, **{name: {**known, **kept.get(name, {})} for name, known in defaults.items()}}
     return filled == wanted
 
 

@@ -21,6 +21,7 @@ from puncta.training.loop import LOG
 from puncta.training.quantise import MODEL as INT8_GRAPH
 from puncta.training.quantise import RECORD as INT8_RECORD
 from puncta.training.quantise import accepted_variant, figures_of_variant
+from puncta.training.recipes import function_at, recipe_of
 from puncta.training.report import CURVES, PICTURES, write_bytes, write_report
 from puncta.training.report_story import describe_data
 
@@ -52,7 +53,9 @@ def entry_of(folder: Path) -> dict[str, Any]:
     model = config["model"]
     name = f"{model['id']}-{model['version']}"
     legs = [*_legs_of(folder), config]
+    recipe = recipe_of(config)
     seen = list(dict.fromkeys(words for leg in legs for words in describe_data(leg)))
+    registered = function_at(recipe.registered) if recipe.registered else _input_of
     entry = {
         "id": model["id"],
         "version": model["version"],
@@ -67,17 +70,7 @@ def entry_of(folder: Path) -> dict[str, Any]:
         "card": f"{name}.md",
         "recipe": model.get("recipe", _recipe([c["name"] for c in legs])),
         "outputs": [output.name for output in onnx.load(folder / GRAPH, load_external_data=False).graph.output],
-        "input": {
-            "channels": model["input"]["channels"],
-            "size": [model["input"]["size"]] * 2,
-            "layout": "NCHW",
-            "normalisation": "motion channels, standardised per frame",
-            "history": HISTORY_FRAMES,
-            "precision": "fp32",
-            "stride": 4,
-            "filter": calibration["filter"],
-            "calibration": calibration["calibration"],
-        },
+        "input": registered(config, calibration),
         "metrics": {f"tune_{k}": v for k, v in calibration["figures"].items()},
     }
     variant = accepted_variant(folder)
@@ -85,6 +78,21 @@ def entry_of(folder: Path) -> dict[str, Any]:
         entry["variants"] = [{"precision": "int8", "file": f"{name}-int8.onnx", "sha256": variant["sha256"]}]
         entry["metrics"].update(figures_of_variant(variant))
     return entry
+
+
+def _input_of(config: dict[str, Any], calibration: dict[str, Any]) -> dict[str, Any]:
+    """What the tip plugin has to know to run its network."""
+    return {
+        "channels": config["model"]["input"]["channels"],
+        "size": [config["model"]["input"]["size"]] * 2,
+        "layout": "NCHW",
+        "normalisation": "motion channels, standardised per frame",
+        "history": HISTORY_FRAMES,
+        "precision": "fp32",
+        "stride": 4,
+        "filter": calibration["filter"],
+        "calibration": calibration["calibration"],
+    }
 
 
 def _legs_of(folder: Path) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 from puncta.core.errors import UserError
 from puncta.formats.progress import say_time
 from puncta.training.pace import Pace, stages_of
+from puncta.training.recipes import function_at, recipe_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,9 @@ def tell_state(story: Story) -> str:
 
 def describe_data(config: Mapping[str, Any]) -> list[str]:
     """Say in words what an experiment trains on."""
+    described = recipe_of(config).described
+    if described is not None:
+        return list(function_at(described)(config))
     data = config.get("data", {})
     parts = []
     if data.get("clips"):
