@@ -132,6 +132,8 @@ def drop(place: str) -> Callable[[Any], None]:
 
 SHA_WORDS = "64 hexadecimal digits in lower case"
 D = "outputs.needle-tip"
+H = "outputs.infant-lp[1]"
+M = "outputs.infant-lp[2]"
 BROKEN: list[tuple[str, Callable[[Any], None], str]] = [
     ("frame-key", put("index", -1), "index: -1 is less than 0"),
     ("frame-key", put("pts_ns", 0.5), "pts_ns: 0.5 is not a whole number"),
@@ -149,6 +151,10 @@ BROKEN: list[tuple[str, Callable[[Any], None], str]] = [
     ("results", put(f"{D}[3].mask", 3), f"{D}[3].mask: 3 is not null or an object"),
     ("results", put("flags", ["uncalibrated", "odd"]), "flags[1]: 'odd' is not one of " + ", ".join(Flag)),
     ("results", put("timings_ns.paint", -1), "timings_ns.paint: -1 is less than 0"),
+    ("results", put("carried", {"infant-lp": -1}), "carried.infant-lp: -1 is less than 0"),
+    ("results", put(f"{H}.values", None), f"{H}.reason: null is not a reason, which null values need"),
+    ("results", put(f"{H}.values[0]", 1.5), f"{H}.values[0]: 1.5 is more than 1"),
+    ("results", put(f"{M}.value", None), f"{M}.reason: null is not a reason, which a null value needs"),
     ("dataset", put("images[2].review", "done"),
      "images[2].review: 'done' is not one of unseen, proposed, confirmed, bulk"),
     ("dataset", drop("images[0].labelled"), "images[0]: 'labelled' is missing"),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.core.flags import Flag
-from puncta.core.frame import Frame
+from puncta.core.frame import Frame, FrameKey
 
 Box = tuple[float, float, float, float]
 
@@ -117,7 +117,53 @@ class ClassResult:
     type: Literal["class"] = "class"
 
 
-Result = Point | Line | Detection | MaskResult | ClassResult
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """Where in the picture the evidence for a finding lies; a map of cells over a box.
+
+    Attributes
+    ----------
+    label : str
+        The finding it belongs to, as in its `ClassResult`.
+    values : ndarray of float32, shape (h, w), or None
+        0..1; 0.5 speaks neither for nor against the finding. None means withheld, and ``reason`` says why.
+    box_px : tuple of float
+        [x0, y0, w, h] [px], the outer edges of the cells.
+    """
+
+    label: str
+    values: NDArray[np.float32] | None
+    box_px: Box
+    reason: str | None = None
+    type: Literal["heatmap"] = "heatmap"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A figure that stands beside the picture.
+
+    Attributes
+    ----------
+    value : float or None
+        None means that it is not known, and ``reason`` says why.
+    unit : str
+        "mm", "px" or another short unit.
+    doubt : float or None
+        Its standard error, in its unit; None where nobody has stated one.
+    basis : str
+        What it is measured or calculated from, in a few words.
+    """
+
+    label: str
+    value: float | None
+    unit: str
+    doubt: float | None = None
+    basis: str = ""
+    reason: str | None = None
+    type: Literal["measure"] = "measure"
+
+
+Result = Point | Line | Detection | MaskResult | ClassResult | HeatMap | Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +182,8 @@ class PluginOutput:
         Time the plugin took [ns].
     fault : str or None
         A plain phrase when the plugin failed on this frame; results are then empty.
+    frame_key : FrameKey or None
+        Key of the frame the results were computed from; files store it where the results were carried forward.
     """
 
     plugin_id: str
@@ -147,6 +195,7 @@ class PluginOutput:
     model: str = ""
     model_sha256: str = ""
     fault: str | None = None
+    frame_key: FrameKey | None = None
 
 
 def flags_of_frame(frame: Frame) -> set[Flag]:

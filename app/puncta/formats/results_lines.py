@@ -1,6 +1,7 @@
 """results.jsonl: one canonical line a frame, from typed results and back.
 
 A line holds `key{index,pts_ns,sha256}`, `outputs{plugin: [typed results]}`, `flags` and, unless left out, `timings_ns`.
+Where a plugin runs on every n-th frame only, `carried{plugin: index}` names the frame its results were computed from.
 Members stand in one fixed order and numbers are rounded (pixels and degrees to 3 decimals, scores to 4), so that two
 runs that compute the same write the same bytes.
 """
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from puncta.core.errors import BugError, UserError
 from puncta.core.flags import Flag
 from puncta.core.frame import FrameKey
@@ -20,8 +23,10 @@ from puncta.core.results import (
     Certainty,
     ClassResult,
     Detection,
+    HeatMap,
     Line,
     MaskResult,
+    Measure,
     Point,
     Result,
 )
@@ -29,6 +34,9 @@ from puncta.formats import schemas
 from puncta.formats.atomic import AtomicFile, plain_os_error
 from puncta.formats.jsontext import PX_DECIMALS, SCORE_DECIMALS, json_line, parse_json, rounded
 from puncta.formats.rle import mask_from_rle, rle_from_mask
+
+HEAT_DECIMALS = 2
+"""A heat map is a picture for the eye; two decimals keep its lines short."""
 
 
 def _px(values: tuple[float, ...] | None, what: str) -> list[float] | None:
@@ -43,6 +51,13 @@ def _share(value: float, what: str) -> float:
     share = rounded(value, SCORE_DECIMALS, what)
     if not 0.0 <= share <= 1.0:
         raise BugError(f"{what} is {share}; it has to lie in 0..1")
+    return share
+
+
+def _heat(value: float, what: str) -> float:
+    share = rounded(float(value), HEAT_DECIMALS, what)
+    if not 0.0 <= share <= 1.0:
+        raise BugError(f"a value of {what} is {share}; it has to lie in 0..1")
     return share
 
 
@@ -100,6 +115,22 @@ def json_from_result(result: Result) -> dict[str, Any]:
                 "probability": _share(result.probability, f"probability of {what}"),
             }
             lost = result.value is None
+        case HeatMap():
+            values = None if result.values is None else np.asarray(result.values, dtype=np.float64)
+            body = {
+                "box": _px(result.box_px, what),
+                "size": None if values is None else [int(values.shape[0]), int(values.shape[1])],
+                "values": None if values is None else [_heat(v, what) for v in values.ravel()],
+            }
+            lost = values is None
+        case Measure():
+            body = {
+                "value": _number(result.value, what),
+                "doubt": _number(result.doubt, what),
+                "unit": result.unit,
+                "basis": result.basis,
+            }
+            lost = result.value is None
         case _:
             raise BugError(f"{type(result).__name__} is not a typed result")
     return {**head, **body, "reason": _reason(result, lost)}
@@ -124,6 +155,16 @@ def result_from_json(document: Mapping[str, Any]) -> Result:
             return MaskResult(label, mask, origin, d["score"], Certainty(d["certainty"]), reason)
         case "class":
             return ClassResult(label, d["value"], d["probability"], reason)
+        case "heatmap":
+            box = _tuple(d["box"])
+            if d["values"] is None:
+                return HeatMap(label, None, box, reason)
+            height, width = (int(v) for v in d["size"])
+            if height * width != len(d["values"]):
+                raise UserError(f"A heat map of {height} x {width} cells holds {len(d['values'])} values.")
+            return HeatMap(label, np.array(d["values"], np.float32).reshape(height, width), box, reason)
+        case "measure":
+            return Measure(label, d["value"], d["unit"], d["doubt"], d["basis"], reason)
     raise UserError(f"'{kind}' is not a type of result that this version knows.")
 
 
@@ -142,12 +183,15 @@ class ResultLine:
     outputs : mapping of plugin id to tuple of results
     timings_ns : mapping of str to int, or None
         Named stages and their duration [ns]; None where they were left out.
+    carried : mapping of plugin id to int
+        Index of the frame that a plugin's results were computed from, where it is not this one.
     """
 
     key: FrameKey
     outputs: Mapping[str, tuple[Result, ...]]
     flags: frozenset[Flag] = frozenset()
     timings_ns: Mapping[str, int] | None = field(default=None)
+    carried: Mapping[str, int] = field(default_factory=dict)
 
 
 def line_from_analysis(analysis: Analysis, timings: bool = True) -> ResultLine:
@@ -163,6 +207,11 @@ def line_from_analysis(analysis: Analysis, timings: bool = True) -> ResultLine:
         outputs={output.plugin_id: output.results for output in analysis.outputs},
         flags=frozenset(flags),
         timings_ns=dict(analysis.timings_ns) if timings else None,
+        carried={
+            output.plugin_id: output.frame_key.index
+            for output in analysis.outputs
+            if output.frame_key is not None and output.frame_id != analysis.frame.frame_id
+        },
     )
 
 
@@ -181,6 +230,8 @@ def json_from_line(line: ResultLine) -> dict[str, Any]:
         "outputs": {name: [json_from_result(r) for r in line.outputs[name]] for name in sorted(line.outputs)},
         "flags": sorted(str(flag) for flag in line.flags),
     }
+    if line.carried:
+        document["carried"] = {name: int(line.carried[name]) for name in sorted(line.carried)}
     if line.timings_ns is not None:
         document["timings_ns"] = {name: int(line.timings_ns[name]) for name in sorted(line.timings_ns)}
     return document
@@ -199,7 +250,31 @@ def line_from_json(document: Mapping[str, Any], stream: str = "") -> ResultLine:
         outputs={name: tuple(result_from_json(r) for r in found) for name, found in document["outputs"].items()},
         flags=frozenset(Flag(flag) for flag in document["flags"]),
         timings_ns=document.get("timings_ns"),
+        carried=document.get("carried", {}),
     )
+
+
+def find_line_faults(document: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a line that its schema cannot see: cells that do not fit a size, a wrong carried frame."""
+    faults: list[str] = []
+    for name, results in document["outputs"].items():
+        for number, result in enumerate(results):
+            if result["type"] != "heatmap":
+                continue
+            if (result["values"] is None) != (result["size"] is None):
+                faults.append(f"outputs.{name}[{number}]: size and values must both be there, or neither")
+            elif result["values"] is not None and result["size"][0] * result["size"][1] != len(result["values"]):
+                height, width = result["size"]
+                faults.append(
+                    f"outputs.{name}[{number}]: {height} x {width} cells want {height * width} values, "
+                    f"not {len(result['values'])}"
+                )
+    for name, index in document.get("carried", {}).items():
+        if name not in document["outputs"]:
+            faults.append(f"carried.{name}: there are no outputs of this plugin on the line")
+        elif index == document["key"]["index"]:
+            faults.append(f"carried.{name}: it names the line's own frame; leave it out")
+    return faults
 
 
 class ResultsWriter:

@@ -17,7 +17,7 @@ from puncta.formats.dataset import Dataset, dataset_file, dataset_from_json, is_
 from puncta.formats.dataset_checks import check_files, check_references, check_splits, machines_by_split
 from puncta.formats.jsontext import parse_json, read_json
 from puncta.formats.label_sets import find_label_set
-from puncta.formats.results_lines import read_json_lines
+from puncta.formats.results_lines import find_line_faults, read_json_lines
 from puncta.formats.truth_pictures import read_flow_map, read_label_map
 
 _CHUNK = 1 << 20
@@ -71,6 +71,8 @@ def check_lines(kind: str, path: Path) -> Findings:
             count += 1
             problems = schemas.check(kind, document)
             found.problems += [f"line {number}: {problem}" for problem in problems]
+            if not problems and kind == "results":
+                found.problems += [f"line {number}: {fault}" for fault in find_line_faults(document)]
             if problems or "key" not in document:
                 continue
             key = document["key"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -75,15 +76,28 @@ class _Strict(BaseModel):
 class Emits(_Strict):
     """One kind of result that a plugin emits."""
 
-    type: Literal["point", "line", "detection", "mask", "class"]
+    type: Literal["point", "line", "detection", "mask", "class", "heatmap", "measure"]
     label: Slug
 
 
 class Option(_Strict):
-    """One setting of a plugin: its default and what the user may change it to."""
+    """One setting of a plugin: its default and what the user may change it to.
+
+    Attributes
+    ----------
+    unit : str
+        Unit of a number, for the screen.
+    card : bool
+        The plugin's card in the window offers it.
+    per_case : bool
+        It belongs to the open case: forgotten when another one opens, and never saved.
+    """
 
     default: AnyScalar
     title: str = ""
+    unit: str = ""
+    card: bool = False
+    per_case: bool = False
     min: float | None = None
     max: float | None = None
     choices: Annotated[tuple[AnyScalar, ...], Field(strict=False)] = ()
@@ -213,7 +227,9 @@ class PluginManifest(_Strict):
         merged: dict[str, Any] = {name: option.default for name, option in self.options.items()}
         for name, value in (changes or {}).items():
             if name not in self.options:
+                near = get_close_matches(name, self.options, 1, 0.5)
                 there = f"it has {', '.join(self.options)}" if self.options else "it has none"
+                there = f'did you mean "{near[0]}"' if near else there
                 raise UserError(f'The plugin "{self.id}" has no option "{name}"; {there}.')
             complaint = self.options[name].complaint(value)
             if complaint:

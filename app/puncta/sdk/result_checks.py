@@ -10,14 +10,17 @@ import numpy as np
 
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame
-from puncta.core.results import ClassResult, Detection, Line, MaskResult, Point, Result
+from puncta.core.results import ClassResult, Detection, HeatMap, Line, MaskResult, Measure, Point, Result
 from puncta.sdk.manifest import PluginManifest
 from puncta.sdk.plugin import StepResult
 
 ROUNDING_PX = 1e-6
 """A point on the edge may lie this far [px] beyond it by rounding alone."""
 
-_TYPES = (Point, Line, Detection, MaskResult, ClassResult)
+MOST_HEAT_CELLS = 64
+"""Cells along one side of a heat map; finer ones would bloat the files without showing more."""
+
+_TYPES = (Point, Line, Detection, MaskResult, ClassResult, HeatMap, Measure)
 
 
 def find_result_faults(step: Any, frame: Frame, manifest: PluginManifest | None = None) -> list[str]:
@@ -46,10 +49,11 @@ def find_result_faults(step: Any, frame: Frame, manifest: PluginManifest | None 
 
 def _faults_of(result: Result, frame: Frame) -> list[str]:
     faults: list[str] = []
-    share = result.probability if isinstance(result, ClassResult) else result.score
-    word = "probability" if isinstance(result, ClassResult) else "score"
-    if not _is_number(share) or not 0.0 <= float(share) <= 1.0:
-        faults.append(f"its {word} is {share}, not a number from 0 to 1")
+    if not isinstance(result, HeatMap | Measure):
+        share = result.probability if isinstance(result, ClassResult) else result.score
+        word = "probability" if isinstance(result, ClassResult) else "score"
+        if not _is_number(share) or not 0.0 <= float(share) <= 1.0:
+            faults.append(f"its {word} is {share}, not a number from 0 to 1")
     if _is_lost(result):
         if not result.reason:
             faults.append("it is lost without a reason; say in `reason` why there is nothing")
@@ -71,6 +75,12 @@ def _faults_of(result: Result, frame: Frame) -> list[str]:
         case ClassResult():
             if not isinstance(result.value, bool):
                 faults.append("its value must be True, False, or None to abstain")
+        case HeatMap():
+            faults += _heat_faults(result, frame)
+        case Measure():
+            faults += _finite_faults(result, ("value", "doubt"))
+            if not result.unit:
+                faults.append("it has no unit")
     return faults
 
 
@@ -84,7 +94,9 @@ def _is_lost(result: Result) -> bool:
             return result.box is None
         case MaskResult():
             return result.mask is None
-        case ClassResult():
+        case HeatMap():
+            return result.values is None
+        case ClassResult() | Measure():
             return result.value is None
 
 
@@ -131,6 +143,17 @@ def _mask_faults(result: MaskResult, frame: Frame) -> list[str]:
     if min(origin) < 0 or right > frame.geometry.width_px or bottom > frame.geometry.height_px:
         return [f"its mask reaches outside the picture ({origin[0]}, {origin[1]} to {right}, {bottom})"]
     return []
+
+
+def _heat_faults(result: HeatMap, frame: Frame) -> list[str]:
+    values = result.values
+    if not isinstance(values, np.ndarray) or values.dtype != np.float32 or values.ndim != 2 or not values.size:
+        return ["its values must be an array of float32 with two dimensions"]
+    if max(values.shape) > MOST_HEAT_CELLS:
+        return [f"it has {values.shape[0]} x {values.shape[1]} cells; {MOST_HEAT_CELLS} a side is the most"]
+    if not (np.isfinite(values).all() and values.min() >= 0.0 and values.max() <= 1.0):
+        return ["its values must be numbers from 0 to 1"]
+    return _box_faults(result.box_px, frame)
 
 
 def same_result(a: Any, b: Any) -> bool:

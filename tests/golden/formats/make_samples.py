@@ -14,7 +14,17 @@ import tomli_w
 
 from puncta.core.flags import Flag
 from puncta.core.frame import Calibration, CalibrationOrigin, FrameKey, hash_planes
-from puncta.core.results import Certainty, ClassResult, Detection, Line, MaskResult, Point
+from puncta.core.results import (
+    Certainty,
+    ClassResult,
+    Detection,
+    HeatMap,
+    Line,
+    MaskResult,
+    Measure,
+    Point,
+    Result,
+)
 from puncta.formats.attempt import AttemptEvent, AttemptRecord, AttemptSummary, write_attempt
 from puncta.formats.dataset import Annotation, Category, Dataset, Image, Info, Review, Video, Visibility, save_dataset
 from puncta.formats.evaluation import Evaluation, Metric, write_evaluation
@@ -73,12 +83,24 @@ def make_results(folder: Path) -> None:
         MaskResult("needle", None, (0, 0), 0.0, Certainty.LOST, "no needle found"),
         ClassResult("csf", None, 0.5, "picture quality is too low"),
     )
+    cells = np.array([[0.1, 0.25, 0.5], [0.4, 0.9, 0.75]], np.float32)
+    depth = Measure("csf_depth", 12.4, "mm", 1.9, "middle of the csf heat map")
+    judged = (ClassResult("cord", False, 0.04), HeatMap("csf", cells, (1.5, 1.5, 28.0, 20.0)), depth)
+    withheld = (
+        ClassResult("cord", None, 0.41, "between the thresholds"),
+        HeatMap("csf", None, (1.5, 1.5, 28.0, 20.0), "unfamiliar picture"),
+        Measure("csf_depth", None, "mm", reason="no csf in sight"),
+    )
+    rows: tuple[tuple[dict[str, tuple[Result, ...]], set[Flag], dict[str, int]], ...] = (
+        ({"needle-tip": found, "infant-lp": judged}, {Flag.SIMULATED}, {}),
+        ({"needle-tip": lost, "infant-lp": judged, "made-plugin": withheld}, {Flag.SIMULATED, Flag.TRACK_LOST},
+         {"infant-lp": 0}),
+    )
     with ResultsWriter(folder / "results.jsonl") as writer:
-        for number, (results, flags) in enumerate(
-            ((found, {Flag.SIMULATED}), (lost, {Flag.SIMULATED, Flag.TRACK_LOST}))
-        ):
+        for number, (outputs, flags, carried) in enumerate(rows):
             key = FrameKey("made.mp4", number, number * 40_000_000, hash_planes((draw_frame(number, not number),)))
-            writer.put_line(ResultLine(key, {"needle-tip": results}, frozenset(flags), {"needle-tip": 3_100_000}))
+            timings = {name: 3_100_000 for name in outputs if name not in carried}
+            writer.put_line(ResultLine(key, outputs, frozenset(flags), timings, carried))
 
 
 def make_dataset(folder: Path) -> None:
@@ -481,7 +503,11 @@ def make_plugin(folder: Path) -> None:
         "model": "tip-ut@0.1",
         "results": [{"type": "detection", "label": "needle_tip"}],
         "layers": ["tip"],
-        "options": {"threshold": 0.3, "mode": {"default": "fast", "choices": ["fast", "exact"]}},
+        "options": {
+            "threshold": 0.3,
+            "mode": {"default": "fast", "choices": ["fast", "exact"]},
+            "weight_kg": {"default": 0.0, "title": "Weight", "unit": "kg", "max": 8.0, "card": True, "per_case": True},
+        },
         "description": "Does nothing; shows what a manifest holds.",
         "licence": "Apache-2.0",
         "author": "The Puncta authors",

@@ -13,14 +13,27 @@ from hypothesis import strategies as st
 from puncta.core.errors import BugError, UserError
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame, FrameKey, ImageGeometry, SourceInfo, SourceKind, hash_planes
-from puncta.core.results import Analysis, Certainty, ClassResult, Detection, Line, MaskResult, PluginOutput, Point
+from puncta.core.results import (
+    Analysis,
+    Certainty,
+    ClassResult,
+    Detection,
+    HeatMap,
+    Line,
+    MaskResult,
+    Measure,
+    PluginOutput,
+    Point,
+)
 from puncta.formats import schemas
 from puncta.formats.results_lines import (
     ResultLine,
     ResultsWriter,
+    find_line_faults,
     json_from_line,
     json_from_result,
     line_from_analysis,
+    line_from_json,
     read_results,
     result_from_json,
     text_from_line,
@@ -103,6 +116,8 @@ results = st.one_of(
     st.builds(MaskResult, labels, masks, st.tuples(st.integers(0, 99), st.integers(0, 99)), shares),
     st.builds(ClassResult, labels, st.booleans(), shares),
     st.builds(lambda label, share, why: ClassResult(label, None, share, why), labels, shares, reasons),
+    st.builds(Measure, labels, coordinates, st.sampled_from(["mm", "px"]), st.one_of(st.none(), sizes), st.text(max_size=9)),
+    st.builds(lambda label, why: Measure(label, None, "mm", reason=why), labels, reasons),
 )
 
 
@@ -119,9 +134,47 @@ def test_any_result_survives_the_way_to_a_file_and_back(found: list) -> None:
             assert before == after
 
 
+cells = st.lists(st.lists(st.floats(0, 1).map(lambda v: round(v, 2)), min_size=3, max_size=3), min_size=1, max_size=4)
+
+
+@given(cells)
+def test_a_heat_map_survives_the_way_to_a_file_and_back(values: list[list[float]]) -> None:
+    before = HeatMap("csf", np.array(values, np.float32), (1.5, 2.5, 30.0, 20.0))
+    document = json.loads(text_from_line(ResultLine(FrameKey("", 3, -40, SHA), {"a": (before,)})))
+    assert schemas.check("results", document) == [] and find_line_faults(document) == []
+    after = result_from_json(document["outputs"]["a"][0])
+    assert isinstance(after, HeatMap) and after.box_px == before.box_px and after.values is not None
+    assert after.values.dtype == np.float32 and np.array_equal(after.values, before.values)
+
+
+def test_a_carried_result_names_the_frame_it_was_computed_from() -> None:
+    older = PluginOutput("infant-lp", 901, (ClassResult("csf", True, 0.9),), frame_key=FrameKey("x.mp4", 1, 40))
+    own = PluginOutput("needle-tip", 903, (), frame_key=FrameKey("x.mp4", 3, 120))
+    document = json.loads(text_from_line(line_from_analysis(make_analysis(3, frozenset(), older, own))))
+    assert document["carried"] == {"infant-lp": 1}
+    assert schemas.check("results", document) == [] and find_line_faults(document) == []
+    assert line_from_json(document).carried == {"infant-lp": 1}
+
+
+def test_what_the_schema_cannot_see_is_found() -> None:
+    document = json.loads(GOLDEN.read_text(encoding="utf-8").splitlines()[1])
+    assert find_line_faults(document) == []
+    document["outputs"]["infant-lp"][1]["values"].pop()
+    document["carried"] = {"infant-lp": 1, "other": 0}
+    assert find_line_faults(document) == [
+        "outputs.infant-lp[1]: 2 x 3 cells want 6 values, not 5",
+        "carried.infant-lp: it names the line's own frame; leave it out",
+        "carried.other: there are no outputs of this plugin on the line",
+    ]
+
+
 @pytest.mark.parametrize(
     ("result", "words"),
     [
+        (HeatMap("csf", np.array([[1.5]], np.float32), (0.0, 0.0, 4.0, 4.0)), "0..1"),
+        (HeatMap("csf", None, (0.0, 0.0, 4.0, 4.0)), "without a reason"),
+        (Measure("depth", float("nan"), "mm"), "nan"),
+        (Measure("depth", None, "mm"), "without a reason"),
         (Point("tip", (float("nan"), 1.0), 0.5), "nan"),
         (Detection("needle_tip", (0.0, 0.0, float("inf"), 1.0), (0.0, 0.0), 0.5), "inf"),
         (Point("tip", None, 0.0), "without a reason"),
