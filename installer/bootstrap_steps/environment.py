@@ -166,8 +166,9 @@ class Environment:
         self._busy.touch()
         self.log.unlink(missing_ok=True)
         print(f"Installing up to {count} packages; the first time this takes a few minutes", flush=True)
-        # --only-binary: building from source would need compilers and could run anything.
-        self._pip("install", "--require-hashes", "--only-binary", ":all:", "-r", str(lock))
+        # --only-binary: building from source would need compilers and could run anything. --no-deps: a lock is whole
+        # but for torch, which peft asks for and which comes after it.
+        self._pip("install", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock))
         if purpose.with_torch:
             torch = self._ask_torch()
             print(f"Installing {torch} for training", flush=True)

@@ -8,7 +8,8 @@ Usage, from the repository root, with the newest versions that pyproject.toml al
 
 Both files cover Linux, macOS and Windows and every Python from 3.11 on, carry the hash of every file, and name
 no package index, so that any mirror serves them. torch is not in them: its CPU and CUDA builds share one
-version and differ in hash. dev.txt holds what torch itself imports, so that only torch is left to install.
+version and differ in hash. dev.txt holds what torch itself imports, so that only torch is left to install, and the
+packages that need torch (peft and its own) are resolved as if they did not: the bootstrap installs a lock as it is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ ROOT = HERE.parent.parent
 # What the CPU build of torch 2.13.0 asks for, read from its metadata.
 TORCH_NEEDS = ["filelock", "fsspec>=0.8.5", "jinja2", "networkx>=2.5.1", "sympy>=1.13.3", "typing-extensions>=4.10.0"]
 TORCH_NEEDS += ["setuptools>=77.0.3"]
+# Takes torch and the CUDA packages below it out of whatever asks for it.
+WITHOUT_TORCH = "torch ; python_version < '3'"
 
 
 def read_requirements() -> dict[str, list[str]]:
@@ -49,7 +52,9 @@ def compile_lock(name: str, requirements: list[str], constraint: Path | None, up
             shutil.copy(HERE / name, made)  # uv keeps the versions it finds there
         command = [sys.executable, "-m", "uv", "pip", "compile", "--universal", "--python-version", "3.11"]
         command += ["--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"]
-        command += ["--no-emit-find-links", "--output-file", str(made), str(source)]
+        left_out = Path(folder) / "overrides.txt"
+        left_out.write_text(WITHOUT_TORCH + "\n", encoding="utf-8")
+        command += ["--no-emit-find-links", "--override", str(left_out), "--output-file", str(made), str(source)]
         if constraint is not None:
             command += ["--constraint", str(constraint)]
         subprocess.run(command, check=True)

@@ -67,7 +67,8 @@ def test_the_first_start_fills_and_the_second_does_nothing(root: Path, calls: Ca
     assert Environment(root).prepare(TO_RUN) is True
     assert calls.made == 1
     assert calls.pip[0] == (
-        "install", "--require-hashes", "--only-binary", ":all:", "-r", str(root / "installer/lock/runtime.txt"),
+        "install", "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r",
+        str(root / "installer/lock/runtime.txt"),
     )  # fmt: skip
     assert calls.pip[1][-2:] == ("--editable", str(root))
     assert len(calls.pip) == 2
