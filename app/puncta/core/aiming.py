@@ -145,6 +145,17 @@ def path_ahead(ray: Ray, region: UltrasoundRegion, to_depth: float | None = None
     return found
 
 
+def throw_ahead(ray: Ray, region: UltrasoundRegion, throw_mm: float) -> tuple[PointPx, PointPx] | None:
+    """Return the way that a biopsy gun throws its needle [px]: from the tip straight ahead, cut at the region's border.
+
+    None where the region has no millimetres: a throw drawn to a guessed scale would mislead.
+    """
+    if region.calibration is None or throw_mm <= 0:
+        return None
+    found = clip_segment(ray.tip_px, ray.point_px(throw_mm), region.box)
+    return None if found is None or found[0] == found[1] else found
+
+
 def band_ahead(ray: Ray, path: tuple[PointPx, PointPx]) -> tuple[PointPx, ...]:
     """Return the outline of the band that holds the straight way ahead 9 times in 10 [px]; empty where unknown.
 

@@ -78,7 +78,8 @@ def _prior_from_mask(prompt: MaskPrompt, mapping: RegionMapping) -> NDArray[np.f
     height, width = prompt.mask.shape
     rows, columns = slice(max(0, top), min(h, top + height)), slice(max(0, left), min(w, left + width))
     if rows.start < rows.stop and columns.start < columns.stop:
-        region[rows, columns] = prompt.mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        seen = prompt.mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        region[rows, columns] = seen
     size = mapping.size_px
     shrinks = size[0] <= w and size[1] <= h
     return np.asarray(

@@ -1,4 +1,4 @@
-"""A needle's line over time: its angle carried from frame to frame, its way ahead, and how it lies to a target.
+"""A needle's line over time: its angle and tip carried from frame to frame, its way ahead, how it lies to a target.
 
 Used by every tracker of a straight needle. Angles and lengths are in millimetres where calibrated, else in pixels; what
 a single frame's geometry says lies in `puncta.core.aiming`, which the screen uses too.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from puncta.core.aiming import Aim, Ray, aim_at, band_ahead, circle_doubt, path_ahead, unit_scale
+from puncta.core.aiming import Aim, Ray, aim_at, band_ahead, circle_doubt, path_ahead, throw_ahead, unit_scale
 from puncta.core.frame import UltrasoundRegion
 from puncta.core.geometry import PointPx, axis_angle_deg, clip_segment, region_edges_px
 from puncta.core.results import Line
+from puncta.imaging.kalman import ImmSettings, ImmTracker
 
 LEAST_SPEED = 1.0
 """Speed along the axis below which a tip counts as still [mm/s]."""
@@ -139,6 +140,95 @@ class AxisTracker:
 
 
 @dataclass(frozen=True, slots=True)
+class PathState:
+    """Tip and way ahead at one time, smoothed over time; all in one unit (mm, or pixels).
+
+    Attributes
+    ----------
+    tip : (x, y)
+    ahead : (x, y)
+        Unit vector in which the tip points.
+    sigma_rad : float
+        Standard error of its angle.
+    along_sigma, across_sigma : float
+        Standard deviations of the tip along the way ahead and across it.
+    velocity : (x, y)
+        Of the tip [unit/s].
+    """
+
+    tip: tuple[float, float]
+    ahead: tuple[float, float]
+    sigma_rad: float
+    along_sigma: float
+    across_sigma: float
+    velocity: tuple[float, float]
+
+
+class PathTracker:
+    """One stream's needle path: `AxisTracker` for where it points, `ImmTracker` for its tip. Times must not go back."""
+
+    def __init__(self, axis: AxisSettings | None = None, tip: ImmSettings | None = None) -> None:
+        self._axis = AxisTracker(axis)
+        self._tip = ImmTracker(tip)
+
+    def clear(self) -> None:
+        """Forget the path."""
+        self._axis.clear()
+        self._tip.clear()
+
+    def miss(self, t_ns: int) -> None:
+        """Take a frame without a needle."""
+        self._axis.update(t_ns, None)
+        self._tip.update(t_ns, None)
+
+    def update(
+        self,
+        t_ns: int,
+        tip: tuple[float, float],
+        ahead: tuple[float, float],
+        sigma_rad: float,
+        along_sigma: float,
+        across_sigma: float,
+    ) -> PathState:
+        """Take what one frame shows.
+
+        Parameters
+        ----------
+        t_ns : int
+            When the frame was taken [ns].
+        tip, ahead : (x, y)
+            Place, and unit vector in which it points.
+        sigma_rad : float
+            Standard error of the angle.
+        along_sigma, across_sigma : float
+            Standard deviations of the place along and across the way ahead.
+        """
+        x, y = ahead
+        along, across = max(along_sigma, 1e-3) ** 2, max(across_sigma, 1e-3) ** 2
+        noise = (
+            (x * x * along + y * y * across, x * y * (along - across)),
+            (x * y * (along - across), y * y * along + x * x * across),
+        )
+        track = self._tip.update(t_ns, tip, noise, (-x, -y))
+        if track.predicted:
+            # A segment found anew on the whole picture knows more than the gate round the last place.
+            self.clear()
+            track = self._tip.update(t_ns, tip, noise, (-x, -y))
+        axis = self._axis.update(t_ns, (-x, -y), sigma_rad)
+        assert axis is not None and track.position_mm is not None
+        ax, ay = -axis.direction[0], -axis.direction[1]
+        (xx, xy), (_, yy) = track.covariance_mm2
+        return PathState(
+            track.position_mm,
+            (ax, ay),
+            axis.sigma_rad,
+            math.sqrt(max(0.0, ax * ax * xx + 2.0 * ax * ay * xy + ay * ay * yy)),
+            math.sqrt(max(0.0, ay * ay * xx - 2.0 * ax * ay * xy + ax * ax * yy)),
+            track.velocity_mm_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectory:
     """A needle in one frame, with where it is heading.
 
@@ -176,6 +266,13 @@ class Trajectory:
         """Outline of the band that holds the way ahead 9 times in 10 [px]; empty where there is no way ahead."""
         path = self.path_px(to_depth)
         return () if path is None else band_ahead(self.ray, path)
+
+    def throw_px(self, throw_mm: float) -> tuple[PointPx, PointPx] | None:
+        """Way of a biopsy gun's needle, from the tip as far as it is thrown [px]; cut off at the region's border.
+
+        None where the region has no millimetres: a throw drawn to a guessed scale would mislead.
+        """
+        return throw_ahead(self.ray, self.region, throw_mm)
 
     def aim(self, target_px: PointPx) -> Aim:
         """Distance, miss, and time at the present speed to a target [mm or px, s]."""

@@ -1,6 +1,6 @@
 """Runs the plugins on a frame: in dependency order, each in its own `try`, with a breaker a plugin.
 
-The host belongs to one inference thread. Only `set_enabled`, `close_breaker` and `statuses` may be called from another.
+The host belongs to one inference thread. Only `set_enabled`, `prompt` and `statuses` may be called from another.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from puncta.core.errors import PunctaError, UserError
 from puncta.core.events import PluginStatus
+from puncta.core.findings import FRESH_NS, carried_ns
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame
+from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis, PluginOutput, flags_of_frame
 from puncta.pipeline.policy import FAULTS_TO_OPEN
-from puncta.sdk.plugin import Plugin, ResetReason, StepResult
+from puncta.sdk.plugin import Plugin, Promptable, ResetReason, StepResult
 from puncta.sdk.result_checks import find_result_faults
 
 log = logging.getLogger(__name__)
@@ -40,11 +43,14 @@ class HostedPlugin:
     after : tuple of str
         Upstream plugins whose outputs of the same frame it sees.
     every : int
-        Runs on every n-th frame; its last output is carried forward in between.
+        Runs on every n-th frame; its last output is carried forward in between and keeps its own frame. Older than
+        100 ms of the frames' time it is flagged STALE.
     budget_ms : float or None
         Time it promises to keep; judged only in live delivery, so that results stay repeatable.
     history_frames : int
         Earlier frames its result may depend on.
+    prompts : bool
+        It takes a user's prompts.
     """
 
     plugin_id: str
@@ -55,6 +61,11 @@ class HostedPlugin:
     every: int = 1
     budget_ms: float | None = None
     history_frames: int = 0
+    prompts: bool = False
+
+
+MOST_PROMPTS = 256
+"""Prompts kept a plugin; beyond that the oldest is forgotten."""
 
 
 @dataclass(slots=True)
@@ -66,9 +77,11 @@ class _Slot:
     breaker_open: bool = False
     message: str = ""
     fresh: bool = False
+    renew: bool = False
     since_run: int = 0
     last: PluginOutput | None = None
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
+    prompts: dict[int | None, Prompt] = field(default_factory=dict)
 
 
 class PluginHost:
@@ -97,6 +110,11 @@ class PluginHost:
         with self._lock:
             return max((s.spec.history_frames for s in self._slots if s.enabled), default=0)
 
+    @property
+    def takes_prompts(self) -> tuple[str, ...]:
+        """Plugins that take a user's prompts."""
+        return tuple(s.spec.plugin_id for s in self._slots if s.spec.prompts)
+
     def set_enabled(self, plugin_id: str, on: bool) -> None:
         """Switch a plugin on or off; switching on also closes its breaker.
 
@@ -112,6 +130,53 @@ class PluginHost:
                 slot.breaker_open, slot.faults, slot.message = False, 0, ""
                 slot.fresh = True
 
+    def prompt(self, plugin_id: str, prompt: Prompt | None, index: int | None = None) -> None:
+        """Tell a plugin where to look.
+
+        Parameters
+        ----------
+        prompt : Prompt or None
+            None takes back what was said for that frame.
+        index : int or None
+            The frame for which it holds, each time that frame comes by, also after a seek; None is the next frame.
+
+        Raises
+        ------
+        UserError
+            No such plugin, or it takes no prompts.
+        """
+        with self._lock:
+            slot = self._find(plugin_id)
+            if not slot.spec.prompts:
+                raise UserError(f"{slot.spec.title} takes no prompts.")
+            slot.prompts.pop(index, None)
+            if prompt is not None:
+                slot.prompts[index] = prompt
+                while len(slot.prompts) > MOST_PROMPTS:
+                    del slot.prompts[next(iter(slot.prompts))]
+
+    def prompted(self, plugin_id: str) -> tuple[int, ...]:
+        """Return the frames for which a prompt stands, in order."""
+        with self._lock:
+            return tuple(sorted(i for i in self._find(plugin_id).prompts if i is not None))
+
+    def set_option(self, plugin_id: str, name: str, value: Any) -> bool:
+        """Change an option of a plugin, from its next frame on; tell whether that changed anything.
+
+        Raises
+        ------
+        UserError
+            No such plugin or option, or the value does not fit.
+        """
+        with self._lock:
+            slot = self._find(plugin_id)
+            options = slot.spec.options
+            if options is None:
+                raise UserError(f"{slot.spec.title} has no options.")
+            changed = options.set(name, value)
+            slot.renew = slot.renew or changed
+            return changed
+
     def reset(self, reason: ResetReason) -> None:
         """Empty the plugins' memory; outputs of before are not carried over."""
         for slot in self._slots:
@@ -124,15 +189,20 @@ class PluginHost:
         for slot in self._active():
             self._ensure(slot)
 
-    def step(self, frame: Frame) -> Analysis:
+    def step(self, frame: Frame, *, every: bool = False) -> Analysis:
         """Run the enabled plugins on a frame and return what they said.
 
         One plugin's failure costs that plugin's output alone.
+
+        Parameters
+        ----------
+        every : bool
+            Run those too whose turn it is not: a picture that is held is judged itself.
         """
         outputs: dict[str, PluginOutput] = {}
         timings: list[tuple[str, int]] = []
         for slot in self._active():
-            output = self._step_one(slot, frame, outputs)
+            output = self._step_one(slot, frame, outputs, every)
             if output is not None:
                 outputs[slot.spec.plugin_id] = output
                 timings.append((slot.spec.plugin_id, output.elapsed_ns))
@@ -185,8 +255,27 @@ class PluginHost:
                 )
             return False
 
-    def _step_one(self, slot: _Slot, frame: Frame, outputs: Mapping[str, PluginOutput]) -> PluginOutput | None:
+    def _renew(self, slot: _Slot) -> None:
+        """Hand changed options over; a plugin that cannot take them while it runs is created anew."""
+        with self._lock:
+            if not slot.renew:
+                return
+            slot.renew = False
+        slot.last = None
+        if slot.plugin is None or slot.spec.options is None:
+            return
+        if isinstance(slot.plugin, Configurable):
+            plugin, values = slot.plugin, slot.spec.options.values()
+            self._guard(slot, lambda: plugin.configure(values))
+            return
+        plugin, slot.plugin = slot.plugin, None
+        self._guard(slot, plugin.close)
+
+    def _step_one(
+        self, slot: _Slot, frame: Frame, outputs: Mapping[str, PluginOutput], every: bool
+    ) -> PluginOutput | None:
         spec = slot.spec
+        self._renew(slot)
         if not self._ensure(slot):
             return PluginOutput(
                 spec.plugin_id, frame.frame_id, flags=frozenset({Flag.PLUGIN_FAULT}), fault=slot.message
@@ -194,9 +283,10 @@ class PluginHost:
         if slot.fresh:
             slot.fresh, slot.last = False, None  # what it said before it was switched off is old
             self._guard(slot, lambda: slot.plugin.reset(ResetReason.ENABLED))
-        if slot.last is not None and slot.since_run + 1 < spec.every:
+        if slot.last is not None and slot.since_run + 1 < spec.every and not every:
             slot.since_run += 1
-            return slot.last
+            return _carried(slot.last, frame)
+        self._hand_prompt(slot, frame)
         upstream = MappingProxyType({name: outputs[name] for name in spec.after if name in outputs})
         begun = time.perf_counter_ns()
         result = self._guard(slot, lambda: _checked(slot.plugin.step(frame, upstream), frame))
@@ -218,9 +308,18 @@ class PluginHost:
             flags = flags | {Flag.OVER_BUDGET}
         model, sha256 = spec.identity()
         slot.last = PluginOutput(
-            spec.plugin_id, frame.frame_id, result.results, flags, frame.t_ns, elapsed, model, sha256
+            spec.plugin_id, frame.frame_id, result.results, flags, frame.t_ns, elapsed, model, sha256,
+            frame_key=frame.key,
         )
         return slot.last
+
+    def _hand_prompt(self, slot: _Slot, frame: Frame) -> None:
+        """Hand a plugin what was drawn for this frame; what was drawn for the next one holds once."""
+        with self._lock:
+            once = slot.prompts.pop(None, None)
+            prompt = once if once is not None else slot.prompts.get(frame.key.index)
+        if prompt is not None and isinstance(slot.plugin, Promptable):
+            slot.plugin.prompt(prompt)
 
     def _guard(self, slot: _Slot, call: Callable[[], StepResult | None]) -> StepResult | None:
         """Call into a plugin; a failure is logged, counted, and opens the breaker the third time in a row."""
@@ -239,6 +338,12 @@ class PluginHost:
                     slot.message = f"{title} failed on a frame ({_reason(error)})."
             log.exception("plugin %s failed (%d in a row)", slot.spec.plugin_id, slot.faults)
             return None
+
+
+def _carried(output: PluginOutput, frame: Frame) -> PluginOutput:
+    """An older output beside a new frame: it cost nothing now, and says so when it is too old for this picture."""
+    flags = output.flags | {Flag.STALE} if carried_ns(output, frame) > FRESH_NS else output.flags
+    return replace(output, elapsed_ns=0, flags=flags - {Flag.OVER_BUDGET})
 
 
 def _reason(error: Exception) -> str:
@@ -261,6 +366,7 @@ def _status(slot: _Slot) -> PluginStatus:
         slot.message,
         p50,
         p95,
+        slot.spec.options.offers() if slot.spec.options is not None else (),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -148,6 +149,8 @@ class PluginManifest(_Strict):
         Time a frame may cost [ms] before it is flagged as too slow.
     history_frames : int
         Frames before the current one on which a result may depend; a player feeds that many after a seek.
+    prompts : bool
+        It takes a user's prompts (`puncta.sdk.plugin.Promptable`).
     reference : bool
         A yardstick for `puncta evaluate`; the window does not offer it.
     model : str or None
@@ -168,6 +171,7 @@ class PluginManifest(_Strict):
     every: int = Field(default=1, ge=1, le=1000)
     budget_ms: float = Field(default=30.0, gt=0, le=60_000, allow_inf_nan=False)
     history_frames: int = Field(default=0, ge=0, le=10_000)
+    prompts: bool = False
     reference: bool = False
     model: ModelId | None = None
     results: Annotated[tuple[Emits, ...], Field(strict=False, min_length=1)]
@@ -226,16 +230,43 @@ class PluginManifest(_Strict):
         """
         merged: dict[str, Any] = {name: option.default for name, option in self.options.items()}
         for name, value in (changes or {}).items():
-            if name not in self.options:
-                near = get_close_matches(name, self.options, 1, 0.5)
-                there = f"it has {', '.join(self.options)}" if self.options else "it has none"
-                there = f'did you mean "{near[0]}"' if near else there
-                raise UserError(f'The plugin "{self.id}" has no option "{name}"; {there}.')
-            complaint = self.options[name].complaint(value)
+            complaint = self._option(name).complaint(value)
             if complaint:
                 raise UserError(f'The option "{name}" of the plugin "{self.id}" {complaint}.')
             merged[name] = value
         return merged
+
+    def option_from_text(self, name: str, text: str) -> bool | int | float | str:
+        """Return the value of an option as it is written on a command line.
+
+        Raises
+        ------
+        UserError
+            No such option, or the text is no value of it.
+        """
+        option = self._option(name)
+        value: bool | int | float | str = text
+        if isinstance(option.default, bool):
+            value = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}.get(
+                text.lower(), text
+            )
+        elif isinstance(option.default, int | float):
+            with suppress(ValueError):
+                value = int(text) if isinstance(option.default, int) else float(text)
+        complaint = option.complaint(value)
+        if complaint:
+            near = get_close_matches(text, [str(c) for c in option.choices], 1, 0.4)
+            hint = f', did you mean "{near[0]}"' if near else ""
+            raise UserError(f'The option "{name}" of the plugin "{self.id}" {complaint}, not "{text}"{hint}.')
+        return value
+
+    def _option(self, name: str) -> Option:
+        if name in self.options:
+            return self.options[name]
+        near = get_close_matches(name, self.options, 1, 0.5)
+        there = f"it has {', '.join(self.options)}" if self.options else "it has none"
+        there = f'did you mean "{near[0]}"' if near else there
+        raise UserError(f'The plugin "{self.id}" has no option "{name}"; {there}.')
 
 
 _WORDS = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame
+from puncta.core.prompts import Prompt
 from puncta.core.results import PluginOutput, Result
 
 
@@ -57,4 +58,22 @@ class Plugin(Protocol):
 
     def close(self) -> None:
         """Release everything."""
+        ...
+
+
+@runtime_checkable
+class Promptable(Protocol):
+    """A plugin that can be told where to look; its manifest says ``prompts = true``."""
+
+    def prompt(self, prompt: Prompt) -> None:
+        """Take what a user has drawn; it holds for the frame that the next `step` gets."""
+        ...
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """What a plugin may implement too, to take changed options while it runs; any other is created anew."""
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        """Take over options, all of them, between two frames; what was seen so far is kept."""
         ...

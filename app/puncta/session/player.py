@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ from puncta.core.channels import ChannelClosed, LatestSlot
 from puncta.core.errors import UserError
 from puncta.core.events import PipelineStatus, PlayState, PluginStatus
 from puncta.core.frame import Calibration, Frame, SourceInfo
+from puncta.core.geometry import PointPx
 from puncta.core.ports import FrameSource, LiveFrameSource, as_live
+from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis, flags_of_frame
+from puncta.core.target import TargetFix
 from puncta.pipeline.host import HostedPlugin, PluginHost
 from puncta.pipeline.hub import Hub
 from puncta.pipeline.policy import STALL_NS, Delivery, Job, Presentation
@@ -28,6 +32,7 @@ from puncta.sdk.plugin import ResetReason
 from puncta.session.confidence_track import ConfidenceTrack
 from puncta.session.latency import LatencyMeter, LatencySnapshot
 from puncta.session.plugins import hosted_plugins
+from puncta.session.target import TargetKeeper
 from puncta.sources.factory import open_source
 from puncta.sources.steering import Steering
 
@@ -103,6 +108,7 @@ class Player:
         self._preview: LatestSlot[Frame] = LatestSlot("preview")
         self._meter = LatencyMeter()
         self._track = ConfidenceTrack()
+        self._target = TargetKeeper()
         self._on_frame: Callable[[Frame], None] = lambda _frame: None
         self._on_analysis: Callable[[Analysis], None] = lambda _analysis: None
 
@@ -125,6 +131,7 @@ class Player:
             self._newest, self._newest_preview, self._taken_id, self._bare_id = None, None, -1, -1
         self._meter.clear()
         self._track.clear()
+        self._target.clear()
         self._epoch += 1
         hub = Hub(
             lambda: self._opener(uri),
@@ -143,7 +150,7 @@ class Player:
         )
         screen = self._screen  # an analysis that comes too late for its source never reaches the next one's screen
         worker = InferenceWorker(
-            host, jobs, lambda analysis: self._deliver(screen, analysis), lambda epoch: epoch < hub.valid_from
+            host, jobs, lambda analysis: self._deliver(hub, screen, analysis), lambda epoch: epoch < hub.valid_from
         )
         self._run = _Run(hub, worker, host, (jobs, self._screen, self._preview))
         worker.start()
@@ -233,6 +240,43 @@ class Player:
             if self.status().state is not PlayState.PLAYING:
                 self._run.hub.refresh(ResetReason.ENABLED)
 
+    def promptable(self) -> tuple[str, ...]:
+        """Plugins that run now and take prompts."""
+        run = self._run
+        if run is None:
+            return ()
+        on = {s.plugin_id for s in run.host.statuses() if s.enabled and not s.breaker_open}
+        return tuple(plugin_id for plugin_id in run.host.takes_prompts if plugin_id in on)
+
+    def prompt(self, plugin_id: str, prompt: Prompt | None, index: int | None = None) -> None:
+        """Tell a plugin where the needle is on a frame; None takes that back. A held picture is analysed again.
+
+        Parameters
+        ----------
+        index : int or None
+            Number of the frame, for a source that can be sought: it holds whenever that frame comes by. None is the
+            next frame.
+
+        Raises
+        ------
+        UserError
+            No such plugin, or it takes no prompts.
+        """
+        run = self._run
+        if run is None:
+            return
+        seekable = (info := self.status().info) is not None and info.seekable
+        run.host.prompt(plugin_id, prompt, index if seekable else None)
+        if seekable and index is not None and self.status().state is not PlayState.PLAYING:
+            run.hub.seek(index)  # with the frames before it, which a refresh would leave out
+
+    def set_target(self, point_px: PointPx | None, frame: Frame | None) -> TargetFix | None:
+        """Follow the tissue at a point [px] of a frame from now on, or nothing; return how it stands on that frame.
+
+        For a source without an end: what is sought jumps, and nobody could say where the tissue went.
+        """
+        return self._target.set(point_px, frame)
+
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Put the user's calibration in place of the source's own, or take it away."""
         if self._run:
@@ -305,7 +349,8 @@ class Player:
             return newest
         outputs = newest.outputs if newest is not None else ()
         flags = flags_of_frame(preview).union(newest.flags if newest is not None else ())
-        return Analysis(preview, outputs, frozenset(flags), time.monotonic_ns())
+        target = newest.target if newest is not None else None
+        return Analysis(preview, outputs, frozenset(flags), time.monotonic_ns(), target=target)
 
     def stalled(self) -> bool:
         """Tell whether frames come but no analysis has come for 250 ms."""
@@ -362,7 +407,10 @@ class Player:
 
     # --- called in the inference and capture threads ---------------------------------------------------------------
 
-    def _deliver(self, screen: LatestSlot[Analysis], analysis: Analysis) -> None:
+    def _deliver(self, hub: Hub, screen: LatestSlot[Analysis], analysis: Analysis) -> None:
+        fix = self._target.step(analysis.frame, hub.source)
+        if fix is not None:
+            analysis = replace(analysis, target=fix)
         try:
             screen.put(analysis)
         except ChannelClosed:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
 
 from puncta.core.errors import UserError
 from puncta.inference.opener import opener_for
@@ -11,6 +13,7 @@ from puncta.inference.session import Tuning
 from puncta.pipeline.consent import is_granted
 from puncta.pipeline.discover import Discovery, FoundPlugin, discover, load
 from puncta.pipeline.host import HostedPlugin
+from puncta.pipeline.options import PluginOptions
 from puncta.sdk.context import ModelSession
 from puncta.sdk.plugin import Plugin
 
@@ -21,6 +24,8 @@ def hosted_plugins(
     models: Mapping[str, str] | None = None,
     tuning: Tuning | None = None,
     discovery: Discovery | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    lenient: bool = False,
 ) -> tuple[HostedPlugin, ...]:
     """Return the named plugins in dependency order, ready for a host; none of their code has run yet.
 
@@ -32,19 +37,53 @@ def hosted_plugins(
         Models to use instead of the plugins' default ones.
     tuning : Tuning or None
         Session settings for every model; None takes what was measured on this machine, or careful defaults.
+    options : mapping of plugin id to mapping of option to value
+        Changes to the plugins' options.
+    lenient : bool
+        An option that does not fit is left out and logged: it was kept from an older version.
 
     Raises
     ------
     UserError
-        A plugin or a model is not there, or plugins wait for each other in a circle.
+        A plugin or a model is not there, an option does not fit, or plugins wait for each other in a circle.
     """
     discovery = discovery or discover()
     registry = Registry.load()
     if plugin_ids is None:
         plugin_ids = [f.id for f in discovery.found if is_granted(f) and not f.manifest.reference]
     return tuple(
-        _hosted(found, registry, (models or {}).get(found.id), tuning) for found in discovery.select(plugin_ids)
+        _hosted(
+            found, registry, (models or {}).get(found.id), tuning,
+            PluginOptions(found.manifest, (options or {}).get(found.id), lenient=lenient),
+        )
+        for found in discovery.select(plugin_ids)
     )
+
+
+def options_by_plugin(
+    words: Sequence[str], plugin_ids: Sequence[str], discovery: Discovery | None = None
+) -> dict[str, dict[str, Any]]:
+    """Sort `--option plugin.name=value` arguments by plugin, each value of its option's kind.
+
+    Raises
+    ------
+    UserError
+        Not of that form, a plugin that does not run, no such option, or a value that does not fit.
+    """
+    found = {f.id: f.manifest for f in (discovery or discover()).select(plugin_ids)}
+    chosen: dict[str, dict[str, Any]] = {}
+    for text in words:
+        place, equals, value = text.partition("=")
+        plugin_id, dot, name = place.strip().partition(".")
+        if not (equals and dot and plugin_id and name):
+            raise UserError(f"'{text}' is not an option; write plugin.name=value, for example infant-lp.weight_kg=4.")
+        if plugin_id not in found:
+            near = get_close_matches(plugin_id, found, 1, 0.5)
+            there = f"did you mean {near[0]}" if near else f"those that run are {', '.join(found)}"
+            raise UserError(f"'{text}' is for a plugin that does not run here; {there}.")
+        values = chosen.setdefault(plugin_id, {})
+        values[name] = found[plugin_id].option_from_text(name, value.strip())
+    return chosen
 
 
 def models_by_plugin(model_ids: Sequence[str], registry: Registry | None = None) -> dict[str, str]:
@@ -67,7 +106,9 @@ def models_by_plugin(model_ids: Sequence[str], registry: Registry | None = None)
     return chosen
 
 
-def _hosted(found: FoundPlugin, registry: Registry, model_id: str | None, tuning: Tuning | None) -> HostedPlugin:
+def _hosted(
+    found: FoundPlugin, registry: Registry, model_id: str | None, tuning: Tuning | None, options: PluginOptions
+) -> HostedPlugin:
     manifest = found.manifest
     opened: list[ModelSession] = []
     models = registry.with_plugin_models(found.folder)
@@ -80,7 +121,7 @@ def _hosted(found: FoundPlugin, registry: Registry, model_id: str | None, tuning
 
     def create() -> Plugin:
         opened.clear()
-        return load(found, open_model)
+        return load(found, open_model, options.values())
 
     def identity() -> tuple[str, str]:
         return (opened[0].identity, opened[0].sha256) if opened else ("", "")
@@ -94,4 +135,5 @@ def _hosted(found: FoundPlugin, registry: Registry, model_id: str | None, tuning
         every=manifest.every,
         budget_ms=manifest.budget_ms,
         history_frames=manifest.history_frames,
+        prompts=manifest.prompts,
     )
