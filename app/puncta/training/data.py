@@ -172,7 +172,8 @@ def cache_name(spec: Any) -> str:
     kinds = {
         "CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills", "EmptyStillSpec": "empty"
     }
-    kind = kinds[type(spec).__name__]
+    name = type(spec).__name__
+    kind = kinds.get(name, name.removesuffix("Spec").lower())
     if kind != "composite":
         parts.append(simulator_digest())
     text = json.dumps(parts, sort_keys=True, default=list)

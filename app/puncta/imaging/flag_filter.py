@@ -1,0 +1,162 @@
+"""Makes steady flags of a stream of logits: yes, no, or "cannot tell", without flicker and without much delay.
+
+A flag is read off the mean of the last `FlagFilterSettings.window_s` of calibrated logits, and left again only where
+that mean has gone back by `FlagFilterSettings.give` (hysteresis). The mean bounds the delay by its own length: after a
+lasting change to a level beyond a threshold, no older frame is left in the mean once the window is over, so a change
+that a frame alone would show is shown at most ``window_s`` later, at any frame rate. Time is that of the frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FlagState(StrEnum):
+    """What is said of a flag."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class FlagFilterSettings:
+    """When a flag is said.
+
+    Attributes
+    ----------
+    names : tuple of str
+    yes, no : tuple of float
+        Calibrated logits of each flag from which on it is said to be there, and up to which it is said not to be;
+        between the two nobody can tell. ``no`` lies below ``yes``, or both are one where a flag is always decided.
+    window_s : float
+        Length of the mean [s], and the most that is added to the delay; 0 takes every frame alone.
+    give : float
+        How far the mean must go back over a threshold before what was said is taken back.
+    most : float
+        Logits count no further than this: one frame must not outweigh the rest of the window.
+    strangeness_most : float
+        Strangeness above which a picture is unfamiliar; infinite where none is measured.
+    strangeness_give : float
+        As ``give``, for the strangeness.
+    """
+
+    names: tuple[str, ...]
+    yes: tuple[float, ...]
+    no: tuple[float, ...]
+    window_s: float = 0.2
+    give: float = 1.0
+    most: float = 6.0
+    strangeness_most: float = math.inf
+    strangeness_give: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.yes) == len(self.no):
+            raise ValueError("there must be one threshold for yes and one for no of every flag")
+        if any(low > high for low, high in zip(self.no, self.yes)):
+            raise ValueError("a flag's threshold for no must not lie above that for yes")
+        if self.window_s < 0 or self.give < 0 or self.strangeness_give < 0:
+            raise ValueError("the window and what thresholds give must not be negative")
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> FlagFilterSettings:
+        """Read the tables ``calibration`` and ``filter`` of a model's registry entry."""
+        told, filtering = spec["calibration"], spec.get("filter", {})
+        return cls(
+            tuple(str(name) for name in told["flags"]), tuple(float(v) for v in told["yes"]),
+            tuple(float(v) for v in told["no"]), strangeness_most=float(told.get("strangeness_most", math.inf)),
+            **{name: float(filtering[name]) for name in ("window_s", "give", "most", "strangeness_give")
+               if name in filtering},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FlagReading:
+    """What the filter says after a frame.
+
+    Attributes
+    ----------
+    states : tuple of FlagState
+        In the order of the settings' names; all "cannot tell" on an unfamiliar picture.
+    probabilities : tuple of float
+        That each flag is there, by the mean logit.
+    unfamiliar : bool
+    strangeness : float
+        Mean over the window; NaN where none is measured.
+    """
+
+    states: tuple[FlagState, ...]
+    probabilities: tuple[float, ...]
+    unfamiliar: bool
+    strangeness: float
+
+
+class FlagFilter:
+    """Filters one stream."""
+
+    def __init__(self, settings: FlagFilterSettings) -> None:
+        self.settings = settings
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self._frames: deque[tuple[int, NDArray[np.float64], float]] = deque()
+        self._states = [FlagState.UNKNOWN] * len(self.settings.names)
+        self._unfamiliar = False
+
+    def update(self, logits: Sequence[float] | NDArray[np.floating], t_ns: int, strangeness: float = math.nan,
+               ) -> FlagReading:
+        """Take the next frame.
+
+        A time that goes back begins anew, as after a seek.
+
+        Parameters
+        ----------
+        logits : sequence of float
+            Calibrated, one a flag.
+        t_ns : int
+            When the frame was taken [ns].
+        strangeness : float
+            Of the frame; NaN where the network measures none.
+        """
+        s = self.settings
+        row = np.clip(np.asarray(logits, dtype=np.float64), -s.most, s.most)
+        if row.shape != (len(s.names),) or not np.isfinite(row).all():
+            raise ValueError(f"{len(s.names)} finite logits are needed")
+        if self._frames and t_ns < self._frames[-1][0]:
+            self.clear()
+        self._frames.append((t_ns, row, strangeness))
+        while t_ns - self._frames[0][0] >= s.window_s * 1e9 and len(self._frames) > 1:
+            self._frames.popleft()
+        mean = np.mean([frame[1] for frame in self._frames], axis=0)
+        self._states = [
+            _next(state, float(m), low, high, s.give)
+            for state, m, low, high in zip(self._states, mean, s.no, s.yes, strict=True)
+        ]
+        strange = float(np.mean([frame[2] for frame in self._frames]))
+        if not math.isnan(strange):
+            self._unfamiliar = strange > s.strangeness_most - (s.strangeness_give if self._unfamiliar else 0.0)
+        states = tuple(FlagState.UNKNOWN for _ in s.names) if self._unfamiliar else tuple(self._states)
+        chances = tuple(float(1.0 / (1.0 + math.exp(-m))) for m in mean)
+        return FlagReading(states, chances, self._unfamiliar, strange)
+
+
+def _next(state: FlagState, mean: float, low: float, high: float, give: float) -> FlagState:
+    """Return what is said next: a threshold of the other side decides at once, one's own only by the margin."""
+    if mean >= high:
+        return FlagState.YES
+    if mean <= low:
+        return FlagState.NO
+    if state is FlagState.YES and mean > high - give:
+        return FlagState.YES
+    if state is FlagState.NO and mean < low + give:
+        return FlagState.NO
+    return FlagState.UNKNOWN
