@@ -24,14 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real", metavar="CASES.toml", type=Path, help="run over this list of real cases instead")
     parser.add_argument("--sets", metavar="DIR", type=Path,
                         help="with --real: build the sets of stills here, and keep them")
-    parser.add_argument("--markdown", metavar="FILE", type=Path, help="with --real: write the tables as Markdown")
+    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the tables as Markdown")
 
 
 def refuse_alone(args: argparse.Namespace) -> None:
     """Raise UserError where an argument of this kind stands without --real."""
-    for name in ("sets", "markdown"):
-        if getattr(args, name) is not None:
-            raise UserError(f"--{name} belongs to --real; name a list of real cases with it.")
+    if args.sets is not None:
+        raise UserError("--sets belongs to --real; name a list of real cases with it.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from puncta.session.real_report import document_of, markdown_of
 
     unfit = [name for name in ("split", "compare", "compare_model") if getattr(args, name) is not None]
+    unfit += ["first_mask"] if args.first_mask else []
     if unfit:
         raise UserError(f"--{unfit[0].replace('_', '-')} does not go with --real; leave one out.")
     to_screen = args.json is not None and str(args.json) == "-"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,16 @@ VERSION = 1
 METRIC_NAMES = (
     "tip_error_px", "tip_error_mm", "tip_error_mm_p95", "tip_within_2mm", "tip_within_3mm", "tip_ap50", "tip_ap10_50",
     "needle_ap50", "needle_ap70", "needle_iou", "angle_error_deg", "miss_rate", "false_alarm_rate", "abstain_rate",
-    "unfamiliar_rate", "mask_iou", "mask_dice", "mask_precision", "mask_recall", "mask_f1", "flag_f1",
-    "flag_exact_match", "flag_jaccard", "flag_hamming", "ece", "coverage90", "ms_per_frame",
+    "unfamiliar_rate", "mask_iou", "mask_dice", "mask_precision", "mask_recall", "mask_f1", "mask_boundary_mm",
+    "mask_miss_rate", "mask_vanished_iou", "mask_vanished_recall", "false_mask_rate", "out_of_plane_mask_rate",
+    "start_delay_frames", "start_within_10", "flag_f1", "flag_accuracy", "flag_precision", "flag_recall",
+    "flag_exact_match", "flag_jaccard", "flag_hamming", "flag_risk", "cannot_tell_rate", "flicker_per_min",
+    "pointing_game", "ece", "coverage90", "ms_per_frame",
 )
-"""All names, in the order of the product page."""
+"""All names but those of single flags, in the order of the product page."""
+FLAG_PREFIX = "flag_f1_"
+"""The F1 of a flag by itself is named after the flag, as in `flag_f1_cord`; these names come last, in order."""
+_FLAG_NAME = re.compile(r"flag_f1_[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ class Evaluation:
         Name of the dataset, never a path of a machine.
     split : str or None
         None means all splits.
+    prompt : str or None
+        "first_mask" where the true mask of each clip's first frame with a needle was given to the plugin.
     """
 
     plugin: str
@@ -70,16 +79,18 @@ class Evaluation:
     metrics: Metrics
     per_machine: Mapping[str, Metrics] = field(default_factory=dict)
     per_difficulty: Mapping[str, Metrics] = field(default_factory=dict)
+    prompt: str | None = None
 
 
 def _json_from_metrics(metrics: Metrics) -> dict[str, Any]:
     def number(value: float | None, name: str) -> float | None:
         return None if value is None else rounded(value, 6, name)
 
-    unknown = set(metrics) - set(METRIC_NAMES)
+    single = sorted(name for name in metrics if _FLAG_NAME.fullmatch(name))
+    unknown = set(metrics) - set(METRIC_NAMES) - set(single)
     if unknown:
         raise BugError(f"{', '.join(sorted(unknown))} are no metric names of this format")
-    ordered = [name for name in METRIC_NAMES if name in metrics]
+    ordered = [name for name in METRIC_NAMES if name in metrics] + single
     return {
         name: {"value": number(m.value, name), "low": number(m.low, name), "high": number(m.high, name), "n": int(m.n)}
         for name, m in ((name, metrics[name]) for name in ordered)
@@ -97,6 +108,7 @@ def json_from_evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "data": evaluation.data,
         "split": evaluation.split,
         "frames": int(evaluation.frames),
+        **({} if evaluation.prompt is None else {"prompt": evaluation.prompt}),
         "metrics": _json_from_metrics(evaluation.metrics),
         "per_machine": {k: _json_from_metrics(machines[k]) for k in sorted(machines)},
         "per_difficulty": {k: _json_from_metrics(difficulties[k]) for k in sorted(difficulties)},
@@ -122,6 +134,7 @@ def evaluation_from_json(document: Any, place: str = "evaluation") -> Evaluation
         d["plugin"], d["model"], d["model_sha256"], d["data"], d["split"], d["frames"], metrics(d["metrics"]),
         {name: metrics(group) for name, group in d["per_machine"].items()},
         {name: metrics(group) for name, group in d["per_difficulty"].items()},
+        d.get("prompt"),
     )
 
 

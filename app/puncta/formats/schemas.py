@@ -126,8 +126,11 @@ def _type_words(types: str | list[str]) -> str:
 
 
 def _unknown_members(error: ValidationError) -> list[str]:
-    known = error.schema.get("properties", {})
-    return [name for name in error.instance if name not in known]
+    known, patterns = error.schema.get("properties", {}), error.schema.get("patternProperties", {})
+    return [
+        name for name in error.instance
+        if name not in known and not any(re.search(pattern, name) for pattern in patterns)
+    ]
 
 
 def _sentences(error: ValidationError) -> list[str]:

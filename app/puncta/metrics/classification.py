@@ -33,6 +33,7 @@ from puncta.metrics.intervals import (
     mean_of,
     paired_difference,
 )
+from puncta.metrics.latency import ms_per_frame
 
 LABELS = ("quality", "cord", "csf")
 DECIDED_AT = 0.5
@@ -265,6 +266,7 @@ def flag_statistics(frames: Sequence[FlagFrame], clips: int) -> dict[str, Statis
     """
     rows = [(f.clip, name, d) for f in frames for name, d in f.decisions.items()]
     judged = [f for f in frames if f.decisions]
+    timed = column([(f.elapsed_ns, f.clip) for f in judged if f.elapsed_ns is not None])
     scored = [(c, d) for c, _name, d in rows if d.probability is not None]
     out: dict[str, Statistic] = {
         "flag_accuracy": _mean([(float(d.true == d.forced), c) for c, _n, d in rows], clips),
@@ -287,6 +289,7 @@ def flag_statistics(frames: Sequence[FlagFrame], clips: int) -> dict[str, Statis
             np.asarray([c for c, _d in scored], dtype=np.intp),
             clips,
         ),
+        "ms_per_frame": ms_per_frame(timed.values, timed.clip_of),
         "pointing_game": _mean([(float(hit), f.clip) for f in judged for hit in f.pointed.values()], clips),
     }
     for label in sorted({name for _c, name, _d in rows}):

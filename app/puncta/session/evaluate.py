@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from puncta.core.errors import UserError
-from puncta.core.flags import Flag
 from puncta.core.frame import UltrasoundRegion
-from puncta.core.geometry import tip_box_px
-from puncta.core.results import Box, Certainty, Detection, Line, PluginOutput, Point
-from puncta.formats.dataset import (
-    NEEDLE_CATEGORY,
-    TIP_CATEGORY,
-    Annotation,
-    Dataset,
-    Image,
-    Visibility,
-    annotations_by_image,
-    is_judged,
-    is_true_negative,
-    load_dataset,
-)
+from puncta.core.results import PluginOutput
+from puncta.formats.dataset import Dataset, Image, load_dataset
 from puncta.formats.evaluation import Evaluation
 from puncta.inference.session import Tuning
-from puncta.metrics.frames import FrameAnswer, FrameLabels, JudgedFrame
+from puncta.metrics.classification import FlagFrame, compare_flags, summarise_flag_groups, summarise_flags
+from puncta.metrics.frames import JudgedFrame
 from puncta.metrics.intervals import Estimate
+from puncta.metrics.mask import MaskFrame, compare_masks, summarise_mask_groups, summarise_masks
 from puncta.metrics.summary import compare, summarise, summarise_groups
 from puncta.pipeline.discover import Discovery, discover
 from puncta.pipeline.host import PluginHost
 from puncta.sdk.manifest import PluginManifest
 from puncta.sdk.plugin import ResetReason
+from puncta.session import evaluate_flags, evaluate_masks
 from puncta.session.dataset_source import DatasetClip, clips_of, frames_of_clip
+from puncta.session.evaluate_tips import Labels, answer_from_output
 from puncta.session.plugins import hosted_plugins, models_by_plugin
 
-VISIBLE = frozenset({Visibility.CLEAR, Visibility.UNCERTAIN})
-LINE_PAD_PX = 2.0
-"""Half width given to a line without a box of its own [px]."""
 DEFAULT_SPLIT = "test"
+FIRST_MASK = "first_mask"
+"""Name of the prompt that gives the true mask of a clip's first frame with a needle in the plane."""
 
 Progress = Callable[[int, int], None]
 
@@ -69,13 +59,37 @@ class LabelledData:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a plugin said on every judged frame of a dataset."""
+    """What a plugin said on every judged frame of a dataset.
+
+    Attributes
+    ----------
+    frames : tuple of JudgedFrame
+        Frames judged for tips and needles.
+    masks : tuple of MaskFrame
+        Frames judged for the needle's mask.
+    flags : tuple of FlagFrame
+        Frames judged for flags.
+    faults : int
+        Frames on which the plugin failed.
+    prompt : str or None
+        `FIRST_MASK` where the true mask of each clip's first frame with a needle was given to the plugin; those frames
+        are judged for nothing.
+    """
 
     plugin: str
     model: str | None
     model_sha256: str | None
     frames: tuple[JudgedFrame, ...]
     faults: int
+    masks: tuple[MaskFrame, ...] = ()
+    flags: tuple[FlagFrame, ...] = ()
+    prompt: str | None = None
+
+    @property
+    def judged(self) -> int:
+        """Number of frames judged for anything."""
+        masks = {f.image for f in self.masks if not f.prompted}
+        return len({f.image for f in self.frames} | masks | {f.image for f in self.flags})
 
 
 def open_labelled_data(folder: Path, split: str | None = None) -> LabelledData:
@@ -117,6 +131,7 @@ def run_plugin(
     data: LabelledData,
     *,
     model: str | None = None,
+    first_mask: bool = False,
     timings: bool = True,
     progress: Progress = lambda _done, _total: None,
     discovery: Discovery | None = None,
@@ -127,14 +142,16 @@ def run_plugin(
     ----------
     model : str or None
         Id in the registry; None takes the plugin's own.
+    first_mask : bool
+        Give the plugin the true mask of each clip's first frame with a needle in the plane.
     timings : bool
         False leaves times out, so that two runs give the same.
 
     Raises
     ------
     UserError
-        No such plugin or model, a picture that cannot be read, no judged frame, or a plugin that fails three times in
-        a row.
+        No such plugin or model, a picture that cannot be read, no judged frame, a plugin that takes no prompt, or one
+        that fails three times in a row.
     """
     discovery = discovery or discover()
     models = models_by_plugin([model]) if model else {}
@@ -144,35 +161,88 @@ def run_plugin(
     found = discovery.get(plugin_id)
     if found is None:  # hosted_plugins has said so already
         raise UserError(f'There is no plugin "{plugin_id}".')
-    labels = Labels(data.dataset, found.manifest)
+    judges = _Judges(data.dataset, found.manifest, timings)
     host = PluginHost(hosted)
-    judged: list[JudgedFrame] = []
     faults = 0
     try:
         for number, clip in enumerate(data.clips):
             host.reset(ResetReason.SOURCE_CHANGED)
-            for frame, image in frames_of_clip(clip, data.folder):
+            masks = judges.masks.of_clip(clip)
+            prompt_at = next((i.id for i in clip.images if i.id in masks and masks[i.id].in_plane), None)
+            for index, (frame, image) in enumerate(frames_of_clip(clip, data.folder)):
+                prompted = first_mask and image is not None and image.id == prompt_at
+                if prompted and image is not None:
+                    host.prompt(plugin_id, masks[image.id].as_prompt())
                 output = host.step(frame).output(plugin_id)
-                status = host.statuses()[0]
-                if status.breaker_open or output is None:
-                    raise UserError(status.message or f'The plugin "{plugin_id}" gave no output.')
-                faults += output.fault is not None
-                truth = labels.of(image, clip.mm_per_px) if image is not None else None
-                if truth is not None and image is not None:
-                    answer = answer_from_output(output, frame.geometry.region, timings)
-                    judged.append(
-                        JudgedFrame(number, truth, answer, clip.machine, difficulty_of(image), image.id)
-                    )
+                if output is None or output.fault is not None:
+                    faults += 1
+                    status = next(s for s in host.statuses() if s.plugin_id == plugin_id)
+                    if status.breaker_open or output is None:
+                        raise UserError(status.message or f'The plugin "{plugin_id}" gave no output.')
+                if image is not None:
+                    place = _Place(clip, number, index, frame.geometry.region, prompted)
+                    judges.judge(output, image, masks.get(image.id), place)
             progress(number + 1, len(data.clips))
         identity, sha256 = hosted[-1].identity()
     finally:
         host.close()
-    if not judged:
+    if not (judges.tips or judges.masked or judges.flagged):
         raise UserError(
             f'The dataset {data.name} has no confirmed label of what the plugin "{plugin_id}" finds; '
             "confirm labels first, or choose another dataset or split."
         )
-    return Run(plugin_id, identity or None, sha256 or None, tuple(judged), faults)
+    if first_mask and not any(f.prompted for f in judges.masked):
+        raise UserError(f"The dataset {data.name} has no mask of a needle, so none can be given to the plugin.")
+    return Run(
+        plugin_id, identity or None, sha256 or None, tuple(judges.tips), faults, tuple(judges.masked),
+        tuple(judges.flagged), FIRST_MASK if first_mask else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    clip: DatasetClip
+    number: int
+    index: int
+    region: UltrasoundRegion
+    prompted: bool
+
+
+class _Judges:
+    """Lays a plugin's outputs beside the labels of each kind that it speaks about."""
+
+    def __init__(self, dataset: Dataset, manifest: PluginManifest, timings: bool) -> None:
+        self.masks = evaluate_masks.MaskLabels(dataset, manifest)
+        self.tips: list[JudgedFrame] = []
+        self.masked: list[MaskFrame] = []
+        self.flagged: list[FlagFrame] = []
+        self._labels = Labels(dataset, manifest)
+        self._flags = evaluate_flags.FlagLabels(dataset, manifest)
+        self._timings = timings
+
+    def judge(
+        self, output: PluginOutput, image: Image, mask: evaluate_masks.FrameMask | None, at: _Place
+    ) -> None:
+        """Keep what follows from one frame; one whose mask was given says nothing of tip and axis either."""
+        difficulty = difficulty_of(image)
+        truth = self._labels.of(image, at.clip.mm_per_px)
+        if truth is not None and not at.prompted:
+            answer = answer_from_output(output, at.region, self._timings)
+            self.tips.append(JudgedFrame(at.number, truth, answer, at.clip.machine, difficulty, image.id))
+        if mask is not None:
+            self.masked.append(
+                evaluate_masks.judge_frame(
+                    output, mask, image, at.clip, number=at.number, index=at.index, prompted=at.prompted,
+                    difficulty=difficulty,
+                )
+            )
+        flags = self._flags.of(image)
+        if flags:
+            self.flagged.append(
+                evaluate_flags.judge_frame(
+                    output, flags, image, at.clip, number=at.number, difficulty=difficulty, timings=self._timings
+                )
+            )
 
 
 def evaluation_of(run: Run, data: LabelledData) -> Evaluation:
@@ -183,11 +253,33 @@ def evaluation_of(run: Run, data: LabelledData) -> Evaluation:
         model_sha256=run.model_sha256,
         data=data.name,
         split=data.split,
-        frames=len(run.frames),
-        metrics=summarise(run.frames),
-        per_machine=summarise_groups(run.frames, "machine"),
-        per_difficulty=summarise_groups(run.frames, "difficulty"),
+        frames=run.judged,
+        metrics=_merged(
+            summarise(run.frames) if run.frames else {},
+            summarise_masks(run.masks) if run.masks else {},
+            summarise_flags(run.flags) if run.flags else {},
+        ),
+        per_machine=_groups(run, "machine"),
+        per_difficulty=_groups(run, "difficulty"),
+        prompt=run.prompt,
     )
+
+
+def _groups(run: Run, key: str) -> dict[str, Mapping[str, Estimate]]:
+    kinds = (
+        summarise_groups(run.frames, key), summarise_mask_groups(run.masks, key), summarise_flag_groups(run.flags, key)
+    )
+    return {name: _merged(*(k.get(name, {}) for k in kinds)) for name in sorted({n for k in kinds for n in k})}
+
+
+def _merged(*kinds: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Join the figures of several kinds; where two have one name, the first that speaks of a frame counts."""
+    out: dict[str, Estimate] = {}
+    for figures in kinds:
+        for name, figure in figures.items():
+            if name not in out or out[name].n == 0:
+                out[name] = figure
+    return out
 
 
 def differences(run: Run, other: Run) -> dict[str, Estimate]:
@@ -198,132 +290,35 @@ def differences(run: Run, other: Run) -> dict[str, Estimate]:
     UserError
         The two plugins find nothing of the same kind.
     """
+    kinds: list[Mapping[str, Estimate]] = []
     try:
-        return compare(run.frames, other.frames)
+        if run.frames and other.frames:
+            kinds.append(compare(*_same_images(run, other)))
+        if run.masks and other.masks:
+            kinds.append(compare_masks(run.masks, other.masks))
+        if run.flags and other.flags:
+            kinds.append(compare_flags(run.flags, other.flags))
     except ValueError as error:
-        raise UserError(
-            f'The plugins "{run.plugin}" and "{other.plugin}" find nothing of the same kind, '
-            "so their figures cannot be compared."
-        ) from error
+        raise _no_common_ground(run, other) from error
+    if not kinds:
+        raise _no_common_ground(run, other)
+    return _merged(*kinds)
 
 
-class Labels:
-    """Reads what is labelled on a frame, as far as a plugin speaks about it.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    manifest : PluginManifest
-        Kinds of results it does not emit are not judged.
-    """
-
-    def __init__(self, dataset: Dataset, manifest: PluginManifest) -> None:
-        emitted = {emits.label for emits in manifest.results}
-        self._annotations = annotations_by_image(dataset)
-        self._tip = dataset.category(TIP_CATEGORY) if TIP_CATEGORY in emitted else None
-        self._needle = dataset.category(NEEDLE_CATEGORY) if NEEDLE_CATEGORY in emitted else None
-
-    def of(self, image: Image, mm_per_px: tuple[float, float] | None) -> FrameLabels | None:
-        """Return the labels of a frame; None where nothing on it is judged."""
-        annotations = self._annotations.get(image.id, ())
-        tip_judged = needle_judged = False
-        tip = needle = None
-        if self._tip is not None and is_judged(image, TIP_CATEGORY):
-            tip = _visible(annotations, self._tip.id)
-            tip_judged = tip is not None or is_true_negative(image, annotations, self._tip)
-        if self._needle is not None and is_judged(image, NEEDLE_CATEGORY):
-            needle = _visible(annotations, self._needle.id)
-            needle_judged = needle is not None or is_true_negative(image, annotations, self._needle)
-        if not tip_judged and not needle_judged:
-            return None
-        tip_px = axis = None
-        if tip is not None and tip.bbox is not None:
-            x0, y0, w, h = tip.bbox
-            tip_px = tip.tip_px or (x0 + w / 2, y0 + h / 2)
-        if needle is not None and needle.tip_px is not None and needle.entry_px is not None:
-            axis = (needle.entry_px, needle.tip_px)
-        return FrameLabels(
-            tip_judged,
-            tip_px,
-            tip.bbox if tip is not None else None,
-            needle_judged,
-            needle.bbox if needle is not None else None,
-            axis,
-            mm_per_px,
-        )
+def _same_images(run: Run, other: Run) -> tuple[list[JudgedFrame], list[JudgedFrame]]:
+    """Leave out the frames that one of the runs was given the mask of."""
+    shared = {f.image for f in run.frames} & {f.image for f in other.frames}
+    return [f for f in run.frames if f.image in shared], [f for f in other.frames if f.image in shared]
 
 
-def _visible(annotations: Iterable[Annotation], category_id: int) -> Annotation | None:
-    such = (a for a in annotations if a.category_id == category_id and a.visibility in VISIBLE and a.bbox is not None)
-    return next(such, None)
+def _no_common_ground(run: Run, other: Run) -> UserError:
+    return UserError(
+        f'The plugins "{run.plugin}" and "{other.plugin}" find nothing of the same kind, '
+        "so their figures cannot be compared."
+    )
 
 
 def difficulty_of(image: Image) -> str | None:
     """Return "hard" or "easy", or None where it is not known."""
     hard = (image.difficulty or {}).get("hard")
     return None if hard is None else ("hard" if hard else "easy")
-
-
-def answer_from_output(output: PluginOutput, region: UltrasoundRegion, timings: bool = True) -> FrameAnswer:
-    """Return what a plugin said about tip and needle; a fault says nothing.
-
-    Of several tips the one with the best score counts. A detection marked lost gives no tip, whatever it holds.
-    """
-    tips: list[Detection | Point] = [
-        r for r in output.results if isinstance(r, Detection | Point) and r.label == TIP_CATEGORY
-    ]
-    given = [r for r in tips if _tip_of(r) is not None]
-    best = max(given, key=lambda r: r.score, default=None)
-    scores = [r.score for r in (given or tips)]
-    lines = [
-        r
-        for r in output.results
-        if isinstance(r, Line) and r.label == NEEDLE_CATEGORY and r.tip_px is not None and r.entry_px is not None
-    ]
-    line = max(lines, key=lambda r: r.score, default=None)
-    return FrameAnswer(
-        tip_px=_tip_of(best) if best is not None else None,
-        score=max(scores) if scores else None,
-        radius90_px=best.radius90_px if isinstance(best, Detection) else None,
-        withheld=best is None and any(r.reason for r in tips),
-        unfamiliar=Flag.OUT_OF_DISTRIBUTION in output.flags,
-        tip_boxes=tuple((r.score, _tip_box(r, region)) for r in given),
-        needle_boxes=_needle_boxes(output, lines),
-        axis=(line.entry_px, line.tip_px) if line is not None and line.entry_px and line.tip_px else None,
-        elapsed_ns=output.elapsed_ns if timings else None,
-    )
-
-
-def _tip_of(result: Detection | Point) -> tuple[float, float] | None:
-    if isinstance(result, Point):
-        return result.point_px
-    return None if result.certainty is Certainty.LOST or result.box is None else result.tip_px
-
-
-def _tip_box(result: Detection | Point, region: UltrasoundRegion) -> Box:
-    if isinstance(result, Detection) and result.box is not None:
-        return result.box
-    tip_px = _tip_of(result)
-    assert tip_px is not None
-    return tip_box_px(tip_px, region.box)
-
-
-def _needle_boxes(output: PluginOutput, lines: Sequence[Line]) -> tuple[tuple[float, Box], ...]:
-    """Boxes of needles as the plugin gives them; of a line the hull, padded."""
-    boxes = tuple(
-        (r.score, r.box)
-        for r in output.results
-        if isinstance(r, Detection)
-        and r.label == NEEDLE_CATEGORY
-        and r.box is not None
-        and r.certainty is not Certainty.LOST
-    )
-    if boxes:
-        return boxes
-    hulls = []
-    for line in lines:
-        if line.entry_px is not None and line.tip_px is not None:
-            (ax, ay), (bx, by) = line.entry_px, line.tip_px
-            x0, y0 = min(ax, bx) - LINE_PAD_PX, min(ay, by) - LINE_PAD_PX
-            hulls.append((line.score, (x0, y0, abs(ax - bx) + 2 * LINE_PAD_PX, abs(ay - by) + 2 * LINE_PAD_PX)))
-    return tuple(hulls)

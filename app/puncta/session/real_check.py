@@ -32,7 +32,7 @@ from puncta.pipeline.batch import analyse, frames_of
 from puncta.pipeline.discover import Discovery, discover
 from puncta.pipeline.host import PluginHost
 from puncta.session.dataset_source import DatasetClip, clips_of, frames_of_clip
-from puncta.session.evaluate import Labels, answer_from_output
+from puncta.session.evaluate_tips import Labels, answer_from_output
 from puncta.session.made_pictures import made_pictures, source_of_pictures
 from puncta.session.plugins import hosted_plugins, models_by_plugin
 from puncta.sim.dataset_digest import read_build

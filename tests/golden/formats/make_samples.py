@@ -471,6 +471,11 @@ def make_evaluation(folder: Path) -> None:
         "tip_within_2mm": Metric(0.81, 0.76, 0.86, 200),
         "miss_rate": Metric(0.1, 0.06, 0.14, 200),
         "false_alarm_rate": Metric(None, None, None, 0),
+        "mask_iou": Metric(0.74, 0.7, 0.78, 150),
+        "start_delay_frames": Metric(3.0, 2.0, 5.0, 20),
+        "flag_f1": Metric(0.91, 0.88, 0.94, 300),
+        "flag_f1_cord": Metric(0.87, 0.8, 0.92, 100),
+        "flicker_per_min": Metric(1.5, 0.6, 2.7, 290),
         "ms_per_frame": Metric(4.1, 4.0, 4.3, 200),
     }
     write_evaluation(
@@ -484,6 +489,7 @@ def make_evaluation(folder: Path) -> None:
             metrics,
             {"D": {"tip_within_2mm": Metric(0.78, 0.7, 0.85, 100)}},
             {"hard": {"tip_within_2mm": Metric(0.55, 0.45, 0.65, 80)}},
+            prompt="first_mask",
         ),
         folder / "evaluation.json",
     )

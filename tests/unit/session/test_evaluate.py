@@ -27,13 +27,8 @@ from puncta.formats.evaluation import json_from_evaluation
 from puncta.formats.schemas import check
 from puncta.pipeline.discover import Discovery, discover
 from puncta.session.dataset_source import clips_of, frames_of_clip
-from puncta.session.evaluate import (
-    answer_from_output,
-    differences,
-    evaluation_of,
-    open_labelled_data,
-    run_plugin,
-)
+from puncta.session.evaluate import differences, evaluation_of, open_labelled_data, run_plugin
+from puncta.session.evaluate_tips import answer_from_output
 
 SIZE = 64
 REGION = (8, 4, 48, 56)
