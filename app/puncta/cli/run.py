@@ -10,7 +10,8 @@ from pathlib import Path
 
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
-from puncta.session.plugins import models_by_plugin
+from puncta.core.findings import STATE_WORDS
+from puncta.session.plugins import models_by_plugin, options_by_plugin
 from puncta.session.run import RunRequest, RunStopped, RunSummary, run_case
 
 NAME = "run"
@@ -28,6 +29,7 @@ Examples:
   puncta run clip.mp4 --out clip-tip.mp4 --results clip.jsonl
   puncta run case.dcm --frames 100:200 --results part.jsonl --no-timings
   puncta run "sim:breast?seed=1&machine=B" --seconds 10 --report breast.html
+  puncta run spine.dcm --plugins infant-lp --option infant-lp.heat_map=csf --out spine.mp4
 
 Simulation and training only, not for clinical use."""
 
@@ -37,6 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a file, a folder of pictures, or sim:breast?seed=1")
     parser.add_argument("--plugins", metavar="A,B", default="needle-tip", help="plugins to run (default: needle-tip)")
     parser.add_argument("--model", metavar="ID", action="append", default=[], help="use this model for its plugin")
+    parser.add_argument(
+        "--option", metavar="PLUGIN.NAME=VALUE", action="append", default=[], help="set an option of a plugin"
+    )
     parser.add_argument("--frames", metavar="A:B", help="half-open range of decoded frames, from 0; A: and :B work too")
     parser.add_argument("--seconds", metavar="N", type=float, help="stop after N seconds of the source's own time")
     parser.add_argument("--out", metavar="X.mp4", type=Path, help="write a video with the overlay, at the stored times")
@@ -62,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         args.results,
         args.report,
         not args.no_timings,
+        options_by_plugin(args.option, plugins),
     )
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}
@@ -118,6 +124,9 @@ def _print(summary: RunSummary) -> None:
     print(f"  {verb} {summary.frames} frames in {summary.elapsed_s:.1f} s ({rate:.0f} frames/s)")
     for plugin, count in summary.found.items():
         print(f"  {plugin}: found on {count} of {summary.frames} frames")
+    for name, counts in summary.findings.items():
+        told = ", ".join(f"{STATE_WORDS[value]} {counts[value]}" for value in (True, False, None))
+        print(f"  {name}: {told} of {summary.frames} frames")
     for plugin, message in summary.faults.items():
         print(f"  {plugin}: {message}", file=sys.stderr)
     for note in summary.notes:

@@ -31,6 +31,29 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
+class OptionStatus:
+    """One option that a plugin's card offers.
+
+    Attributes
+    ----------
+    choices : tuple
+        The values it can have; empty where it is free between ``least`` and ``most``.
+    per_case : bool
+        Forgotten when another case opens, and never saved.
+    """
+
+    name: str
+    title: str
+    value: bool | int | float | str
+    default: bool | int | float | str
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[bool | int | float | str, ...] = ()
+    per_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PluginStatus:
     """One inspector card: what a plugin is and how it fares."""
 
@@ -43,6 +66,7 @@ class PluginStatus:
     message: str = ""
     p50_ms: float | None = None
     p95_ms: float | None = None
+    options: tuple[OptionStatus, ...] = ()
 
 
 class LinkState(StrEnum):

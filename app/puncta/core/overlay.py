@@ -6,6 +6,7 @@ token and widths in display points, plus the read-outs and chips that stand besi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -13,13 +14,35 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from puncta.core.aiming import band_ahead, distance_to, path_ahead, ray_through, unit_scale
+from puncta.core.aiming import Ray, band_ahead, distance_to, path_ahead, ray_through, throw_ahead, unit_scale
+from puncta.core.findings import (
+    ADVICE_WORDS,
+    FRESH_NS,
+    GONE_NS,
+    STATE_MARKS,
+    STATE_WORDS,
+    TARGET_INTERSPACE,
+    carried_ns,
+    finding_figure,
+    finding_name,
+)
 from puncta.core.flags import FLAG_WORDS, Flag
 from puncta.core.frame import FrameKey, UltrasoundRegion
 from puncta.core.geometry import PointPx, clip_area
 from puncta.core.last_seen import LostTip
-from puncta.core.readings import ReadOut, read_outs_of
-from puncta.core.results import Analysis, Box, Certainty, ClassResult, Detection, Line, MaskResult, PluginOutput
+from puncta.core.readings import ReadOut, measures_of, read_outs_of
+from puncta.core.results import (
+    Analysis,
+    Box,
+    Certainty,
+    ClassResult,
+    Detection,
+    HeatMap,
+    Line,
+    MaskResult,
+    PluginOutput,
+)
+from puncta.core.speakers import found_tip, spoken_for
 
 STALE_OPACITY = 0.4
 TARGET_SHARE = 0.016
@@ -28,6 +51,9 @@ LEAST_TARGET_PX = 4.0
 STALE_LIMIT_NS = 100_000_000
 """Age [ns] past which a result carried forward is no longer drawn (architecture, "One frame")."""
 
+NEUTRAL_HEAT = 0.5
+"""Value of a heat map that speaks neither for nor against its finding; nothing is drawn up to it."""
+
 
 class Layer(StrEnum):
     """Layers in default order, lowest first. Each has visibility and opacity in the style."""
@@ -35,6 +61,7 @@ class Layer(StrEnum):
     HEAT_MAP = "heat map"
     MASK = "needle mask"
     PATH = "path"
+    THROW = "throw"
     TIP = "tip"
     TARGET = "target"
 
@@ -93,6 +120,7 @@ class Fill:
     colour: str
     fill_opacity: float = 0.3
     opacity: float = 1.0
+    dash: Dash = Dash.SOLID
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +135,44 @@ class Label:
     opacity: float = 1.0
 
 
-OverlayItem = Stroke | Ring | Area | Fill | Label
+@dataclass(frozen=True, slots=True, eq=False)
+class Heat:
+    """A map of evidence over a box [px]: the stronger, the more opaque; ``values`` float32 (h, w), 0.5 is neutral."""
+
+    layer: Layer
+    values: NDArray[np.float32]
+    box_px: Box
+    colour: str
+    opacity: float = 1.0
+
+
+OverlayItem = Stroke | Ring | Area | Fill | Label | Heat
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A fact in words with a shape: a flag or a class."""
+    """A fact in words with a shape: a flag or a finding.
+
+    Attributes
+    ----------
+    figure : str
+        Confidence of a finding, where it has one.
+    finding : bool
+        A finding of a plugin, which its card shows too.
+    dim : bool
+        It is of an older frame.
+    """
 
     text: str
     tone: str
     shape: str
+    figure: str = ""
+    finding: bool = False
+    dim: bool = False
+
+    def words(self) -> str:
+        """Text and figure in one line."""
+        return f"{self.text} {self.figure}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +187,9 @@ class OverlayStyle:
         Lowest first.
     target_px : point or None
         The chosen target [px].
+    throw_mm : float
+        How far the biopsy gun throws its needle [mm]; drawn ahead of the tip where the picture has millimetres. 0
+        draws none.
     """
 
     visible: Mapping[Layer, bool] = field(default_factory=dict)
@@ -138,6 +197,7 @@ class OverlayStyle:
     order: tuple[Layer, ...] = tuple(Layer)
     target_px: PointPx | None = None
     show_confidence: bool = True
+    throw_mm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,16 +235,24 @@ def compose(
     items: list[OverlayItem] = []
     read_outs: list[ReadOut] = []
     chips = [_flag_chip(flag) for flag in Flag if flag in analysis.flags and flag in _SHOWN_FLAGS]
+    hushed = spoken_for(analysis)
     for output in analysis.outputs:
-        fade = _fade(output, analysis, now_ns)
-        if fade is None:
+        age_ns = _age_ns(output, analysis, now_ns)
+        if age_ns > (GONE_NS if _is_of_findings(output) else STALE_LIMIT_NS):
             chips.append(Chip(FLAG_WORDS[Flag.STALE], "caution", "clock"))
             continue
-        items += _items_of(output, region, fade, style)
-        read_outs += read_outs_of(output, region, style.target_px) if fade == 1.0 else []
-        chips += [_class_chip(result) for result in output.results if isinstance(result, ClassResult)]
+        own = output.frame_id == analysis.frame.frame_id
+        if output.plugin_id not in hushed:
+            items += _items_of(output, region, 1.0 if own else STALE_OPACITY, style)
+            read_outs += read_outs_of(output, region, style.target_px) if own else []
+        # A finding on the whole picture has no place that could be wrong; it is of the picture a little longer.
+        fresh = age_ns <= FRESH_NS
+        items += _heat_items(output, region, 1.0 if fresh else STALE_OPACITY)
+        read_outs += measures_of(output) if fresh else []
+        chips += _finding_chips(output, dim=not fresh)
     for tip in lost:
-        items += _lost_items(tip)
+        if tip.plugin_id not in hushed:
+            items += _lost_items(tip)
     if style.target_px is not None:
         items += _target_items(style.target_px, analysis)
     shown = [item for item in items if style.visible.get(item.layer, True)]
@@ -204,32 +272,38 @@ _SHOWN_FLAGS = {
 }
 
 
-def _fade(output: PluginOutput, analysis: Analysis, now_ns: int | None) -> float | None:
-    """Opacity of an output: 1 on its own frame, dimmed when carried forward, None when too old to be drawn."""
+def _age_ns(output: PluginOutput, analysis: Analysis, now_ns: int | None) -> int:
+    """Age [ns] of an output on another frame's picture; 0 on its own, however long that is looked at."""
     if output.frame_id == analysis.frame.frame_id:
-        return 1.0
-    if now_ns is not None and now_ns - output.frame_t_ns > STALE_LIMIT_NS:
-        return None
-    return STALE_OPACITY
+        return 0
+    return max(carried_ns(output, analysis.frame), 0 if now_ns is None else now_ns - output.frame_t_ns)
+
+
+def _is_of_findings(output: PluginOutput) -> bool:
+    """Whether an output speaks of the whole picture, not of places in it."""
+    return any(isinstance(result, ClassResult) for result in output.results)
 
 
 def _items_of(output: PluginOutput, region: UltrasoundRegion, fade: float, style: OverlayStyle) -> list[OverlayItem]:
     items: list[OverlayItem] = []
     stale = fade < 1.0
-    tip = _tip_of(output)
+    tip = found_tip(output)
     for result in output.results:
         if isinstance(result, Detection) and result.tip_px is not None and result.box is not None:
             items += _tip_items(result, fade, stale, style)
         elif isinstance(result, Line) and result.tip_px is not None and result.entry_px is not None:
-            items += _line_items(result, tip, region, fade, stale)
+            items += _line_items(result, tip, region, fade, stale, style.throw_mm)
         elif isinstance(result, MaskResult) and result.mask is not None:
-            items.append(Fill(Layer.MASK, result.mask, result.origin_px, "accent", opacity=fade))
+            items.append(_mask_item(result, fade, stale))
     return items
 
 
-def _tip_of(output: PluginOutput) -> Detection | None:
-    """The tip that an output found; None where it found none."""
-    return next((r for r in output.results if isinstance(r, Detection) and r.tip_px is not None), None)
+def _mask_item(result: MaskResult, fade: float, stale: bool) -> Fill:
+    """A translucent mask; one that is not sure is paler, and its outline is dashed."""
+    assert result.mask is not None
+    sure = result.certainty is Certainty.SURE
+    dash = Dash.DOTTED if stale else Dash.SOLID if sure else Dash.DASHED
+    return Fill(Layer.MASK, result.mask, result.origin_px, "mask", 0.3 if sure else 0.12, fade, dash)
 
 
 def _tip_items(result: Detection, fade: float, stale: bool, style: OverlayStyle) -> list[OverlayItem]:
@@ -294,7 +368,7 @@ def _brackets(centre_px: PointPx, half: float, dash: Dash, opacity: float) -> li
 
 
 def _line_items(
-    line: Line, tip: Detection | None, region: UltrasoundRegion, fade: float, stale: bool
+    line: Line, tip: Detection | None, region: UltrasoundRegion, fade: float, stale: bool, throw_mm: float
 ) -> list[OverlayItem]:
     """Solid measured axis; dashed projection ahead of the tip in the band that holds it 9 times in 10."""
     assert line.entry_px is not None and line.tip_px is not None
@@ -310,6 +384,23 @@ def _line_items(
     if band and not stale:
         items.append(Area(Layer.PATH, clip_area(band, region.box), "text1", opacity=fade))
     items.append(Stroke(Layer.PATH, path, "text1", 1.6, Dash.DASHED, fade * 0.8))
+    if not stale:
+        items += _throw_items(ray, region, throw_mm, fade)
+    return items
+
+
+def _throw_items(ray: Ray, region: UltrasoundRegion, throw_mm: float, fade: float) -> list[OverlayItem]:
+    """Where a biopsy gun's needle ends when it is fired now: a thick line with a bar across its end."""
+    thrown = throw_ahead(ray, region, throw_mm)
+    if thrown is None:
+        return []
+    tip, end = thrown
+    items: list[OverlayItem] = [Stroke(Layer.THROW, thrown, "caution", 3.2, Dash.SOLID, fade * 0.85)]
+    if math.dist(end, ray.point_px(throw_mm)) < 0.5:  # cut off at the border it ends nowhere in the picture
+        half = 0.08 * throw_mm
+        bar = (ray.point_px(throw_mm, -half), ray.point_px(throw_mm, half))
+        items.append(Stroke(Layer.THROW, bar, "caution", 3.2, Dash.SOLID, fade * 0.85))
+    items.append(Label(Layer.THROW, f"throw {throw_mm:.0f} mm", end, tip, "caution", fade))
     return items
 
 
@@ -320,7 +411,7 @@ def _target_items(target_px: PointPx, analysis: Analysis) -> list[OverlayItem]:
     radius = max(LEAST_TARGET_PX, TARGET_SHARE * (w + h) / 2)
     arm = 1.6 * radius
     own = [output for output in analysis.outputs if output.frame_id == analysis.frame.frame_id]
-    tip = next((found for found in map(_tip_of, own) if found is not None), None)
+    tip = next((found for found in map(found_tip, own) if found is not None), None)
     words = "target"
     if tip is not None and tip.tip_px is not None:
         calibration = analysis.frame.geometry.region.calibration
@@ -339,12 +430,35 @@ def _flag_chip(flag: Flag) -> Chip:
     return Chip(FLAG_WORDS[flag], tone, "diamond" if tone == "caution" else "square")
 
 
-def _class_chip(result: ClassResult) -> Chip:
-    if result.value is None:
-        return Chip(f"{result.label}: cannot tell", "caution", "diamond")
-    word = "yes" if result.value else "no"
-    tone, shape = ("good", "circle") if result.value else ("neutral", "square")
-    return Chip(f"{result.label}: {word}", tone, shape)
+def _finding_chips(output: PluginOutput, *, dim: bool) -> list[Chip]:
+    chips: list[Chip] = []
+    for result in output.results:
+        if not isinstance(result, ClassResult):
+            continue
+        if result.label == TARGET_INTERSPACE:
+            if result.value:
+                chips.append(Chip(": ".join(ADVICE_WORDS), "good", "circle", finding=True, dim=dim))
+            continue
+        tone, shape = STATE_MARKS[result.value]
+        text = f"{finding_name(result.label)}: {STATE_WORDS[result.value]}"
+        chips.append(Chip(text, tone, shape, finding_figure(result), finding=True, dim=dim))
+    return chips
+
+
+def _heat_items(output: PluginOutput, region: UltrasoundRegion, fade: float) -> list[OverlayItem]:
+    """Heat maps that a plugin was asked for, each named in the region's upper left corner."""
+    items: list[OverlayItem] = []
+    x0, y0, w, h = region.box
+    for result in output.results:
+        if not isinstance(result, HeatMap) or result.values is None:
+            continue
+        items.append(Heat(Layer.HEAT_MAP, result.values, result.box_px, "heat", fade))
+        words = f"heat map: {finding_name(result.label)}"
+        if float(result.values.max()) <= NEUTRAL_HEAT:
+            words += ", nothing speaks for it"
+        corner = (float(x0), float(y0 + 0.04 * h))
+        items.append(Label(Layer.HEAT_MAP, words, corner, (corner[0] - 1.0, float(y0 + h)), "heat", fade))
+    return items
 
 
 def _with_opacity(item: OverlayItem, factor: float) -> OverlayItem:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from puncta.core.aiming import aim_at, circle_doubt, distance_to, ray_through, unit_scale
+from puncta.core.findings import measure_name
 from puncta.core.frame import UltrasoundRegion
 from puncta.core.geometry import PointPx, depth_mm
-from puncta.core.results import Detection, Line, PluginOutput
+from puncta.core.results import Detection, Line, Measure, PluginOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,15 @@ def read_outs_of(output: PluginOutput, region: UltrasoundRegion, target_px: Poin
         ReadOut("Tip depth", depth, doubt if depth is not None else None, unit, "below the picture's top edge")
     )
     return values
+
+
+def measures_of(output: PluginOutput) -> list[ReadOut]:
+    """Return the figures that a plugin gives itself; a dash with the reason where one is not known."""
+    return [
+        ReadOut(measure_name(m), m.value, m.doubt, m.unit, (m.basis if m.value is not None else m.reason) or "")
+        for m in output.results
+        if isinstance(m, Measure)
+    ]
 
 
 def _to_target(

@@ -255,7 +255,7 @@ def line_from_json(document: Mapping[str, Any], stream: str = "") -> ResultLine:
 
 
 def find_line_faults(document: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with a line that its schema cannot see: cells that do not fit a size, a wrong carried frame."""
+    """Return what its schema cannot see: cells that do not fit their size, a wrong carried frame."""
     faults: list[str] = []
     for name, results in document["outputs"].items():
         for number, result in enumerate(results):

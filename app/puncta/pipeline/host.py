@@ -23,8 +23,9 @@ from puncta.core.flags import Flag
 from puncta.core.frame import Frame
 from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis, PluginOutput, flags_of_frame
+from puncta.pipeline.options import PluginOptions
 from puncta.pipeline.policy import FAULTS_TO_OPEN
-from puncta.sdk.plugin import Plugin, Promptable, ResetReason, StepResult
+from puncta.sdk.plugin import Configurable, Plugin, Promptable, ResetReason, StepResult
 from puncta.sdk.result_checks import find_result_faults
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class HostedPlugin:
         Earlier frames its result may depend on.
     prompts : bool
         It takes a user's prompts.
+    options : PluginOptions or None
+        What the user may change while it runs; `create` reads them too.
     """
 
     plugin_id: str
@@ -62,6 +65,7 @@ class HostedPlugin:
     budget_ms: float | None = None
     history_frames: int = 0
     prompts: bool = False
+    options: PluginOptions | None = None
 
 
 MOST_PROMPTS = 256

@@ -366,7 +366,7 @@ class Hub(Transport):
             epoch = self._epoch
             earlier = tuple(self._stamp(f, epoch) for f in pre_roll)
             stamped = self._stamp(frame, epoch, skipped)
-            job = Job(stamped, self._reason, earlier)
+            job = Job(stamped, self._reason, earlier, self._state is not PlayState.PLAYING)
             wait = self._delivery is Delivery.EVERY_FRAME and self._state is PlayState.PLAYING
         self._on_frame(stamped)
         self._preview.put(stamped)

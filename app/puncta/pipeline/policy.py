@@ -40,8 +40,11 @@ class Job:
         Why the frame's epoch began; applied once, when the epoch is new to the worker.
     pre_roll : tuple of Frame
         Earlier frames of the same epoch that only warm up the plugins' history after a seek.
+    held : bool
+        The picture stands still: plugins that run on every n-th frame judge this one too.
     """
 
     frame: Frame
     reason: ResetReason
     pre_roll: tuple[Frame, ...] = field(default=())
+    held: bool = False

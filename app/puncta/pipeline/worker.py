@@ -78,7 +78,7 @@ class InferenceWorker:
                 self.busy_since_ns = 0
                 return
             self._host.step(earlier)
-        analysis = self._host.step(job.frame)
+        analysis = self._host.step(job.frame, every=job.held)
         self.analysed += 1
         self.busy_since_ns = 0
         self._deliver(analysis)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from puncta import paths
-from puncta.core.overlay import Area, Dash, Fill, Label, OverlayScene, Ring, Stroke
+from puncta.core.overlay import Area, Dash, Fill, Heat, Label, OverlayScene, Ring, Stroke
+from puncta.imaging.heat_picture import MOST_ALPHA, draw_share, trace_share
 
 _SHIFT = 4
 _HALO = (8, 10, 14)
@@ -70,6 +71,8 @@ def draw_scene(picture: NDArray[np.uint8], scene: OverlayScene) -> NDArray[np.ui
             _draw_area(canvas, item)
         elif isinstance(item, Fill):
             _draw_fill(canvas, item, unit)
+        elif isinstance(item, Heat):
+            _draw_heat(canvas, item, unit)
     for item in scene.items:
         if isinstance(item, Label):
             _draw_label(canvas, item, unit)
@@ -123,7 +126,26 @@ def _draw_fill(canvas: NDArray[np.uint8], item: Fill, unit: float) -> None:
     part[mask] = (part[mask] * (1 - alpha) + colour * alpha + 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outlines = [c[:, 0, :].astype(np.float64) + (left, top) for c in contours]
-    _blend(canvas, outlines, item.colour, 1.6 * unit, item.opacity, closed=True)
+    whole = item.dash is Dash.SOLID
+    pieces = outlines if whole else _dashed([np.concatenate([o, o[:1]]) for o in outlines], item.dash, unit)
+    _blend(canvas, pieces, item.colour, 1.6 * unit, item.opacity, closed=whole)
+
+
+def _draw_heat(canvas: NDArray[np.uint8], item: Heat, unit: float) -> None:
+    x0, y0, width, height = item.box_px
+    # Whole pixels: the box's edges lie half a pixel before its first and behind its last pixel.
+    left, top = math.floor(x0 + 1.0), math.floor(y0 + 1.0)
+    size = (max(1, round(width)), max(1, round(height)))
+    share = draw_share(item.values, size)
+    begin_x, begin_y = max(0, -left), max(0, -top)
+    end_x, end_y = min(size[0], canvas.shape[1] - left), min(size[1], canvas.shape[0] - top)
+    if end_x <= begin_x or end_y <= begin_y:
+        return
+    part = canvas[top + begin_y : top + end_y, left + begin_x : left + end_x]
+    alpha = share[begin_y:end_y, begin_x:end_x, None] * np.float32(MOST_ALPHA * item.opacity)
+    part[:] = (part * (1.0 - alpha) + np.array(colours()[item.colour], np.float32) * alpha + 0.5).astype(np.uint8)
+    outlines = [points + (left, top) for points in trace_share(share)]
+    _blend(canvas, outlines, item.colour, 1.4 * unit, item.opacity, closed=True)
 
 
 def _blend(

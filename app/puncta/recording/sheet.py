@@ -47,7 +47,7 @@ def _footer(analysis: Analysis, scene: OverlayScene | None, width: int, height: 
     image = Image.new("RGB", (width, height), colours()["ground"])
     draw = ImageDraw.Draw(image)
     key = analysis.frame.key
-    chips = [chip.text for chip in scene.chips] if scene else []
+    chips = [chip.words() for chip in scene.chips] if scene else []
     figures = [f"{r.name} {r.text()}" for r in scene.read_outs if r.value is not None] if scene else []
     seconds = key.pts_ns / 1e9
     lines = [

@@ -265,7 +265,7 @@ class PluginManifest(_Strict):
             return self.options[name]
         near = get_close_matches(name, self.options, 1, 0.5)
         there = f"it has {', '.join(self.options)}" if self.options else "it has none"
-        there = f'did you mean "{near[0]}"' if near else there
+        there += f', did you mean "{near[0]}"' if near else ""
         raise UserError(f'The plugin "{self.id}" has no option "{name}"; {there}.')
 
 

@@ -136,4 +136,5 @@ def _hosted(
         budget_ms=manifest.budget_ms,
         history_frames=manifest.history_frames,
         prompts=manifest.prompts,
+        options=options,
     )

@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from puncta.core.errors import UserError
+from puncta.core.findings import finding_name
 from puncta.core.frame import SourceInfo
 from puncta.core.last_seen import TipMemory
 from puncta.core.overlay import OverlayStyle, compose
-from puncta.core.results import Analysis, Detection
+from puncta.core.results import Analysis, ClassResult, Detection
 from puncta.formats.atomic import plain_os_error
 from puncta.formats.results_lines import ResultsWriter
 from puncta.inference.session import Tuning
@@ -39,6 +42,8 @@ class RunRequest:
         Half-open range of decoded frames; plugins see the frames their history needs before it, as after a seek.
     seconds : float or None
         Limit in the source's own time [s].
+    options : mapping of plugin id to mapping of option to value
+        Changes to the plugins' options.
     """
 
     uri: str
@@ -50,6 +55,7 @@ class RunRequest:
     results: Path | None = None
     report: Path | None = None
     timings: bool = True
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -59,6 +65,7 @@ class RunSummary:
     info: SourceInfo
     frames: int = 0
     found: dict[str, int] = field(default_factory=dict)
+    findings: dict[str, Counter[bool | None]] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     written: list[Path] = field(default_factory=list)
     elapsed_s: float = 0.0
@@ -96,7 +103,9 @@ def run_case(
     """
     _check_outputs(request)
     stop = stop or threading.Event()
-    plugins = hosted_plugins(request.plugins, models=request.models, tuning=Tuning.deterministic())
+    plugins = hosted_plugins(
+        request.plugins, models=request.models, tuning=Tuning.deterministic(), options=request.options
+    )
     source = open_source(request.uri)
     try:
         first, end, notes = _span(request, source.info)
@@ -229,6 +238,10 @@ def _count(summary: RunSummary, analysis: Analysis) -> None:
         if tips:
             seen = any(r.tip_px is not None for r in tips)
             summary.found[output.plugin_id] = summary.found.get(output.plugin_id, 0) + int(seen)
+        for result in output.results:
+            if isinstance(result, ClassResult):
+                name = f"{output.plugin_id}, {finding_name(result.label)}"
+                summary.findings.setdefault(name, Counter())[result.value] += 1
 
 
 def _stop_if_dead(host: PluginHost, plugins: Sequence[object]) -> None:

@@ -165,10 +165,10 @@ def test_the_projection_runs_from_the_tip_to_the_regions_edge():
 def test_classes_say_yes_no_and_cannot_tell():
     scene = compose(
         analysis(
-            ClassResult("CSF", True, 0.9), ClassResult("cord", False, 0.1), ClassResult("quality", None, 0.5, "low")
+            ClassResult("csf", True, 0.9), ClassResult("cord", False, 0.1), ClassResult("spot", None, 0.5, "low")
         )
     )
-    assert [c.text for c in scene.chips] == ["CSF: yes", "cord: no", "quality: cannot tell"]
+    assert [c.words() for c in scene.chips] == ["CSF: yes 0.90", "Cord: no 0.90", "spot: cannot tell"]
     assert len({c.shape for c in scene.chips}) == 3
 
 

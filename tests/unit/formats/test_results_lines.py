@@ -116,7 +116,7 @@ results = st.one_of(
     st.builds(MaskResult, labels, masks, st.tuples(st.integers(0, 99), st.integers(0, 99)), shares),
     st.builds(ClassResult, labels, st.booleans(), shares),
     st.builds(lambda label, share, why: ClassResult(label, None, share, why), labels, shares, reasons),
-    st.builds(Measure, labels, coordinates, st.sampled_from(["mm", "px"]), st.one_of(st.none(), sizes), st.text(max_size=9)),
+    st.builds(Measure, labels, coordinates, st.just("mm"), st.one_of(st.none(), sizes), st.text(max_size=9)),
     st.builds(lambda label, why: Measure(label, None, "mm", reason=why), labels, reasons),
 )
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from pipeline_stage import EchoPlugin, NumberedSource, hosted
 
 from puncta.core.errors import UserError
 from puncta.core.flags import Flag
-from puncta.core.results import Detection, Point
-from puncta.pipeline.host import PluginHost
+from puncta.core.results import ClassResult, Detection, Measure, Point
+from puncta.pipeline.host import HostedPlugin, PluginHost
+from puncta.pipeline.options import PluginOptions
+from puncta.sdk.manifest import parse_manifest
 from puncta.sdk.plugin import ResetReason, StepResult
 
 
@@ -77,8 +80,6 @@ def test_downstream_sees_the_same_frames_output_and_cannot_change_it(frames):
 
 
 def test_a_carried_result_keeps_its_own_frame(frames):
-    from dataclasses import replace
-
     plugin = EchoPlugin()
     host = PluginHost([hosted(plugin, every=3)])
     ids = [host.step(replace(f, frame_id=i)).output("echo").frame_id for i, f in enumerate(frames[:7])]
@@ -127,11 +128,113 @@ def test_unknown_plugin_is_named_with_the_known_ones():
 
 
 def test_a_plugin_switched_on_again_does_not_repeat_what_it_said_before(frames):
-    from dataclasses import replace
-
     host = PluginHost([hosted(EchoPlugin(), every=3)])
     host.step(replace(frames[0], frame_id=0))
     host.set_enabled("echo", False)
     host.step(replace(frames[1], frame_id=1))
     host.set_enabled("echo", True)
     assert host.step(replace(frames[2], frame_id=2)).output("echo").frame_id == 2
+
+
+def lp_like(frames, every=2):
+    """A host whose plugin speaks of the whole picture, on every n-th frame."""
+
+    class Judge(EchoPlugin):
+        def step(self, frame, upstream):
+            self.seen.append((frame.epoch, frame.key.index))
+            return StepResult((ClassResult("csf", True, 0.9),))
+
+    plugin = Judge()
+    return plugin, PluginHost([hosted(plugin, every=every)])
+
+
+def test_a_carried_result_says_from_which_frame_and_when_it_is_old():
+    source = NumberedSource(20, 30.0)
+    frames = [source.read() for _ in range(20)]
+    plugin, host = lp_like(frames, every=6)
+    outputs = [host.step(replace(f, frame_id=i)).output("echo") for i, f in enumerate(frames[:7])]
+    assert [i for _, i in plugin.seen] == [0, 6]
+    assert [o.frame_key.index for o in outputs] == [0, 0, 0, 0, 0, 0, 6]
+    assert [Flag.STALE in o.flags for o in outputs] == [False, False, False, False, True, True, False], (
+        "120 ms after its frame it is old"
+    )
+    assert [o.elapsed_ns > 0 for o in outputs] == [True, False, False, False, False, False, True]
+
+
+def test_a_held_picture_is_judged_itself(frames):
+    plugin, host = lp_like(frames, every=4)
+    host.step(replace(frames[0], frame_id=0))
+    assert host.step(replace(frames[1], frame_id=1)).output("echo").frame_id == 0
+    assert host.step(replace(frames[2], frame_id=2), every=True).output("echo").frame_id == 2
+
+
+MANIFEST = """
+id = "echo"
+title = "Echo"
+version = "0.1"
+api = 1
+description = "d"
+licence = "l"
+author = "a"
+[[results]]
+type = "class"
+label = "csf"
+[options.weight_kg]
+default = 0.0
+title = "Weight"
+unit = "kg"
+min = 0.0
+max = 8.0
+card = true
+per_case = true
+[options.gain]
+default = 1.0
+"""
+
+
+class Weighed(EchoPlugin):
+    weight = 0.0
+
+    def step(self, frame, upstream):
+        self.seen.append((frame.epoch, frame.key.index))
+        return StepResult((Measure("weight", self.weight, "kg"),))
+
+
+class Patient(Weighed):
+    def configure(self, options):
+        self.weight = options["weight_kg"]
+
+
+@pytest.mark.parametrize("kind", [Patient, Weighed])
+def test_a_changed_option_holds_from_the_next_frame_on(frames, kind):
+    options = PluginOptions(parse_manifest(MANIFEST))
+    made = []
+
+    def create():
+        made.append(kind())
+        made[-1].weight = options.values()["weight_kg"]
+        return made[-1]
+
+    host = PluginHost([HostedPlugin("echo", "Echo", create, every=3, options=options)])
+    assert host.step(frames[0]).output("echo").results[0].value == 0.0
+    assert host.set_option("echo", "weight_kg", 4.0)
+    assert not host.set_option("echo", "weight_kg", 4.0), "nothing new"
+    assert host.step(replace(frames[1], frame_id=1)).output("echo").results[0].value == 4.0
+    assert len(made) == (1 if kind is Patient else 2)
+    with pytest.raises(UserError, match="at most 8"):
+        host.set_option("echo", "weight_kg", 40.0)
+    with pytest.raises(UserError, match='did you mean "weight_kg"'):
+        host.set_option("echo", "weigth_kg", 4.0)
+    offer = host.statuses()[0].options
+    assert [(o.name, o.value, o.unit, o.per_case) for o in offer] == [("weight_kg", 4.0, "kg", True)]
+    options.forget_case()
+    assert options.values() == {"weight_kg": 0.0, "gain": 1.0}
+
+
+def test_an_option_kept_from_an_older_version_does_not_stand_in_the_way():
+    manifest = parse_manifest(MANIFEST)
+    assert PluginOptions(manifest, {"gone": 1, "gain": "loud", "weight_kg": 3.0}, lenient=True).values() == {
+        "weight_kg": 3.0, "gain": 1.0,
+    }
+    with pytest.raises(UserError, match="no option"):
+        PluginOptions(manifest, {"gone": 1})

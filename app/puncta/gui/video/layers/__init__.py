@@ -9,10 +9,11 @@ from collections.abc import Iterable
 
 from PySide6.QtGui import QPainter
 
-from puncta.core.overlay import Area, Fill, Label, OverlayItem, OverlayScene, Ring, Stroke
+from puncta.core.overlay import Area, Fill, Heat, Label, OverlayItem, OverlayScene, Ring, Stroke
 from puncta.gui.video.layers.area import draw_area
 from puncta.gui.video.layers.canvas import Canvas
 from puncta.gui.video.layers.fill import draw_fill
+from puncta.gui.video.layers.heat import draw_heat
 from puncta.gui.video.layers.label import clear_spots, draw_label
 from puncta.gui.video.layers.ring import draw_ring
 from puncta.gui.video.layers.stroke import draw_stroke
@@ -38,3 +39,5 @@ def _draw_shapes(painter: QPainter, items: Iterable[OverlayItem], canvas: Canvas
             draw_area(painter, item, canvas)
         elif isinstance(item, Fill):
             draw_fill(painter, item, canvas)
+        elif isinstance(item, Heat):
+            draw_heat(painter, item, canvas)

@@ -1,0 +1,61 @@
+"""Findings on a whole picture: how old they may be, and the words, shapes and figures with which they are told."""
+
+from __future__ import annotations
+
+from puncta.core.frame import Frame, SourceKind
+from puncta.core.results import ClassResult, Measure, PluginOutput
+
+FRESH_NS = 100_000_000
+"""Age [ns] up to which a finding carried forward counts as one of the picture; past it, it is dimmed and stale."""
+GONE_NS = 250_000_000
+"""Age [ns] past which a finding carried forward is no longer shown."""
+
+TARGET_INTERSPACE = "target_interspace"
+"""Label of the finding that is derived from the three flags of an infant spine."""
+
+FINDING_WORDS = {"quality": "Quality", "cord": "Cord", "csf": "CSF", TARGET_INTERSPACE: "Target interspace"}
+STATE_WORDS = {True: "yes", False: "no", None: "cannot tell"}
+STATE_MARKS: dict[bool | None, tuple[str, str]] = {
+    True: ("accent", "circle"),
+    False: ("neutral", "ring"),
+    None: ("caution", "diamond"),
+}
+"""Tone and shape. No colour of praise or blame: whether a cord in view is good depends on the task."""
+ADVICE_WORDS = ("Training feedback", "target interspace, CSF yes, cord no")
+"""Said only where all three flags are sure."""
+MEASURE_WORDS = {"csf_depth": "CSF depth", "needle_depth": "Expected needle depth"}
+
+
+def carried_ns(output: PluginOutput, frame: Frame) -> int:
+    """How much older than a frame the results shown with it are [ns]; 0 for its own.
+
+    Time is the frames' own; only a live stream is as old as its arrival.
+    """
+    if output.frame_id == frame.frame_id:
+        return 0
+    if frame.source.kind is SourceKind.LIVE or output.frame_key is None:
+        return max(0, frame.t_ns - output.frame_t_ns)
+    return max(0, frame.key.pts_ns - output.frame_key.pts_ns)
+
+
+def finding_name(label: str) -> str:
+    """The name of a finding for the screen, before translation."""
+    return FINDING_WORDS.get(label, label)
+
+
+def measure_name(measure: Measure) -> str:
+    """The name of a measure for the screen, before translation."""
+    return MEASURE_WORDS.get(measure.label, measure.label)
+
+
+def confidence_of_finding(result: ClassResult) -> float | None:
+    """Chance that what is said is right; None where nothing is said."""
+    if result.value is None:
+        return None
+    return result.probability if result.value else 1.0 - result.probability
+
+
+def finding_figure(result: ClassResult) -> str:
+    """The confidence as a figure; never 1.00, which would claim that nothing can be wrong."""
+    confidence = confidence_of_finding(result)
+    return "" if confidence is None else f"{min(confidence, 0.99):.2f}"
