@@ -182,7 +182,7 @@ def train_experiment(
     if start_from is not None:
         keep_leg(start_from, out)
     started = time.monotonic()
-    settings = _settings_of(experiment, stop_after)
+    settings = settings_of(experiment, stop_after)
     splits = gather_data(experiment, data_root, cache or out / "cache", tell)
     if not any(splits.tune):
         raise UserError("The experiment needs a tune split to set its thresholds: give it `tune_clips`.")
@@ -235,7 +235,8 @@ def train_experiment(
     return out / HEAD
 
 
-def _settings_of(experiment: Experiment, stop_after: int | None) -> LoopSettings:
+def settings_of(experiment: Experiment, stop_after: int | None = None) -> LoopSettings:
+    """Return budget and optimiser of an experiment; see `LoopSettings`."""
     options = experiment.section("training")
     return LoopSettings(
         samples=int(options["samples"]), batch=int(options["batch"]), learning_rate=float(options["learning_rate"]),
