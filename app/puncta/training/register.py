@@ -76,7 +76,8 @@ def entry_of(folder: Path) -> dict[str, Any]:
     variant = accepted_variant(folder)
     if variant is not None:
         entry["variants"] = [{"precision": "int8", "file": f"{name}-int8.onnx", "sha256": variant["sha256"]}]
-        entry["metrics"].update(figures_of_variant(variant))
+        # Some kinds of network bring their figures along; the others are the tip network's.
+        entry["metrics"].update(variant.get("figures") or figures_of_variant(variant))
     return entry
 
 

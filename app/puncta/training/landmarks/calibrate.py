@@ -32,7 +32,7 @@ NEGATIVE_SHARE = 0.02
 """Share of pictures that are no spine which the limit may lose; it lies in the middle where there is room."""
 GIVES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 FLICKER_MOST = 0.7
-"""Changes a minute of a flag whose truth stays; less than the one that is promised."""
+"""Changes a minute, all flags together, while the truth stays; less than the one that is promised."""
 CINE_STEP_NS = 40_000_000
 """A steady cine's frames are taken as 25 a second [ns]."""
 _BATCH = 32
@@ -163,14 +163,15 @@ def limits(familiar: NDArray[np.float64], negative: NDArray[np.float64]) -> tupl
 def flicker(
     rows: Sequence[NDArray[np.float64]], flags: Sequence[NDArray[np.float32]], settings: FlagFilterSettings
 ) -> tuple[float, float]:
-    """Changes a minute of what is said of flags whose truth stays over a cine; and the share of wrong among decided.
+    """Changes a minute of what is said while the truth stays, summed over the flags; and the wrong among decided.
 
     Parameters
     ----------
     rows, flags : sequence of ndarray, shape (T, 3)
         One a cine; calibrated logits and what is true.
     """
-    changes, minutes, wrong, decided = 0, 0.0, 0, 0
+    changes, minutes = np.zeros(len(FLAGS)), np.zeros(len(FLAGS))
+    wrong = decided = 0
     for logits, truth in zip(rows, flags, strict=True):
         filter_ = FlagFilter(settings)
         said = [filter_.update(row, i * CINE_STEP_NS).states for i, row in enumerate(logits)]
@@ -180,10 +181,10 @@ def flicker(
             sure = np.array([s is not FlagState.UNKNOWN for s in states])
             wrong += int((sure & (np.array(told) != (truth[:, k] == 1))).sum())
             decided += int(sure.sum())
-            if (truth[:, k] == truth[0, k]).all():
-                changes += sum(a is not b for a, b in zip(states[1:], states[2:]))
-                minutes += (len(states) - 2) * CINE_STEP_NS / 60e9
-    return changes / max(minutes, 1e-9), wrong / max(1, decided)
+            stays = truth[1:, k] == truth[:-1, k]
+            changes[k] += sum(a is not b and same for a, b, same in zip(states, states[1:], stays))
+            minutes[k] += float(stays.sum()) * CINE_STEP_NS / 60e9
+    return float((changes / np.maximum(minutes, 1e-9)).sum()), wrong / max(1, decided)
 
 
 def choose_give(

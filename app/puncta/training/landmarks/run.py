@@ -280,6 +280,20 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
     write_text_atomic(folder / TABLE, "\n".join(lines) + "\n")
 
 
+def tuned_experiment(out: Path) -> Experiment:
+    """Return the experiment of a training folder without anything to train on.
+
+    Raises
+    ------
+    UserError
+        The folder holds no training of a landmark network.
+    """
+    config = read_story(out).config
+    experiment = experiment_from(config, str(config.get("name", "of the folder")))
+    bare = {**config, "data": {**experiment.section("data"), "clips": 0, "others": 0}}
+    return Experiment(experiment.name, experiment.plugin, experiment.seed, bare)
+
+
 def finish_again(out: Path, data_root: Path | None, cache: Path | None, say: Tell | None = None) -> Path:
     """Calibrate and export a finished training anew from its weights, as after a change of a rule; nothing is trained.
 

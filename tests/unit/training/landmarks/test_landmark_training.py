@@ -16,6 +16,7 @@ from puncta.core.errors import UserError
 from puncta.imaging.flag_filter import FlagFilter, FlagFilterSettings
 from puncta.training.experiment import Experiment, experiment_from, find_experiment, read_experiment
 from puncta.training.landmarks.data import CORD, CSF, FLAGS, SPINE, SpineSpec, build_spines, load_shots
+from puncta.training.landmarks.quantise import Quality, decide, quantise_finished
 from puncta.training.landmarks.run import finish_again, train_landmarks
 from puncta.training.parity import open_exported
 from puncta.training.register import register_training
@@ -103,6 +104,20 @@ def test_it_is_registered_with_what_a_plugin_needs(trained: Path, cache: Path, t
         assert words in text
     names = [v.name for v in onnx.load(tmp_path / "models" / "lp-toy-0.1.onnx").graph.output]
     assert names == ["logits", "cam", "strangeness"]
+
+
+def test_an_8_bit_variant_is_made_judged_and_decided_upon(trained: Path, cache: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(trained, folder)
+    verdict = quantise_finished(folder, None, cache)
+    record = json.loads((folder / "int8.json").read_text())
+    assert record["accepted"] == verdict.accepted == (folder / "model-int8.onnx").exists()
+    assert verdict.frames == 2 and verdict.why.startswith("it")
+    fine, worse = Quality(0.9, 0.9, 0.01), Quality(0.88, 0.9, 0.01)
+    assert decide(fine, fine, 0.001, 1.6)[0]
+    for case in ((fine, worse, 0.001, 1.6), (fine, fine, 0.1, 1.6), (fine, fine, 0.001, 1.0),
+                 (fine, Quality(0.9, 0.8, 0.01), 0.001, 1.6), (fine, Quality(0.9, 0.9, 0.03), 0.001, 1.6)):
+        assert not decide(*case)[0]
 
 
 @pytest.mark.parametrize("name", ["lp_cpu", "lp_gpu"])
