@@ -22,9 +22,9 @@ from puncta.inference.registry import ModelCard
 from puncta.inference.session import LoadedModel, Tuning, open_session
 
 SIZE = 64
-GAIN, SHIFT = 3.0, -4.5
+GAIN, SHIFT = 3.0, -9.0
 """Log odds of a pixel = gain x its standardised brightness + shift + what prior and memory add."""
-PRIOR_ADDS, MEMORY_ADDS = 2.0, 0.5
+PRIOR_ADDS, MEMORY_ADDS = 6.0, 0.5
 
 
 def write_track_graph(path: Path) -> str:
@@ -109,7 +109,7 @@ def needled(
     width: float = 2.5,
 ) -> NDArray[np.uint8]:
     """Speckle with a bright needle from entry to tip (x, y) [px]."""
-    noise = cv2.GaussianBlur(np.random.default_rng(seed).rayleigh(18.0, (size, size)), (0, 0), 0.6)
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).rayleigh(26.0, (size, size)), (0, 0), 0.5)
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float64)
     length = math.dist(entry, tip)
     x, y = (tip[0] - entry[0]) / length, (tip[1] - entry[1]) / length

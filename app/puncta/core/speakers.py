@@ -13,7 +13,7 @@ def found_tip(output: PluginOutput) -> Detection | None:
 def spoken_for(analysis: Analysis) -> frozenset[str]:
     """Plugins whose needle another one shows better.
 
-    Who tracks its mask speaks for it; where that plugin has lost it and one that finds only tips has not, that one does.
+    Who tracks its mask speaks for it. Where that plugin has lost it and one that finds tips has not, that one does.
     """
     finders = [o for o in analysis.outputs if any(isinstance(r, Detection) for r in o.results)]
     maskers = [o for o in finders if any(isinstance(r, MaskResult) for r in o.results)]

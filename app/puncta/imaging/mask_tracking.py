@@ -205,7 +205,7 @@ class MaskTracker:
     def _read(self, scale: Pair) -> MaskReading:
         s = self.scoring
         answer = self.network.step(self._prior)
-        self._prior = sigmoid(answer.logits)
+        self._prior = np.asarray(sigmoid(answer.logits), dtype=np.float32)
         presence = float(sigmoid(np.float64(answer.presence)))
         if answer.strangeness is not None:
             old = self._strangeness

@@ -15,6 +15,7 @@ LAYER_WORDS = {
     Layer.TIP: "Tip",
     Layer.PATH: "Path",
     Layer.MASK: "Needle mask",
+    Layer.THROW: "Throw",
     Layer.TARGET: "Target",
     Layer.HEAT_MAP: "Heat map",
 }

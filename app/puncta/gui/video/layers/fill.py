@@ -7,7 +7,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPolygonF, QTransform
 
-from puncta.core.overlay import Dash, Fill
+from puncta.core.overlay import Fill
 from puncta.gui.video.layers.canvas import Canvas
 
 OUTLINE_PT = 1.6
@@ -20,7 +20,7 @@ def draw_fill(painter: QPainter, item: Fill, canvas: Canvas) -> None:
     path = QTransform(scale, 0, 0, scale, corner.x(), corner.y()).map(_outline_of(item, canvas))
     painter.fillPath(path, canvas.colour(item.colour, item.fill_opacity * item.opacity))
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for pen in canvas.pens(item.colour, OUTLINE_PT, Dash.SOLID, item.opacity):
+    for pen in canvas.pens(item.colour, OUTLINE_PT, item.dash, item.opacity):
         painter.setPen(pen)
         painter.drawPath(path)
 
