@@ -61,6 +61,11 @@ class Settings(BaseModel):
     layers: dict[str, LayerSetting] = Field(default_factory=dict)
     layer_order: list[str] = Field(default_factory=list)
     view: ViewSetting = Field(default_factory=ViewSetting)
+    procedure: str = "free"
+    """What Live is set up for; one of `session.procedures`."""
+    sounds: bool = False
+    pedals: dict[str, str] = Field(default_factory=dict)
+    """Further keys, as foot pedals send them: key to action."""
     first_start_done: bool = False
     window: dict[str, str] = Field(default_factory=dict)
     hands_card: bool = True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame, FrameKey
+from puncta.core.target import TargetFix
 
 Box = tuple[float, float, float, float]
 
@@ -220,6 +221,8 @@ class Analysis:
         Monotonic time at which the last plugin finished [ns].
     timings_ns : tuple of (str, int)
         Named stages and their duration [ns], e.g. ("needle-tip", 3100000).
+    target : TargetFix or None
+        Where the chosen tissue is on this very frame; None where none was chosen or nobody follows it.
     """
 
     frame: Frame
@@ -227,6 +230,7 @@ class Analysis:
     flags: frozenset[Flag] = frozenset()
     t_done_ns: int = 0
     timings_ns: tuple[tuple[str, int], ...] = field(default=())
+    target: TargetFix | None = None
 
     def output(self, plugin_id: str) -> PluginOutput | None:
         """Return the output of one plugin, or None where it did not run."""

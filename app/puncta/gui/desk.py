@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -175,6 +175,9 @@ class Desk(QObject):
             restored = self._before is not None and self._before.uri == uri and self._current == uri
             self._current, self._before = uri, None
             self._drop_other_picture()
+            if self.is_live:
+                self.target_px = None  # the tissue is another one, or was away
+                self._left.pop(uri, None)
             if not restored:
                 # What was set on this case before, in this session, is still there.
                 self.target_px, self.loop_marks = self._left.pop(uri, (None, [None, None]))
@@ -355,9 +358,23 @@ class Desk(QObject):
     # --- target and calibration --------------------------------------------------------------------------------
 
     def set_target(self, point_px: PointPx | None) -> None:
-        """Choose the point the needle is to reach, or none."""
+        """Choose what the needle is to reach, or nothing.
+
+        On a picture without an end it is the tissue at this point of the picture that is shown, followed from there; on
+        one that can be sought it is the point.
+        """
         self.target_px = point_px
+        if self.is_live and self.analysis is not None:
+            fix = self.player.set_target(point_px, self.analysis.frame)
+            # A held picture shows it at once; a running one with its next analysis.
+            self.analysis = replace(self.analysis, target=fix)
+            self.pictured.emit()
         self.target_changed.emit()
+
+    @property
+    def fixed_target_px(self) -> PointPx | None:
+        """The target of a picture that can be sought [px]; where tissue is followed, each analysis has its own."""
+        return None if self.is_live else self.target_px
 
     @property
     def calibration(self) -> Calibration | None:

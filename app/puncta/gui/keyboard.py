@@ -50,6 +50,7 @@ class Keyboard(QObject):
         self._held: dict[int, str] = {}
         self._mode = ""
         self.keys: dict[str, str] = {}
+        self.pedals: dict[str, str] = {}
         self.actions: dict[str, QAction] = {}
         for spec in ACTIONS:
             action = QAction(tr(spec.words), window)
@@ -64,13 +65,15 @@ class Keyboard(QObject):
         assert application is not None
         application.installEventFilter(self)
 
-    def set_keys(self, key_set: str, own: Mapping[str, str]) -> None:
-        """Give every action its key."""
+    def set_keys(self, key_set: str, own: Mapping[str, str], pedals: Mapping[str, str] | None = None) -> None:
+        """Give every action its key, and those that a foot pedal sends (key to action)."""
         self.keys = keys_of(key_set, own)
+        self.pedals = {key: name for key, name in (pedals or {}).items() if name in SPECS}
         for name, key in self.keys.items():
             sequences = [QKeySequence(key)] if key else []
             if key == "Return":
                 sequences.append(QKeySequence("Enter"))
+            sequences += [QKeySequence(pedal) for pedal, does in self.pedals.items() if does == name]
             if SPECS[name].hold:
                 continue
             self.actions[name].setShortcuts(sequences)

@@ -25,6 +25,7 @@ from puncta.core.overlay import Layer, OverlayStyle
 from puncta.gui.actions import STEER
 from puncta.gui.bridge import Jobs
 from puncta.gui.desk import Desk, remembered_ruler
+from puncta.gui.guidance import Guidance
 from puncta.gui.i18n import tr
 from puncta.gui.keyboard import Keyboard
 from puncta.gui.menus import make_menu
@@ -41,6 +42,7 @@ from puncta.gui.panels.top_bar import TopBar
 from puncta.gui.preferences import Preferences
 from puncta.gui.recording import Recording
 from puncta.gui.room import Room
+from puncta.gui.second_screen import SecondScreen
 from puncta.gui.steering.cockpit import Cockpit
 from puncta.gui.theme import apply_theme, make_theme
 from puncta.gui.thumbnails import Thumbnails
@@ -82,6 +84,8 @@ class MainWindow(QMainWindow):
         self.live, self.review = LiveBar(desk, self.theme, run), ReviewBar(desk, self.theme, run)
         self.recording = Recording(self)
         self.cockpit = Cockpit(self)
+        self.guidance = Guidance(self)
+        self.second: SecondScreen | None = None
         self.status_line = StatusLine()
         self._figures = QTimer(self)
         self._figures.setSingleShot(True)
@@ -89,7 +93,7 @@ class MainWindow(QMainWindow):
         self._figures.timeout.connect(self.show_figures)
         self._assemble()
         self._connect()
-        self.keyboard.set_keys(settings.key_set, settings.keys)
+        self.keyboard.set_keys(settings.key_set, settings.keys, settings.pedals)
         self._show_keys()
         self.set_mode("review")
         self.room.restore()
@@ -113,6 +117,7 @@ class MainWindow(QMainWindow):
         stack.setContentsMargins(0, 0, 0, 0)
         stack.setSpacing(0)
         stack.addWidget(self.cockpit.panel)
+        stack.addWidget(self.guidance.panel)
         stack.addWidget(self.inspector, 1)
         self.left, self.right = _side(left, "left"), _side(right, "right")
         self.split = QSplitter(Qt.Orientation.Horizontal)
@@ -140,7 +145,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         desk, view = self.desk, self.stage.view
         view.on_painted = desk.painted
-        view.clicked.connect(lambda x, y: self.does.place_target((x, y)))
+        view.clicked.connect(lambda x, y: self.does.place((x, y)))
         view.ruled.connect(self.does.finish_ruler)
         desk.pictured.connect(self._show_picture)
         desk.status_changed.connect(self.refresh)
@@ -185,6 +190,7 @@ class MainWindow(QMainWindow):
         """Another case is open."""
         desk, info = self.desk, self.desk.info
         self.cockpit.take_source()
+        self.guidance.take_source()
         self.recording.take_source()
         self.set_mode("live" if desk.is_live else "review")
         self._thumbnail_of = desk.uri
@@ -204,6 +210,8 @@ class MainWindow(QMainWindow):
         """A new picture has come: hand it to the view, and a moment later its figures to the panels."""
         analysis = self.desk.analysis
         self.stage.view.show_analysis(analysis)
+        if self.second is not None:
+            self.second.show_picture()
         self._bar.refresh_place()
         index = self.desk.shown_index()
         back, self._shown_index = index < self._shown_index, index
@@ -229,6 +237,9 @@ class MainWindow(QMainWindow):
         if scene is not None and self.layers.see({item.layer for item in scene.items}):
             self.room.restyle()
         self.cockpit.show_figures()
+        self.guidance.show_figures()
+        if self.second is not None:
+            self.second.show_figures()
         calibration = self.desk.calibration
         ruler = self.desk.info is not None and remembered_ruler(self.preferences, self.desk.info) is not None
         self.top.show_calibration(calibration, ruler=ruler, known=analysis is not None)
@@ -255,7 +266,7 @@ class MainWindow(QMainWindow):
             visible={layer: setting.visible for layer, setting in settings.items()},
             opacity={layer: setting.opacity for layer, setting in settings.items()},
             order=preferences.layer_order(),
-            target_px=self.desk.target_px,
+            target_px=self.desk.fixed_target_px,
             show_confidence=True,
         )
 
@@ -271,8 +282,8 @@ class MainWindow(QMainWindow):
             self.apply_look()
         elif name in {"layers", "layer_order", "view"}:
             self._apply_view()
-        elif name in {"keys", "key_set"}:
-            self.keyboard.set_keys(settings.key_set, settings.keys)
+        elif name in {"keys", "key_set", "pedals"}:
+            self.keyboard.set_keys(settings.key_set, settings.keys, settings.pedals)
             self._show_keys()
         elif name == "far_view":
             self._size_read_outs()
@@ -294,11 +305,13 @@ class MainWindow(QMainWindow):
         assert isinstance(app, QApplication)
         apply_theme(app, self.theme)
         restyle_all(self, self.theme)
+        if self.second is not None:
+            restyle_all(self.second, self.theme)
         self.room.restyle()
 
     def _show_keys(self) -> None:
         words = self.keyboard.words()
-        for part in (self.top, self.stage, self.live, self.review, self.cockpit):
+        for part in (self.top, self.stage, self.live, self.review, self.cockpit, self.guidance):
             part.set_keys(words)
         self.status_line.set_hints(self.keyboard.hints(self._key_mode))
 
@@ -336,6 +349,9 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Keep the layout and stop listening. Whoever made the player closes it."""
         self.room.keep()
+        if self.second is not None:
+            self.second.close()
+        self.guidance.close()
         self.keyboard.close()
         self.desk.close()
         self._figures.stop()

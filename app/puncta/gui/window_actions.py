@@ -22,6 +22,7 @@ from puncta.gui.dialogs.simulator import SimulatorDialog
 from puncta.gui.i18n import tr
 from puncta.gui.panels.source_panel import is_stream, words_of
 from puncta.gui.panels.top_bar import calibration_words
+from puncta.gui.second_screen import SecondScreen
 from puncta.gui.snapshot import Caption, render_snapshot, snapshot_name, write_snapshot
 from puncta.gui.video.stage import SAFETY_LINE
 from puncta.gui.video.tools import Tool
@@ -58,7 +59,12 @@ class WindowActions:
             "range_last": lambda: window.desk.mark_loop(1),
             "range_loop": lambda: window.desk.apply_loop(),
             "target": self.target,
-            "target_clear": lambda: window.desk.set_target(None),
+            "target_clear": self.clear_target,
+            "target_tool": self.target_tool,
+            "plan": lambda: window.guidance.plan(),
+            "plan_clear": lambda: window.guidance.clear_plan(),
+            "sounds": lambda: window.guidance.toggle_sounds(),
+            "second_screen": self.second_screen,
             "ruler": self.ruler,
             "ruler_clear": lambda: window.desk.clear_ruler(),
             "zoom_in": lambda: window.stage.view.zoom_by(ZOOM_STEP),
@@ -168,19 +174,36 @@ class WindowActions:
 
     def target(self) -> None:
         """Set the target at the cursor; where the cursor is elsewhere, the next click sets it."""
-        stage = self._window.stage
-        point = stage.view.cursor_point()
+        point = self._window.stage.view.cursor_point()
         if point is not None:
             self.place_target(point)
         else:
-            tool = Tool.NONE if stage.view.tool is Tool.TARGET else Tool.TARGET
-            stage.set_tool(tool)
-            self._say_tool(tool, tr("Click the target. Esc ends."))
+            self.target_tool()
+
+    def target_tool(self) -> None:
+        """Let the next click set the target; again puts the tool down."""
+        stage = self._window.stage
+        tool = Tool.NONE if stage.view.tool is Tool.TARGET else Tool.TARGET
+        stage.set_tool(tool)
+        self._say_tool(tool, tr("Click the target. Esc ends."))
 
     def place_target(self, point_px: PointPx) -> None:
         """Set the target [px] and put the tool down."""
         self._window.desk.set_target(point_px)
         self._put_down()
+
+    def place(self, point_px: PointPx) -> None:
+        """Do what the tool in hand does with a click [px]."""
+        if self._window.stage.view.tool is Tool.PLAN:
+            self._window.guidance.place_entry(point_px)
+            self._put_down()
+        else:
+            self.place_target(point_px)
+
+    def clear_target(self) -> None:
+        """Remove the target, and the path that leads to it."""
+        self._window.desk.set_target(None)
+        self._window.guidance.clear_plan()
 
     def ruler(self) -> None:
         """Take the two-point ruler in hand, or put it down."""
@@ -295,6 +318,16 @@ class WindowActions:
         """Fill the screen, or stop to."""
         window = self._window
         window.showNormal() if window.isFullScreen() else window.showFullScreen()
+
+    def second_screen(self) -> None:
+        """Show the picture in a window of its own, on another screen where there is one; again closes it."""
+        window = self._window
+        if window.second is not None:
+            window.second.close()
+            return
+        window.second = SecondScreen(window)
+        window.second.show_somewhere()
+        window.second.show_figures()
 
     def escape(self) -> None:
         """Put the tool down; else leave the full screen; else give the keys back to the picture."""

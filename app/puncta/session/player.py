@@ -20,6 +20,7 @@ from puncta.core.errors import UserError
 from puncta.core.events import PipelineStatus, PlayState, PluginStatus
 from puncta.core.frame import Calibration, Frame, SourceInfo
 from puncta.core.geometry import PointPx
+from puncta.core.overlay import STALE_LIMIT_NS
 from puncta.core.ports import FrameSource, LiveFrameSource, as_live
 from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis, flags_of_frame
@@ -349,7 +350,9 @@ class Player:
             return newest
         outputs = newest.outputs if newest is not None else ()
         flags = flags_of_frame(preview).union(newest.flags if newest is not None else ())
-        target = newest.target if newest is not None else None
+        # Tissue moves on: a place found on an older picture is shown for a moment, like everything found there.
+        fresh = newest is not None and preview.t_ns - newest.frame.t_ns <= STALE_LIMIT_NS
+        target = newest.target if newest is not None and fresh else None
         return Analysis(preview, outputs, frozenset(flags), time.monotonic_ns(), target=target)
 
     def stalled(self) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import statistics
 import threading
+from collections import OrderedDict
+from dataclasses import replace
 
 from puncta.core.errors import UserError
 from puncta.core.frame import (
@@ -22,6 +24,8 @@ from puncta.core.frame import (
 from puncta.core.ports import Clock, SystemClock
 from puncta.sim.attempt import AttemptLog
 from puncta.sim.cine import CineGenerator, frame_times_ns
+from puncta.sim.frame_view import FrameView
+from puncta.sim.pinned import PinnedTissue, pin_tissue, place_of
 from puncta.sim.truth import FrameTruth
 from puncta.sources.simulated_address import SimulationRequest, parse_simulation
 from puncta.sources.steered_view import describe_steered, watch
@@ -36,6 +40,8 @@ RENDER_SHARE = 0.6
 PROBES = 6
 """So many frames are rendered with still hands to find the rate; they stay part of the simulation."""
 WARM_UP = 2
+KEPT_VIEWS = 240
+"""So many last frames can still be asked where tissue shows on them."""
 
 
 class SimulatedSource:
@@ -63,6 +69,7 @@ class SimulatedSource:
         self._lock = threading.Lock()
         self._closed = False
         self._truth: FrameTruth | None = None
+        self._views: OrderedDict[int, FrameView] = OrderedDict()
         self._info = self._describe()
 
     def _describe(self) -> SourceInfo:
@@ -120,6 +127,9 @@ class SimulatedSource:
                 watch(self._log, generator, truth, controls)
                 steering.leave(describe_steered(generator, truth, self._log))
             self._truth = truth
+            self._views[truth.index] = replace(generator.view, needle=None)
+            while len(self._views) > KEPT_VIEWS:
+                self._views.popitem(last=False)
         return Frame(
             key=FrameKey(self._info.stream, truth.index, truth.t_ns),
             epoch=0,
@@ -150,6 +160,18 @@ class SimulatedSource:
             if index < self._generator.index:
                 self._generator = self.request.open_generator()
             self._generator.skip_to(index)
+
+    def pin(self, index: int, point_px: tuple[float, float]) -> PinnedTissue | None:
+        """Take hold of the tissue at a point [px] of a frame; None where the frame is too old. Safe from any thread."""
+        with self._lock:
+            view, generator = self._views.get(index), self._generator
+        return None if view is None else pin_tissue(point_px, view, generator.scan, generator.deformation)
+
+    def place(self, pinned: PinnedTissue, index: int) -> tuple[tuple[float, float], float] | None:
+        """Where pinned tissue shows on a frame [px], and how far behind its plane it lies [mm]; None if too old."""
+        with self._lock:
+            view, generator = self._views.get(index), self._generator
+        return None if view is None else place_of(pinned, view, generator.scan, generator.deformation)
 
     def close(self) -> None:
         """Stop; may be called twice and from another thread."""

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from puncta.gui.actions import ACTIONS, KEY_SETS, SPECS, find_conflict, keys_of
+from puncta.gui.dialogs.pedals import PedalRows
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import IconButton, text_label
 from puncta.gui.preferences import Preferences
@@ -76,6 +77,8 @@ class KeysDialog(QDialog):
         area.setWidget(content)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         column.addWidget(area, 1)
+        self.pedals = PedalRows(preferences, theme)
+        column.addWidget(self.pedals)
         column.addWidget(self._note)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.button(QDialogButtonBox.StandardButton.Close).setText(tr("Close"))

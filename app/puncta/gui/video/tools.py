@@ -1,4 +1,4 @@
-"""What a click on the picture means: nothing, a target, or one end of a ruler."""
+"""What a click on the picture means: nothing, a target, the entry of a planned path, or one end of a ruler."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class Tool(Enum):
     NONE = "none"
     TARGET = "target"
     RULER = "ruler"
+    PLAN = "plan"
 
 
 class RulerPoints:

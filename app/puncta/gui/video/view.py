@@ -287,7 +287,7 @@ class VideoView(QWidget):
         point = self.point_at(event.position())
         if event.button() is not Qt.MouseButton.LeftButton or point is None:
             return
-        if self.tool is Tool.TARGET:
+        if self.tool in (Tool.TARGET, Tool.PLAN):
             self.clicked.emit(*point)
         elif self.tool is Tool.RULER:
             if self.ruler.add(point):
