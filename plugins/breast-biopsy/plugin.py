@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.core.aiming import ray_through, throw_ahead
 from puncta.core.flags import Flag
 from puncta.core.frame import Frame, SourceKind, UltrasoundRegion
 from puncta.core.geometry import axis_angle_deg, clip_segment, region_edges_px, tip_box_px
+from puncta.core.overlay import THROW_LABEL
 from puncta.core.prompts import Prompt, ScribblePrompt
 from puncta.core.results import Certainty, Detection, Line, MaskResult, Measure, PluginOutput, Result
 from puncta.imaging.mask_prompt import prior_from_prompt
@@ -42,15 +45,24 @@ class BreastBiopsy:
 
     def __init__(self, context: PluginContext) -> None:
         self.tracker = MaskTracker(context.open_model())
-        if (show := float(context.options["show"])) > 0.0:
-            scoring = self.tracker.scoring
-            self.tracker.scoring = replace(scoring, show=show, keep=min(show, scoring.keep))
-        self._start_from_tip = bool(context.options["start_from_tip"])
-        self._upside_down = bool(context.options["upside_down"])
+        self._own_scoring = self.tracker.scoring
+        self._upside_down = False
+        self.configure(context.options)
         self._box: Box | None = None
         self._prompt: Prompt | None = None
         self._found_ns: int | None = None
         self._since_offer = ASK_AGAIN
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        """Take over changed options between two frames."""
+        show, own = float(options["show"]), self._own_scoring
+        self.tracker.scoring = own if show <= 0.0 else replace(own, show=show, keep=min(show, own.keep))
+        self._start_from_tip = bool(options["start_from_tip"])
+        self._throw_mm = float(options["throw_mm"])
+        turned = bool(options["upside_down"])
+        if turned != self._upside_down:
+            self.tracker.clear()
+        self._upside_down = turned
 
     def reset(self, reason: ResetReason) -> None:
         """Forget all frames."""
@@ -137,6 +149,9 @@ class BreastBiopsy:
         unit = "mm" if region.calibration is not None else "px"
         per = (1.0 if region.calibration is not None else 1.0 / pixel) * (1.0 if unit == "mm" else to_source)
         results: list[Result] = [MaskResult(NEEDLE_LABEL, mask, origin, score, certainty), axis, detection]
+        thrown = _throw_of(axis, region, self._throw_mm)
+        if thrown is not None:
+            results.append(thrown)
         if line.bends and line.bend_sigma is not None:
             results.append(
                 Measure(BEND_LABEL, abs(line.bend) * per, unit, line.bend_sigma * per,
@@ -184,6 +199,18 @@ class BreastBiopsy:
             Detection(TIP_LABEL, None, None, presence, certainty=Certainty.LOST, reason=why),
         )
         return StepResult(results, frozenset(flags))
+
+
+def _throw_of(axis: Line, region: UltrasoundRegion, throw_mm: float) -> Line | None:
+    """The way a biopsy gun would throw its needle from where the tip is; None without millimetres or an axis."""
+    if axis.entry_px is None or axis.tip_px is None:
+        return None
+    ray = ray_through(axis.entry_px, axis.tip_px, region.calibration)
+    thrown = throw_ahead(ray, region, throw_mm) if ray is not None else None
+    if thrown is None:
+        return None
+    begin, end = _held_inside(thrown[0], region.box), _held_inside(thrown[1], region.box)
+    return Line(THROW_LABEL, begin, end, axis.score, angle_deg=axis.angle_deg, sigma_deg=axis.sigma_deg)
 
 
 def _mask_in_source(

@@ -23,7 +23,12 @@ STATE_MARKS: dict[bool | None, tuple[str, str]] = {
 """Tone and shape. No colour of praise or blame: whether a cord in view is good depends on the task."""
 ADVICE_WORDS = ("Training feedback", "target interspace, CSF yes, cord no")
 """Said only where all three flags are sure."""
-MEASURE_WORDS = {"csf_depth": "CSF depth", "needle_depth": "Expected needle depth"}
+MEASURE_WORDS = {
+    "csf_depth": "CSF depth",
+    "needle_depth": "Expected needle depth",
+    "inserted": "Needle in the picture",
+    "bend": "Needle bends by",
+}
 
 
 def carried_ns(output: PluginOutput, frame: Frame) -> int:

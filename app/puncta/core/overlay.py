@@ -6,7 +6,6 @@ token and widths in display points, plus the read-outs and chips that stand besi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -14,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from puncta.core.aiming import Ray, band_ahead, distance_to, path_ahead, ray_through, throw_ahead, unit_scale
+from puncta.core.aiming import band_ahead, distance_to, path_ahead, ray_through, unit_scale
 from puncta.core.findings import (
     ADVICE_WORDS,
     FRESH_NS,
@@ -28,7 +27,7 @@ from puncta.core.findings import (
 )
 from puncta.core.flags import FLAG_WORDS, Flag
 from puncta.core.frame import FrameKey, UltrasoundRegion
-from puncta.core.geometry import PointPx, clip_area
+from puncta.core.geometry import PointPx, clip_area, region_edges_px
 from puncta.core.last_seen import LostTip
 from puncta.core.readings import ReadOut, measures_of, read_outs_of
 from puncta.core.results import (
@@ -53,6 +52,9 @@ STALE_LIMIT_NS = 100_000_000
 
 NEUTRAL_HEAT = 0.5
 """Value of a heat map that speaks neither for nor against its finding; nothing is drawn up to it."""
+
+THROW_LABEL = "throw"
+"""Label of a line that is no needle but the way a biopsy gun would throw one."""
 
 
 class Layer(StrEnum):
@@ -187,9 +189,6 @@ class OverlayStyle:
         Lowest first.
     target_px : point or None
         The chosen target [px].
-    throw_mm : float
-        How far the biopsy gun throws its needle [mm]; drawn ahead of the tip where the picture has millimetres. 0
-        draws none.
     """
 
     visible: Mapping[Layer, bool] = field(default_factory=dict)
@@ -197,7 +196,6 @@ class OverlayStyle:
     order: tuple[Layer, ...] = tuple(Layer)
     target_px: PointPx | None = None
     show_confidence: bool = True
-    throw_mm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,7 +290,10 @@ def _items_of(output: PluginOutput, region: UltrasoundRegion, fade: float, style
         if isinstance(result, Detection) and result.tip_px is not None and result.box is not None:
             items += _tip_items(result, fade, stale, style)
         elif isinstance(result, Line) and result.tip_px is not None and result.entry_px is not None:
-            items += _line_items(result, tip, region, fade, stale, style.throw_mm)
+            if result.label == THROW_LABEL:
+                items += _throw_items(result, region, fade) if not stale else []
+                continue
+            items += _line_items(result, tip, region, fade, stale)
         elif isinstance(result, MaskResult) and result.mask is not None:
             items.append(_mask_item(result, fade, stale))
     return items
@@ -368,7 +369,7 @@ def _brackets(centre_px: PointPx, half: float, dash: Dash, opacity: float) -> li
 
 
 def _line_items(
-    line: Line, tip: Detection | None, region: UltrasoundRegion, fade: float, stale: bool, throw_mm: float
+    line: Line, tip: Detection | None, region: UltrasoundRegion, fade: float, stale: bool
 ) -> list[OverlayItem]:
     """Solid measured axis; dashed projection ahead of the tip in the band that holds it 9 times in 10."""
     assert line.entry_px is not None and line.tip_px is not None
@@ -384,23 +385,26 @@ def _line_items(
     if band and not stale:
         items.append(Area(Layer.PATH, clip_area(band, region.box), "text1", opacity=fade))
     items.append(Stroke(Layer.PATH, path, "text1", 1.6, Dash.DASHED, fade * 0.8))
-    if not stale:
-        items += _throw_items(ray, region, throw_mm, fade)
     return items
 
 
-def _throw_items(ray: Ray, region: UltrasoundRegion, throw_mm: float, fade: float) -> list[OverlayItem]:
+def _throw_items(thrown: Line, region: UltrasoundRegion, fade: float) -> list[OverlayItem]:
     """Where a biopsy gun's needle ends when it is fired now: a thick line with a bar across its end."""
-    thrown = throw_ahead(ray, region, throw_mm)
-    if thrown is None:
+    tip, end = thrown.entry_px, thrown.tip_px
+    assert tip is not None and end is not None
+    ray = ray_through(tip, end, region.calibration)
+    if ray is None:
         return []
-    tip, end = thrown
-    items: list[OverlayItem] = [Stroke(Layer.THROW, thrown, "caution", 3.2, Dash.SOLID, fade * 0.85)]
-    if math.dist(end, ray.point_px(throw_mm)) < 0.5:  # cut off at the border it ends nowhere in the picture
-        half = 0.08 * throw_mm
-        bar = (ray.point_px(throw_mm, -half), ray.point_px(throw_mm, half))
+    items: list[OverlayItem] = [Stroke(Layer.THROW, (tip, end), "caution", 3.2, Dash.SOLID, fade * 0.85)]
+    words = "throw"
+    left, top, right, bottom = region_edges_px(region.box)
+    if left + 0.5 < end[0] < right - 0.5 and top + 0.5 < end[1] < bottom - 0.5:
+        # Cut off at the border it ends nowhere in the picture.
+        far = distance_to(tip, end, ray.scale)
+        bar = (ray.point_px(far, -0.08 * far), ray.point_px(far, 0.08 * far))
         items.append(Stroke(Layer.THROW, bar, "caution", 3.2, Dash.SOLID, fade * 0.85))
-    items.append(Label(Layer.THROW, f"throw {throw_mm:.0f} mm", end, tip, "caution", fade))
+        words = f"throw {far:.0f} mm"
+    items.append(Label(Layer.THROW, words, end, tip, "caution", fade))
     return items
 
 
