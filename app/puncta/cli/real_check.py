@@ -24,13 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real", metavar="CASES.toml", type=Path, help="run over this list of real cases instead")
     parser.add_argument("--sets", metavar="DIR", type=Path,
                         help="with --real: build the sets of stills here, and keep them")
+    parser.add_argument("--sheet", metavar="FILE.png", type=Path,
+                        help="with --real: draw the marked frames with what was found; not to be handed on")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the tables as Markdown")
 
 
 def refuse_alone(args: argparse.Namespace) -> None:
     """Raise UserError where an argument of this kind stands without --real."""
-    if args.sets is not None:
-        raise UserError("--sets belongs to --real; name a list of real cases with it.")
+    for name in ("sets", "sheet"):
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name} belongs to --real; name a list of real cases with it.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,13 +41,14 @@ def run(args: argparse.Namespace) -> int:
     from puncta.formats.real_cases import read_real_cases
     from puncta.session.real_check import run_real_check
     from puncta.session.real_report import document_of, markdown_of
+    from puncta.session.real_sheet import write_sheet
 
     unfit = [name for name in ("split", "compare", "compare_model") if getattr(args, name) is not None]
     unfit += ["first_mask"] if args.first_mask else []
     if unfit:
         raise UserError(f"--{unfit[0].replace('_', '-')} does not go with --real; leave one out.")
     to_screen = args.json is not None and str(args.json) == "-"
-    for path in (args.json if not to_screen else None, args.markdown):
+    for path in (args.json if not to_screen else None, args.markdown, args.sheet):
         if path is not None:
             check_output(path)
     cases = read_real_cases(args.real)
@@ -55,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         )
     finally:
         line.clear()
+    if args.sheet is not None:
+        write_sheet(result, args.data, args.sheet)
     document = document_of(result)
     if to_screen:
         print(json_document(document), end="")
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     if args.markdown is not None:
         write_text_atomic(args.markdown, text)
     print(text, end="")
-    for path in (args.json, args.markdown):
+    for path in (args.json, args.markdown, args.sheet):
         if path is not None:
             print(f"wrote {path}")
     return 0

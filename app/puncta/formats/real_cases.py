@@ -20,12 +20,16 @@ class Holds(StrEnum):
     NO_NEEDLE = "no needle"
     LOOK_ALIKE = "look-alike"
     NO_ULTRASOUND = "no ultrasound"
+    ADULT_SPINE = "adult spine"
+    OTHER_BODY = "other body"
 
 
 HOLDS_WORDS = {
     Holds.NO_NEEDLE: "ultrasound without a needle",
     Holds.LOOK_ALIKE: "ultrasound of wires or lines that look like a needle",
     Holds.NO_ULTRASOUND: "no ultrasound",
+    Holds.ADULT_SPINE: "phantom of an adult's spine",
+    Holds.OTHER_BODY: "ultrasound of no spine",
 }
 
 
@@ -46,8 +50,26 @@ class StillsCase:
 
 
 @dataclass(frozen=True, slots=True)
+class SimulatedCase:
+    """A simulated set that stands beside the real cases, to see what the plugin does where it should speak.
+
+    Attributes
+    ----------
+    spec : str
+        Name of a spec that ships, or a TOML file beside the list.
+    shows : str
+    styles : tuple of str
+        Folders of real stills whose tones and texture its clips are given, one still a clip; empty for none.
+    """
+
+    spec: str
+    shows: str
+    styles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedCase:
-    """A recording without a needle."""
+    """A recording that somebody has looked at, without what the plugin looks for."""
 
     file: str
     holds: Holds
@@ -64,6 +86,7 @@ class RealCases:
     stills: tuple[StillsCase, ...] = ()
     recorded: tuple[RecordedCase, ...] = ()
     made_frames: int = 0
+    simulated: tuple[SimulatedCase, ...] = ()
 
 
 def read_real_cases(path: Path) -> RealCases:
@@ -76,7 +99,7 @@ def read_real_cases(path: Path) -> RealCases:
     """
     path = Path(path)
     table = read_toml(path)
-    _refuse_unknown(path, table, {"version", "name", "marked", "stills", "recording", "made"}, "the list")
+    _refuse_unknown(path, table, {"version", "name", "marked", "stills", "recording", "made", "simulated"}, "the list")
     if table.get("version") != VERSION:
         raise UserError(f"{path.name}: version is {table.get('version')!r}, and this program reads version {VERSION}.")
     made = table.get("made", {})
@@ -88,9 +111,12 @@ def read_real_cases(path: Path) -> RealCases:
         stills=tuple(_stills(path, entry, k) for k, entry in enumerate(table.get("stills", ()), 1)),
         recorded=tuple(_recorded(path, entry, k) for k, entry in enumerate(table.get("recording", ()), 1)),
         made_frames=_whole(path, made, "frames", "made", 0) or 0,
+        simulated=tuple(_simulated(path, entry, k) for k, entry in enumerate(table.get("simulated", ()), 1)),
     )
-    if not (cases.marked or cases.stills or cases.recorded or cases.made_frames):
-        raise UserError(f"{path.name} lists no case; add [[marked]], [[stills]], [[recording]] or [made].")
+    if not (cases.marked or cases.stills or cases.recorded or cases.made_frames or cases.simulated):
+        raise UserError(
+            f"{path.name} lists no case; add [[marked]], [[stills]], [[recording]], [[simulated]] or [made]."
+        )
     files = [c.file for c in (*cases.marked, *cases.recorded)]
     twice = next((file for file in files if files.count(file) > 1), None)
     if twice:
@@ -112,6 +138,15 @@ def _stills(path: Path, entry: Mapping[str, Any], number: int) -> StillsCase:
     place = f"set of stills {number}"
     _refuse_unknown(path, entry, {"spec"}, place)
     return StillsCase(_text(path, entry, "spec", place))
+
+
+def _simulated(path: Path, entry: Mapping[str, Any], number: int) -> SimulatedCase:
+    place = f"simulated set {number}"
+    _refuse_unknown(path, entry, {"spec", "shows", "styles"}, place)
+    styles = entry.get("styles", [])
+    if not isinstance(styles, list) or not all(isinstance(s, str) and s for s in styles):
+        raise UserError(f"{path.name}: styles of {place} is not a list of folders.")
+    return SimulatedCase(_text(path, entry, "spec", place), _text(path, entry, "shows", place), tuple(styles))
 
 
 def _recorded(path: Path, entry: Mapping[str, Any], number: int) -> RecordedCase:

@@ -50,6 +50,8 @@ class Tile:
         In pixels of ``picture``; the last two are the answer.
     radius_px : float or None
         The answer's circle.
+    mask : ndarray of bool, shape (H, W), or None
+        The answer's mask, drawn as an outline.
     origin : str
         Written on the picture: where it comes from, "simulated".
     badge : str
@@ -65,6 +67,7 @@ class Tile:
     radius_px: float | None = None
     origin: str = "simulated"
     badge: str = ""
+    mask: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,6 +182,8 @@ def draw_tile(tile: Tile, tile_px: tuple[int, int]) -> Picture:
             return None
         return (point[0] + 0.5) * scale - 0.5 + x0, (point[1] + 0.5) * scale - 0.5 + y0
 
+    if tile.mask is not None:
+        _draw_outline(canvas[y0 : y0 + size[1], x0 : x0 + size[0]], tile.mask)
     _draw_truth(canvas, place(tile.true_tip_px), place(tile.true_entry_px))
     _draw_answer(canvas, place(tile.tip_px), place(tile.entry_px), (tile.radius_px or 0.0) * scale)
     image = Image.new("RGB", (width, height + _CAPTION), "white")
@@ -230,6 +235,14 @@ def _draw_cross(canvas: Picture, tip: PointPx, entry: PointPx | None) -> None:
         begin = 12.0 / math.dist(tip, entry)
         arms.append(np.array([[t + (e - t) * s for t, e in zip(tip, entry)] for s in (begin, max(begin, share))]))
     _stroke(canvas, arms, ANSWER)
+
+
+def _draw_outline(canvas: Picture, mask: NDArray[np.bool_]) -> None:
+    """Draw a mask's outline round its pixels; thin masks of a reduced picture keep theirs."""
+    small = cv2.resize(mask.astype(np.uint8) * 255, (canvas.shape[1], canvas.shape[0]), interpolation=cv2.INTER_AREA)
+    lines, _tree = cv2.findContours((small > 60).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(canvas, lines, -1, _HALO, 3)
+    cv2.drawContours(canvas, lines, -1, ANSWER, 1)
 
 
 _ARMS = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))

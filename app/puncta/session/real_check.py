@@ -7,8 +7,7 @@ states none, no hint about a needle. What comes out is reported case by case, an
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,81 +15,33 @@ from typing import Any
 import numpy as np
 
 from puncta.core.errors import UserError
-from puncta.core.flags import Flag
 from puncta.core.geometry import PointPx
 from puncta.core.ports import FrameSource
 from puncta.formats.dataset import load_dataset
-from puncta.formats.real_cases import Holds, MarkedCase, RealCases, RecordedCase, StillsCase
-from puncta.formats.tip_marks import TipMarks, read_tip_marks
+from puncta.formats.real_cases import Holds, MarkedCase, RealCases, RecordedCase, SimulatedCase, StillsCase
+from puncta.formats.tip_marks import Lure, TipMarks, read_tip_marks
 from puncta.formats.validate_folders import hash_file
-from puncta.inference.registry import Registry
-from puncta.inference.session import Tuning
-from puncta.metrics.frames import FrameAnswer, FrameLabels, JudgedFrame
+from puncta.metrics.frames import FrameLabels, JudgedFrame
 from puncta.metrics.marks import AgreedMark, Standing, TipOffset, agree, lies_on, offset_of
 from puncta.metrics.tip import axis_difference_deg
-from puncta.pipeline.batch import analyse, frames_of
 from puncta.pipeline.discover import Discovery, discover
-from puncta.pipeline.host import PluginHost
-from puncta.session.dataset_source import DatasetClip, clips_of, frames_of_clip
-from puncta.session.evaluate_tips import Labels, answer_from_output
+from puncta.session.dataset_source import DatasetClip, PictureSource, clips_of, frames_of_clip
+from puncta.session.evaluate_tips import Labels
 from puncta.session.made_pictures import made_pictures, source_of_pictures
-from puncta.session.plugins import hosted_plugins, models_by_plugin
+from puncta.session.real_masks import MaskOnShaft, lay_on_shaft, lies_on_lure
+from puncta.session.real_runner import CaseRun, Gives, Runner, Said, hosted_runner, measures_strangeness
+from puncta.session.restyle import RestyledSource, read_styles
 from puncta.sim.dataset_digest import read_build
 from puncta.sim.dataset_spec import DatasetSpec, read_spec
 from puncta.sim.datasets import build_dataset
 from puncta.sources.factory import open_source
 
 Progress = Callable[[int, int], None]
-STRANGENESS_OUTPUT = "strangeness"
-"""Output of a model's graph that measures how far a picture lies from those it has learnt from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What the plugin said about one frame."""
-
-    index: int
-    answer: FrameAnswer
-    unfamiliar: bool
-
-    @property
-    def shown(self) -> bool:
-        """A tip was given."""
-        return self.answer.tip_px is not None
-
-
-@dataclass(frozen=True, slots=True)
-class CaseRun:
-    """All frames of one case.
-
-    Attributes
-    ----------
-    region : tuple of int
-        [x0, y0, w, h] [px] that the plugin saw.
-    region_from : str
-        "dicom", "detected" or "whole picture".
-    """
-
-    name: str
-    picture_px: tuple[int, int]
-    region: tuple[int, int, int, int]
-    region_from: str
-    frames: tuple[Said, ...]
-
-    @property
-    def shown(self) -> int:
-        """Frames with a tip."""
-        return sum(f.shown for f in self.frames)
-
-    @property
-    def unfamiliar(self) -> int:
-        """Frames flagged as unlike what the model has learnt from."""
-        return sum(f.unfamiliar for f in self.frames)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkedRow:
-    """One marked frame: what the passes agree on, what was said, and how far apart that is."""
+    """One marked frame: what the passes agree on, what was said, and how far apart that is; ``mask`` where one was."""
 
     frame: int
     agreed: AgreedMark
@@ -98,11 +49,12 @@ class MarkedRow:
     offset: TipOffset | None
     angle_deg: float | None
     in_circle: bool | None
+    mask: MaskOnShaft | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MarkedResult:
-    """A marked recording; ``on_lure`` counts frames of the whole run whose tip lies on each lure."""
+    """A marked recording; ``on_lure`` counts frames of the whole run whose tip (or mask) lies on each lure."""
 
     marks: TipMarks
     run: CaseRun
@@ -112,13 +64,25 @@ class MarkedResult:
 
 @dataclass(frozen=True, slots=True)
 class StillsResult:
-    """A set of cines made of real stills, with the labels of its frames."""
+    """A set of cines made of real stills, with the labels of its frames; ``shown`` belongs to ``judged``."""
 
     name: str
     digest: str
     subjects: tuple[str, ...]
     runs: tuple[CaseRun, ...]
     judged: tuple[JudgedFrame, ...]
+    shown: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedResult:
+    """A simulated set beside the real cases; ``style`` names the stills whose look it was given, or nothing."""
+
+    name: str
+    digest: str
+    shows: str
+    style: str
+    runs: tuple[CaseRun, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +119,8 @@ class RealResult:
     recorded: tuple[PlainResult, ...]
     made: tuple[PlainResult, ...]
     absent: tuple[str, ...]
+    gives: Gives = Gives.TIP
+    simulated: tuple[SimulatedResult, ...] = ()
 
 
 def run_real_check(
@@ -187,9 +153,9 @@ def run_real_check(
     """
     if not data.is_dir():
         raise UserError(f"There is no folder {data}; name the place of the recordings with --data.")
-    with _hosted(plugin_id, model, discovery or discover()) as runner:
+    with hosted_runner(plugin_id, model, discovery or discover()) as runner:
         there, absent = _sort(cases, data)
-        total = len(there) + len(cases.stills) + bool(cases.made_frames)
+        total = len(there) + len(cases.stills) + len(cases.simulated) + bool(cases.made_frames)
         if not total:
             raise UserError(
                 f"None of the {len(absent)} files of {cases.name} is in {data}; name their place with --data."
@@ -207,79 +173,19 @@ def run_real_check(
             progress(done, total)
             stills.append(_check_stills(runner, case, cases, data, find_spec, sets))
             done += 1
+        simulated = []
+        for twin in cases.simulated:
+            progress(done, total)
+            simulated.append(_check_simulated(runner, twin, cases, data, find_spec, sets))
+            done += 1
         made = _check_made(runner, cases.made_frames) if cases.made_frames else ()
         progress(total, total)
         identity, sha256 = runner.identity()
         return RealResult(
-            plugin_id, runner.manifest.version, identity or None, sha256 or None, _measures_strangeness(identity),
+            plugin_id, runner.manifest.version, identity or None, sha256 or None, measures_strangeness(identity),
             runner.options, cases.name, tuple(marked), tuple(stills), tuple(recorded), made, tuple(absent),
+            runner.gives, tuple(simulated),
         )
-
-
-def _measures_strangeness(identity: str) -> bool:
-    """Whether a registered model says how unlike its training a picture is; False for one that is not registered."""
-    try:
-        return STRANGENESS_OUTPUT in Registry.load().find(identity).outputs
-    except UserError:
-        return False
-
-
-class Runner:
-    """One plugin in a host, used for one case after another; each begins with an empty memory."""
-
-    def __init__(
-        self, plugin_id: str, host: PluginHost, identity: Callable[[], tuple[str, str]], manifest: Any
-    ) -> None:
-        self.plugin_id = plugin_id
-        self.identity = identity
-        self.manifest = manifest
-        self.options: dict[str, Any] = manifest.merge_options()
-        self._host = host
-
-    def run(self, source: FrameSource, name: str, span: tuple[int, int | None] = (0, None)) -> CaseRun:
-        """Step the plugin over a source as `puncta run` does, and close the source.
-
-        Raises
-        ------
-        UserError
-            The source gave no frame, or the plugin is switched off by its failures.
-        """
-        said: list[Said] = []
-        first, end = span
-        try:
-            frames = frames_of(source, first, end, pre_roll=self._host.history_frames)
-            with analyse(frames, self._host, first=first, hashed=False) as analyses:
-                for analysis in analyses:
-                    output = analysis.output(self.plugin_id)
-                    status = self._host.statuses()[-1]
-                    if output is None or status.breaker_open:
-                        raise UserError(status.message or f'The plugin "{self.plugin_id}" gave no output.')
-                    region = analysis.frame.geometry.region
-                    answer = answer_from_output(output, region, timings=False)
-                    said.append(Said(analysis.frame.key.index, answer, Flag.OUT_OF_DISTRIBUTION in output.flags))
-            geometry = source.info.geometry
-        finally:
-            source.close()
-        if not said:
-            raise UserError(f"{name} gave no frame in the range asked for.")
-        region = geometry.region
-        return CaseRun(name, (geometry.width_px, geometry.height_px), region.box, region.origin, tuple(said))
-
-
-@contextmanager
-def _hosted(plugin_id: str, model: str | None, discovery: Discovery) -> Iterator[Runner]:
-    models = models_by_plugin([model]) if model else {}
-    if models and plugin_id not in models:
-        raise UserError(f'The model "{model}" belongs to the plugin {next(iter(models))}, not to {plugin_id}.')
-    hosted = hosted_plugins([plugin_id], models=models, tuning=Tuning.deterministic(), discovery=discovery)
-    found = discovery.get(plugin_id)
-    if found is None:  # hosted_plugins has said so already
-        raise UserError(f'There is no plugin "{plugin_id}".')
-    host = PluginHost(hosted)
-    try:
-        yield Runner(plugin_id, host, hosted[-1].identity, found.manifest)
-    finally:
-        host.close()
 
 
 def _sort(cases: RealCases, data: Path) -> tuple[list[MarkedCase | RecordedCase], list[str]]:
@@ -303,29 +209,37 @@ def check_marked(runner: Runner, case: MarkedCase, data: Path) -> MarkedResult:
     run = runner.run(open_source(str(path)), case.file, case.span)
     said_of = {said.index: said for said in run.frames}
     rows = [
-        _marked_row(frame, agreed, said_of[frame], marks)
+        _marked_row(frame, agreed, said_of[frame], marks, run)
         for frame, agreed in agree(marks).items()
         if frame in said_of
     ]
-    tips = [(f.index, f.answer.tip_px) for f in run.frames if f.answer.tip_px is not None]
-    on_lure = {
-        lure.name: sum(lies_on(tip, frame, lure, marks.mm_per_px) for frame, tip in tips) for lure in marks.lures
-    }
+    on_lure = {lure.name: sum(_on_lure(f, lure, marks) for f in run.frames) for lure in marks.lures}
     return MarkedResult(marks, run, tuple(rows), on_lure)
 
 
-def _marked_row(frame: int, agreed: AgreedMark, said: Said, marks: TipMarks) -> MarkedRow:
+def _on_lure(said: Said, lure: Lure, marks: TipMarks) -> bool:
+    """Whether the mask lies on a lure, or the tip where the plugin gives no masks."""
+    if said.mask is not None:
+        return lies_on_lure(said.mask, said.index, lure, marks.mm_per_px)
     tip = said.answer.tip_px
-    if tip is None or agreed.standing is not Standing.COUNTED:
-        return MarkedRow(frame, agreed, said, None, None, None)
-    offset = offset_of(tip, agreed, marks.mm_per_px)
+    return tip is not None and lies_on(tip, said.index, lure, marks.mm_per_px)
+
+
+def _marked_row(frame: int, agreed: AgreedMark, said: Said, marks: TipMarks, run: CaseRun) -> MarkedRow:
+    tip, mask = said.answer.tip_px, None
+    counted = agreed.standing is Standing.COUNTED
+    if counted and said.mask is not None and agreed.axis is not None:
+        mask = lay_on_shaft(said.mask, agreed.axis, marks.mm_per_px, run.region)
     angle = None
     if agreed.axis is not None and said.answer.axis is not None:
         angle = axis_difference_deg(agreed.axis, said.answer.axis, marks.mm_per_px)
+    if tip is None or not counted:
+        return MarkedRow(frame, agreed, said, None, angle, None, mask)
+    offset = offset_of(tip, agreed, marks.mm_per_px)
     radius, inside = said.answer.radius90_px, None
     if radius is not None:
         inside = _distance_px(tip, agreed.tip_px) <= radius
-    return MarkedRow(frame, agreed, said, offset, angle, inside)
+    return MarkedRow(frame, agreed, said, offset, angle, inside, mask)
 
 
 def _distance_px(a: PointPx, b: PointPx | None) -> float:
@@ -356,6 +270,32 @@ def _check_stills(
         return _run_set(runner, spec, Path(folder) / spec.name, data)
 
 
+def _check_simulated(
+    runner: Runner, case: SimulatedCase, cases: RealCases, data: Path, find_spec: Callable[[str], Path],
+    sets: Path | None,
+) -> SimulatedResult:
+    beside = cases.folder / case.spec
+    spec = read_spec(beside if beside.is_file() else find_spec(case.spec))
+    if sets is not None:
+        return _run_simulated(runner, case, spec, sets / spec.name, data)
+    with tempfile.TemporaryDirectory(prefix="puncta-") as folder:
+        return _run_simulated(runner, case, spec, Path(folder) / spec.name, data)
+
+
+def _run_simulated(runner: Runner, case: SimulatedCase, spec: DatasetSpec, folder: Path, data: Path) -> SimulatedResult:
+    """Build a set where it is not built yet, and step the plugin over its clips, each in the look of another still."""
+    build_dataset(spec, folder, 1, None, data)
+    styles = read_styles(data, case.styles)
+    runs = []
+    for number, clip in enumerate(clips_of(load_dataset(folder), None)):
+        source: FrameSource = PictureSource(clip, folder)
+        if styles:
+            source = RestyledSource(source, styles[number % len(styles)], number)
+        runs.append(runner.run(source, clip.name))
+    digest = str(read_build(folder)["sha256"])
+    return SimulatedResult(spec.name, digest, case.shows, ", ".join(case.styles), tuple(runs))
+
+
 def _run_set(runner: Runner, spec: DatasetSpec, folder: Path, data: Path) -> StillsResult:
     """Build a set where it is not built yet, and step the plugin over its cines with the region looked for."""
     build_dataset(spec, folder, 1, None, data)
@@ -363,6 +303,7 @@ def _run_set(runner: Runner, spec: DatasetSpec, folder: Path, data: Path) -> Sti
     labels = Labels(dataset, runner.manifest)
     runs: list[CaseRun] = []
     judged: list[JudgedFrame] = []
+    shown: list[bool] = []
     subjects: list[str] = []
     for number, clip in enumerate(clips_of(dataset, None)):
         frames, images = zip(*((f.pixels, i) for f, i in frames_of_clip(clip, folder) if i is not None))
@@ -373,7 +314,9 @@ def _run_set(runner: Runner, spec: DatasetSpec, folder: Path, data: Path) -> Sti
             truth: FrameLabels | None = labels.of(image, _assumed_scale(clip))
             if truth is not None:
                 judged.append(JudgedFrame(number, truth, said.answer, clip.machine, None, image.id))
-    return StillsResult(spec.name, str(read_build(folder)["sha256"]), tuple(subjects), tuple(runs), tuple(judged))
+                shown.append(said.shown)
+    digest = str(read_build(folder)["sha256"])
+    return StillsResult(spec.name, digest, tuple(subjects), tuple(runs), tuple(judged), tuple(shown))
 
 
 def _assumed_scale(clip: DatasetClip) -> tuple[float, float] | None:

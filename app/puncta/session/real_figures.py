@@ -8,6 +8,7 @@ from typing import Any
 from puncta.formats.jsontext import rounded
 from puncta.formats.real_cases import HOLDS_WORDS, Holds
 from puncta.formats.tip_marks import CLEAR
+from puncta.metrics.frames import JudgedFrame
 from puncta.metrics.marks import (
     AgreedMark,
     Spread,
@@ -20,10 +21,12 @@ from puncta.metrics.marks import (
     wilson,
 )
 from puncta.metrics.summary import summarise
-from puncta.session.real_check import CaseRun, MarkedResult, MarkedRow, PlainResult, StillsResult
+from puncta.session.real_check import MarkedResult, MarkedRow, PlainResult, StillsResult
+from puncta.session.real_runner import CaseRun
 
 MM_DECIMALS = 3
 SHARE_DECIMALS = 4
+HALF = 0.5
 JUMP_MM = 5.0
 """A shown tip that lies this far [mm] from the one shown on the frame before has jumped."""
 
@@ -64,8 +67,22 @@ def marked_figures(result: MarkedResult) -> Figures:
     """Errors on the counted frames of a marked recording, and what was said on all of its frames."""
     counted = [r for r in result.rows if r.agreed.standing is Standing.COUNTED]
     sure = [r for r in counted if _clear(r.frame, result)]
-    return {"counted": _errors(counted), "marked_clear": _errors(sure), **_other_readings(result, counted),
+    masks = {"masks": _masks(counted)} if any(f.mask is not None for f in result.run.frames) else {}
+    return {"counted": _errors(counted), "marked_clear": _errors(sure), **_other_readings(result, counted), **masks,
             "all_frames": _whole_run(result)}
+
+
+def _masks(rows: Sequence[MarkedRow]) -> Figures:
+    """How masks lie on the marked shaft, over counted frames; a frame without a mask covers nothing of it."""
+    laid = [r.mask for r in rows if r.mask is not None]
+    covered = [r.mask.covered if r.mask is not None else 0.0 for r in rows]
+    return {
+        "frames_with_mask": share_figure(len(laid), len(rows)),
+        "shaft_covered": spread_figure(spread_of(covered)),
+        "shaft_half_covered": share_figure(sum(c >= HALF for c in covered), len(rows)),
+        "mask_on_shaft": spread_figure(spread_of(m.on_shaft for m in laid)),
+        "mask_mostly_on_shaft": share_figure(sum(m.on_shaft >= HALF for m in laid), len(laid)),
+    }
 
 
 def _clear(frame: int, result: MarkedResult) -> bool:
@@ -93,7 +110,7 @@ def _errors(rows: Sequence[MarkedRow]) -> Figures:
         "along_signed_median_mm": spread_figure(spread_of(along))["median"],
         "across_mm": spread_figure(spread_of(abs(v) for v in across)),
         "across_signed_median_mm": spread_figure(spread_of(across))["median"],
-        "angle_deg": spread_figure(spread_of(r.angle_deg for r in shown if r.angle_deg is not None)),
+        "angle_deg": spread_figure(spread_of(r.angle_deg for r in rows if r.angle_deg is not None)),
         "coverage90": share_figure(sum(circles), len(circles)),
     }
 
@@ -152,9 +169,9 @@ def run_figures(runs: Iterable[CaseRun]) -> Figures:
 def stills_figures(result: StillsResult) -> Figures:
     """Misses, false alarms and abstentions of a set in one place, by frame and by cine."""
     with_tip = [f for f in result.judged if f.labels.tip_px is not None]
-    without = [f for f in result.judged if f.labels.tip_judged and f.labels.tip_px is None]
-    alarmed = {f.clip for f in without if f.answer.tip_px is not None}
-    judged_clips = {f.clip for f in without}
+    without = [(f.clip, s) for f, s in zip(result.judged, result.shown) if is_needle_free(f)]
+    alarmed = {clip for clip, shown in without if shown}
+    judged_clips = {clip for clip, _shown in without}
     summary = summarise(result.judged)
     named = ("tip_error_px", "tip_error_mm", "tip_within_2mm", "miss_rate", "false_alarm_rate", "abstain_rate")
     return {
@@ -164,10 +181,15 @@ def stills_figures(result: StillsResult) -> Figures:
         "tip_frames": len(with_tip),
         "needle_free_frames": len(without),
         "misses": share_figure(sum(f.answer.tip_px is None for f in with_tip), len(with_tip)),
-        "false_alarms": share_figure(sum(f.answer.tip_px is not None for f in without), len(without)),
+        "false_alarms": share_figure(sum(shown for _clip, shown in without), len(without)),
         "cines_with_false_alarm": clip_share_figure(len(alarmed), len(judged_clips)),
         "over_clips": {name: _estimate(summary[name]) for name in named},
     }
+
+
+def is_needle_free(frame: JudgedFrame) -> bool:
+    """Tell whether a frame was judged and holds no needle."""
+    return frame.labels.tip_judged and frame.labels.tip_px is None
 
 
 def _estimate(figure: Any) -> Figures:

@@ -7,12 +7,20 @@ from typing import Any
 from puncta.formats.jsontext import rounded
 from puncta.formats.real_cases import HOLDS_WORDS
 from puncta.metrics.marks import Standing
-from puncta.session.real_check import CaseRun, MarkedResult, MarkedRow, PlainResult, RealResult, StillsResult
+from puncta.session.real_check import (
+    MarkedResult,
+    MarkedRow,
+    PlainResult,
+    RealResult,
+    SimulatedResult,
+    StillsResult,
+)
 from puncta.session.real_figures import (
     MM_DECIMALS,
     SHARE_DECIMALS,
     Figures,
     agreed_row,
+    is_needle_free,
     marked_figures,
     marks_figures,
     plain_figures,
@@ -20,6 +28,8 @@ from puncta.session.real_figures import (
     run_figures,
     stills_figures,
 )
+from puncta.session.real_masks import BEHIND_MM, BEYOND_MM, ON_LURE, SHAFT_HALF_MM
+from puncta.session.real_runner import GIVES_WORDS, CaseRun, Gives
 
 VERSION = 1
 SAFETY = "Simulation and training only, not for clinical use."
@@ -28,9 +38,11 @@ NEVER_TUNED = "Reported case by case; nothing is tuned on it. A handful of recor
 
 def document_of(result: RealResult) -> dict[str, Any]:
     """Return everything as values for JSON."""
+    simulated = {"simulated": [_simulated(s) for s in result.simulated]} if result.simulated else {}
     return {
         "version": VERSION,
         "plugin": result.plugin,
+        "gives": result.gives.value,
         "plugin_version": result.plugin_version,
         "model": result.model,
         "model_sha256": result.model_sha256,
@@ -42,6 +54,7 @@ def document_of(result: RealResult) -> dict[str, Any]:
         "stills": [_stills(s) for s in result.stills],
         "recorded": {"figures": plain_figures(result.recorded), "rows": [_plain(r) for r in result.recorded]},
         "made": {"figures": run_figures(r.run for r in result.made), "rows": [_plain(r) for r in result.made]},
+        **simulated,
     }
 
 
@@ -73,6 +86,10 @@ def _marked_row(row: MarkedRow) -> Figures:
         "angle_deg": _mm(row.angle_deg),
         "in_circle": row.in_circle,
         "unfamiliar": row.said.unfamiliar,
+        **({} if row.mask is None else {
+            "mask_on_shaft": rounded(row.mask.on_shaft, SHARE_DECIMALS, "share"),
+            "shaft_covered": rounded(row.mask.covered, SHARE_DECIMALS, "share"),
+        }),
     }
 
 
@@ -85,13 +102,13 @@ def _stills(result: StillsResult) -> Figures:
     tips: dict[int, int] = {}
     alarms: dict[int, int] = {}
     misses: dict[int, int] = {}
-    for f in result.judged:
+    for f, shown in zip(result.judged, result.shown):
         if f.labels.tip_px is not None:
             tips[f.clip] = tips.get(f.clip, 0) + 1
             misses[f.clip] = misses.get(f.clip, 0) + (f.answer.tip_px is None)
-        elif f.labels.tip_judged:
+        elif is_needle_free(f):
             needle_free[f.clip] = needle_free.get(f.clip, 0) + 1
-            alarms[f.clip] = alarms.get(f.clip, 0) + (f.answer.tip_px is not None)
+            alarms[f.clip] = alarms.get(f.clip, 0) + shown
     rows = [
         {
             **_case(run),
@@ -104,6 +121,11 @@ def _stills(result: StillsResult) -> Figures:
         for k, (run, subject) in enumerate(zip(result.runs, result.subjects))
     ]
     return {"set": result.name, "digest": result.digest, "figures": stills_figures(result), "rows": rows}
+
+
+def _simulated(result: SimulatedResult) -> Figures:
+    return {"set": result.name, "digest": result.digest, "shows": result.shows, "style": result.style,
+            "figures": run_figures(result.runs)}
 
 
 def _plain(result: PlainResult) -> Figures:
@@ -133,7 +155,8 @@ def markdown_of(result: RealResult, command: str = "") -> str:
         lines += ["```", command, "```", ""]
     lines += [
         "Every case runs as `puncta run` runs it: every frame in order, the ultrasound region looked for where the",
-        "file states none, no hint. *Shown* is a frame with a tip; *unfamiliar* flags pictures unlike the model's.",
+        "file states none, no hint. *unfamiliar* flags pictures unlike the model's.",
+        f"*Shown* is a frame with {GIVES_WORDS[result.gives]}.",
         "",
     ]
     if not result.model_measures_strangeness:
@@ -143,11 +166,14 @@ def markdown_of(result: RealResult, command: str = "") -> str:
     for marked in result.marked:
         lines += [*_marked_text(marked), ""]
     if result.stills:
-        lines += [*_stills_text(result.stills), ""]
+        flags = result.gives is Gives.FLAGS
+        lines += [*(_silence_text(result.stills) if flags else _stills_text(result.stills)), ""]
     if result.recorded:
-        lines += [*_plain_text("Recordings without a needle", result.recorded), ""]
+        lines += [*_plain_text(_RECORDED_TITLE[result.gives], result.recorded, result.gives), ""]
     if result.made:
-        lines += [*_plain_text("Made pictures that are no ultrasound", result.made), ""]
+        lines += [*_plain_text("Made pictures that are no ultrasound", result.made, result.gives), ""]
+    if result.simulated:
+        lines += [*_simulated_text(result.simulated), ""]
     return "\n".join([*lines, SAFETY, ""])
 
 
@@ -171,11 +197,13 @@ def _marked_text(result: MarkedResult) -> list[str]:
     lines += ["", f"Median error against each pass alone: {by_pass}; against the end of the bright wall: "
                   f"{_n(wall['median'])} mm (n {wall['n']}).", ""]
     lures = ", ".join(f"{name}: {count}" for name, count in whole["on_lure"].items())
-    lines += [f"Over all {whole['frames']} frames run (region {whole_region(result.run)}): tip shown on "
+    lines += [f"Over all {whole['frames']} frames run (region {whole_region(result.run)}): shown on "
               f"{_share(whole['shown'])}, longest silence {whole['longest_silence_frames']} frames, unfamiliar "
               f"{_share(whole['unfamiliar'])}, jumps over 5 mm between neighbours {whole['jumps']}, radius of the 90 % "
-              f"circle {_n(whole['radius90_mm']['median'])} mm (median). **Frames with a tip on what is no needle: "
-              f"{lures or 'nothing named'}.**", ""]
+              f"circle {_n(whole['radius90_mm']['median'])} mm (median). **Frames on which it lies "
+              f"on what is no needle: {lures or 'nothing named'}.**", ""]
+    if "masks" in figures:
+        lines += [*_masks_text(figures["masks"], whole), ""]
     lines += ["| frame | passes apart [mm] | error [mm] | along | across | angle [deg] | in circle | score |",
               "|---|---|---|---|---|---|---|---|"]
     for row in (_marked_row(r) for r in result.rows):
@@ -240,9 +268,53 @@ def _stills_text(results: tuple[StillsResult, ...]) -> list[str]:
     return lines
 
 
-def _plain_text(title: str, results: tuple[PlainResult, ...]) -> list[str]:
-    lines = [f"## {title}", "", "| | files | files with a tip | frames | shown | unfamiliar | shown and not flagged |",
-             "|---|---|---|---|---|---|---|"]
+def _masks_text(masks: Figures, whole: Figures) -> list[str]:
+    """How the masks lie on the marked shaft; no mask was drawn by hand, so that no overlap can be told."""
+    covered, on_shaft = masks["shaft_covered"], masks["mask_on_shaft"]
+    return [
+        f"Masks on the counted frames: given on {_share(masks['frames_with_mask'])}. Of the {BEHIND_MM:g} mm of shaft "
+        f"behind the marked tip a mask covers {_pc(covered['median'])} (median), at least half on "
+        f"{_share(masks['shaft_half_covered'])}. Of a mask {_pc(on_shaft['median'])} (median) lie within "
+        f"{SHAFT_HALF_MM:g} mm of the marked axis and at most {BEYOND_MM:g} mm beyond the tip; at least half of it on "
+        f"{_share(masks['mask_mostly_on_shaft'])}. A mask lies on what is no needle where {_pc(ON_LURE)} of it do; on "
+        f"the bone line that is {whole['on_lure'].get('bone line', 0)} of {whole['frames']} frames."
+    ]
+
+
+def _silence_text(results: tuple[StillsResult, ...]) -> list[str]:
+    lines = ["## Real stills of the false-alarm half, moved as cines", "",
+             "Stills that no model has learnt from, none of an infant's spine: a frame without an answer is right.", "",
+             "| set | cines of stills | frames | answered | unfamiliar | not answered |", "|---|---|---|---|---|---|"]
+    for result in results:
+        f = stills_figures(result)
+        lines.append(f"| {result.name} | {f['cines']} of {f['stills']} | {f['frames']} | {_share(f['shown'])} | "
+                     f"{_share(f['unfamiliar'])} | {_share(f['silent'])} |")
+    return lines
+
+
+def _simulated_text(results: tuple[SimulatedResult, ...]) -> list[str]:
+    lines = ["## Simulated sets, where the plugin should speak", "",
+             "Re-styled sets have the tones and the fine texture of real stills that no model has learnt from.", "",
+             "| set | shows | look of | clips | frames | answered | unfamiliar | not answered |",
+             "|---|---|---|---|---|---|---|---|"]
+    for result in results:
+        f = run_figures(result.runs)
+        lines.append(f"| {result.name} | {result.shows} | {result.style or 'the simulator'} | {len(result.runs)} | "
+                     f"{f['frames']} | {_share(f['shown'])} | {_share(f['unfamiliar'])} | {_share(f['silent'])} |")
+    return lines
+
+
+_RECORDED_TITLE = {
+    Gives.TIP: "Recordings without a needle",
+    Gives.MASK: "Recordings without a needle",
+    Gives.FLAGS: "Recordings without an infant's spine",
+}
+
+
+def _plain_text(title: str, results: tuple[PlainResult, ...], gives: Gives) -> list[str]:
+    thing = {Gives.TIP: "a tip", Gives.MASK: "a mask", Gives.FLAGS: "an answer"}[gives]
+    head = f"| | files | files with {thing} | frames | shown | unfamiliar | shown and not flagged |"
+    lines = [f"## {title}", "", head, "|---|---|---|---|---|---|---|"]
     for words, f in plain_figures(results).items():
         lines.append(f"| {words} | {f['files']} | {_share(f['files_with_tip'])} | {f['frames']} | "
                      f"{_share(f['shown'])} | {_share(f['unfamiliar'])} | {_share(f['shown_unwarned'])} |")

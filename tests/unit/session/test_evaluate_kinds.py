@@ -176,7 +176,7 @@ def test_flags_of_whole_frames(tmp_path: Path):
     assert figures["abstain_rate"].value == pytest.approx(3 / 11)
     assert figures["flag_risk"].value == pytest.approx(1 / 8)
     assert figures["cannot_tell_rate"].value == pytest.approx(2 / 4)
-    # quality: one change to "cannot tell" in 2 s of constant truth; cord: the same; csf: two in 3 s, since nothing shows on the unfamiliar frame either.
+    # One change to "cannot tell" of quality and of cord in 2 s each, of csf two in 3 s: nothing shows when unfamiliar.
     assert figures["flicker_per_min"].value == pytest.approx(60 * (1 / 2 + 1 / 2 + 2 / 3))
     assert figures["ms_per_frame"].n == 0
     assert figures["flag_f1_csf"].value == pytest.approx(2 * 3 / (2 * 3 + 1))
