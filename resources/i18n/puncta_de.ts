@@ -1803,5 +1803,233 @@
         <source>missing in the stream</source>
         <translation>fehlt im Strom</translation>
     </message>
+    <message>
+        <source>A pedal counts as a keyboard; press it in a field.</source>
+        <translation>Ein Pedal gilt als Tastatur; drücken Sie es in einem Feld.</translation>
+    </message>
+    <message>
+        <source>Click where the needle is to enter. Esc ends.</source>
+        <translation>Klicken Sie, wo die Nadel eintreten soll. Esc beendet.</translation>
+    </message>
+    <message>
+        <source>Followed by the simulation's truth.</source>
+        <translation>Folgt der Wahrheit der Simulation.</translation>
+    </message>
+    <message>
+        <source>Follows the tissue, ± {doubt}.</source>
+        <translation>Folgt dem Gewebe, ± {doubt}.</translation>
+    </message>
+    <message>
+        <source>Foot pedals</source>
+        <translation>Fußpedale</translation>
+    </message>
+    <message>
+        <source>Key of pedal {number}</source>
+        <translation>Taste von Pedal {number}</translation>
+    </message>
+    <message>
+        <source>No target is set.</source>
+        <translation>Kein Ziel ist gesetzt.</translation>
+    </message>
+    <message>
+        <source>Picture on a second screen</source>
+        <translation>Bild auf einem zweiten Bildschirm</translation>
+    </message>
+    <message>
+        <source>Plan a path</source>
+        <translation>Weg planen</translation>
+    </message>
+    <message>
+        <source>Plan a path to the target</source>
+        <translation>Weg zum Ziel planen</translation>
+    </message>
+    <message>
+        <source>Planned: {angle}° to the horizontal, {length} to the {target}.</source>
+        <translation>Geplant: {angle}° zur Waagerechten, {length} bis: {target}.</translation>
+    </message>
+    <message>
+        <source>Puncta, second screen</source>
+        <translation>Puncta, zweiter Bildschirm</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>Entfernen</translation>
+    </message>
+    <message>
+        <source>Remove the planned path</source>
+        <translation>Geplanten Weg entfernen</translation>
+    </message>
+    <message>
+        <source>Second screen</source>
+        <translation>Zweiter Bildschirm</translation>
+    </message>
+    <message>
+        <source>Set it again</source>
+        <translation>Neu setzen</translation>
+    </message>
+    <message>
+        <source>Set the target first; the planned path leads to it.</source>
+        <translation>Setzen Sie zuerst das Ziel; der geplante Weg führt dorthin.</translation>
+    </message>
+    <message>
+        <source>Set the target with the next click</source>
+        <translation>Ziel mit dem nächsten Klick setzen</translation>
+    </message>
+    <message>
+        <source>Sounds</source>
+        <translation>Töne</translation>
+    </message>
+    <message>
+        <source>Sounds on or off</source>
+        <translation>Töne ein oder aus</translation>
+    </message>
+    <message>
+        <source>Take the pedal away: {number}</source>
+        <translation>Pedal entfernen: {number}</translation>
+    </message>
+    <message>
+        <source>Target lost: {why}.</source>
+        <translation>Ziel verloren: {why}.</translation>
+    </message>
+    <message>
+        <source>The target waits for a picture.</source>
+        <translation>Das Ziel wartet auf ein Bild.</translation>
+    </message>
+    <message>
+        <source>Throw</source>
+        <translation>Hub</translation>
+    </message>
+    <message>
+        <source>What pedal {number} does</source>
+        <translation>Was Pedal {number} tut</translation>
+    </message>
+    <message>
+        <source>another pedal</source>
+        <translation>ein anderes Pedal</translation>
+    </message>
+    <message>
+        <source>plan</source>
+        <translation>planen</translation>
+    </message>
+    <message>
+        <source>{plugins} is not installed; the picture goes on without it.</source>
+        <translation>{plugins} ist nicht installiert; das Bild läuft ohne weiter.</translation>
+    </message>
+    <message>
+        <source>the picture shows another plane</source>
+        <translation>das Bild zeigt eine andere Ebene</translation>
+    </message>
+    <message>
+        <source>it may be more than 3 mm off</source>
+        <translation>es kann mehr als 3 mm daneben liegen</translation>
+    </message>
+    <message>
+        <source>it has left the picture</source>
+        <translation>es hat das Bild verlassen</translation>
+    </message>
+    <message>
+        <source>the source has changed</source>
+        <translation>die Quelle hat sich geändert</translation>
+    </message>
+    <message>
+        <source>Off the plan</source>
+        <translation>Neben dem Plan</translation>
+    </message>
+    <message>
+        <source>Target lost</source>
+        <translation>Ziel verloren</translation>
+    </message>
+    <message>
+        <source>Sounds need the package miniaudio; install Puncta with the extra 'sounds'.</source>
+        <translation>Töne brauchen das Paket miniaudio; installieren Sie Puncta mit dem Zusatz 'sounds'.</translation>
+    </message>
+    <message>
+        <source>No sound device was found. The sounds stay off.</source>
+        <translation>Kein Tongerät wurde gefunden. Die Töne bleiben aus.</translation>
+    </message>
+    <message>
+        <source>Free practice</source>
+        <translation>Freies Üben</translation>
+    </message>
+    <message>
+        <source>Click what the tip is to reach.</source>
+        <translation>Klicken Sie, was die Spitze erreichen soll.</translation>
+    </message>
+    <message>
+        <source>site</source>
+        <translation>Ort</translation>
+    </message>
+    <message>
+        <source>Click the place beside the nerve, not the nerve itself.</source>
+        <translation>Klicken Sie die Stelle neben dem Nerv, nicht den Nerv selbst.</translation>
+    </message>
+    <message>
+        <source>vessel</source>
+        <translation>Gefäß</translation>
+    </message>
+    <message>
+        <source>Click the middle of the vessel.</source>
+        <translation>Klicken Sie die Mitte des Gefäßes.</translation>
+    </message>
+    <message>
+        <source>lesion</source>
+        <translation>Herd</translation>
+    </message>
+    <message>
+        <source>Click the middle of the lesion.</source>
+        <translation>Klicken Sie die Mitte des Herdes.</translation>
+    </message>
+    <message>
+        <source>Infant lumbar puncture</source>
+        <translation>Lumbalpunktion beim Säugling</translation>
+    </message>
+    <message>
+        <source>space</source>
+        <translation>Raum</translation>
+    </message>
+    <message>
+        <source>Click the fluid beside the cord, below its end.</source>
+        <translation>Klicken Sie den Liquor unterhalb des Rückenmarkendes.</translation>
+    </message>
+    <message>
+        <source>throw</source>
+        <translation>Schuss</translation>
+    </message>
+    <message>
+        <source>Show the needle: draw along it, or a box with Shift</source>
+        <translation>Die Nadel zeigen: entlang zeichnen, mit Umschalt ein Rechteck</translation>
+    </message>
+    <message>
+        <source>Take back what was drawn on this frame</source>
+        <translation>Auf diesem Bild Gezeichnetes zurücknehmen</translation>
+    </message>
+    <message>
+        <source>No plugin that runs takes a needle from you. Switch on Breast biopsy.</source>
+        <translation>Kein laufendes Plugin nimmt eine gezeigte Nadel an. Schalten Sie Brustbiopsie ein.</translation>
+    </message>
+    <message>
+        <source>Draw along the needle, or with Shift a box round it. Esc ends.</source>
+        <translation>Zeichnen Sie an der Nadel entlang, mit Umschalt ein Rechteck um sie. Esc beendet.</translation>
+    </message>
+    <message>
+        <source>The needle is tracked from here on.</source>
+        <translation>Die Nadel wird ab hier verfolgt.</translation>
+    </message>
+    <message>
+        <source>What was drawn on this frame no longer holds.</source>
+        <translation>Auf diesem Bild Gezeichnetes gilt nicht mehr.</translation>
+    </message>
+    <message>
+        <source>Needle in the picture</source>
+        <translation>Nadel im Bild</translation>
+    </message>
+    <message>
+        <source>Needle bends by</source>
+        <translation>Nadel biegt sich um</translation>
+    </message>
+    <message>
+        <source>No needle in sight</source>
+        <translation>Keine Nadel in Sicht</translation>
+    </message>
 </context>
 </TS>

@@ -13,7 +13,7 @@ from puncta.core.errors import UserError
 from puncta.core.frame import SourceKind
 from puncta.core.ports import FrameSource
 from puncta.gui.app import Parts
-from puncta.gui.desk import remembered_ruler
+from puncta.gui.remembered import remembered_ruler
 from puncta.gui.theme import apply_theme, load_fonts, make_theme
 from puncta.pipeline.host import HostedPlugin
 from puncta.session.player import Player

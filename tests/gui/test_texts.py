@@ -12,7 +12,9 @@ from PySide6.QtCore import QCoreApplication
 
 from puncta.core.flags import FLAG_WORDS
 from puncta.core.frame import CalibrationOrigin
-from puncta.gui import actions
+from puncta.core.guidance import MISSES, OFF_PLAN, TARGET_LOST, TO_TARGET
+from puncta.core.target import LOSS_WORDS
+from puncta.gui import actions, sounds
 from puncta.gui.dialogs import settings as settings_dialog
 from puncta.gui.dialogs import simulator as simulator_dialog
 from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
@@ -20,6 +22,7 @@ from puncta.gui.panels import latency, layers_panel, read_outs, source_panel, st
 from puncta.gui.steering import summary
 from puncta.gui.steering import words as steering_words
 from puncta.gui.video import stage as video_stage
+from puncta.session.procedures import PROCEDURES
 
 
 def texts_of_source(root: Path) -> set[str]:
@@ -44,6 +47,7 @@ def texts_of_source(root: Path) -> set[str]:
         simulator_dialog.APPROACH_WORDS,
         simulator_dialog.HANDS_WORDS,
         steering_words.TISSUE_WORDS,
+        LOSS_WORDS,
         steering_words.HIT_WORDS,
         steering_words.EVENT_WORDS,
     )
@@ -53,6 +57,8 @@ def texts_of_source(root: Path) -> set[str]:
     found |= {words for row in (*steer_panel.HAND_KEYS, *steer_panel.HAND_VERBS) for words in row[1:]}
     found |= {words for row in steer_panel.HAND_MOUSE for words in row}
     found |= {words for _name, words in summary.NEXT}
+    found |= {words for p in PROCEDURES for words in (p.title, p.target, p.advice)}
+    found |= {TO_TARGET, MISSES, OFF_PLAN, TARGET_LOST, sounds.NO_PACKAGE, sounds.NO_DEVICE}
     found |= {origin.value for origin in CalibrationOrigin}
     found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}
     return found - {""}

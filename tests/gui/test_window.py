@@ -16,11 +16,11 @@ from widget_checks import cut_labels, nameless
 from puncta.core.events import PlayState
 from puncta.core.frame import CalibrationOrigin
 from puncta.gui.actions import ACTIONS, KEY_SETS, SPECS, find_conflict, keys_of
-from puncta.gui.desk import ruler_identity
 from puncta.gui.dialogs.keys import KeysDialog
 from puncta.gui.dialogs.ruler import RulerDialog
 from puncta.gui.dialogs.settings import SettingsDialog
 from puncta.gui.dialogs.simulator import SimulatorDialog
+from puncta.gui.remembered import ruler_identity
 from puncta.gui.video.stage import SAFETY_LINE
 from puncta.gui.video.tools import Tool
 from puncta.settings import Settings, load_settings
@@ -127,16 +127,16 @@ def test_an_own_key_replaces_the_default_and_persists(stage, qtbot) -> None:
     playing(parts, qtbot)
     active(parts, qtbot)
     dialog = KeysDialog(parts.preferences, parts.window.theme, parts.window)
-    dialog.fields["play"].setKeySequence(QKeySequence("P"))
+    dialog.fields["play"].setKeySequence(QKeySequence("U"))
     dialog.fields["play"].editingFinished.emit()
-    dialog.fields["target"].setKeySequence(QKeySequence("P"))  # taken now
+    dialog.fields["target"].setKeySequence(QKeySequence("U"))  # taken now
     dialog.fields["target"].editingFinished.emit()
     dialog.deleteLater()
-    assert parts.preferences.settings.keys == {"play": "P"}
-    QTest.keyClick(parts.window.stage.view, Qt.Key.Key_P)
+    assert parts.preferences.settings.keys == {"play": "U"}
+    QTest.keyClick(parts.window.stage.view, Qt.Key.Key_U)
     qtbot.waitUntil(lambda: parts.player.status().state is PlayState.PAUSED)
     stage.close(parts)
-    assert load_settings()[0].keys == {"play": "P"}
+    assert load_settings()[0].keys == {"play": "U"}
 
 
 def test_transport_keys_move_through_the_case(stage, qtbot) -> None:

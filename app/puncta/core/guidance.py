@@ -21,6 +21,8 @@ from puncta.core.target import LOSS_WORDS, TargetFix
 
 TO_TARGET = "To target"
 MISSES = "Path misses by"
+OFF_PLAN = "Off the plan"
+TARGET_LOST = "Target lost"
 TICK_SHARE = 0.018
 LEAST_PLAN_PX = 8.0
 
@@ -55,7 +57,7 @@ def compose_guided(
     scene = compose(analysis, replace(style, target_px=fix.point_px), now_ns, lost)
     region = analysis.frame.geometry.region
     if fix.point_px is None:
-        return _lost_scene(scene, fix, guide)
+        return _lost_scene(scene, fix)
     items = [_renamed(item, guide.word) for item in scene.items]
     own = [*_doubt_items(fix, region), *_plan_items(fix.point_px, guide.plan_px, region)]
     shown = [
@@ -66,18 +68,6 @@ def compose_guided(
     read_outs = [_with_doubt(entry, fix, region) for entry in scene.read_outs]
     read_outs += plan_read_outs(analysis, fix.point_px, guide.plan_px)
     return replace(scene, items=(*items, *shown), read_outs=tuple(read_outs))
-
-
-def target_words(fix: TargetFix, region: UltrasoundRegion) -> str:
-    """Say in one line how a target stands: followed, with its doubt, or lost, and why."""
-    if fix.point_px is None:
-        return f"Target lost: {LOSS_WORDS[fix.loss]}." if fix.loss else "Target lost."
-    if fix.true:
-        return "Followed by the simulation's truth"
-    scale = unit_scale(region.calibration)
-    doubt = circle_doubt(fix.doubt_px, scale)
-    unit = "mm" if region.calibration is not None else "px"
-    return f"Follows the tissue, ± {doubt:.1f} {unit}" if unit == "mm" else f"Follows the tissue, ± {doubt:.0f} {unit}"
 
 
 def plan_figures(plan_px: PointPx, region: UltrasoundRegion) -> tuple[float, float, str] | None:
@@ -100,9 +90,9 @@ def plan_read_outs(analysis: Analysis, target_px: PointPx, plan_px: PointPx | No
     words = f"planned {angle:.0f}°, {length:.0f} {unit}"
     line = _line_of(analysis)
     if line is None or line.entry_px is None or line.tip_px is None:
-        return [ReadOut("Off the plan", None, None, "°", words)]
+        return [ReadOut(OFF_PLAN, None, None, "°", words)]
     off = _turn_deg(line, plan_px, unit_scale(region.calibration))
-    return [ReadOut("Off the plan", off, line.sigma_deg, "°", words)]
+    return [ReadOut(OFF_PLAN, off, line.sigma_deg, "°", words)]
 
 
 def _turn_deg(line: Line, plan_px: PointPx, scale: tuple[float, float]) -> float:
@@ -119,11 +109,10 @@ def _line_of(analysis: Analysis) -> Line | None:
     return lines[0] if lines else None
 
 
-def _lost_scene(scene: OverlayScene, fix: TargetFix, guide: Guide) -> OverlayScene:
-    why = target_words(fix, UltrasoundRegion((0, 0, 1, 1), ""))
-    gone = [ReadOut(TO_TARGET, None, None, "mm", why)]
-    chip = Chip(f"{guide.word} lost".capitalize(), "caution", "diamond")
-    return replace(scene, read_outs=(*gone, *scene.read_outs), chips=(*scene.chips, chip))
+def _lost_scene(scene: OverlayScene, fix: TargetFix) -> OverlayScene:
+    gone = ReadOut(TO_TARGET, None, None, "mm", LOSS_WORDS.get(fix.loss, ""))
+    chip = Chip(TARGET_LOST, "caution", "diamond")
+    return replace(scene, read_outs=(gone, *scene.read_outs), chips=(*scene.chips, chip))
 
 
 def _renamed(item: OverlayItem, word: str) -> OverlayItem:

@@ -97,7 +97,6 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("hide_overlay", "Hide the overlay while held", _VIEW, "H", hint="hold to hide overlay", hold=True),
     ActionSpec("target", "Set the target at the cursor", _VIEW, "T", None, _FREE, hint="set target"),
     ActionSpec("target_clear", "Remove the target", _VIEW, "Shift+T", None, _FREE),
-    ActionSpec("target_tool", "Set the target with the next click", _VIEW, "", None, _FREE),
     ActionSpec("plan", "Plan a path to the target", _VIEW, "P", None, ("live",), hint="plan"),
     ActionSpec("plan_clear", "Remove the planned path", _VIEW, "Shift+P", None, ("live",)),
     ActionSpec("sounds", "Sounds on or off", _VIEW, "Ctrl+Shift+U", None, ("live",)),

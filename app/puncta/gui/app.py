@@ -19,10 +19,11 @@ from PySide6.QtWidgets import QApplication
 from puncta import paths
 from puncta.gui.bridge import Bridge, Jobs
 from puncta.gui.consent import ConsentAsker
-from puncta.gui.desk import Desk, remembered_ruler
+from puncta.gui.desk import Desk
 from puncta.gui.i18n import install_language, tr
 from puncta.gui.main_window import MainWindow, first_sources
 from puncta.gui.preferences import Preferences
+from puncta.gui.remembered import remembered_ruler
 from puncta.gui.theme import apply_theme, draw_icon, load_fonts, make_theme
 from puncta.settings import Settings, load_settings
 

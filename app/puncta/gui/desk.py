@@ -17,7 +17,7 @@ from puncta.core.results import Analysis
 from puncta.gui.bridge import Bridge
 from puncta.gui.i18n import tr
 from puncta.gui.preferences import Preferences
-from puncta.sources.identity import fingerprint
+from puncta.gui.remembered import ruler_identity
 
 if TYPE_CHECKING:
     from puncta.session.latency import LatencySnapshot
@@ -38,22 +38,6 @@ class Place:
     uri: str
     index: int
     playing: bool
-
-
-def ruler_identity(info: SourceInfo) -> str:
-    """Name under which a two-point calibration of a source is remembered: its content and picture size.
-
-    File names repeat (every archive exports an IM0001.dcm), and a ruler of another picture gives wrong millimetres.
-    """
-    return f"{fingerprint(info.uri)}|{info.geometry.width_px}x{info.geometry.height_px}"
-
-
-def remembered_ruler(preferences: Preferences, info: SourceInfo) -> Calibration | None:
-    """Return the user's two-point calibration of a source, or None."""
-    values = preferences.settings.rulers.get(ruler_identity(info), [])
-    if len(values) != 2 or not all(np.isfinite(v) and v > 0 for v in values):
-        return None
-    return Calibration((values[0], values[1]), CalibrationOrigin.RULER)
 
 
 class Desk(QObject):
@@ -358,11 +342,7 @@ class Desk(QObject):
     # --- target and calibration --------------------------------------------------------------------------------
 
     def set_target(self, point_px: PointPx | None) -> None:
-        """Choose what the needle is to reach, or nothing.
-
-        On a picture without an end it is the tissue at this point of the picture that is shown, followed from there; on
-        one that can be sought it is the point.
-        """
+        """Choose what the needle is to reach: tissue on a picture without an end, else a point; or nothing."""
         self.target_px = point_px
         if self.is_live and self.analysis is not None:
             fix = self.player.set_target(point_px, self.analysis.frame)
@@ -373,7 +353,7 @@ class Desk(QObject):
 
     @property
     def fixed_target_px(self) -> PointPx | None:
-        """The target of a picture that can be sought [px]; where tissue is followed, each analysis has its own."""
+        """The target of a picture that can be sought [px]; followed tissue stands in each analysis."""
         return None if self.is_live else self.target_px
 
     @property

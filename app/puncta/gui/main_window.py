@@ -24,7 +24,7 @@ from puncta.core.events import PlayState
 from puncta.core.overlay import Layer, OverlayStyle
 from puncta.gui.actions import STEER
 from puncta.gui.bridge import Jobs
-from puncta.gui.desk import Desk, remembered_ruler
+from puncta.gui.desk import Desk
 from puncta.gui.guidance import Guidance
 from puncta.gui.i18n import tr
 from puncta.gui.keyboard import Keyboard
@@ -43,6 +43,7 @@ from puncta.gui.preferences import Preferences
 from puncta.gui.recording import Recording
 from puncta.gui.room import Room
 from puncta.gui.second_screen import SecondScreen
+from puncta.gui.remembered import remembered_ruler
 from puncta.gui.steering.cockpit import Cockpit
 from puncta.gui.theme import apply_theme, make_theme
 from puncta.gui.thumbnails import Thumbnails

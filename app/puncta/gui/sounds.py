@@ -46,10 +46,15 @@ class Sounds:
     ----------
     on : bool
         Whether they are wanted from the start; where they cannot be played, they are off.
+    backend : str
+        Name of miniaudio's back end; empty takes the system's own, "NULL" plays to nobody.
     """
 
-    def __init__(self, *, on: bool = False) -> None:
+    def __init__(self, *, on: bool = False, backend: str = "") -> None:
         self._wanted = on
+        self._backend = backend
+        self.played = 0
+        """Samples of cues handed to the device."""
         self._device: Any = None
         self._lock = threading.Lock()
         self._waiting: array[int] = array("h")
@@ -91,7 +96,11 @@ class Sounds:
             return NO_PACKAGE
         try:
             device = miniaudio.PlaybackDevice(
-                output_format=miniaudio.SampleFormat.SIGNED16, nchannels=1, sample_rate=RATE, buffersize_msec=60
+                output_format=miniaudio.SampleFormat.SIGNED16,
+                nchannels=1,
+                sample_rate=RATE,
+                buffersize_msec=60,
+                backends=[miniaudio.Backend[self._backend]] if self._backend else None,
             )
             feed = self._feed()
             next(feed)
@@ -107,4 +116,5 @@ class Sounds:
         while True:
             with self._lock:
                 piece, self._waiting = self._waiting[:wanted], self._waiting[wanted:]
+                self.played += len(piece)
             wanted = yield piece.tobytes() + bytes(2 * (wanted - len(piece)))

@@ -117,7 +117,7 @@ def test_it_follows_a_real_probe_and_says_when_it_cannot(shared_data: Path) -> N
 
     source = open_source(str(shared_data / "plus_sequences" / "SpinePhantomFreehand.igs.mha"))
     try:
-        frames = [frame for frame in iter(source.read, None)][:60]
+        frames = list(iter(source.read, None))[:60]
     finally:
         source.close()
     first = frames[0]
