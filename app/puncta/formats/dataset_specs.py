@@ -25,7 +25,8 @@ SEED_END = 1_000_003
 """One past the highest seed."""
 MOST_STRETCH = 4.0
 """A picture is at most so many times as wide as high, or as high as wide: no probe's field is longer."""
-SIMULATED_KEYS = ("procedures", "machines", "views", "conditions", "levels", "lesions", "weights_kg", "flags")
+SIMULATED_KEYS = ("procedures", "machines", "views", "conditions", "levels", "lesions", "weights_kg", "flags",
+                  "vanish")
 COMPOSITE_KEYS = ("stills", "folders")
 _SINGULAR = {"procedures": "procedure", "machines": "machine", "views": "view", "approaches": "approach",
              "conditions": "condition", "levels": "level", "lesions": "lesion", "kind": "kind",
@@ -146,6 +147,9 @@ def _simulated_problems(part: Mapping[str, Any], label_set: str) -> Iterator[str
         yield f"its weights {low:g} to {high:g} kg count down"
     if part.get("flags") and set(procedures) != {"infant-lp"}:
         yield 'flags = true needs procedures = ["infant-lp"]'
+    if "vanish" in part and not part["vanish"][0] < part["vanish"][1] <= part["frames"]:
+        first, end = part["vanish"]
+        yield f"its needles vanish on frames {first} to {end}, no half-open range of its {part['frames']} frames"
     if part.get("flags", False) != (label_set == "infant-lp"):
         yield 'flags = true and label_set = "infant-lp" go together; give both or none'
 

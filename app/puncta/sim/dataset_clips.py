@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -149,8 +149,9 @@ def _note(plan: ClipPlan, frame: _Frame) -> dict[str, Any]:
 
 
 def _simulated(plan: ClipPlan, seed: int) -> _Clip:
-    """A clip of simulated tissue."""
-    generator = CineGenerator(
+    """A clip of simulated tissue; where its needle has to vanish, frames of its needle-free twin are shown."""
+    generate = partial(
+        CineGenerator,
         plan.procedure,
         plan.machine,
         seed,
@@ -161,6 +162,9 @@ def _simulated(plan: ClipPlan, seed: int) -> _Clip:
         options=SubjectOptions(**plan.options),
         approach=plan.approach,  # type: ignore[arg-type]
     )
+    generator = generate()
+    twin = generate(draw_needle_echo=False) if plan.vanish else None
+    first, end = plan.vanish or (0, 0)
     subject = generator.subject
 
     def masks() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -170,6 +174,9 @@ def _simulated(plan: ClipPlan, seed: int) -> _Clip:
         for index in range(plan.frames):
             for _ in range(plan.every if index else 1):
                 pixels, truth = generator.next_frame()
+                bare = twin.next_frame()[0] if twin is not None else pixels
+            if first <= index < end:
+                pixels, truth = bare, without_echo(truth)
             difficulty = describe_difficulty(truth, generator.machine, generator.scan, subject)
             yield _Frame(pixels, truth, _with_lines(plan, difficulty, pixels, truth), masks)
 
@@ -188,6 +195,15 @@ def _simulated(plan: ClipPlan, seed: int) -> _Clip:
             "more": more,
         },
         frames(),
+    )
+
+
+def without_echo(truth: FrameTruth) -> FrameTruth:
+    """Return the truth of a frame whose needle lies where it lies and does not show."""
+    hidden: Any = truth.visibility if truth.visibility in ("absent", "out_of_plane") else "shadowed"
+    return replace(
+        truth, visibility=hidden, visible_px=0.0, visible_end_px=None, tip_cnr=None, shaft_cnr=None, needle_box=None,
+        shaft_polygon=(),
     )
 
 

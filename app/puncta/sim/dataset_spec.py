@@ -49,6 +49,8 @@ class Part:
         Share of the clips with a needle that are hard, the others easy; None takes what comes.
     masks, flags : bool
         Write the needle's masks; write the flags of an infant's window.
+    vanish : (first, end) or None
+        Half-open range of kept frames on which the needle, wherever it is, sends no echo and throws no shadow.
     folders : tuple of str
         Folders of real stills, relative to where the stills are. Empty means that place itself.
     """
@@ -74,6 +76,7 @@ class Part:
     masks: bool = False
     flags: bool = False
     folders: tuple[str, ...] = ()
+    vanish: tuple[int, int] | None = None
 
     @property
     def stills(self) -> str:
@@ -103,6 +106,10 @@ class DatasetSpec:
     def digest(self) -> str:
         """Return a hash over everything that decides what is built."""
         values = {name: value for name, value in asdict(self).items() if name != "sha256"}
+        # A key that came later and says nothing leaves the digests of older specs as they were.
+        values["part"] = [
+            {k: v for k, v in part.items() if k != "vanish" or v is not None} for part in values["part"]
+        ]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -155,6 +162,7 @@ class ClipPlan:
     flags: bool = False
     stills: str = ""
     folders: tuple[str, ...] = ()
+    vanish: tuple[int, int] | None = None
 
 
 def read_spec(path: Path) -> DatasetSpec:
@@ -234,6 +242,7 @@ def _plan_part(part: Part, first: int) -> list[ClipPlan]:
                 flags=part.flags,
                 stills=part.stills if part.kind == "composite" else "",
                 folders=part.folders,
+                vanish=part.vanish if seed not in free else None,
             )
         )
     return plans
