@@ -98,7 +98,7 @@ def write_track_registry(folder: Path, model_id: str = "toy-track", **spec: Any)
     entry = {
         "id": model_id, "version": "0.0", "plugin": "breast-biopsy", "file": "toy-track.onnx", "sha256": sha256,
         "precision": "fp32", "licence": "Apache-2.0", "training_data": "none", "simulated": True,
-        "card": "toy-track.md", "outputs": ["mask", "presence"], "input": spec_of(**spec),
+        "metrics": {}, "card": "toy-track.md", "outputs": ["mask", "presence"], "input": spec_of(**spec),
     }
     (folder / "registry.toml").write_text(tomli_w.dumps({"version": 1, "models": [entry]}), encoding="utf-8")
     return folder

@@ -32,6 +32,8 @@ ODDS_FOR, ODDS_AGAINST = 3.0, 1.5
 often fades for a stretch and is seen again behind it."""
 ALIKE_PX = 6.0
 """Along the line what is seen this near is no second opinion: speckle is that long [px]."""
+END_ALIKE = 2.0
+"""So many steps along the axis are worth one where the tip's place is in doubt."""
 BORDER_PX = 3.0
 """A mask that ends this near to the picture's border comes in there [px]."""
 BEND_SIGMAS = 3.0
@@ -384,8 +386,8 @@ def _end_spread(odds: NDArray[np.float64], first: int, last: int, *, at_start: b
     """Standard deviation of an end's place [steps], from how likely every other place would be."""
     if at_start:
         odds, first, last = odds[::-1], len(odds) - 1 - last, len(odds) - 1 - first
-    # Neighbouring steps see the same speckle, so together they count as one.
-    sums = np.cumsum(odds[first:]) / (ALIKE_PX / STEP_PX)
+    # Neighbouring steps see the same speckle, so they do not count in full.
+    sums = np.cumsum(odds[first:]) / END_ALIKE
     chance = np.exp(sums - sums.max())
     chance /= chance.sum()
     at = np.arange(len(chance)) - (last - first)

@@ -76,7 +76,7 @@ def test_a_stretch_that_fades_does_not_end_the_needle() -> None:
 
 def test_a_place_that_could_be_the_tip_as_well_widens_the_doubt() -> None:
     entry, tip = (10.0, 30.0), (200.0, 140.0)
-    clear, faded = fit_mask_line(needle_map(entry, tip)), fit_mask_line(needle_map(entry, tip, gap=(0.5, 0.82)))
+    clear, faded = fit_mask_line(needle_map(entry, tip)), fit_mask_line(needle_map(entry, tip, gap=(0.5, 0.83)))
     assert clear is not None and faded is not None
     assert faded.tip_sigma > 3.0 * clear.tip_sigma
 
