@@ -101,6 +101,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("plan_clear", "Remove the planned path", _VIEW, "Shift+P", None, ("live",)),
     ActionSpec("sounds", "Sounds on or off", _VIEW, "Ctrl+Shift+U", None, ("live",)),
     ActionSpec("second_screen", "Picture on a second screen", _WINDOW, "Ctrl+F11"),
+    ActionSpec("needle_here", "Show the needle: draw along it, or a box with Shift", _VIEW, "N", None, _FREE),
+    ActionSpec("needle_forget", "Take back what was drawn on this frame", _VIEW, "Shift+N", None, _FREE),
     ActionSpec("ruler", "Calibrate with a two-point ruler", _VIEW, "Ctrl+R"),
     ActionSpec("zoom_in", "Magnify", _VIEW, "Ctrl++", repeats=True),
     ActionSpec("zoom_out", "Make smaller", _VIEW, "Ctrl+-", repeats=True),

@@ -40,6 +40,7 @@ from puncta.gui.panels.source_panel import SourcePanel, words_of
 from puncta.gui.panels.status_line import StatusLine
 from puncta.gui.panels.top_bar import TopBar
 from puncta.gui.preferences import Preferences
+from puncta.gui.prompting import Prompting
 from puncta.gui.recording import Recording
 from puncta.gui.room import Room
 from puncta.gui.second_screen import SecondScreen
@@ -84,6 +85,7 @@ class MainWindow(QMainWindow):
         self.inspector = Inspector(self.theme, self.does.switch_plugin)
         self.live, self.review = LiveBar(desk, self.theme, run), ReviewBar(desk, self.theme, run)
         self.recording = Recording(self)
+        self.prompting = Prompting(self)
         self.cockpit = Cockpit(self)
         self.guidance = Guidance(self)
         self.second: SecondScreen | None = None

@@ -34,7 +34,7 @@ def make_menu(
 
     menu.aboutToShow.connect(fill)
     menu.addSeparator()
-    for name in ("snapshot", "snapshot_raw", "ruler", "target_clear"):
+    for name in ("snapshot", "snapshot_raw", "needle_here", "needle_forget", "ruler", "target_clear"):
         menu.addAction(actions[name])
     menu.addSeparator()
     for name in ("panel_left", "panel_right", "full_screen"):

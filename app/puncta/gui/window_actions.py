@@ -67,6 +67,8 @@ class WindowActions:
             "second_screen": self.second_screen,
             "ruler": self.ruler,
             "ruler_clear": lambda: window.desk.clear_ruler(),
+            "needle_here": lambda: window.prompting.begin(),
+            "needle_forget": lambda: window.prompting.forget(),
             "zoom_in": lambda: window.stage.view.zoom_by(ZOOM_STEP),
             "zoom_out": lambda: window.stage.view.zoom_by(1 / ZOOM_STEP),
             "fit": lambda: window.stage.view.fit(),

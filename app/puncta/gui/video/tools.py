@@ -1,4 +1,4 @@
-"""What a click on the picture means: nothing, a target, the entry of a planned path, or one end of a ruler."""
+"""What a click or a drag on the picture means: a target, a planned entry, one end of a ruler, where the needle is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from enum import Enum
 
 from puncta.core.geometry import PointPx
+from puncta.core.prompts import Prompt, ScribblePrompt, box_between
 
 
 class Tool(Enum):
@@ -15,6 +16,7 @@ class Tool(Enum):
     TARGET = "target"
     RULER = "ruler"
     PLAN = "plan"
+    NEEDLE = "needle"
 
 
 class RulerPoints:
@@ -40,3 +42,41 @@ class RulerPoints:
             return 0.0
         (ax, ay), (bx, by) = self.points_px
         return math.hypot(bx - ax, by - ay)
+
+
+LEAST_SKETCH_PX = 4.0
+"""A drag shorter than this [px] is a slip of the hand."""
+SKETCH_STEP_PX = 1.5
+
+
+class NeedleSketch:
+    """What a user draws to show the needle: a line along it, or with `box` the box round it."""
+
+    def __init__(self) -> None:
+        self.points_px: list[PointPx] = []
+        self.box = False
+        self.drawing = False
+
+    def begin(self, point_px: PointPx, *, box: bool) -> None:
+        """Start anew."""
+        self.points_px, self.box, self.drawing = [point_px], box, True
+
+    def add(self, point_px: PointPx) -> None:
+        """Draw on."""
+        if self.box:
+            self.points_px = [self.points_px[0], point_px]
+        elif math.dist(point_px, self.points_px[-1]) >= SKETCH_STEP_PX:
+            self.points_px.append(point_px)
+
+    def finish(self) -> Prompt | None:
+        """End the drag; None where nothing worth the name was drawn."""
+        self.drawing = False
+        points = self.points_px
+        if len(points) < 2 or math.dist(points[0], points[-1]) < LEAST_SKETCH_PX:
+            self.clear()
+            return None
+        return box_between(points[0], points[-1]) if self.box else ScribblePrompt(tuple(points))
+
+    def clear(self) -> None:
+        """Forget what was drawn."""
+        self.points_px, self.drawing = [], False

@@ -27,8 +27,9 @@ from puncta.gui.i18n import tr
 from puncta.gui.theme import Theme
 from puncta.gui.video.layers import draw_scene
 from puncta.gui.video.layers.canvas import Canvas
+from puncta.gui.video.layers.sketch import draw_sketch
 from puncta.gui.video.picture import Picture, picture_from_pixels, shrink_picture, tone_table
-from puncta.gui.video.tools import RulerPoints, Tool
+from puncta.gui.video.tools import NeedleSketch, RulerPoints, Tool
 
 Composer = Callable[[Analysis, OverlayStyle, int | None, Sequence[LostTip]], OverlayScene]
 
@@ -66,6 +67,8 @@ class VideoView(QWidget):
 
     clicked = Signal(float, float)
     ruled = Signal()
+    sketched = Signal(object)
+    """What was drawn to show the needle, a `puncta.core.prompts.Prompt`."""
     zoomed = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -83,6 +86,7 @@ class VideoView(QWidget):
         self.compose: Composer = compose
         self.tool = Tool.NONE
         self.ruler = RulerPoints()
+        self.sketch = NeedleSketch()
         self.empty_text = ""
         self._theme = theme
         self._style = OverlayStyle()
@@ -160,6 +164,7 @@ class VideoView(QWidget):
         """Take a tool in hand; a ruler begun before is forgotten."""
         self.tool = tool
         self.ruler.clear()
+        self.sketch.clear()
         self.setCursor(Qt.CursorShape.ArrowCursor if tool is Tool.NONE else Qt.CursorShape.CrossCursor)
         self.update()
 
@@ -238,6 +243,8 @@ class VideoView(QWidget):
                 draw_scene(painter, self.scene, self._canvas)
             if self.tool is Tool.RULER:
                 self._paint_ruler(painter)
+            elif self.sketch.drawing:
+                draw_sketch(painter, self.sketch, self._canvas)
         painter.end()
         if self._unpainted and self.analysis is not None:
             self._unpainted = False
@@ -293,6 +300,8 @@ class VideoView(QWidget):
             if self.ruler.add(point):
                 self.ruled.emit()
             self.update()
+        elif self.tool is Tool.NEEDLE:
+            self.sketch.begin(point, box=bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Drag the picture, and know where the cursor is."""
@@ -302,12 +311,22 @@ class VideoView(QWidget):
         if self._drag_from is not None:
             self._pan(event.position() - self._drag_from)
             self._drag_from = event.position()
+        elif self.sketch.drawing:
+            point = self.point_at(event.position())
+            if point is not None:
+                self.sketch.add(point)
+            self.update()
         elif self.tool is Tool.RULER:
             self.update()
 
     def mouseReleaseEvent(self, _event: QMouseEvent) -> None:
-        """Let the picture go."""
+        """Let the picture go, or end a sketch."""
         self._drag_from = None
+        if self.sketch.drawing:
+            prompt = self.sketch.finish()
+            self.update()
+            if prompt is not None:
+                self.sketched.emit(prompt)
         if self.hands is not None:
             self.hands.release()
 
