@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from puncta.core.errors import UserError
@@ -158,6 +158,8 @@ def run_plugin(
     if models and plugin_id not in models:
         raise UserError(f'The model "{model}" belongs to the plugin {next(iter(models))}, not to {plugin_id}.')
     hosted = hosted_plugins([plugin_id], models=models, tuning=Tuning.deterministic(), discovery=discovery)
+    # A dataset's frames are thinned already: each is answered by itself, never with the answer of one before.
+    hosted = tuple(replace(h, every=1) for h in hosted)
     found = discovery.get(plugin_id)
     if found is None:  # hosted_plugins has said so already
         raise UserError(f'There is no plugin "{plugin_id}".')
