@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,29 +38,59 @@ def run_study_file(args: argparse.Namespace, file: Path) -> int:
     UserError
         The study does not fit, or data is missing.
     """
-    from puncta.training.study import read_study
-    from puncta.training.study_files import Places
-    from puncta.training.study_run import run_study
-    from puncta.training.study_table import write_table
-
     refuse(args, ("start_from", "register"), "a study")
     if args.data is not None and not args.data.is_dir():
         raise UserError(f"There is no folder {args.data}; --data names the folder with backgrounds.")
     if args.jobs is not None and args.jobs < 1:
         raise UserError(f"--jobs {args.jobs} is not a number of rows; give 1 or more.")
     shown = _Shown(args.progress == "json")
-    if args.table:
-        if not args.out.is_dir():
-            raise UserError(f"There is no folder {args.out} with a study; train it first.")
-        table = write_table(read_study(file), args.out, shown.tell)
+    kind = kind_of_study(file)
+    if kind == "mask":
+        table = _run_mask_study(args, file, shown)
+    elif kind != "tip":
+        raise UserError(f'The study {file.name} compares "{kind}", which is not known; known are: tip, mask.')
     else:
-        places = Places(args.out, args.data, args.cache or args.out / "cache", args.sets or args.out / "sets")
-        table = run_study(file, places, only=args.only, resume=args.resume, jobs=args.jobs or os.cpu_count() or 1,
-                          tell=shown.tell)
+        table = _run_tip_study(args, file, shown)
     shown.finish(f"table of {file.parent.name if file.name == 'study.toml' else file.stem}")
     if args.progress != "json":
         print(f"The table is in {table}.")
     return 0
+
+
+def kind_of_study(file: Path) -> str:
+    """What a study compares: "tip" where it does not say, "mask" or another word of its `kind`."""
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8")).get("kind", "tip"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"The file {file} cannot be read as TOML: {error}.") from error
+
+
+def _run_tip_study(args: argparse.Namespace, file: Path, shown: _Shown) -> Path:
+    from puncta.training.study import read_study
+    from puncta.training.study_files import Places
+    from puncta.training.study_run import run_study
+    from puncta.training.study_table import write_table
+
+    if args.table:
+        if not args.out.is_dir():
+            raise UserError(f"There is no folder {args.out} with a study; train it first.")
+        return write_table(read_study(file), args.out, shown.tell)
+    places = Places(args.out, args.data, args.cache or args.out / "cache", args.sets or args.out / "sets")
+    return run_study(file, places, only=args.only, resume=args.resume, jobs=args.jobs or os.cpu_count() or 1,
+                     tell=shown.tell)
+
+
+def _run_mask_study(args: argparse.Namespace, file: Path, shown: _Shown) -> Path:
+    from puncta.training.tracker.study_files import Places
+    from puncta.training.tracker.study_run import retable, run_study
+
+    places = Places(args.out, args.data, args.cache or args.out / "cache", args.sets or args.out / "sets")
+    if args.table:
+        if not args.out.is_dir():
+            raise UserError(f"There is no folder {args.out} with a study; train it first.")
+        return retable(file, places, shown.tell)
+    return run_study(file, places, only=args.only, resume=args.resume, jobs=args.jobs or os.cpu_count() or 1,
+                     tell=shown.tell)
 
 
 class _Shown:

@@ -62,6 +62,7 @@ _JSON_KINDS = {
 _TOML_KINDS = {
     "plugin-manifest": {"id", "api"},
     "experiment": {"plugin", "data", "training"},
+    "study-mask": {"kind", "starter", "runs", "sets"},
     "study": {"runs", "sets"},
     "model-registry": {"models"},
     "dataset-spec": {"name", "part"},
@@ -78,6 +79,7 @@ TITLES = {
     "session-event": "events of a session",
     "experiment": "experiment",
     "study": "study",
+    "study-mask": "study of trackers",
     "training-folder": "training folder",
     "training-log": "training log",
     "progress": "progress lines",
@@ -268,6 +270,10 @@ def _check_study(path: Path) -> Findings:
     return Findings(problems)
 
 
+def _check_mask_study(path: Path) -> Findings:
+    return Findings(schemas.check("study-mask", read_toml(path)))
+
+
 def _check_script(path: Path) -> Findings:
     return Findings(check_moves(read_toml(path)))
 
@@ -298,6 +304,7 @@ _CHECKS: dict[str, Callable[[Path], Findings]] = {
     "moves": _check_script,
     "experiment": _check_experiment,
     "study": _check_study,
+    "study-mask": _check_mask_study,
     "plugin-manifest": _check_plugin,
     "model-registry": _check_registry,
     "dataset-spec": _check_dataset_spec,

@@ -10,7 +10,6 @@ import hashlib
 import importlib.metadata
 import json
 import multiprocessing
-import os
 import platform
 import time
 from collections.abc import Sequence
@@ -22,11 +21,8 @@ from typing import Any
 
 import torch
 
-from puncta import paths
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
-from puncta.sim.dataset_spec import read_spec
-from puncta.sim.datasets import build_dataset
 from puncta.training.data import Clip, build_from_dataset, load_clips
 from puncta.training.experiment import Experiment
 from puncta.training.family import Answers, answer_clips, build_net, reader_of, train_row, truth_of
@@ -35,10 +31,10 @@ from puncta.training.run import HEAD, Progress, Tell, gather_data
 from puncta.training.study import Run, Study, pick_runs, read_study
 from puncta.training.study_figures import within_2mm
 from puncta.training.study_files import TUNE, Places, load_truth, made_for, save_columns
+from puncta.training.study_folder import find_set, open_study
 from puncta.training.study_table import write_table
 from puncta.training.untrained import Untrained, choose, finder
 
-STUDY_HEAD = "study.json"
 WEIGHTS = "weights.pt"
 _POLL_S = 5.0
 
@@ -66,7 +62,7 @@ def run_study(
     tell = tell or (lambda _progress: None)
     study = read_study(file)
     wanted = pick_runs(study, only)
-    _open_folder(places.out, study, resume)
+    open_study(places.out, study.config, resume)
     splits = gather_data(_as_experiment(study), places.data, places.cache, tell)
     if not any(splits.tune):
         raise UserError("The study needs a tune split to set its thresholds: give it `tune_clips`.")
@@ -87,25 +83,6 @@ def _as_experiment(study: Study) -> Experiment:
     return Experiment(study.name, "needle-tip", study.runs[0].settings.seed, {"data": study.data})
 
 
-def _open_folder(out: Path, study: Study, resume: bool) -> None:
-    head = out / STUDY_HEAD
-    config = json.loads(json.dumps(study.config))
-    if head.exists():
-        kept = json.loads(head.read_text(encoding="utf-8"))
-        if not resume:
-            raise UserError(f"The folder {out} already holds a study; name another one, or add --resume to go on.")
-        changed = [k for k in sorted({*kept, *config} - {"claims", "title"}) if kept.get(k) != config.get(k)]
-        if changed:
-            raise UserError(f"The study in {out} was begun with other {changed[0]}, so it cannot be gone on with.")
-    elif out.exists() and any(out.iterdir()):
-        raise UserError(f"The folder {out} holds something else; name a new one.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text_atomic(head, json.dumps(config, indent=1) + "\n")
-    except OSError as error:
-        raise UserError(f"The folder {out} cannot be made: {error.strerror}.") from error
-
-
 def clips_of_set(study: Study, name: str, places: Places, tell: Tell) -> list[Clip]:
     """Clips of a test set; a set that is not there is built from the spec of its name that ships.
 
@@ -114,13 +91,7 @@ def clips_of_set(study: Study, name: str, places: Places, tell: Tell) -> list[Cl
     UserError
         There is neither a dataset nor a spec of that name.
     """
-    folder = places.sets / name
-    if not (folder / "dataset.json").is_file() or (folder / ".build.json").is_file():
-        spec = paths.resources_dir() / "datasets" / f"{name}.toml"
-        if not spec.is_file():
-            raise UserError(f"There is no dataset {folder} and no spec {name} that ships; name the folder with --sets.")
-        build_dataset(read_spec(spec), folder, os.cpu_count() or 1,
-                      lambda done, total: tell(Progress(f"clips of {name}", done, total, {})), places.data)
+    folder = find_set(name, places.sets, places.data, tell)
     report = lambda what, done, total: tell(Progress(what, done, total, {}))  # noqa: E731
     return load_clips(build_from_dataset(folder, "test", places.cache, report))
 

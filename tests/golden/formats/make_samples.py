@@ -437,6 +437,32 @@ def make_study(folder: Path) -> None:
     (folder / "study.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
 
 
+def make_mask_study(folder: Path) -> None:
+    table = {
+        "version": 1,
+        "kind": "mask",
+        "name": "made",
+        "title": "Made-up study of trackers",
+        "seed": 1,
+        "starter": "unet",
+        "resamples": 2000,
+        "data": {"train": "breast-train", "size": 128},
+        "training": {"clips": 400, "batch": 4, "learning_rate": 0.001, "schedule": "scratch", "gaps": [1, 5]},
+        "runs": [
+            {"name": "unet", "title": "UNet", "net": "unet"},
+            {"name": "stnan", "title": "STNAN", "net": "stnan", "size": "small", "depths": [1, 1, 2], "window": 9},
+            {"name": "ours", "title": "Shipped", "net": "shipped", "model": "needle-track"},
+        ],
+        "sets": [{"name": "breast-same-machine", "title": "same machines"}],
+        "pools": [{"name": "vanished", "title": "vanished", "of": ["breast-same-machine"], "vanished": True}],
+        "claims": [
+            {"id": "S4", "says": "recall gains more than precision", "set": "vanished", "mode": "given",
+             "figure": "recall", "minus": "precision", "better": "stnan", "than": "unet", "at_least": 0.0},
+        ],
+    }
+    (folder / "study.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+
+
 def make_dataset_spec(folder: Path) -> None:
     common = {"frames": 4, "sizes_px": [[96, 96], [128, 96]]}
     table = {
@@ -649,6 +675,7 @@ MAKERS = {
     "training-folder": make_training,
     "experiment": make_experiment,
     "study": make_study,
+    "study-mask": make_mask_study,
     "dataset-spec": make_dataset_spec,
     "progress": make_progress,
     "evaluation": make_evaluation,

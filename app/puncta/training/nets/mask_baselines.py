@@ -190,7 +190,7 @@ class ResNetFcn32(nn.Module):
 
 
 class PspNet(nn.Module):
-    """PSPNet (Zhao et al., CVPR 2017): a dilated ResNet (50) at stride 8 and features pooled over 1, 2, 3 and 6 parts."""
+    """PSPNet (Zhao et al., CVPR 2017): a dilated ResNet (50) at stride 8 and features pooled over 1 to 6 parts."""
 
     BINS = (1, 2, 3, 6)
 
