@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from toy_kinds import FLAG_NAMES, toy_kinds
 
+from puncta import paths
 from puncta.cli.evaluate_tables import markdown_of, table_of
+from puncta.cli.main import main
 from puncta.core.errors import UserError
 from puncta.core.results import Certainty, MaskResult, PluginOutput
 from puncta.formats.dataset import (
@@ -23,7 +25,7 @@ from puncta.formats.dataset import (
     Visibility,
     save_dataset,
 )
-from puncta.formats.evaluation import evaluation_from_json, json_from_evaluation
+from puncta.formats.evaluation import evaluation_from_json, json_from_evaluation, read_evaluation
 from puncta.formats.rle import rle_from_mask
 from puncta.formats.schemas import check
 from puncta.session.evaluate import differences, evaluation_of, open_labelled_data, run_plugin
@@ -195,3 +197,25 @@ def test_plugins_of_unlike_kinds_cannot_be_compared(tmp_path: Path):
         differences(flags, masks)
     with pytest.raises(UserError, match="no confirmed label"):
         run_plugin("toy-flags", open_labelled_data(tmp_path / "m"), discovery=found)
+
+
+def test_the_command_gives_the_first_mask_and_writes_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    toy_kinds(paths.user_plugins_dir())
+    assert main(["plugins", "allow", "toy-mask"]) == 0
+    data, out = write_masks(tmp_path / "data"), tmp_path / "out.md"
+    capsys.readouterr()
+    asked = ["evaluate", "toy-mask", "--data", str(data), "--no-timings", "--markdown", str(out)]
+    assert main([*asked, "--first-mask", "--compare", "toy-mask", "--json", str(tmp_path / "out.json")]) == 0
+    shown = capsys.readouterr().out
+    assert "was given; that frame counts nowhere" in shown and "minus" in shown and "mask IoU, mean" in shown
+    text = out.read_text()
+    assert "puncta evaluate toy-mask --data data --compare toy-mask --first-mask" in text and str(tmp_path) not in text
+    assert "difference [95 %]" in text and "By machine" in text
+    assert read_evaluation(tmp_path / "out.json").prompt == "first_mask"
+    first = out.read_bytes()
+    assert main([*asked, "--first-mask", "--compare", "toy-mask"]) == 0
+    assert out.read_bytes() == first
+    assert main(["evaluate", "toy-mask", "--data", str(data), "--real", "x.toml", "--first-mask"]) == 2
+    assert "--first-mask does not go with --real" in capsys.readouterr().err
+    assert main([*asked[:-1], str(tmp_path / "none" / "x.md")]) == 2
+    assert "does not exist" in capsys.readouterr().err
