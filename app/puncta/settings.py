@@ -58,6 +58,8 @@ class Settings(BaseModel):
     every_frame: bool = False
     repeat: bool = True
     enabled_plugins: list[str] = Field(default_factory=lambda: ["needle-tip"])
+    plugin_options: dict[str, dict[str, bool | int | float | str]] = Field(default_factory=dict)
+    """Changes to the plugins' options; what belongs to one case (a body weight) is never among them."""
     layers: dict[str, LayerSetting] = Field(default_factory=dict)
     layer_order: list[str] = Field(default_factory=list)
     view: ViewSetting = Field(default_factory=ViewSetting)

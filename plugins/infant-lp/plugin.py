@@ -34,9 +34,9 @@ MM_PER_KG, LEAST_MM = 2.5, 6.0
 """Needle depth of a newborn's lumbar puncture, 2.5 mm a kilogram and 6 mm more: Oulego-Erroz and others, ultrasound of
 199 newborns, J Pediatr 2014. The abstract states no spread between children."""
 NEWBORN_KG = 5.0
-DEPTH_BASIS = "middle of the CSF evidence, below the picture's top edge"
-NEEDLE_BASIS = "2.5 × weight + 6 mm, measured on newborns (2014), spread not stated"
-HEAVY_BASIS = "2.5 × weight + 6 mm, measured on newborns (2014), this infant is heavier"
+DEPTH_BASIS = "middle of its evidence, from the top edge"
+NEEDLE_BASIS = "2.5 × weight + 6, newborns, ± not stated"
+HEAVY_BASIS = "2.5 × weight + 6, newborns, this one is heavier"
 
 Box = tuple[int, int, int, int]
 

@@ -196,7 +196,7 @@ def test_the_expected_needle_depth_wants_a_weight_and_millimetres(made) -> None:
     assert not [r for r in play(made(), [frame])[0].results if r.label == "needle_depth"]
     told = one(play(made(weight_kg=3.4), [frame])[0], Measure, "needle_depth")
     assert told.value == pytest.approx(2.5 * 3.4 + 6.0) and told.unit == "mm"
-    assert "spread not stated" in told.basis and told.doubt is None
+    assert "± not stated" in told.basis and told.doubt is None
     assert "heavier" in one(play(made(weight_kg=6.5), [frame])[0], Measure, "needle_depth").basis
     assert one(play(made(weight_kg=3.4), [frame_of(spine(), mm=None)])[0], Measure, "needle_depth").value is None
 

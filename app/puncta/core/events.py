@@ -67,6 +67,7 @@ class PluginStatus:
     p50_ms: float | None = None
     p95_ms: float | None = None
     options: tuple[OptionStatus, ...] = ()
+    emits: tuple[str, ...] = ()
 
 
 class LinkState(StrEnum):

@@ -21,6 +21,10 @@ STATE_MARKS: dict[bool | None, tuple[str, str]] = {
     None: ("caution", "diamond"),
 }
 """Tone and shape. No colour of praise or blame: whether a cord in view is good depends on the task."""
+STATE_SIGNS: dict[bool | None, str] = {True: "●", False: "○", None: "◆"}
+"""The shapes as characters, for words that stand in a row of figures."""
+RIBBON_CODES: dict[bool | None, int] = {False: 1, None: 2, True: 3}
+"""How a ribbon stores what was said of a frame; 0 is not seen yet."""
 ADVICE_WORDS = ("Training feedback", "target interspace, CSF yes, cord no")
 """Said only where all three flags are sure."""
 MEASURE_WORDS = {

@@ -161,6 +161,8 @@ class Chip:
         Confidence of a finding, where it has one.
     finding : bool
         A finding of a plugin, which its card shows too.
+    advice : bool
+        It follows from findings, and is worded as training feedback.
     dim : bool
         It is of an older frame.
     """
@@ -170,6 +172,7 @@ class Chip:
     shape: str
     figure: str = ""
     finding: bool = False
+    advice: bool = False
     dim: bool = False
 
     def words(self) -> str:
@@ -441,7 +444,7 @@ def _finding_chips(output: PluginOutput, *, dim: bool) -> list[Chip]:
             continue
         if result.label == TARGET_INTERSPACE:
             if result.value:
-                chips.append(Chip(": ".join(ADVICE_WORDS), "good", "circle", finding=True, dim=dim))
+                chips.append(Chip(": ".join(ADVICE_WORDS), "good", "circle", finding=True, advice=True, dim=dim))
             continue
         tone, shape = STATE_MARKS[result.value]
         text = f"{finding_name(result.label)}: {STATE_WORDS[result.value]}"

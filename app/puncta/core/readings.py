@@ -20,9 +20,13 @@ class ReadOut:
     doubt: float | None
     unit: str
     basis: str
+    words: str = ""
+    """Said instead of a figure."""
 
     def text(self) -> str:
         """Value with its doubt and unit, "15 ± 2 mm"; a dash where nothing is known."""
+        if self.words:
+            return self.words
         if self.value is None:
             return "–"
         if self.unit == "°":

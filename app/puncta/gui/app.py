@@ -161,6 +161,7 @@ def _make_player(bridge: Bridge, preferences: Preferences) -> Player:
         presentation=Presentation(settings.presentation),
         repeat=settings.repeat,
         calibration_of=lambda info: remembered_ruler(preferences, info),
+        options=settings.plugin_options,
     )
 
 

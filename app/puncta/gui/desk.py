@@ -392,6 +392,10 @@ class Desk(QObject):
         """Confidence by frame, one array a track; NaN where a frame is not analysed yet."""
         return dict(self.player.track())
 
+    def ribbons(self) -> dict[str, NDArray[np.uint8]]:
+        """What was said of each frame, one array a finding; 0 where a frame is not seen yet."""
+        return dict(self.player.ribbons())
+
 
 def _next_faster(rate: float) -> float:
     return next((speed for speed in SHUTTLE_SPEEDS if speed > rate + 1e-6), SHUTTLE_SPEEDS[-1])

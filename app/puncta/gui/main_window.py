@@ -32,6 +32,7 @@ from puncta.gui.menus import make_menu
 from puncta.gui.modes.live import LiveBar
 from puncta.gui.modes.review import ReviewBar
 from puncta.gui.modes.steer import SteerBar
+from puncta.gui.panels.finding_rows import finding_tiles
 from puncta.gui.panels.inspector import Inspector
 from puncta.gui.panels.latency import show_source_state
 from puncta.gui.panels.layers_panel import LayersPanel
@@ -42,9 +43,9 @@ from puncta.gui.panels.top_bar import TopBar
 from puncta.gui.preferences import Preferences
 from puncta.gui.prompting import Prompting
 from puncta.gui.recording import Recording
+from puncta.gui.remembered import remembered_ruler
 from puncta.gui.room import Room
 from puncta.gui.second_screen import SecondScreen
-from puncta.gui.remembered import remembered_ruler
 from puncta.gui.steering.cockpit import Cockpit
 from puncta.gui.theme import apply_theme, make_theme
 from puncta.gui.thumbnails import Thumbnails
@@ -82,7 +83,7 @@ class MainWindow(QMainWindow):
         self.sources = SourcePanel(self.theme, self.thumbnails, self.open_uri, lambda: run("open"))
         self.layers = LayersPanel(preferences, self.theme)
         self.stage = Stage(self.theme, run)
-        self.inspector = Inspector(self.theme, self.does.switch_plugin)
+        self.inspector = Inspector(self.theme, self.does.switch_plugin, self.does.set_option)
         self.live, self.review = LiveBar(desk, self.theme, run), ReviewBar(desk, self.theme, run)
         self.recording = Recording(self)
         self.prompting = Prompting(self)
@@ -233,8 +234,9 @@ class MainWindow(QMainWindow):
         analysis, scene = self.desk.analysis, self.stage.view.scene
         shown = not self.desk.stalled and self.desk.status.state is not PlayState.RECONNECTING
         self.inspector.show_analysis(analysis if shown else None)
-        self.inspector.show_chips(scene.chips if scene is not None and shown else ())
-        read_outs = scene.read_outs if scene is not None and shown else ()
+        chips = scene.chips if scene is not None and shown else ()
+        self.inspector.show_chips([chip for chip in chips if not chip.finding])
+        read_outs = (*finding_tiles(chips), *(scene.read_outs if scene is not None and shown else ()))
         self.stage.read_outs.show_read_outs(read_outs)
         self.stage.view.setAccessibleDescription("; ".join(f"{tr(r.name)} {r.text()}" for r in read_outs))
         if scene is not None and self.layers.see({item.layer for item in scene.items}):

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog
 from puncta import paths
 from puncta.core.errors import UserError
 from puncta.core.geometry import PointPx
+from puncta.core.overlay import Layer
 from puncta.gui.desk import Place
 from puncta.gui.dialogs.keys import KeysDialog
 from puncta.gui.dialogs.live_source import LiveSourceDialog
@@ -31,6 +32,8 @@ from puncta.gui.video.view import ZOOM_STEP
 if TYPE_CHECKING:
     from puncta.gui.main_window import MainWindow
 
+HEAT_MAP_OPTION = "heat_map"
+"""An option of this name asks for a heat map; asking for one also shows its layer."""
 SHORTEST_RULER_PX = 5.0
 
 
@@ -277,6 +280,23 @@ class WindowActions:
             window.desk.player.set_plugin_enabled(plugin_id, on)
         except UserError as error:
             window.stage.banners.say(f"plugin-{plugin_id}", "bad", str(error))
+        window.refresh()
+
+    def set_option(self, plugin_id: str, name: str, value: object) -> None:
+        """Change an option of a plugin, and remember it unless it belongs to the open case."""
+        window = self._window
+        try:
+            window.desk.player.set_plugin_option(plugin_id, name, value)
+        except UserError as error:
+            window.stage.banners.say(f"plugin-{plugin_id}", "bad", str(error))
+            return
+        if name == HEAT_MAP_OPTION:
+            window.preferences.set_layer(Layer.HEAT_MAP, visible=True)
+        statuses = (s for s in window.desk.status.plugins if s.plugin_id == plugin_id)
+        keep = any(o.name == name and not o.per_case for s in statuses for o in s.options)
+        if keep:
+            kept = window.preferences.settings.plugin_options
+            window.preferences.set("plugin_options", {**kept, plugin_id: {**kept.get(plugin_id, {}), name: value}})
         window.refresh()
 
     def show_faults(self) -> None:

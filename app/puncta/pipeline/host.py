@@ -54,6 +54,8 @@ class HostedPlugin:
         It takes a user's prompts.
     options : PluginOptions or None
         What the user may change while it runs; `create` reads them too.
+    emits : tuple of str
+        Kinds of results that it may give.
     """
 
     plugin_id: str
@@ -66,6 +68,7 @@ class HostedPlugin:
     history_frames: int = 0
     prompts: bool = False
     options: PluginOptions | None = None
+    emits: tuple[str, ...] = ()
 
 
 MOST_PROMPTS = 256
@@ -371,6 +374,7 @@ def _status(slot: _Slot) -> PluginStatus:
         p50,
         p95,
         slot.spec.options.offers() if slot.spec.options is not None else (),
+        slot.spec.emits,
     )
 
 

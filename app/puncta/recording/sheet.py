@@ -43,16 +43,18 @@ def draw_sheet(analysis: Analysis, scene: OverlayScene | None) -> NDArray[np.uin
 
 
 def _footer(analysis: Analysis, scene: OverlayScene | None, width: int, height: int) -> NDArray[np.uint8]:
-    """Two lines: safety line and chips; frame, time and read-outs. Text shrinks rather than leave the picture."""
+    """Two lines: safety line, flags, advice; frame, time, findings, figures. Text shrinks to stay inside."""
     image = Image.new("RGB", (width, height), colours()["ground"])
     draw = ImageDraw.Draw(image)
     key = analysis.frame.key
-    chips = [chip.words() for chip in scene.chips] if scene else []
+    shown = scene.chips if scene else ()
+    facts = [chip.words() for chip in shown if not chip.finding or chip.advice]
+    findings = [chip.words() for chip in shown if chip.finding and not chip.advice]
     figures = [f"{r.name} {r.text()}" for r in scene.read_outs if r.value is not None] if scene else []
     seconds = key.pts_ns / 1e9
     lines = [
-        ("safety", "   ".join([SAFETY_LINE, *chips])),
-        ("text2", "   ".join([f"frame {key.index}", f"{seconds:.2f} s", *figures])),
+        ("safety", "   ".join([SAFETY_LINE, *facts])),
+        ("text2", "   ".join([f"frame {key.index}", f"{seconds:.2f} s", *findings, *figures])),
     ]
     for row, (colour, text) in enumerate(lines):
         size = max(8, round(height * 0.29))

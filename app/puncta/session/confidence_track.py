@@ -7,11 +7,11 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from puncta.core.results import Analysis, ClassResult, Detection
+from puncta.core.results import Analysis, Detection
 
 
 class ConfidenceTrack:
-    """One array a track ("tip", "CSF", ...), NaN where a frame is not analysed yet. Safe from any thread."""
+    """One array a track ("tip", ...), NaN where a frame is not analysed yet. Safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,13 +29,10 @@ class ConfidenceTrack:
             return
         for output in analysis.outputs:
             for result in output.results:
-                if isinstance(result, Detection):
-                    name, value = "tip" if result.label == "needle_tip" else result.label, result.score
-                    value = value if result.tip_px is not None else 0.0
-                elif isinstance(result, ClassResult):
-                    name, value = result.label, result.probability
-                else:
+                if not isinstance(result, Detection):
                     continue
+                name = "tip" if result.label == "needle_tip" else result.label
+                value = result.score if result.tip_px is not None else 0.0
                 with self._lock:
                     track = self._arrays.get(name)
                     if track is None or len(track) != count:

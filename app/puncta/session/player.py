@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from puncta.pipeline.policy import STALL_NS, Delivery, Job, Presentation
 from puncta.pipeline.worker import InferenceWorker
 from puncta.sdk.plugin import ResetReason
 from puncta.session.confidence_track import ConfidenceTrack
+from puncta.session.flag_ribbons import FlagRibbons
 from puncta.session.latency import LatencyMeter, LatencySnapshot
 from puncta.session.plugins import hosted_plugins
 from puncta.session.target import TargetKeeper
@@ -74,6 +76,8 @@ class Player:
         Opens a source by its URI.
     calibration_of : callable
         The user's remembered calibration of a source, or None.
+    options : mapping of plugin id to mapping of option to value
+        The user's remembered changes to the plugins' options; those that do not fit any more are left out.
     """
 
     def __init__(
@@ -88,11 +92,14 @@ class Player:
         plugins: Sequence[HostedPlugin] | None = None,
         opener: Callable[[str], FrameSource] = open_source,
         calibration_of: Callable[[SourceInfo], Calibration | None] = lambda _info: None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._wake, self._wake_pending = wake, False
         self._enabled = set(enabled_plugins)
         self._plugins = tuple(plugins) if plugins is not None else None
         self._models = dict(models or {})
+        self._options = dict(options or {})
+        self._uri = ""
         self._delivery = Delivery.EVERY_FRAME if every_frame else Delivery.LIVE
         self._presentation, self._repeat = presentation, repeat
         self._opener, self._calibration_of = opener, calibration_of
@@ -108,7 +115,7 @@ class Player:
         self._screen: LatestSlot[Analysis] = LatestSlot("screen")
         self._preview: LatestSlot[Frame] = LatestSlot("preview")
         self._meter = LatencyMeter()
-        self._track = ConfidenceTrack()
+        self._track, self._ribbons = ConfidenceTrack(), FlagRibbons()
         self._target = TargetKeeper()
         self._on_frame: Callable[[Frame], None] = lambda _frame: None
         self._on_analysis: Callable[[Analysis], None] = lambda _analysis: None
@@ -125,6 +132,11 @@ class Player:
             self._nudge()
             return
         self._failed = ""
+        if uri != self._uri:
+            for plugin in plugins:
+                if plugin.options is not None:
+                    plugin.options.forget_case()
+        self._uri = uri
         host = PluginHost(plugins, tuple(self._enabled), live=self._delivery is Delivery.LIVE)
         jobs: LatestSlot[Job] = LatestSlot("infer")
         self._screen, self._preview = LatestSlot("screen"), LatestSlot("preview")
@@ -132,6 +144,7 @@ class Player:
             self._newest, self._newest_preview, self._taken_id, self._bare_id = None, None, -1, -1
         self._meter.clear()
         self._track.clear()
+        self._ribbons.clear()
         self._target.clear()
         self._epoch += 1
         hub = Hub(
@@ -240,6 +253,19 @@ class Player:
             self._run.host.set_enabled(plugin_id, on)
             if self.status().state is not PlayState.PLAYING:
                 self._run.hub.refresh(ResetReason.ENABLED)
+
+    def set_plugin_option(self, plugin_id: str, name: str, value: Any) -> None:
+        """Change an option of a plugin; a held picture is analysed again.
+
+        Raises
+        ------
+        UserError
+            No such plugin or option, or the value does not fit.
+        """
+        run = self._run
+        changed = run is not None and run.host.set_option(plugin_id, name, value)
+        if run is not None and changed and self.status().state is not PlayState.PLAYING:
+            run.hub.refresh(ResetReason.ENABLED)
 
     def promptable(self) -> tuple[str, ...]:
         """Plugins that run now and take prompts."""
@@ -408,6 +434,10 @@ class Player:
         """Return confidence by frame, one array a track ("tip", "CSF", ...); NaN where not analysed yet."""
         return self._track.arrays()
 
+    def ribbons(self) -> Mapping[str, NDArray[np.uint8]]:
+        """Return what was said of each frame, one array of `RIBBON_CODES` a finding."""
+        return self._ribbons.arrays()
+
     # --- called in the inference and capture threads ---------------------------------------------------------------
 
     def _deliver(self, hub: Hub, screen: LatestSlot[Analysis], analysis: Analysis) -> None:
@@ -420,6 +450,7 @@ class Player:
             return  # the source is being closed; nobody waits for this picture
         self._on_analysis(analysis)
         self._track.note(analysis)
+        self._ribbons.note(analysis)
         self._nudge()
 
     def _nudge(self) -> None:
@@ -431,7 +462,7 @@ class Player:
 
     def _hosted(self) -> tuple[HostedPlugin, ...]:
         if self._plugins is None:
-            self._plugins = hosted_plugins(None, models=self._models)
+            self._plugins = hosted_plugins(None, models=self._models, options=self._options, lenient=True)
         return self._plugins
 
     def _idle_plugins(self) -> tuple[PluginStatus, ...]:

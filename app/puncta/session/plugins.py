@@ -137,4 +137,5 @@ def _hosted(
         history_frames=manifest.history_frames,
         prompts=manifest.prompts,
         options=options,
+        emits=tuple(sorted({entry.type for entry in manifest.results})),
     )

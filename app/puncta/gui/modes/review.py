@@ -50,6 +50,7 @@ class ReviewBar(QWidget):
         if now - self._tracked_s >= TRACKS_S:
             self._tracked_s = now
             self.timeline.set_tracks(self._desk.tracks())
+            self.timeline.set_ribbons(self._desk.ribbons())
         first, last = self._desk.loop_marks
         self.timeline.set_range((first, last), looping=self._desk.status.loop is not None)
 

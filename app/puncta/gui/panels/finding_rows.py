@@ -47,7 +47,7 @@ def finding_tiles(chips: Sequence[Chip]) -> list[ReadOut]:
         if not chip.finding:
             continue
         name, _, state = chip.text.partition(": ")
-        if name == ADVICE_WORDS[0]:
+        if chip.advice:
             advised = True
             continue
         sign = next((STATE_SIGNS[value] for value, word in STATE_WORDS.items() if word == state), "")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from puncta.core.events import PluginStatus
+from puncta.core.findings import GONE_NS, carried_ns
 from puncta.core.flags import Flag
 from puncta.core.frame import Calibration
 from puncta.core.overlay import Chip
-from puncta.core.results import Analysis, Certainty, ClassResult, Detection, Line, PluginOutput
+from puncta.core.results import Analysis, Certainty, Detection, Line, PluginOutput
 from puncta.gui.i18n import tr
+from puncta.gui.panels.finding_rows import FindingRows, findings_of
 from puncta.gui.panels.flow import FlowLayout
+from puncta.gui.panels.option_rows import OptionRows
 from puncta.gui.panels.parts import Bar, ChipLabel, ElidedLabel, Switch, set_property, text_label
 from puncta.gui.theme import Theme
 
@@ -35,8 +39,9 @@ def finding_words(output: PluginOutput | None) -> tuple[str, str, str]:
             if result.certainty is Certainty.UNCERTAIN:
                 return tr("Unsure"), "caution", "diamond"
             return tr("Found"), "good", "circle"
-    classes = [result for result in output.results if isinstance(result, ClassResult)]
-    if classes:
+    if findings_of(output):
+        if Flag.OUT_OF_DISTRIBUTION in output.flags:
+            return tr("Unfamiliar picture"), "caution", "diamond"
         return tr("Judged"), "good", "circle"
     return tr("Nothing found"), "neutral", "ring"
 
@@ -73,10 +78,14 @@ def angle_words(output: PluginOutput | None) -> str:
 class PluginCard(QFrame):
     """One plugin."""
 
-    def __init__(self, plugin_id: str, theme: Theme, switch: Callable[[str, bool], None]) -> None:
+    def __init__(
+        self, plugin_id: str, theme: Theme, switch: Callable[[str, bool], None],
+        change: Callable[[str, str, Any], None],
+    ) -> None:
         super().__init__()
         self.setObjectName("card")
         self.plugin_id = plugin_id
+        self._judges = False
         self._title = text_label(role="strong")
         self._title.setWordWrap(True)
         self.switch = Switch(plugin_id, theme)
@@ -100,10 +109,16 @@ class PluginCard(QFrame):
         self._chips = FlowLayout(chips)
         self._chips.addWidget(self._chip)
         body.addWidget(chips)
+        self.findings = FindingRows(theme)
+        self.findings.hide()
+        body.addWidget(self.findings)
+        self.options = OptionRows(theme, lambda name, value: change(plugin_id, name, value))
+        self.options.hide()
         for name in ("confidence", "circle", "angle", "model", "time"):
             self._add_row(name)
             if name == "confidence":
                 self._grid.addWidget(self._bar, 1, 0, 1, 2)
+        body.addWidget(self.options)
         body.addLayout(self._grid)
         self._message = text_label(role="small")
         self._message.setWordWrap(True)
@@ -135,16 +150,27 @@ class PluginCard(QFrame):
         if status.p95_ms is not None:
             time += f", p95 {status.p95_ms:.1f}"
         self._set_row("time", tr("Time"), time, visible=figures)
+        self.options.show_options(status.options)
+        # What judges whole pictures has no place, no circle and no angle to show.
+        self._judges = self._judges or ("class" in status.emits and "detection" not in status.emits)
 
     def show_output(self, output: PluginOutput | None, calibration: Calibration | None) -> None:
         """Show what it says about the picture on the screen."""
         self._chip.set_chip(*finding_words(output))
         reasons = [r.reason for r in output.results if r.reason] if output is not None else []
         self._chip.setToolTip(tr(reasons[0]) if reasons else "")
+        judged = findings_of(output)
+        self._judges = self._judges or bool(judged)
+        if self._judges:
+            self.findings.show_findings(judged)
+        self.findings.setVisible(self._judges)
+        self._chip.setVisible(not judged or (output is not None and Flag.OUT_OF_DISTRIBUTION in output.flags))
         confidence = confidence_of(output)
         self._bar.set_value(confidence)
-        self._set_row("confidence", tr("Confidence"), "–" if confidence is None else f"{confidence:.2f}")
-        self._set_row("circle", tr("90 % circle"), circle_words(output, calibration))
+        self._bar.setVisible(not self._judges)
+        words = "–" if confidence is None else f"{confidence:.2f}"
+        self._set_row("confidence", tr("Confidence"), words, visible=not self._judges)
+        self._set_row("circle", tr("90 % circle"), circle_words(output, calibration), visible=not self._judges)
         has_line = output is not None and any(isinstance(r, Line) for r in output.results)
         self._set_row("angle", tr("Angle"), angle_words(output), visible=has_line)
 
@@ -168,9 +194,15 @@ class PluginCard(QFrame):
 class Inspector(QWidget):
     """All cards and the flags."""
 
-    def __init__(self, theme: Theme, switch: Callable[[str, bool], None], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        theme: Theme,
+        switch: Callable[[str, bool], None],
+        change: Callable[[str, str, Any], None],
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
-        self._theme, self._switch = theme, switch
+        self._theme, self._switch, self._change = theme, switch, change
         self.cards: dict[str, PluginCard] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 14, 14, 14)
@@ -207,7 +239,7 @@ class Inspector(QWidget):
             card.deleteLater()
         for status in plugins:
             if status.plugin_id not in self.cards:
-                card = PluginCard(status.plugin_id, self._theme, self._switch)
+                card = PluginCard(status.plugin_id, self._theme, self._switch, self._change)
                 self.cards[status.plugin_id] = card
                 self._cards.addWidget(card)
                 card.show_output(None, None)
@@ -218,7 +250,10 @@ class Inspector(QWidget):
         """Show what the plugins say about the picture on the screen."""
         calibration = analysis.frame.geometry.calibration if analysis is not None else None
         for plugin_id, card in self.cards.items():
-            card.show_output(analysis.output(plugin_id) if analysis is not None else None, calibration)
+            output = analysis.output(plugin_id) if analysis is not None else None
+            if output is not None and analysis is not None and carried_ns(output, analysis.frame) > GONE_NS:
+                output = None
+            card.show_output(output, calibration)
 
     def show_chips(self, chips: Sequence[Chip]) -> None:
         """Show the flags of the picture on the screen."""

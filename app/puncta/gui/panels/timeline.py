@@ -11,8 +11,10 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from puncta.core.findings import TARGET_INTERSPACE, finding_name
 from puncta.core.frame import SourceInfo
 from puncta.gui.i18n import tr
+from puncta.gui.panels.ribbons import bin_ribbon, draw_ribbon, order_ribbons, ribbon_words
 from puncta.gui.theme import Theme
 
 GAP_FACTOR = 1.75
@@ -110,7 +112,8 @@ class Timeline(QWidget):
         self._info: SourceInfo | None = None
         self._gaps = np.empty(0, np.intp)
         self._tracks: dict[str, NDArray[np.float32]] = {}
-        self._known = -1
+        self._ribbons: dict[str, NDArray[np.uint8]] = {}
+        self._known = self._seen = -1
         self._index = 0
         self._marks: tuple[int | None, int | None] = (None, None)
         self._looping = False
@@ -125,6 +128,7 @@ class Timeline(QWidget):
         self._info = info
         self._gaps = find_gaps(info.times_ns if info else None)
         self._tracks, self._known = {}, -1
+        self._ribbons, self._seen = {}, -1
         self._redraw()
         self.updateGeometry()
 
@@ -137,6 +141,17 @@ class Timeline(QWidget):
             self.updateGeometry()
         self._known = known
         self._tracks = {name: np.array(values) for name, values in tracks.items()}
+        self._redraw()
+
+    def set_ribbons(self, ribbons: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Show findings by frame; draws only when something new is known."""
+        seen = sum(int(codes.sum(dtype=np.int64)) for codes in ribbons.values())
+        if seen == self._seen and ribbons.keys() == self._ribbons.keys():
+            return
+        if ribbons.keys() != self._ribbons.keys():
+            self.updateGeometry()
+        self._seen = seen
+        self._ribbons = {label: np.array(codes) for label, codes in ribbons.items()}
         self._redraw()
 
     def set_index(self, index: int) -> None:
@@ -181,10 +196,12 @@ class Timeline(QWidget):
 
     def _names(self) -> list[str]:
         """Tracks from top to bottom."""
+        tip = {"tip"} if "tip" in self._tracks or not self._ribbons else set()
+        ribbons = order_ribbons(set(self._ribbons))
         if self._compact:
-            return ["tip"]
-        known = sorted(set(self._tracks) | {"tip"}, key=lambda name: (name != "tip", name))
-        return [*known, "gaps"]
+            return ["tip"] if tip else ribbons[-1:]
+        known = sorted(set(self._tracks) | tip, key=lambda name: (name != "tip", name))
+        return [*known, *ribbons, "gaps"]
 
     def _row(self) -> int:
         return self._theme.font_px(13) + 9
@@ -253,6 +270,8 @@ class Timeline(QWidget):
             painter.drawRoundedRect(box, 3, 3)
             if name == "gaps":
                 self._paint_gaps(painter, box)
+            elif name in self._ribbons:
+                self._paint_ribbon(painter, box, self._ribbons[name], "good" if name == TARGET_INTERSPACE else "accent")
             elif name in self._tracks:
                 self._paint_confidence(painter, box, self._tracks[name], "tip" if name == "tip" else "accent")
         self._paint_axis(painter, lane, lane.top() + len(self._names()) * row)
@@ -262,6 +281,13 @@ class Timeline(QWidget):
         width, height = max(1, int(box.width())), max(1, int(box.height()))
         bars = draw_bars(bin_track(values, width), height, *(self._theme.colour(t).rgb() for t in (token, "bad")))
         image = QImage(bars.data, width, height, 4 * width, QImage.Format.Format_ARGB32)
+        painter.drawImage(QPointF(box.left(), box.top()), image)
+
+    def _paint_ribbon(self, painter: QPainter, box: QRectF, codes: NDArray[np.uint8], token: str) -> None:
+        width, height = max(1, int(box.width())), max(1, int(box.height()))
+        colours = (self._theme.colour(t).rgb() for t in (token, "text2", "caution"))
+        ribbon = draw_ribbon(bin_ribbon(codes, width), height, *colours)
+        image = QImage(ribbon.data, width, height, 4 * width, QImage.Format.Format_ARGB32)
         painter.drawImage(QPointF(box.left(), box.top()), image)
 
     def _paint_gaps(self, painter: QPainter, box: QRectF) -> None:
@@ -334,7 +360,11 @@ class Timeline(QWidget):
         elif self._info is not None and self._info.times_ns is not None and index < len(self._info.times_ns):
             seconds = (int(self._info.times_ns[index]) - int(self._info.times_ns[0])) / 1e9
             words = tr("Frame {index}").format(index=index)
-            words = f"{words}, {clock_words(seconds, tenths=True)}\n{tip_words(self._tracks.get('tip'), index)}"
+            words = f"{words}, {clock_words(seconds, tenths=True)}"
+            if "tip" in self._tracks or not self._ribbons:
+                words += f"\n{tip_words(self._tracks.get('tip'), index)}"
+            for label in order_ribbons(set(self._ribbons)):
+                words += f"\n{ribbon_words(label, self._ribbons[label], index)}"
             QToolTip.showText(event.globalPosition().toPoint(), words, self)
 
     def mouseReleaseEvent(self, _event: QMouseEvent) -> None:
@@ -343,4 +373,4 @@ class Timeline(QWidget):
 
 
 def _track_words(name: str) -> str:
-    return {"tip": tr("Tip"), "gaps": tr("Gaps")}.get(name, name)
+    return {"tip": tr("Tip"), "gaps": tr("Gaps")}.get(name) or tr(finding_name(name))
