@@ -25,6 +25,7 @@ from puncta.training.nets.lp_small import STRIDE
 KEPT_LEAST = 0.7
 """Share of a lit structure that a crop must leave in the picture."""
 CROPS = ("left and right", "top and bottom", "all sides", "none")
+TRANSVERSE = "transverse"
 _QUALITY = FLAGS.index("quality")
 _PARTS = ((FLAGS.index("cord"), CORD), (FLAGS.index("csf"), CSF))
 
@@ -159,6 +160,23 @@ def _scaling(source: int, size: int, box: tuple[float, float, float, float]) -> 
     return out
 
 
+def keep_midline(
+    warp: NDArray[np.float64], parts: NDArray[np.float32], source: int, size: int
+) -> NDArray[np.float64]:
+    """Move a map sideways so that a canal seen across stays as far from the picture's middle column as it was.
+
+    That distance is part of the flag `quality` in the transverse view; turns, crops and shifts must not change it.
+    """
+    rows, cols = np.nonzero(parts.max(axis=0))
+    cell = source / MAP_SIZE
+    middle = (source - 1) / 2
+    x, y = (middle, middle) if not len(rows) else ((cols.mean() + 0.5) * cell - 0.5, (rows.mean() + 0.5) * cell - 0.5)
+    scale = math.hypot(warp[0, 0], warp[1, 0]) * (1 if warp[0, 0] > 0 else -1)
+    moved = warp.copy()
+    moved[0, 2] += (size - 1) / 2 + scale * (x - middle) - float(warp[0] @ [x, y, 1])
+    return moved
+
+
 def plain_warp(source: int, size: int) -> NDArray[np.float64]:
     """The map that stretches the whole cached square to the input."""
     return _scaling(source, size, (0.0, 0.0, 1.0, 1.0))[:2]
@@ -182,6 +200,8 @@ def make_sample(
     if broken:
         frame, flags, parts = break_picture(rng, frame), np.full_like(flags, NOT_TOLD), np.zeros_like(parts)
     warp = draw_warp(rng, frame.shape[0], size, changes)
+    if shot.view == TRANSVERSE:
+        warp = keep_midline(warp, parts, frame.shape[0], size)
     shown_parts = _warp_parts(parts, warp, size)
     if not _all_there(parts, shown_parts, flags, warp, size):
         warp = plain_warp(frame.shape[0], size)

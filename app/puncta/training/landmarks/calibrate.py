@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from puncta.imaging.flag_filter import FlagFilter, FlagFilterSettings, FlagState
+from puncta.imaging.flag_maps import find_evidence
 from puncta.training.familiar import Familiar
 from puncta.training.fitting import calibration_error, cross_fit, fit_logistic
 from puncta.training.landmarks.augment import Changes, Sample, Styles, make_sample
@@ -35,6 +36,8 @@ FLICKER_MOST = 0.7
 """Changes a minute, all flags together, while the truth stays; less than the one that is promised."""
 CINE_STEP_NS = 40_000_000
 """A steady cine's frames are taken as 25 a second [ns]."""
+ONE_SIGMA = 0.683
+"""Share of errors within one standard deviation."""
 _BATCH = 32
 
 
@@ -214,6 +217,30 @@ def pointing(told: Told, logits: NDArray[np.float64]) -> tuple[float, int]:
     return (hits / count if count else math.nan), count
 
 
+def depth_errors(told: Told, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the middle of the fluid's evidence lies from that of the lit fluid, along the beam.
+
+    Over right yes to CSF; read off the map as the plugin does.
+
+    Returns
+    -------
+    ndarray, shape (n, 2)
+        Error [cells] and what `find_evidence` gives as the evidence's own spread [cells].
+    """
+    k = FLAGS.index("csf")
+    rows = []
+    for sample, row, cam in zip(told.samples, logits, told.answers.cam, strict=True):
+        part = sample.parts[k]
+        if sample.flags[k] != 1 or row[k] <= 0 or part.max() <= 0.5:
+            continue
+        cells = cam[k] - cam[k].mean() + np.float32(row[k])
+        place = find_evidence(cells, (0, 0, cells.shape[1], cells.shape[0]))
+        if place is not None:
+            true = float((part.sum(axis=1) * np.arange(len(part))).sum() / part.sum())
+            rows.append((abs(place.centre_px[1] - true), place.spread_px[1]))
+    return np.array(rows, dtype=np.float64).reshape(-1, 2)
+
+
 def figures_of(told: Told, logits: NDArray[np.float64]) -> dict[str, float]:
     """Micro F1, exact match, share of right labels and of pointing hits, at a chance of one half."""
     asked = (told.flags >= 0).all(axis=1)
@@ -284,7 +311,14 @@ def calibrate(net: LandmarkNet, familiar: Familiar, split: TuneSplit, size: int,
         settings = {"names": FLAGS, "yes": tuple(yes), "no": tuple(no), "window_s": 0.2, "most": most}
         give, steady = choose_give(rows, [t.flags for t in told], settings)
         figures |= steady
-    calibration = {"flags": list(FLAGS), "yes": yes, "no": no, "stated_risk": RISK, "strangeness_most": 1.0}
+    calibration: dict[str, Any] = {
+        "flags": list(FLAGS), "yes": yes, "no": no, "stated_risk": RISK, "strangeness_most": 1.0,
+    }
+    depths = depth_errors(plain, crossed)
+    if len(depths):
+        # The spread of the evidence times this is one standard deviation of the depth that is read off it.
+        calibration["depth_doubt"] = round(float(np.quantile(depths[:, 0] / depths[:, 1], ONE_SIGMA)), 4)
+        figures["median_depth_error_cells"] = float(np.median(depths[:, 0]))
     steadied = {**filtering, "give": give}
     return Calibration(scaling, strange["distance"], strange["other"], calibration, steadied, figures)
 

@@ -96,5 +96,6 @@ def registered(config: Mapping[str, Any], calibration: Mapping[str, Any]) -> dic
 RECIPE = Recipe(
     DEFAULTS, FURTHER, NETS, "puncta.training.landmarks.run:train_landmarks", {"size": 224, "channels": 1},
     quantise="puncta.training.landmarks.quantise:quantise_finished",
+    pictures="puncta.training.landmarks.pictures:picture_finished",
     registered="puncta.training.landmarks.recipe:registered", described="puncta.training.landmarks.recipe:describe",
 )

@@ -11,6 +11,8 @@ from puncta.training.landmarks.augment import (
     Changes,
     Styles,
     crop_box,
+    draw_warp,
+    keep_midline,
     lend_grain,
     make_sample,
     match_tones,
@@ -31,7 +33,8 @@ def shot(kind: str = SPINE, flags: tuple[int, int, int] = (1, 1, 1), name: str =
     maps = np.zeros((1, 64, 64), np.uint8)
     maps[0, 30:35, left : left + 10] = CSF
     maps[0, 40:44, left : left + 10] = CORD
-    return Shot(name, kind, name, "A", "longitudinal", frame[None], np.array([flags], np.int8), maps if kind == SPINE else None)
+    told = np.array([flags], np.int8)
+    return Shot(name, kind, name, "A", "longitudinal", frame[None], told, maps if kind == SPINE else None)
 
 
 def test_a_plain_sample_is_the_picture_as_the_plugin_sees_it() -> None:
@@ -54,6 +57,19 @@ def test_a_changed_sample_keeps_the_map_on_the_picture(seed: int) -> None:
     level = sample.picture.reshape(16, STRIDE, 16, STRIDE).mean(axis=(1, 3))
     inside, outside = level[fluid > 0.9], level[fluid == 0]
     assert inside.size == 0 or inside.min() > np.median(outside) + 20
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_canal_seen_across_stays_as_far_from_the_middle(seed: int) -> None:
+    """`quality` asks for the canal within 2 mm of the picture's middle column: no change may move it there or away."""
+    rng = np.random.default_rng(seed)
+    seen = shot(left=37)
+    parts = (seen.maps[0] == CSF).astype(np.float32)[None] if seen.maps is not None else np.zeros((1, 64, 64))
+    warp = keep_midline(draw_warp(rng, 256, 128, Changes()), parts, 256, 128)
+    canal = np.array([4 * 41.5 + 1.5, 4 * 32 + 1.5, 1.0])
+    off = (warp @ canal)[0] - 63.5
+    scale = np.hypot(warp[0, 0], warp[1, 0])
+    assert abs(off) == pytest.approx(scale * (canal[0] - 127.5), abs=1e-6) and (off > 0) == (warp[0, 0] > 0)
 
 
 @pytest.mark.parametrize("seed", range(30))

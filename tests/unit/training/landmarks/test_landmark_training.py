@@ -11,11 +11,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 
 from puncta.core.errors import UserError
 from puncta.imaging.flag_filter import FlagFilter, FlagFilterSettings
+from puncta.recording.tiles import ANSWER
 from puncta.training.experiment import Experiment, experiment_from, find_experiment, read_experiment
 from puncta.training.landmarks.data import CORD, CSF, FLAGS, SPINE, SpineSpec, build_spines, load_shots
+from puncta.training.landmarks.pictures import overlay, picture_finished
 from puncta.training.landmarks.quantise import Quality, decide, quantise_finished
 from puncta.training.landmarks.run import finish_again, train_landmarks
 from puncta.training.parity import open_exported
@@ -104,6 +107,17 @@ def test_it_is_registered_with_what_a_plugin_needs(trained: Path, cache: Path, t
         assert words in text
     names = [v.name for v in onnx.load(tmp_path / "models" / "lp-toy-0.1.onnx").graph.output]
     assert names == ["logits", "cam", "strangeness"]
+
+
+def test_the_sheet_of_maps_shows_picture_map_and_structure(trained: Path, cache: Path) -> None:
+    picture_finished(trained, None, cache)
+    sheet = np.array(Image.open(trained / "maps.png").convert("RGB"))
+    assert sheet.shape[1] == 6 * 232 + 8 and sheet.shape[0] > 300
+    cam, part = np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32)
+    cam[2, 5], part[2:4, 4:6] = 3.0, 1.0
+    shown = overlay(np.full((64, 64), 90, np.uint8), cam, part).astype(int)
+    assert shown[20, 44].tolist() == list(ANSWER)  # the peak's cell has its middle here
+    assert shown[24, 44, 0] > shown[24, 44, 2] + 20 and shown[60, 4].tolist() == [90, 90, 90]
 
 
 def test_an_8_bit_variant_is_made_judged_and_decided_upon(trained: Path, cache: Path, tmp_path: Path) -> None:
