@@ -169,9 +169,9 @@ def run_real_check(
             else:
                 recorded.append(_check_recorded(runner, case, data))
             done += 1
-        for case in cases.stills:
+        for still in cases.stills:
             progress(done, total)
-            stills.append(_check_stills(runner, case, cases, data, find_spec, sets))
+            stills.append(_check_stills(runner, still, cases, data, find_spec, sets))
             done += 1
         simulated = []
         for twin in cases.simulated:

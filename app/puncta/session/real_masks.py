@@ -70,7 +70,7 @@ def lay_on_shaft(found: FoundMask, axis: Axis, scale: Scale, region: tuple[int, 
 def pixels_of(found: FoundMask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return x and y of a mask's pixels in the picture [px]."""
     rows, cols = np.nonzero(found.mask)
-    return cols + float(found.origin_px[0]), rows + float(found.origin_px[1])
+    return cols.astype(np.float64) + found.origin_px[0], rows.astype(np.float64) + found.origin_px[1]
 
 
 def lies_on_lure(found: FoundMask, frame: int, lure: Lure, scale: Scale) -> bool:

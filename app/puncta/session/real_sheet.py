@@ -36,8 +36,8 @@ def write_sheet(result: RealResult, data: Path, path: Path) -> int:
 
 
 def _row_of(marked: MarkedResult, data: Path) -> Row:
-    spread = np.unique(np.linspace(0, len(marked.rows) - 1, MOST).round().astype(int)) if marked.rows else []
-    wanted = {marked.rows[i].frame: marked.rows[i] for i in spread}
+    spread = np.unique(np.linspace(0, len(marked.rows) - 1, MOST).round().astype(int))
+    wanted = {row.frame: row for row in (marked.rows[i] for i in spread if marked.rows)}
     tiles: list[Tile] = []
     source = open_source(str(data / marked.run.name))
     try:

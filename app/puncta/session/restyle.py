@@ -56,7 +56,7 @@ def restyle(picture: Grey, still: Grey, shift: tuple[int, int] = (0, 0)) -> Grey
         Moves the texture.
     """
     size = (picture.shape[1], picture.shape[0])
-    like = cv2.resize(still, size, interpolation=cv2.INTER_AREA)
+    like = np.asarray(cv2.resize(still, size, interpolation=cv2.INTER_AREA), np.uint8)
     toned = _match_tones(picture, like)
     base, own = _split(toned)
     grain = np.roll(_split(like)[1], (shift[1], shift[0]), (0, 1))
