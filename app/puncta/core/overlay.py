@@ -24,6 +24,7 @@ from puncta.core.findings import (
     carried_ns,
     finding_figure,
     finding_name,
+    heat_words,
 )
 from puncta.core.flags import FLAG_WORDS, Flag
 from puncta.core.frame import FrameKey, UltrasoundRegion
@@ -404,7 +405,7 @@ def _throw_items(thrown: Line, region: UltrasoundRegion, fade: float) -> list[Ov
     if left + 0.5 < end[0] < right - 0.5 and top + 0.5 < end[1] < bottom - 0.5:
         # Cut off at the border it ends nowhere in the picture.
         far = distance_to(tip, end, ray.scale)
-        bar = (ray.point_px(far, -0.08 * far), ray.point_px(far, 0.08 * far))
+        bar = (ray.point_px(0.0, -0.08 * far), ray.point_px(0.0, 0.08 * far))
         items.append(Stroke(Layer.THROW, bar, "caution", 3.2, Dash.SOLID, fade * 0.85))
         words = f"throw {far:.0f} mm"
     items.append(Label(Layer.THROW, words, end, tip, "caution", fade))
@@ -460,11 +461,10 @@ def _heat_items(output: PluginOutput, region: UltrasoundRegion, fade: float) -> 
         if not isinstance(result, HeatMap) or result.values is None:
             continue
         items.append(Heat(Layer.HEAT_MAP, result.values, result.box_px, "heat", fade))
-        words = f"heat map: {finding_name(result.label)}"
-        if float(result.values.max()) <= NEUTRAL_HEAT:
-            words += ", nothing speaks for it"
-        corner = (float(x0), float(y0 + 0.04 * h))
-        items.append(Label(Layer.HEAT_MAP, words, corner, (corner[0] - 1.0, float(y0 + h)), "heat", fade))
+        words = heat_words(result.label, speaks=float(result.values.max()) > NEUTRAL_HEAT)
+        corner = (float(x0), y0 + 0.06 * h)
+        beside = (x0 - 0.2 * w, float(y0 + h))  # the words stand to the right of the corner and above it
+        items.append(Label(Layer.HEAT_MAP, words, corner, beside, "heat", fade))
     return items
 
 
