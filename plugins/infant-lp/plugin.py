@@ -22,13 +22,18 @@ from puncta.sdk.plugin import ResetReason, StepResult
 
 FLAGS = ("quality", "cord", "csf")
 CSF = FLAGS.index("csf")
-CSF_DEPTH, NEEDLE_DEPTH = "csf_depth", "needle_depth"
+CSF_DEPTH = "csf_depth"
+NEEDLE_DEPTH = "needle_depth"
 VALUES = {FlagState.YES: True, FlagState.NO: False, FlagState.UNKNOWN: None}
 SAME_REGION = 0.02
 """A region whose edges move by less than this share of its size is the same one, found a little differently."""
 
 NOT_SURE = "not sure enough to say yes or no"
 UNFAMILIAR = "unlike the infant spines it learnt from"
+NO_CSF = "no CSF seen"
+UNSURE_CSF = "CSF is not sure"
+CORD_SEEN = "cord in view"
+NO_SCALE = "the picture has no millimetres to compare it with"
 POOR = "the picture is not good enough"
 MM_PER_KG, LEAST_MM = 2.5, 6.0
 """Needle depth of a newborn's lumbar puncture, 2.5 mm a kilogram and 6 mm more: Oulego-Erroz and others, ultrasound of
@@ -133,7 +138,7 @@ class InfantSpine:
         unit = _unit(region)
         place = find_evidence(cells, region.box) if csf else None
         if place is None:
-            return Measure(CSF_DEPTH, None, unit, reason="no CSF seen" if csf is False else "CSF is not sure")
+            return Measure(CSF_DEPTH, None, unit, reason=NO_CSF if csf is False else UNSURE_CSF)
         spread = self._doubt * place.spread_px[1]
         if region.calibration is None:
             return Measure(CSF_DEPTH, place.centre_px[1] - (region.box[1] - 0.5), unit, spread, DEPTH_BASIS)
@@ -145,7 +150,7 @@ class InfantSpine:
         if self._weight_kg <= 0.0:
             return []
         if region.calibration is None:
-            return [Measure(NEEDLE_DEPTH, None, "mm", reason="the picture has no millimetres to compare it with")]
+            return [Measure(NEEDLE_DEPTH, None, "mm", reason=NO_SCALE)]
         basis = NEEDLE_BASIS if self._weight_kg <= NEWBORN_KG else HEAVY_BASIS
         return [Measure(NEEDLE_DEPTH, MM_PER_KG * self._weight_kg + LEAST_MM, "mm", None, basis)]
 
@@ -159,7 +164,7 @@ def _interspace(values: list[bool | None], chances: list[float], why: str) -> Cl
     if not quality:
         return ClassResult(TARGET_INTERSPACE, None, chance, why if quality is None else POOR)
     if cord or csf is False:
-        return ClassResult(TARGET_INTERSPACE, False, chance, "cord in view" if cord else "no CSF seen")
+        return ClassResult(TARGET_INTERSPACE, False, chance, CORD_SEEN if cord else NO_CSF)
     return ClassResult(TARGET_INTERSPACE, None, chance, why)
 
 

@@ -2031,5 +2031,145 @@
         <source>No needle in sight</source>
         <translation>Keine Nadel in Sicht</translation>
     </message>
+    <message>
+        <source>2.5 × weight + 6, newborns, this one is heavier</source>
+        <translation>2,5 × Gewicht + 6, Neugeborene, dieses ist schwerer</translation>
+    </message>
+    <message>
+        <source>2.5 × weight + 6, newborns, ± not stated</source>
+        <translation>2,5 × Gewicht + 6, Neugeborene, ± nicht genannt</translation>
+    </message>
+    <message>
+        <source>A number from {least} to {most}</source>
+        <translation>Eine Zahl von {least} bis {most}</translation>
+    </message>
+    <message>
+        <source>CSF</source>
+        <translation>Liquor</translation>
+    </message>
+    <message>
+        <source>CSF depth</source>
+        <translation>Tiefe des Liquors</translation>
+    </message>
+    <message>
+        <source>CSF is not sure</source>
+        <translation>Liquor ist nicht sicher</translation>
+    </message>
+    <message>
+        <source>CSF yes, cord no</source>
+        <translation>Liquor ja, Rückenmark nein</translation>
+    </message>
+    <message>
+        <source>Cord</source>
+        <translation>Rückenmark</translation>
+    </message>
+    <message>
+        <source>Expected needle depth</source>
+        <translation>Erwartete Nadeltiefe</translation>
+    </message>
+    <message>
+        <source>No advice: {why}</source>
+        <translation>Kein Hinweis: {why}</translation>
+    </message>
+    <message>
+        <source>No target interspace: {why}</source>
+        <translation>Kein Zielzwischenraum: {why}</translation>
+    </message>
+    <message>
+        <source>Quality</source>
+        <translation>Qualität</translation>
+    </message>
+    <message>
+        <source>Target interspace</source>
+        <translation>Zielzwischenraum</translation>
+    </message>
+    <message>
+        <source>Training feedback</source>
+        <translation>Rückmeldung zum Üben</translation>
+    </message>
+    <message>
+        <source>Weight</source>
+        <translation>Gewicht</translation>
+    </message>
+    <message>
+        <source>confidence {share}</source>
+        <translation>Sicherheit {share}</translation>
+    </message>
+    <message>
+        <source>cord in view</source>
+        <translation>Rückenmark im Bild</translation>
+    </message>
+    <message>
+        <source>heat map: CSF</source>
+        <translation>Wärmebild: Liquor</translation>
+    </message>
+    <message>
+        <source>heat map: CSF, nothing speaks for it</source>
+        <translation>Wärmebild: Liquor, nichts spricht dafür</translation>
+    </message>
+    <message>
+        <source>heat map: Cord</source>
+        <translation>Wärmebild: Rückenmark</translation>
+    </message>
+    <message>
+        <source>heat map: Cord, nothing speaks for it</source>
+        <translation>Wärmebild: Rückenmark, nichts spricht dafür</translation>
+    </message>
+    <message>
+        <source>heat map: Quality</source>
+        <translation>Wärmebild: Qualität</translation>
+    </message>
+    <message>
+        <source>heat map: Quality, nothing speaks for it</source>
+        <translation>Wärmebild: Qualität, nichts spricht dafür</translation>
+    </message>
+    <message>
+        <source>middle of its evidence, from the top edge</source>
+        <translation>Mitte der Hinweise, von der Oberkante</translation>
+    </message>
+    <message>
+        <source>no CSF seen</source>
+        <translation>kein Liquor zu sehen</translation>
+    </message>
+    <message>
+        <source>not entered</source>
+        <translation>nicht eingegeben</translation>
+    </message>
+    <message>
+        <source>not seen yet</source>
+        <translation>noch nicht gesehen</translation>
+    </message>
+    <message>
+        <source>not sure enough to say yes or no</source>
+        <translation>nicht sicher genug für ja oder nein</translation>
+    </message>
+    <message>
+        <source>of a moment ago</source>
+        <translation>von eben</translation>
+    </message>
+    <message>
+        <source>target interspace</source>
+        <translation>Zielzwischenraum</translation>
+    </message>
+    <message>
+        <source>target interspace, CSF yes, cord no</source>
+        <translation>Zielzwischenraum, Liquor ja, Rückenmark nein</translation>
+    </message>
+    <message>
+        <source>the picture has no millimetres to compare it with</source>
+        <translation>das Bild hat keine Millimeter zum Vergleich</translation>
+    </message>
+    <message>
+        <source>the picture is not good enough</source>
+        <translation>das Bild ist nicht gut genug</translation>
+    </message>
+    <message>
+        <source>unlike the infant spines it learnt from</source>
+        <translation>anders als die Säuglingsrücken, aus denen gelernt wurde</translation>
+    </message>
+    <message>
+        <source>the picture does not look like ultrasound</source>
+        <translation>das Bild sieht nicht nach Ultraschall aus</translation>
+    </message>
 </context>
 </TS>

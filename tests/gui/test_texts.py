@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from PySide6.QtCore import QCoreApplication
 
+from puncta.core import findings
 from puncta.core.flags import FLAG_WORDS
 from puncta.core.frame import CalibrationOrigin
 from puncta.core.guidance import MISSES, OFF_PLAN, TARGET_LOST, TO_TARGET
@@ -22,6 +23,8 @@ from puncta.gui.panels import latency, layers_panel, read_outs, source_panel, st
 from puncta.gui.steering import summary
 from puncta.gui.steering import words as steering_words
 from puncta.gui.video import stage as video_stage
+from puncta.imaging.unfamiliar import EMPTY, NO_SPECKLE
+from puncta.sdk.manifest import read_manifest
 from puncta.session.procedures import PROCEDURES
 
 
@@ -60,8 +63,24 @@ def texts_of_source(root: Path) -> set[str]:
     found |= {words for p in PROCEDURES for words in (p.title, p.target, p.advice)}
     found |= {TO_TARGET, MISSES, OFF_PLAN, TARGET_LOST, sounds.NO_PACKAGE, sounds.NO_DEVICE}
     found |= {origin.value for origin in CalibrationOrigin}
+    found |= {*findings.FINDING_WORDS.values(), *findings.STATE_WORDS.values(), *findings.MEASURE_WORDS.values()}
+    found |= {*findings.ADVICE_WORDS, "target interspace", "CSF yes, cord no", "not seen yet", "of a moment ago"}
+    found |= {findings.heat_words(name, speaks=s) for name in ("quality", "cord", "csf") for s in (True, False)}
+    found |= {EMPTY, NO_SPECKLE}
+    found |= words_of_plugin(root / "plugins" / "infant-lp")
     found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}
     return found - {""}
+
+
+def words_of_plugin(folder: Path) -> set[str]:
+    """Titles of a manifest, its choices, and the reasons and bases that its code gives."""
+    manifest = read_manifest(folder)
+    found = {manifest.title, *(option.title for option in manifest.options.values())}
+    found |= {str(c) for option in manifest.options.values() for c in option.choices if c == "off"}
+    for node in ast.parse((folder / "plugin.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            found.add(node.value.value)
+    return found - {"csf_depth", "needle_depth"}
 
 
 def translations(root: Path, code: str) -> dict[str, str]:

@@ -52,6 +52,11 @@ def finding_name(label: str) -> str:
     return FINDING_WORDS.get(label, label)
 
 
+def heat_words(label: str, *, speaks: bool) -> str:
+    """What stands on a heat map, before translation; ``speaks`` is whether any cell speaks for the finding."""
+    return f"heat map: {finding_name(label)}{'' if speaks else ', nothing speaks for it'}"
+
+
 def measure_name(measure: Measure) -> str:
     """The name of a measure for the screen, before translation."""
     return MEASURE_WORDS.get(measure.label, measure.label)
