@@ -44,7 +44,7 @@ from puncta.training.tracker.masks import IN_PLANE, MaskClip
 
 LOOKED_AT = 96
 """Samples of the tune split that are looked at during a training."""
-FAMILIAR_CLIPS = 160
+FAMILIAR_CLIPS = 80
 """Clips by whose features an unfamiliar picture is told."""
 PARITY_FRAMES = 12
 
