@@ -19,16 +19,16 @@ NAME = "bench"
 HELP = "measure speed and smoothness on this machine"
 DESCRIPTION = """\
 Measure what the manual promises: pipeline against bare model, random seeks, playback rate, the simulator's speed, the
-networks beside one another (where PyTorch is installed), and (where there is a screen, or with
-QT_QPA_PLATFORM=offscreen) the window: frame in to painted, how late its timer is, and steering: input to changed
-picture.
+needle tracker's speed (and a long run of it), the networks beside one another (where PyTorch is installed), and (where
+there is a screen, or with QT_QPA_PLATFORM=offscreen) the window: frame in to painted, how late its timer is, and
+steering: input to changed picture.
 Close other programs first; a busy machine measures itself."""
 EPILOG = """\
-Parts: throughput, seek, playback, simulator, networks, window, steering.
+Parts: throughput, seek, playback, simulator, tracker, networks, window, steering.
 
 Simulation and training only, not for clinical use."""
 
-PARTS = ("throughput", "seek", "playback", "simulator", "networks", "window", "steering")
+PARTS = ("throughput", "seek", "playback", "simulator", "tracker", "networks", "window", "steering")
 LONGEST_STEERING_S = 30.0
 NEED_CLIP = {"throughput", "seek", "playback", "window"}
 
@@ -37,6 +37,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--only", metavar="A,B", help="measure these parts only")
     parser.add_argument("--seconds", metavar="N", type=float, default=60.0, help="length of each playback (60)")
+    parser.add_argument(
+        "--tracker-frames", metavar="N", type=int, default=0,
+        help="also run the needle tracker over N frames, 10000 say: does memory or time a frame grow?",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures as JSON")
 
 
@@ -63,6 +67,11 @@ def run(args: argparse.Namespace) -> int:
         from puncta.session.bench_simulator import measure_simulator
 
         for figure in measure_simulator():
+            add([figure])
+    if "tracker" in wanted:
+        from puncta.session.bench_tracker import measure_tracker
+
+        for figure in measure_tracker(max(0, args.tracker_frames)):
             add([figure])
     if "networks" in wanted:
         _networks(add)
