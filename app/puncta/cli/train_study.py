@@ -47,8 +47,10 @@ def run_study_file(args: argparse.Namespace, file: Path) -> int:
     kind = kind_of_study(file)
     if kind == "mask":
         table = _run_mask_study(args, file, shown)
+    elif kind == "flags":
+        table = _run_flag_study(args, file, shown)
     elif kind != "tip":
-        raise UserError(f'The study {file.name} compares "{kind}", which is not known; known are: tip, mask.')
+        raise UserError(f'The study {file.name} compares "{kind}", which is not known; known are: tip, mask, flags.')
     else:
         table = _run_tip_study(args, file, shown)
     shown.finish(f"table of {file.parent.name if file.name == 'study.toml' else file.stem}")
@@ -83,6 +85,19 @@ def _run_tip_study(args: argparse.Namespace, file: Path, shown: _Shown) -> Path:
 def _run_mask_study(args: argparse.Namespace, file: Path, shown: _Shown) -> Path:
     from puncta.training.tracker.study_files import Places
     from puncta.training.tracker.study_run import retable, run_study
+
+    places = Places(args.out, args.data, args.cache or args.out / "cache", args.sets or args.out / "sets")
+    if args.table:
+        if not args.out.is_dir():
+            raise UserError(f"There is no folder {args.out} with a study; train it first.")
+        return retable(file, places, shown.tell)
+    return run_study(file, places, only=args.only, resume=args.resume, jobs=args.jobs or os.cpu_count() or 1,
+                     tell=shown.tell)
+
+
+def _run_flag_study(args: argparse.Namespace, file: Path, shown: _Shown) -> Path:
+    from puncta.training.landmarks.study import Places
+    from puncta.training.landmarks.study_run import retable, run_study
 
     places = Places(args.out, args.data, args.cache or args.out / "cache", args.sets or args.out / "sets")
     if args.table:

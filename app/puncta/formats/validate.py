@@ -63,6 +63,7 @@ _TOML_KINDS = {
     "plugin-manifest": {"id", "api"},
     "experiment": {"plugin", "data", "training"},
     "study-mask": {"kind", "starter", "runs", "sets"},
+    "study-flags": {"kind", "model", "training", "runs", "sets"},
     "study": {"runs", "sets"},
     "model-registry": {"models"},
     "dataset-spec": {"name", "part"},
@@ -80,6 +81,7 @@ TITLES = {
     "experiment": "experiment",
     "study": "study",
     "study-mask": "study of trackers",
+    "study-flags": "study of flags",
     "training-folder": "training folder",
     "training-log": "training log",
     "progress": "progress lines",
@@ -274,6 +276,10 @@ def _check_mask_study(path: Path) -> Findings:
     return Findings(schemas.check("study-mask", read_toml(path)))
 
 
+def _check_flag_study(path: Path) -> Findings:
+    return Findings(schemas.check("study-flags", read_toml(path)))
+
+
 def _check_script(path: Path) -> Findings:
     return Findings(check_moves(read_toml(path)))
 
@@ -305,6 +311,7 @@ _CHECKS: dict[str, Callable[[Path], Findings]] = {
     "experiment": _check_experiment,
     "study": _check_study,
     "study-mask": _check_mask_study,
+    "study-flags": _check_flag_study,
     "plugin-manifest": _check_plugin,
     "model-registry": _check_registry,
     "dataset-spec": _check_dataset_spec,

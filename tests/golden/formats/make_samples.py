@@ -463,6 +463,40 @@ def make_mask_study(folder: Path) -> None:
     (folder / "study.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
 
 
+def make_flag_study(folder: Path) -> None:
+    table = {
+        "version": 1,
+        "kind": "flags",
+        "name": "made",
+        "title": "Made-up study of flags",
+        "seed": 1,
+        "resamples": 2000,
+        "data": {
+            "first": {"machines": ["A", "B"], "videos": 10, "frames": 339, "seed": 31000},
+            "second": {"machines": ["C"], "videos": 3, "frames": 227, "seed": 31100},
+            "organs": 450,
+        },
+        "model": {"size": 112, "shape": "tiny"},
+        "training": {"samples": 8000, "batch": 32, "learning_rate": 0.0005},
+        "pretraining": [
+            {"name": "vit-organs", "title": "other organs", "net": "vit", "on": "organs", "samples": 12000},
+            {"name": "resnet18-public", "title": "ImageNet", "net": "resnet18", "weights": "microsoft/resnet-18"},
+        ],
+        "runs": [
+            {"name": "crop8-70", "title": "ResNet18", "table": 1, "net": "resnet18", "start": "resnet18-public",
+             "crop": 0.8, "percent": [70, 10, 20]},
+            {"name": "vit-16", "title": "ViT", "table": 2, "net": "vit", "start": "vit-organs", "rank": 16,
+             "split": "frames"},
+        ],
+        "sets": [{"name": "lp-unseen-machine", "title": "unseen machines"}],
+        "claims": [
+            {"id": "L3", "says": "ViT against ResNet18", "figure": "flag_f1", "better": "vit-16", "than": "crop8-70",
+             "set": "held out", "at_least": -0.5},
+        ],
+    }
+    (folder / "study.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+
+
 def make_dataset_spec(folder: Path) -> None:
     common = {"frames": 4, "sizes_px": [[96, 96], [128, 96]]}
     table = {
@@ -676,6 +710,7 @@ MAKERS = {
     "experiment": make_experiment,
     "study": make_study,
     "study-mask": make_mask_study,
+    "study-flags": make_flag_study,
     "dataset-spec": make_dataset_spec,
     "progress": make_progress,
     "evaluation": make_evaluation,

@@ -61,7 +61,7 @@ def grad_cam(net: FlagNet, pictures: NDArray[np.float32], label: int) -> NDArray
 
 
 def point(net: FlagNet, frames: Frames, size: int, batch: int = 32) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """Return logits (n, 3), and for cord and fluid whether the map's peak lies on it (n, 2): 1, 0, or -1 without one."""
+    """Return logits (n, 3), and whether the peak lies on cord and on fluid (n, 2): 1, 0, or -1 where there is none."""
     if frames.maps is None:
         raise ValueError("these frames have no map of cord and fluid")
     logits, hits = [], np.full((len(frames.clip), len(STRUCTURES)), -1, np.int8)

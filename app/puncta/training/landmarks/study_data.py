@@ -157,6 +157,8 @@ def split_subjects(frames: Frames, seed: int) -> Split:
             own.append(clip)
     held = [clips[int(rng.integers(len(clips)))] for _machine, clips in sorted(by_machine.items())]
     left = sorted(set(frames.clip.tolist()) - set(held))
+    if len(left) < 2:
+        raise UserError("A split by whole videos needs two more videos than there are machines.")
     checked = left[int(rng.integers(len(left)))]
     return Split(
         np.flatnonzero(~np.isin(frames.clip, [*held, checked])), np.flatnonzero(np.isin(frames.clip, held))

@@ -72,7 +72,7 @@ def judge(path: Path, resamples: int, seed: int) -> Judged:
     """Read kept answers and make every figure of them, and of where the maps point if that is kept."""
     with np.load(path) as held:
         logits, flags, clip = held["logits"].astype(np.float64), held["flags"], held["clip"]
-        t_ns, hits = held["t_ns"], held["hits"] if "hits" in held else None
+        t_ns, hits = held["t_ns"], held.get("hits", None)
     numbers = {old: new for new, old in enumerate(dict.fromkeys(clip.tolist()))}
     clip_of = np.array([numbers[c] for c in clip.tolist()], np.intp)
     chances = 1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60)))
@@ -317,8 +317,8 @@ def _pointed(study: Study, judged: Mapping[str, Mapping[str, Judged]]) -> list[s
     if not rows:
         return []
     lines = ["", "## Where Grad-CAM points", "",
-             "Share of maps whose peak lies on the lit cord or fluid (or within 15 px of 224), on infants of the unseen "
-             "machines: of structures that were found, and of those that were missed.", "",
+             "Share of maps whose peak lies on the lit cord or fluid (or within 15 px of 224), on infants of the "
+             "unseen machines: of structures that were found, and of those that were missed.", "",
              "| row | found | missed |", "| --- | --- | --- |"]
     for row in rows:
         one = judged[row.name][POINTED]

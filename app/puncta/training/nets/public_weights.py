@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from transformers import DeiTModel, ResNetModel, ViTModel
+from transformers.utils import logging
 
 from puncta.core.errors import UserError
 from puncta.training.nets.resnet import IMAGENET_NORM, FlagResNet
 from puncta.training.nets.vit_lora import FlagViT
+
+# Its bars would draw over ours, and leave a thread behind.
+logging.disable_progress_bar()
 
 _KINDS: dict[str, Any] = {"resnet18": ResNetModel, "vit": ViTModel, "deit": DeiTModel}
 
