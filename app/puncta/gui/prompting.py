@@ -17,7 +17,7 @@ class Prompting:
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
-        window.stage.view.sketched.connect(self.take)
+        window.stage.view.sketched.connect(self._take_drawn)
 
     def begin(self) -> None:
         """Take the tool in hand, or put it down; a picture that can be held is held."""
@@ -33,6 +33,11 @@ class Prompting:
             window.desk.player.pause()
         stage.set_tool(Tool.NEEDLE)
         stage.say_hint(tr("Draw along the needle, or with Shift a box round it. Esc ends."))
+
+    def _take_drawn(self) -> None:
+        prompt = self._window.stage.view.drawn
+        if prompt is not None:
+            self.take(prompt)
 
     def take(self, prompt: Prompt) -> None:
         """Hand over what was drawn, for the frame on the screen."""

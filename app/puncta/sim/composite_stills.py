@@ -67,7 +67,9 @@ def list_stills(root: Path, folders: tuple[str, ...]) -> tuple[Still, ...]:
     for folder in folders or ("",):
         place = Path(root) / folder
         if not place.is_dir():
-            raise UserError(f"There is no folder of stills {place}; name the place that holds their folders (--stills or --data).")
+            raise UserError(
+                f"There is no folder of stills {place}; name the place that holds their folders (--stills or --data)."
+            )
         origin = folder.strip("/").replace("/", "-") or "stills"
         try:
             files = sorted(p for p in place.iterdir() if p.suffix.lower() in SUFFIXES)

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from puncta.core.geometry import PointPx, ViewTransform, fit_view
 from puncta.core.last_seen import LostTip, TipMemory
 from puncta.core.overlay import Dash, OverlayScene, OverlayStyle, compose
+from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis
 from puncta.gui.i18n import tr
 from puncta.gui.theme import Theme
@@ -67,7 +68,7 @@ class VideoView(QWidget):
 
     clicked = Signal(float, float)
     ruled = Signal()
-    sketched = Signal(object)
+    sketched = Signal()
     """What was drawn to show the needle, a `puncta.core.prompts.Prompt`."""
     zoomed = Signal()
 
@@ -87,6 +88,7 @@ class VideoView(QWidget):
         self.tool = Tool.NONE
         self.ruler = RulerPoints()
         self.sketch = NeedleSketch()
+        self.drawn: Prompt | None = None
         self.empty_text = ""
         self._theme = theme
         self._style = OverlayStyle()
@@ -323,10 +325,10 @@ class VideoView(QWidget):
         """Let the picture go, or end a sketch."""
         self._drag_from = None
         if self.sketch.drawing:
-            prompt = self.sketch.finish()
+            self.drawn = self.sketch.finish()
             self.update()
-            if prompt is not None:
-                self.sketched.emit(prompt)
+            if self.drawn is not None:
+                self.sketched.emit()
         if self.hands is not None:
             self.hands.release()
 
