@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Box = tuple[int, int, int, int]
 
 SOFTNESS = 24.0
-"""Logits of single cells run far beyond those of whole pictures, to 100 where a structure lies; they are divided by this
+"""Logits of single cells run far beyond those of whole pictures, to 100 where a structure lies; divided by this
 before they become shares, so that a map does not end in one flat patch. Chosen by eye, for the eye alone."""
 BLOB_SHARE = 0.5
 """Cells that reach this share of the strongest cell's evidence, and hang together with it, make up the structure."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from puncta.metrics.classification import pointing_hit
-"""Logits of single cells run far beyond those of whole pictures, to 100 where a structure lies; divided by this
+from puncta.training.landmarks.data import CORD, CSF, FLAGS
 from puncta.training.landmarks.study_data import Frames, as_shown
 from puncta.training.landmarks.study_rows import FlagNet
 
