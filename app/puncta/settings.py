@@ -63,6 +63,8 @@ class Settings(BaseModel):
     layers: dict[str, LayerSetting] = Field(default_factory=dict)
     layer_order: list[str] = Field(default_factory=list)
     view: ViewSetting = Field(default_factory=ViewSetting)
+    regions: dict[str, list[int]] = Field(default_factory=dict)
+    """Confirmed ultrasound regions of captured screens, by device and picture size: [x, y, w, h] in px."""
     procedure: str = "free"
     """What Live is set up for; one of `session.procedures`."""
     sounds: bool = False

@@ -2171,5 +2171,49 @@
         <source>the picture does not look like ultrasound</source>
         <translation>das Bild sieht nicht nach Ultraschall aus</translation>
     </message>
+    <message>
+        <source>Captured picture; drag to draw the ultrasound region</source>
+        <translation>Aufgenommenes Bild; ziehen Sie, um den Ultraschallbereich zu zeichnen</translation>
+    </message>
+    <message>
+        <source>Is this the ultrasound picture, without names and marks? Drag to draw another box.</source>
+        <translation>Ist das das Ultraschallbild, ohne Namen und Marken? Ziehen Sie, um einen anderen Kasten zu zeichnen.</translation>
+    </message>
+    <message>
+        <source>Look at it</source>
+        <translation>Ansehen</translation>
+    </message>
+    <message>
+        <source>Millimetres are not known until you lay a ruler on the marks of the machine.</source>
+        <translation>Millimeter sind unbekannt, bis Sie ein Lineal an die Marken des Geräts legen.</translation>
+    </message>
+    <message>
+        <source>The machine's depth or layout has changed. Lengths are shown in pixels until you confirm it.</source>
+        <translation>Tiefe oder Aufteilung des Geräts hat sich geändert. Längen stehen in Pixeln, bis Sie sie bestätigen.</translation>
+    </message>
+    <message>
+        <source>The region confirmed before is used. Check it; millimetres need a ruler again.</source>
+        <translation>Der früher bestätigte Bereich gilt. Prüfen Sie ihn; Millimeter brauchen wieder ein Lineal.</translation>
+    </message>
+    <message>
+        <source>The ultrasound picture cannot be told from the screen with certainty. Please draw it: drag a box.</source>
+        <translation>Das Ultraschallbild ist auf diesem Schirm nicht sicher zu erkennen. Bitte zeichnen Sie es: Ziehen Sie einen Kasten.</translation>
+    </message>
+    <message>
+        <source>The ultrasound picture is not clear on this screen. Please draw it.</source>
+        <translation>Das Ultraschallbild ist auf diesem Schirm nicht deutlich. Bitte zeichnen Sie es.</translation>
+    </message>
+    <message>
+        <source>The ultrasound picture was found. Confirm it, so that models see it alone.</source>
+        <translation>Das Ultraschallbild wurde gefunden. Bestätigen Sie es, damit Modelle nur dieses sehen.</translation>
+    </message>
+    <message>
+        <source>Ultrasound region</source>
+        <translation>Ultraschallbereich</translation>
+    </message>
+    <message>
+        <source>Use this region</source>
+        <translation>Diesen Bereich nehmen</translation>
+    </message>
 </context>
 </TS>

@@ -23,7 +23,8 @@ from puncta.core.errors import UserError
 
 log = logging.getLogger("puncta")
 
-VERBS = ("open", "run", "record", "simulate", "dataset", "train", "evaluate", "models", "plugins", "bench", "doctor")
+VERBS = ("open", "run", "record", "simulate", "dataset", "train", "evaluate", "models", "plugins", "bench",
+         "regions", "doctor")
 
 SAFETY_LINE = "Simulation and training only, not for clinical use."
 

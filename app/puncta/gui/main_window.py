@@ -24,6 +24,7 @@ from puncta.core.events import PlayState
 from puncta.core.overlay import Layer, OverlayStyle
 from puncta.gui.actions import STEER
 from puncta.gui.bridge import Jobs
+from puncta.gui.captured import Captured
 from puncta.gui.desk import Desk
 from puncta.gui.guidance import Guidance
 from puncta.gui.i18n import tr
@@ -89,6 +90,7 @@ class MainWindow(QMainWindow):
         self.prompting = Prompting(self)
         self.cockpit = Cockpit(self)
         self.guidance = Guidance(self)
+        self.captured = Captured(self)
         self.second: SecondScreen | None = None
         self.status_line = StatusLine()
         self._figures = QTimer(self)
@@ -195,6 +197,7 @@ class MainWindow(QMainWindow):
         desk, info = self.desk, self.desk.info
         self.cockpit.take_source()
         self.guidance.take_source()
+        self.captured.take_source()
         self.recording.take_source()
         self.set_mode("live" if desk.is_live else "review")
         self._thumbnail_of = desk.uri

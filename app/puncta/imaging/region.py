@@ -34,6 +34,7 @@ _WHOLE_SHARE = 0.93
 _MIN_CONFIDENCE = 0.25
 _EDGE_SHARE = 0.04
 _GROWTH_SHARE = 0.2
+_BAR_SHARE, _BAR_SIDE = 0.6, 0.12
 
 Mask = NDArray[np.uint8]
 Bounds = tuple[int, int, int, int]
@@ -77,6 +78,7 @@ def find_region(frames: Sequence[NDArray[np.uint8]]) -> RegionFinding:
         return _whole(width, height, 0.0)
     bounds = _joined(parts)
     bounds = _grown(bounds, labels == parts[0].label, evidence.faint)
+    bounds = _with_bars(bounds, evidence.faint)
     box = _refined(frames, evidence.background, bounds, (width / size[0], height / size[1]))
     left, top, right, bottom = bounds
     inside = evidence.strong[top:bottom, left:right]
@@ -190,6 +192,21 @@ def _grown(bounds: Bounds, seed: NDArray[np.bool_], faint: Mask) -> Bounds:
     while bottom < len(rows) and rows[bottom] >= _GROWTH_SHARE:
         bottom += 1
     return (left, top, right, bottom)
+
+
+def _with_bars(bounds: Bounds, faint: Mask) -> Bounds:
+    """Extend to bars above or below that are as wide as the body: the probe's face over a dark cyst or water."""
+    left, top, right, bottom = bounds
+    width, side = right - left, max(2, round(_BAR_SIDE * (right - left)))
+    inside = faint[:, left:right].mean(axis=1) >= _BAR_SHARE
+    beside = np.zeros(len(faint), bool)
+    for lane in (faint[:, max(0, left - side) : max(0, left - 2)], faint[:, right + 2 : right + side]):
+        if lane.shape[1]:
+            beside |= lane.mean(axis=1) > 0.5
+    rows = np.flatnonzero(inside & ~beside)
+    if width < 8 or not len(rows):
+        return bounds
+    return (left, min(top, int(rows[0])), right, max(bottom, int(rows[-1]) + 1))
 
 
 def _union(a: Bounds, b: Bounds) -> Bounds:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from puncta.core.channels import ChannelClosed, LatestSlot
 from puncta.core.errors import UserError
 from puncta.core.events import PipelineStatus, PlayState, PluginStatus
-from puncta.core.frame import Calibration, Frame, SourceInfo
+from puncta.core.frame import Calibration, Frame, SourceInfo, UltrasoundRegion
 from puncta.core.geometry import PointPx
 from puncta.core.overlay import STALE_LIMIT_NS
 from puncta.core.ports import FrameSource, LiveFrameSource, as_live
@@ -303,6 +303,12 @@ class Player:
         For a source without an end: what is sought jumps, and nobody could say where the tissue went.
         """
         return self._target.set(point_px, frame)
+
+    def set_region(self, region: UltrasoundRegion | None) -> None:
+        """Give the pictures of a captured screen the region that a person has confirmed, or take it away."""
+        source = self._run.hub.source if self._run is not None else None
+        if source is not None and hasattr(source, "set_region"):
+            source.set_region(region)
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Put the user's calibration in place of the source's own, or take it away."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from puncta.core.errors import SourceError, SourceLost, UserError
 from puncta.core.events import LinkState, SourceHealth, SourceProblem
-from puncta.core.frame import Frame, FrameKey, ImageGeometry, SourceInfo, SourceKind
+from puncta.core.frame import Frame, FrameKey, ImageGeometry, SourceInfo, SourceKind, UltrasoundRegion
 from puncta.core.ports import Clock, SystemClock
 from puncta.sources.health import HealthMeter
 
@@ -150,6 +150,8 @@ class LiveSource:
         self._sent_offset_ns: int | None = None
         self._skipped = 0
         self.connection = 0
+        self._region: tuple[UltrasoundRegion, tuple[int, int]] | None = None
+        self._size_px = (0, 0)
         self._thread = threading.Thread(target=self._work, name="puncta-grab")
         self._thread.start()
 
@@ -196,7 +198,7 @@ class LiveSource:
             t_ns=grab.t_ns,
             skipped=skipped + sum(count for _cause, count in grab.lost),
             pixels=grab.pixels,
-            geometry=grab.geometry or ImageGeometry(width, height),
+            geometry=grab.geometry or self._geometry_of(width, height),
             source=info,
             planes=grab.planes,
         )
@@ -204,6 +206,16 @@ class LiveSource:
     def seek(self, index: int) -> None:
         """Refuse: a live source has no past."""
         raise UserError(f"{self._title} is live and cannot be sought; record it and open the recording.")
+
+    def set_region(self, region: UltrasoundRegion | None) -> None:
+        """Give the frames from now on a region that a person has confirmed; a picture of another size has none."""
+        self._region = None if region is None else (region, self._size_px)
+
+    def _geometry_of(self, width: int, height: int) -> ImageGeometry:
+        self._size_px = (width, height)
+        given = self._region
+        regions = (given[0],) if given is not None and given[1] == self._size_px else ()
+        return ImageGeometry(width, height, regions)
 
     def interrupt(self) -> None:
         """Let whoever waits in `info` or `read` go; returns at once. `close` has to follow."""
