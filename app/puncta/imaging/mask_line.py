@@ -34,6 +34,8 @@ ALIKE_PX = 6.0
 """Along the line what is seen this near is no second opinion: speckle is that long [px]."""
 END_ALIKE = 2.0
 """So many steps along the axis are worth one where the tip's place is in doubt."""
+SAME_WAY = 0.8
+"""Cosine of the angle up to which a needle is taken for the one of a moment ago."""
 BORDER_PX = 3.0
 """A mask that ends this near to the picture's border comes in there [px]."""
 BEND_SIGMAS = 3.0
@@ -397,8 +399,9 @@ def _end_spread(odds: NDArray[np.float64], first: int, last: int, *, at_start: b
 
 def _points_back(ends: list[Pair], direction: Pair, shape: tuple[int, ...], towards: Pair | None) -> bool:
     """Tell whether the first of two ends [px of the map] is the tip."""
-    if towards is not None:
-        return direction[0] * towards[0] + direction[1] * towards[1] < 0.0
+    along = 0.0 if towards is None else direction[0] * towards[0] + direction[1] * towards[1]
+    if abs(along) > SAME_WAY:  # another needle, across the last one, is judged anew
+        return along < 0.0
     # A needle does not come in from below.
     at_border = [min(x, y, shape[1] - 1 - x) <= BORDER_PX for x, y in ends]
     if at_border[0] != at_border[1]:
