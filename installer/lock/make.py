@@ -39,7 +39,7 @@ def read_requirements() -> dict[str, list[str]]:
     # The build backend is locked too: the bootstrap installs the project without build isolation.
     runtime = meta["project"]["dependencies"] + meta["build-system"]["requires"]
     train = [line for line in extras["train"] if not line.startswith("torch")]
-    return {"runtime.txt": runtime, "dev.txt": runtime + extras["dev"] + train + TORCH_NEEDS}
+    return {"runtime.txt": runtime, "dev.txt": runtime + extras["dev"] + extras["sounds"] + train + TORCH_NEEDS}
 
 
 def compile_lock(name: str, requirements: list[str], constraint: Path | None, upgrade: bool) -> None:
