@@ -81,7 +81,9 @@ def test_a_target_of_another_source_is_not_kept(live, qtbot) -> None:  # noqa: A
     set_target(live, qtbot)
     live.open_uri("sim:breast?seed=4&size=200x160")
     qtbot.waitUntil(lambda: "seed=4" in live.desk.uri and live.desk.analysis is not None, timeout=PATIENCE_MS)
-    qtbot.waitUntil(lambda: "seed=4" in live.desk.analysis.frame.source.uri, timeout=PATIENCE_MS)
+    qtbot.waitUntil(
+        lambda: live.desk.analysis is not None and "seed=4" in live.desk.analysis.frame.source.uri, timeout=PATIENCE_MS
+    )
     assert live.desk.target_px is None and live.desk.analysis.target is None
     live.open_uri(URI)
     qtbot.waitUntil(lambda: "seed=3" in live.desk.uri and live.desk.analysis is not None, timeout=PATIENCE_MS)

@@ -63,7 +63,10 @@ def test_everything_can_be_said() -> None:
         ({"results": []}, "`results` must not be empty"),
         ({"results": [{"type": "hologram", "label": "x"}]}, "`results.0.type` must be"),
         ({"results": [{"type": "point"}]}, "`results.0.label` is missing"),
-        ({"layers": ["tip", "hologram"]}, "`layers.1` must be an overlay layer: heat map, needle mask, path, tip"),
+        (
+            {"layers": ["tip", "hologram"]},
+            "`layers.1` must be an overlay layer: heat map, needle mask, path, throw, tip, target",
+        ),
         ({"colour": "red"}, "`colour` is not a known key"),
         ({"options": {"threshold": {"default": 2.0, "max": 1.0}}}, "its default must be at most 1"),
         ({"options": {"threshold": [1, 2]}}, "must be a number, text, true or false"),

@@ -105,7 +105,7 @@ def _band(row: Row, cases: Sequence[_Case]) -> Picture:
 def _tile(case: _Case) -> Picture:
     truth = "yes" if case.sample.flags[case.flag] == 1 else "no"
     words = (f"{FLAGS[case.flag]} {100 * case.chance:.0f} %, true: {truth}", f"machine {case.machine}")
-    tile = draw_tile(Tile(case.sample.picture, words), TILE_PX)
+    tile = draw_tile(Tile(case.sample.picture, words), TILE_PX).copy()
     shown = overlay(case.sample.picture, case.cam, case.sample.parts[case.flag])
     tile[: TILE_PX[1]] = cv2.resize(shown, TILE_PX, interpolation=cv2.INTER_AREA)
     return tile

@@ -64,9 +64,9 @@ class MatchingNet(nn.Module):
 
     def forward(self, pair: Tensor) -> Tensor:
         """Cost (N, 1, h, w) of pairs laid over each other (N, 2 C, h, w)."""
-        size = list(pair.shape[-2:])
-        # Odd sides lose a cell on the way down; the transposed convolution is told to give it back.
-        return self.after(self.up(self.down(pair), output_size=size))
+        height, width = pair.shape[-2:]
+        # An odd side comes back one cell longer than it went down.
+        return self.after(self.up(self.down(pair))[:, :, :height, :width])
 
 
 class FlowRegression(nn.Module):
