@@ -9,7 +9,7 @@ that is false; afterwards mostly the network's own last answer.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -52,7 +52,9 @@ class TrackSample:
     weight: NDArray[np.float32]
 
 
-def pick_window(rng: np.random.Generator, clip: MaskClip, length: int, plain: bool) -> list[int]:
+def pick_window(
+    rng: np.random.Generator, clip: MaskClip, length: int, plain: bool, backwards: float = 0.2
+) -> list[int]:
     """Pick frame numbers newest first: ``length`` different frames to answer on and the history of the oldest."""
     count = len(clip.plane)
     places = length + lags_used()[-1]
@@ -84,12 +86,12 @@ def pick_window(rng: np.random.Generator, clip: MaskClip, length: int, plain: bo
         older = [max(0, oldest - stride * (k + 1)) for k in range(places - length)]
     numbers += older
     # Backwards in time: needles are drawn out, and a user may track a recording from its end.
-    return [count - 1 - n for n in numbers] if rng.random() < 0.2 else numbers
+    return [count - 1 - n for n in numbers] if rng.random() < backwards else numbers
 
 
 def make_track_sample(
     clip: MaskClip, size: int, rng: np.random.Generator, length: int, plain: bool = False, plain_looks: float = 0.0,
-    own_share: float = 0.75,
+    own_share: float = 0.75, backwards: float = 0.2, stale_share: float = 0.0, tip_shows: bool = False,
 ) -> TrackSample:
     """Draw one sample of a clip. ``plain`` leaves everything as it is and begins without a prior.
 
@@ -99,8 +101,15 @@ def make_track_sample(
         Share of samples whose looks are left nearly as they are; see `Look`.
     own_share : float
         Share of samples in which, after the first frame, the network is handed its own masks.
+    backwards : float
+        Share of samples that run backwards in time: their needles are drawn out.
+    stale_share : float
+        Share of spoilt first priors that were the mask of another time: longer or shorter than the needle is now.
+    tip_shows : bool
+        Where a part of the needle fades, it is never the one with the tip, which then would be drawn back for all that
+        the pictures tell.
     """
-    numbers = pick_window(rng, clip, length, plain)
+    numbers = pick_window(rng, clip, length, plain, backwards)
     frames = clip.clip.frames
     warp = draw_warp(rng, frames.shape[1], size, plain)
     needle = bool((clip.plane != NONE).any())
@@ -108,9 +117,13 @@ def make_track_sample(
     border = cv2.BORDER_CONSTANT if needle or rng.random() < 0.5 else cv2.BORDER_REFLECT
     look = None if plain else Look(rng, size, plain_looks)
     answered = numbers[:length][::-1]
-    masks = np.stack([_warped(m, warp, size) for m in clip.masks(answered)])
+    other = [int(rng.integers(len(frames)))] if stale_share > 0 and rng.random() < stale_share else []
+    masks = np.stack([_warped(m, warp, size) for m in clip.masks([*answered, *other])])
+    stale, masks = (masks[-1] if other else None), masks[:length]
     used = {k + lag for k in range(length) for lag in lags_used()}
     fading = None if plain else _Fading.draw(rng, masks, size)
+    if fading is not None and tip_shows:
+        fading = fading.keeping(warp[:, :2] @ clip.clip.tip_px[answered[-1]] + warp[:, 2])
     shown: dict[int, Grey] = {}
     for place in sorted(used, reverse=True):
         number = numbers[place]
@@ -132,7 +145,7 @@ def make_track_sample(
             aligned.append(shift_picture(shown[k + lag], float(dx), float(dy)))
         stack_channels(aligned, channels[t, :-1])
     present, weight = _told(clip.plane[answered], masks, size)
-    _hand_priors(rng, channels, masks, present, own_share, plain)
+    _hand_priors(rng, channels, masks, present, own_share, plain, stale)
     return TrackSample(channels, masks, present, weight)
 
 
@@ -181,6 +194,12 @@ class _Fading:
         shift = (round(far * math.cos(turn)), round(far * math.sin(turn)))
         return _Fading(first, last, float(rng.uniform(0.5, 1.0)), shift, cut)
 
+    def keeping(self, tip: NDArray[np.float64]) -> _Fading:
+        """The same with the side of the cut that fades turned away from a point; as it is where that is unknown."""
+        if self.cut is None or np.isnan(tip).any() or self.cut[0] * tip[0] + self.cut[1] * tip[1] <= self.cut[2]:
+            return self
+        return replace(self, cut=(-self.cut[0], -self.cut[1], -self.cut[2]))
+
     def apply(self, frame: Grey, mask: Grey, t: int) -> Grey:
         """The picture with the needle faded, if it is time."""
         if not self.first <= t < self.last or not mask.any():
@@ -197,7 +216,7 @@ class _Fading:
 
 def _hand_priors(
     rng: np.random.Generator, channels: NDArray[np.float32], masks: Grey, present: NDArray[np.float32],
-    own_share: float, plain: bool,
+    own_share: float, plain: bool, stale: Grey | None = None,
 ) -> None:
     """Write the priors into the last channel."""
     length, size = len(masks), masks.shape[-1]
@@ -209,7 +228,7 @@ def _hand_priors(
     there = present[0] > 0
     draw = rng.random()
     if draw < 0.22:
-        out[0] = spoil_mask(rng, masks[0])
+        out[0] = spoil_mask(rng, masks[0] if stale is None else stale)
     elif draw < 0.36:
         out[0] = draw_prompt(rng, masks[0]) if there else 0.0
     elif draw < 0.52:

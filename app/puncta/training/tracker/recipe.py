@@ -46,13 +46,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "augment": True,
         "plain_looks": 0.0,
         "own_share": 0.75,
+        "backwards": 0.2,
+        "stale_share": 0.0,
+        "tip_shows": False,
         "centreline": 0.5,
     },
     "export": {"tolerance": 1e-3},
 }
 """Defaults. ``*_share``: weights of the groups of clips; ``composites``: only those without a needle are learnt from,
 as needle-free stills; ``own_share``: share of samples in which the network is handed its own last mask;
-``centreline``: weight of soft-clDice."""
+``backwards``: share of samples that run backwards in time; ``stale_share``: share of spoilt first priors from another
+time; ``tip_shows``: a part of the needle that fades is never the one with the tip; ``centreline``: weight of
+soft-clDice."""
 
 FURTHER = {
     "data": frozenset({"source", "label_set"}), "model": frozenset({"net", "input", "training_data", "recipe"}),

@@ -71,7 +71,8 @@ def track_task(experiment: Experiment, size: int) -> Task:
 
     return Task(
         lambda clip, rng: make_track_sample(
-            clip, size, rng, length, plain, float(options["plain_looks"]), float(options["own_share"])
+            clip, size, rng, length, plain, float(options["plain_looks"]), float(options["own_share"]),
+            float(options["backwards"]), float(options["stale_share"]), bool(options["tip_shows"]),
         ),
         stack_track, loss,
     )
