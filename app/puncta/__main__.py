@@ -22,7 +22,11 @@ def _open_window(uri: str | None) -> int:
     return run_window(uri)
 
 
-def _bench_window(*, steer: bool = False, **request: object) -> dict:
+def _bench_window(*, steer: bool = False, hour: bool = False, **request: object) -> dict:
+    if hour:
+        from puncta.gui.bench_hour import measure_hour
+
+        return measure_hour(**request)
     if steer:
         from puncta.gui.bench_steering import measure_steering
 

@@ -24,11 +24,13 @@ there is a screen, or with QT_QPA_PLATFORM=offscreen) the window: frame in to pa
 steering: input to changed picture.
 Close other programs first; a busy machine measures itself."""
 EPILOG = """\
-Parts: throughput, seek, playback, simulator, tracker, networks, window, steering.
+Parts: throughput, seek, playback, simulator, tracker, networks, window, steering; and, only when named, hour: a long
+simulated Live (--minutes), watched for memory, frame rate and drift.
 
 Simulation and training only, not for clinical use."""
 
 PARTS = ("throughput", "seek", "playback", "simulator", "tracker", "networks", "window", "steering")
+ONLY_WHEN_NAMED = ("hour",)
 LONGEST_STEERING_S = 30.0
 NEED_CLIP = {"throughput", "seek", "playback", "window"}
 
@@ -38,18 +40,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="A,B", help="measure these parts only")
     parser.add_argument("--seconds", metavar="N", type=float, default=60.0, help="length of each playback (60)")
     parser.add_argument(
-        "--tracker-frames", metavar="N", type=int, default=0,
+        "--tracker-frames",
+        metavar="N",
+        type=int,
+        default=0,
         help="also run the needle tracker over N frames, 10000 say: does memory or time a frame grow?",
     )
+    parser.add_argument("--minutes", metavar="N", type=float, default=60.0, help="length of the part 'hour' (60)")
+    parser.add_argument("--source", metavar="SOURCE", help="what the part 'hour' plays (a simulated breast)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and write; figures that miss their mark are told, not failed."""
     wanted = tuple(args.only.split(",")) if args.only else PARTS
-    unknown = [p for p in wanted if p not in PARTS]
+    known = PARTS + ONLY_WHEN_NAMED
+    unknown = [p for p in wanted if p not in known]
     if unknown:
-        raise UserError(f"There is no part '{unknown[0]}' to measure; the parts are {', '.join(PARTS)}.")
+        raise UserError(f"There is no part '{unknown[0]}' to measure; the parts are {', '.join(known)}.")
+    if not args.minutes > 0:
+        raise UserError(f"--minutes {args.minutes:g} is not a time; give a number above 0.")
     if not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g} is not a time; give a number above 0.")
     if args.json is not None and not args.json.absolute().parent.is_dir():
@@ -79,6 +89,10 @@ def run(args: argparse.Namespace) -> int:
         _with_clip(args, wanted, add)
     if "steering" in wanted:
         _in_window(args, lambda door: add(bench.measure_steering(min(args.seconds, LONGEST_STEERING_S), door)))
+    if "hour" in wanted:
+        from puncta.session.bench_hour import measure_hour
+
+        _in_window(args, lambda door: add(measure_hour(args.minutes, args.source, door)))
     if args.json is not None:
         write_text_atomic(args.json, json.dumps(bench.document_of(figures), indent=2) + "\n")
         print(f"wrote {args.json}")

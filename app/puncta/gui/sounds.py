@@ -55,6 +55,8 @@ class Sounds:
         self._backend = backend
         self.played = 0
         """Samples of cues handed to the device."""
+        self.asked = 0
+        """Samples the device has asked for, silence too: its own clock."""
         self._device: Any = None
         self._lock = threading.Lock()
         self._waiting: array[int] = array("h")
@@ -114,6 +116,7 @@ class Sounds:
     def _feed(self) -> Generator[bytes, int, None]:
         wanted = yield b""
         while True:
+            self.asked += wanted
             with self._lock:
                 piece, self._waiting = self._waiting[:wanted], self._waiting[wanted:]
                 self.played += len(piece)
