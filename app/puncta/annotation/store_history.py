@@ -1,0 +1,165 @@
+"""The log of gestures: written with each one, read to undo and to redo. Inside the store's transactions.
+
+Every slot has a stack of its own: changes in force, then changes taken back that can be made again. A gesture lays a
+change on each of its slots and drops what could be made again on the frames it touches. Undo on a frame takes the last
+gesture in force there and takes back all of it that no later gesture has covered on another frame; what is covered
+stays in force and is taken back there, in its turn. So undo never changes what a later gesture has made, and undoing
+everything leads to the first state whatever the order of the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from puncta.annotation.labels import Slot, utc_now
+from puncta.annotation.store_rows import contents_at
+from puncta.annotation.tables import CHANGES, COMMANDS, DISCARDED, LIVE, UNDONE
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedChange:
+    """A change of the log; texts as the store keeps them."""
+
+    id: int
+    slot: Slot
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an undo or a redo does.
+
+    Attributes
+    ----------
+    target_uid : str
+        The gesture it belongs to.
+    moves : tuple of (slot, from, to)
+    """
+
+    target_uid: str
+    title: str
+    moves: tuple[tuple[Slot, str | None, str | None], ...]
+
+
+def log_command(connection: Connection, *, uid: str, case_id: str, rater: str, kind: str, title: str,
+                frame: int | None, automatic: bool, target_uid: str | None, revision: int) -> int:
+    """Write a gesture, an undo or a redo into the log; return its number."""
+    row = {"uid": uid, "case_id": case_id, "rater": rater, "kind": kind, "title": title, "frame_index": frame,
+           "automatic": automatic, "target_uid": target_uid, "revision": revision, "made_utc": utc_now()}
+    return int(connection.execute(sa.insert(COMMANDS).returning(COMMANDS.c.id), row).scalar_one())
+
+
+def log_changes(connection: Connection, command_id: int, case_id: str, rater: str,
+                moves: Iterable[tuple[Slot, str | None, str | None]]) -> None:
+    """Write a gesture's changes, and drop what could be made again on its frames."""
+    rows = [
+        {"command_id": command_id, "case_id": case_id, "rater": rater, "frame_index": slot.index, "name": slot.name,
+         "number": slot.number, "before": before, "after": after, "status": LIVE}
+        for slot, before, after in moves
+    ]
+    frames = {row["frame_index"] for row in rows}
+    query = sa.select(CHANGES.c.id, CHANGES.c.frame_index).where(
+        CHANGES.c.case_id == case_id, CHANGES.c.rater == rater, CHANGES.c.status == UNDONE,
+        CHANGES.c.frame_index.between(min(frames), max(frames)))
+    _set_status(connection, [n for n, index in connection.execute(query) if index in frames], DISCARDED)
+    connection.execute(sa.insert(CHANGES), rows)
+
+
+def was_logged(connection: Connection, uid: str) -> bool:
+    """Tell whether a gesture has been written before."""
+    return connection.execute(sa.select(COMMANDS.c.id).where(COMMANDS.c.uid == uid)).first() is not None
+
+
+def _set_status(connection: Connection, numbers: Sequence[int], status: int) -> None:
+    if numbers:
+        query = sa.update(CHANGES).where(CHANGES.c.id == sa.bindparam("b_id")).values(status=status)
+        connection.execute(query, [{"b_id": number} for number in numbers])
+
+
+def _target(connection: Connection, case_id: str, rater: str, frame: int | None, undo: bool) -> int | None:
+    pick = sa.func.max(CHANGES.c.command_id) if undo else sa.func.min(CHANGES.c.command_id)
+    query = sa.select(pick).where(*_mine(case_id, rater, LIVE if undo else UNDONE))
+    if frame is not None:
+        query = query.where(CHANGES.c.frame_index == frame)
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def _mine(case_id: str, rater: str, status: int) -> tuple[Any, ...]:
+    return (CHANGES.c.case_id == case_id, CHANGES.c.rater == rater, CHANGES.c.status == status)
+
+
+def title_of_next(connection: Connection, case_id: str, rater: str, frame: int | None, undo: bool) -> str | None:
+    """Return the title of the gesture that the next undo or redo takes, or None."""
+    target = _target(connection, case_id, rater, frame, undo)
+    if target is None:
+        return None
+    return str(connection.execute(sa.select(COMMANDS.c.title).where(COMMANDS.c.id == target)).scalar_one())
+
+
+def take_step(connection: Connection, case_id: str, rater: str, frame: int | None, undo: bool,
+              exactly: tuple[str, frozenset[Slot]] | None = None) -> Step | None:
+    """Mark the next gesture's changes as taken back or made again and say what that changes.
+
+    A change whose slot no longer holds what it left there (another machine of the same rater wrote it) is dropped
+    from the log instead: nobody's work is overwritten.
+
+    Parameters
+    ----------
+    exactly : (uid, slots) or None
+        The very changes that another store has taken, where this one follows it.
+
+    Returns
+    -------
+    Step or None
+        None where there is nothing left to take.
+    """
+    while True:
+        if exactly is None:
+            target = _target(connection, case_id, rater, frame, undo)
+        else:
+            query = sa.select(COMMANDS.c.id).where(COMMANDS.c.uid == exactly[0], COMMANDS.c.case_id == case_id,
+                                                   COMMANDS.c.rater == rater)
+            target = connection.execute(query).scalar_one_or_none()
+        if target is None:
+            return None
+        changes = _free_changes(connection, case_id, rater, target, undo)
+        if exactly is not None:
+            changes = [c for c in changes if c.slot in exactly[1]]
+        if not changes:
+            return None
+        current = contents_at(connection, case_id, rater, [c.slot for c in changes])
+        held = [c for c in changes if current.get(c.slot) == (c.after if undo else c.before)]
+        _set_status(connection, [c.id for c in held], UNDONE if undo else LIVE)
+        _set_status(connection, [c.id for c in changes if c not in held], DISCARDED)
+        if held or exactly is not None:
+            uid, title = connection.execute(
+                sa.select(COMMANDS.c.uid, COMMANDS.c.title).where(COMMANDS.c.id == target)).one()
+            moves = tuple((c.slot, c.after, c.before) if undo else (c.slot, c.before, c.after) for c in held)
+            return Step(uid, title, moves)
+
+
+def _free_changes(connection: Connection, case_id: str, rater: str, target: int, undo: bool) -> list[LoggedChange]:
+    """The changes of a gesture that lie on top of their slots' stacks."""
+    status = LIVE if undo else UNDONE
+    columns = (CHANGES.c.id, CHANGES.c.frame_index, CHANGES.c.name, CHANGES.c.number, CHANGES.c.before,
+               CHANGES.c.after)
+    query = sa.select(*columns).where(CHANGES.c.command_id == target, CHANGES.c.status == status)
+    own = [
+        LoggedChange(number, Slot(index, name, nth), before, after)
+        for number, index, name, nth, before, after in connection.execute(query.order_by(CHANGES.c.id))
+    ]
+    if not own:
+        return []
+    frames = [c.slot.index for c in own]
+    other = CHANGES.c.command_id > target if undo else CHANGES.c.command_id < target
+    query = sa.select(CHANGES.c.frame_index, CHANGES.c.name, CHANGES.c.number).where(
+        *_mine(case_id, rater, status), other, CHANGES.c.frame_index.between(min(frames), max(frames)))
+    covered = {Slot(*row) for row in connection.execute(query)}
+    return [c for c in own if c.slot not in covered]
