@@ -21,7 +21,6 @@ MADE_ON_THE_WAY = {"puncta-out", "build", "dist"}
 MOST_LINES = 400
 # Longer modules and why each is better in one piece.
 LONGER: dict[str, str] = {
-    "core/overlay.py": "the items of masks, heat and throw move to a module of their own",
     "gui/desk.py": "one line over",
     "gui/video/view.py": "the sketch of a prompt moves to a tool of its own",
     "imaging/mask_line.py": "the stations along a mask move to a module of their own",
