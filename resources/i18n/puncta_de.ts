@@ -300,6 +300,10 @@
         <translation>Keine Spitze in Sicht</translation>
     </message>
     <message>
+        <source>Seen by another plugin</source>
+        <translation>Von einem anderen Plugin gesehen</translation>
+    </message>
+    <message>
         <source>What it sees</source>
         <translation>Was es sieht</translation>
     </message>

@@ -14,6 +14,7 @@ from puncta.core.flags import Flag
 from puncta.core.frame import Calibration
 from puncta.core.overlay import Chip
 from puncta.core.results import Analysis, Certainty, Detection, Line, PluginOutput
+from puncta.core.speakers import found_tip, spoken_for
 from puncta.gui.i18n import tr
 from puncta.gui.panels.finding_rows import FindingRows, findings_of
 from puncta.gui.panels.flow import FlowLayout
@@ -22,8 +23,14 @@ from puncta.gui.panels.parts import Bar, ChipLabel, ElidedLabel, Switch, set_pro
 from puncta.gui.theme import Theme
 
 
-def finding_words(output: PluginOutput | None) -> tuple[str, str, str]:
-    """Return what a plugin sees now: words, tone and shape."""
+def finding_words(output: PluginOutput | None, *, seen_by_other: bool = False) -> tuple[str, str, str]:
+    """Return what a plugin sees now: words, tone and shape.
+
+    Parameters
+    ----------
+    seen_by_other : bool
+        Another plugin shows the needle, so this one's silence does not mean that there is none.
+    """
     if output is None:
         return tr("Waiting for a picture"), "neutral", "ring"
     if output.fault:
@@ -31,6 +38,8 @@ def finding_words(output: PluginOutput | None) -> tuple[str, str, str]:
     for result in output.results:
         if isinstance(result, Detection):
             if result.tip_px is None or result.certainty is Certainty.LOST:
+                if seen_by_other:
+                    return tr("Seen by another plugin"), "neutral", "ring"
                 if Flag.TRACK_LOST in output.flags:
                     return tr("Lost"), "bad", "cross"
                 return tr("No tip in sight"), "neutral", "ring"
@@ -154,9 +163,11 @@ class PluginCard(QFrame):
         # What judges whole pictures has no place, no circle and no angle to show.
         self._judges = self._judges or ("class" in status.emits and "detection" not in status.emits)
 
-    def show_output(self, output: PluginOutput | None, calibration: Calibration | None) -> None:
+    def show_output(
+        self, output: PluginOutput | None, calibration: Calibration | None, *, seen_by_other: bool = False
+    ) -> None:
         """Show what it says about the picture on the screen."""
-        self._chip.set_chip(*finding_words(output))
+        self._chip.set_chip(*finding_words(output, seen_by_other=seen_by_other))
         reasons = [r.reason for r in output.results if r.reason] if output is not None else []
         self._chip.setToolTip(tr(reasons[0]) if reasons else "")
         judged = findings_of(output)
@@ -249,11 +260,14 @@ class Inspector(QWidget):
     def show_analysis(self, analysis: Analysis | None) -> None:
         """Show what the plugins say about the picture on the screen."""
         calibration = analysis.frame.geometry.calibration if analysis is not None else None
+        silent = spoken_for(analysis) if analysis is not None else frozenset()
+        outputs = analysis.outputs if analysis is not None else ()
+        shown = any(found_tip(o) is not None for o in outputs if o.plugin_id not in silent)
         for plugin_id, card in self.cards.items():
             output = analysis.output(plugin_id) if analysis is not None else None
             if output is not None and analysis is not None and carried_ns(output, analysis.frame) > GONE_NS:
                 output = None
-            card.show_output(output, calibration)
+            card.show_output(output, calibration, seen_by_other=shown and plugin_id in silent)
 
     def show_chips(self, chips: Sequence[Chip]) -> None:
         """Show the flags of the picture on the screen."""
