@@ -23,7 +23,6 @@ MOST_LINES = 400
 LONGER: dict[str, str] = {
     "gui/desk.py": "one line over",
     "gui/video/view.py": "the sketch of a prompt moves to a tool of its own",
-    "session/player.py": "prompts, options and regions move to what is asked of a player",
 }
 
 # Plain values a signal may carry; anything else may be, or hold, a picture.

@@ -6,9 +6,7 @@ until `take` is called.
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,43 +19,25 @@ from puncta.core.errors import UserError
 from puncta.core.events import PipelineStatus, PlayState, PluginStatus
 from puncta.core.frame import Calibration, Frame, SourceInfo, UltrasoundRegion
 from puncta.core.geometry import PointPx
-from puncta.core.overlay import STALE_LIMIT_NS
-from puncta.core.ports import FrameSource, LiveFrameSource, as_live
+from puncta.core.ports import FrameSource
 from puncta.core.prompts import Prompt
-from puncta.core.results import Analysis, flags_of_frame
+from puncta.core.results import Analysis
 from puncta.core.target import TargetFix
 from puncta.pipeline.host import HostedPlugin, PluginHost
 from puncta.pipeline.hub import Hub
-from puncta.pipeline.policy import STALL_NS, Delivery, Job, Presentation
+from puncta.pipeline.policy import Delivery, Job, Presentation
 from puncta.pipeline.worker import InferenceWorker
 from puncta.sdk.plugin import ResetReason
 from puncta.session.confidence_track import ConfidenceTrack
 from puncta.session.flag_ribbons import FlagRibbons
 from puncta.session.latency import LatencyMeter, LatencySnapshot
+from puncta.session.opened import Opened
 from puncta.session.plugins import hosted_plugins
 from puncta.session.target import TargetKeeper
 from puncta.sources.factory import open_source
 from puncta.sources.steering import Steering
 
 __all__ = ["Player", "Presentation"]
-
-log = logging.getLogger(__name__)
-
-
-class _Run:
-    """One open source with its threads and channels; thrown away at the next source."""
-
-    def __init__(self, hub: Hub, worker: InferenceWorker, host: PluginHost, channels: tuple[LatestSlot, ...]) -> None:
-        self.hub, self.worker, self.host, self.channels = hub, worker, host, channels
-
-    def stop(self) -> None:
-        """Stop order: source, channels, inference."""
-        for channel in self.channels:
-            channel.close()
-        if not self.hub.stop():
-            log.error("the capture thread did not stop in time")
-        if not self.worker.join(5.0):
-            log.error("the inference thread did not stop in time")
 
 
 class Player:
@@ -105,15 +85,9 @@ class Player:
         self._opener, self._calibration_of = opener, calibration_of
         self._rate = 1.0
         self._lock = threading.Lock()
-        self._run: _Run | None = None
+        self._run: Opened | None = None
         self._failed = ""
         self._epoch = 0
-        self._newest: Analysis | None = None
-        self._taken_id, self._taken_own = -1, False
-        self._bare_id = -1
-        self._newest_preview: Frame | None = None
-        self._screen: LatestSlot[Analysis] = LatestSlot("screen")
-        self._preview: LatestSlot[Frame] = LatestSlot("preview")
         self._meter = LatencyMeter()
         self._track, self._ribbons = ConfidenceTrack(), FlagRibbons()
         self._target = TargetKeeper()
@@ -139,9 +113,9 @@ class Player:
         self._uri = uri
         host = PluginHost(plugins, tuple(self._enabled), live=self._delivery is Delivery.LIVE)
         jobs: LatestSlot[Job] = LatestSlot("infer")
-        self._screen, self._preview = LatestSlot("screen"), LatestSlot("preview")
-        with self._lock:
-            self._newest, self._newest_preview, self._taken_id, self._bare_id = None, None, -1, -1
+        preview: LatestSlot[Frame] = LatestSlot("preview")
+        # Its own slot: an analysis that comes too late for its source never reaches the next one's screen.
+        screen: LatestSlot[Analysis] = LatestSlot("screen")
         self._meter.clear()
         self._track.clear()
         self._ribbons.clear()
@@ -150,7 +124,7 @@ class Player:
         hub = Hub(
             lambda: self._opener(uri),
             jobs,
-            self._preview,
+            preview,
             first_epoch=self._epoch,
             delivery=self._delivery,
             history_frames=lambda: host.history_frames,
@@ -162,13 +136,11 @@ class Player:
             repeat=self._repeat,
             calibration_of=self._calibration_of,
         )
-        screen = self._screen  # an analysis that comes too late for its source never reaches the next one's screen
         worker = InferenceWorker(
             host, jobs, lambda analysis: self._deliver(hub, screen, analysis), lambda epoch: epoch < hub.valid_from
         )
-        self._run = _Run(hub, worker, host, (jobs, self._screen, self._preview))
-        worker.start()
-        hub.start()
+        self._run = Opened(hub, worker, host, jobs, screen, preview)
+        self._run.start()
 
     def close_source(self) -> None:
         """Close what is open; joins its threads."""
@@ -326,73 +298,11 @@ class Player:
         """
         with self._lock:
             self._wake_pending = False
-        run = self._run
-        if run is None:
-            return None
-        analysis, preview = self._screen.take_nowait(), self._preview.take_nowait()
-        valid_from = run.hub.valid_from
-        if self._lost():
-            return self._bare()
-        if analysis is not None and analysis.frame.epoch < valid_from:
-            analysis = None
-        if analysis is not None:
-            self._newest = analysis
-        if preview is not None and preview.epoch >= valid_from:
-            self._newest_preview = preview
-        low_latency = self._presentation is Presentation.LOW_LATENCY
-        return self._low_latency() if low_latency else self._coherent(analysis)
-
-    def _lost(self) -> bool:
-        """Whether a live source that should be running gives nothing."""
-        return (live := self._live()) is not None and self._newest is not None and not live.flowing()
-
-    def _bare(self) -> Analysis | None:
-        """Return the last picture without what was found on it, once: while a source is lost, nothing may look live."""
-        frame = self._newest_preview or (self._newest.frame if self._newest is not None else None)
-        if frame is None or self._bare_id == frame.frame_id:
-            return None
-        self._bare_id = self._taken_id = frame.frame_id
-        self._taken_own = False
-        return Analysis(frame, (), frozenset(flags_of_frame(frame)), time.monotonic_ns())
-
-    def _live(self) -> LiveFrameSource | None:
-        return as_live(self._run.hub.source) if self._run is not None else None
-
-    def _coherent(self, analysis: Analysis | None) -> Analysis | None:
-        if analysis is not None:
-            self._taken_id, self._taken_own = analysis.frame.frame_id, True
-            return analysis
-        preview = self._newest_preview
-        if preview is None or preview.frame_id <= self._taken_id or not self.stalled():
-            return None
-        self._taken_id, self._taken_own = preview.frame_id, False
-        return Analysis(preview, (), frozenset(flags_of_frame(preview)), time.monotonic_ns())
-
-    def _low_latency(self) -> Analysis | None:
-        preview, newest = self._newest_preview, self._newest
-        if preview is None:
-            return None
-        if newest is not None and newest.frame.epoch != preview.epoch:
-            newest = None
-        own = newest is not None and newest.frame.frame_id == preview.frame_id
-        if (preview.frame_id, own) == (self._taken_id, self._taken_own):
-            return None
-        self._taken_id, self._taken_own = preview.frame_id, own
-        if own:
-            return newest
-        outputs = newest.outputs if newest is not None else ()
-        flags = flags_of_frame(preview).union(newest.flags if newest is not None else ())
-        # Tissue moves on: a place found on an older picture is shown for a moment, like everything found there.
-        fresh = newest is not None and preview.t_ns - newest.frame.t_ns <= STALE_LIMIT_NS
-        target = newest.target if newest is not None and fresh else None
-        return Analysis(preview, outputs, frozenset(flags), time.monotonic_ns(), target=target)
+        return self._run.take(self._presentation) if self._run is not None else None
 
     def stalled(self) -> bool:
         """Tell whether frames come but no analysis has come for 250 ms."""
-        run, preview = self._run, self._newest_preview
-        if run is None or preview is None or not run.worker.busy_since_ns:
-            return False
-        return time.monotonic_ns() - run.worker.busy_since_ns > STALL_NS
+        return self._run is not None and self._run.stalled()
 
     @property
     def steering(self) -> Steering | None:
@@ -419,22 +329,7 @@ class Player:
         if run is None:
             state = PlayState.FAILED if self._failed else PlayState.EMPTY
             return PipelineStatus(state, message=self._failed, rate=self._rate, plugins=self._idle_plugins())
-        hub, live = run.hub.status(), as_live(run.hub.source)
-        health = live.health() if live is not None else None
-        lost = health is not None and not health.flowing and hub.state is PlayState.PLAYING
-        return PipelineStatus(
-            PlayState.RECONNECTING if lost else hub.state,
-            hub.info,
-            hub.index,
-            hub.played,
-            run.worker.analysed,
-            hub.drops,
-            self._rate,
-            run.hub.loop,
-            hub.message or (health.message if health is not None else ""),
-            run.host.statuses(),
-            health,
-        )
+        return run.status(self._rate)
 
     def track(self) -> Mapping[str, NDArray[np.float32]]:
         """Return confidence by frame, one array a track ("tip", "CSF", ...); NaN where not analysed yet."""
