@@ -62,16 +62,35 @@ class Case:
         return self.region or (0.0, 0.0, float(self.width_px), float(self.height_px))
 
 
-def case_of_source(info: SourceInfo, label_set: str, *, title: str = "", machine: str | None = None,
-                   subject: str | None = None, split: str | None = None, tags: tuple[str, ...] = ()) -> Case:
+def case_of_source(
+    info: SourceInfo,
+    label_set: str,
+    *,
+    title: str = "",
+    machine: str | None = None,
+    subject: str | None = None,
+    split: str | None = None,
+    tags: tuple[str, ...] = (),
+) -> Case:
     """Return a new case for an opened source."""
     x0, y0, w, h = info.geometry.region.box
     known = bool(info.geometry.regions)
     calibration = info.geometry.calibration
     interval = info.interval_ns
     return Case(
-        title or info.title, info.stream, label_set, info.geometry.width_px, info.geometry.height_px, info.uri,
-        info.frame_count, round(1e9 / interval, 3) if interval else 0.0,
+        title or info.title,
+        info.stream,
+        label_set,
+        info.geometry.width_px,
+        info.geometry.height_px,
+        info.uri,
+        info.frame_count,
+        round(1e9 / interval, 3) if interval else 0.0,
         (float(x0), float(y0), float(w), float(h)) if known else None,
-        None if calibration is None else calibration.mm_per_px, machine, subject, split, info.simulated, tags=tags,
+        None if calibration is None else calibration.mm_per_px,
+        machine,
+        subject,
+        split,
+        info.simulated,
+        tags=tags,
     )

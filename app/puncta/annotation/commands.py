@@ -82,8 +82,9 @@ class Command:
 
     def inverse(self) -> Command:
         """Return the command that takes this one back."""
-        return replace(self, changes=tuple(c.inverse() for c in reversed(self.changes)), automatic=False,
-                       uid=uuid.uuid4().hex)
+        return replace(
+            self, changes=tuple(c.inverse() for c in reversed(self.changes)), automatic=False, uid=uuid.uuid4().hex
+        )
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -147,14 +148,23 @@ class Board:
         return dict(self._labels)
 
 
-def _command(board: Board, title: str, after: Mapping[Slot, Label | None], frame: int | None,
-             automatic: bool = False) -> Command | None:
+def _command(
+    board: Board, title: str, after: Mapping[Slot, Label | None], frame: int | None, automatic: bool = False
+) -> Command | None:
     changes = tuple(Change(slot, board.get(slot), label) for slot, label in after.items() if board.get(slot) != label)
     return Command(title, board.case_id, board.rater, changes, frame, automatic) if changes else None
 
 
-def draw(board: Board, name: str, key: FrameKey, value: Value, *, title: str = "", number: int = 0,
-         made: Provenance | None = None) -> Command | None:
+def draw(
+    board: Board,
+    name: str,
+    key: FrameKey,
+    value: Value,
+    *,
+    title: str = "",
+    number: int = 0,
+    made: Provenance | None = None,
+) -> Command | None:
     """Return the gesture that draws, moves or answers one thing on one frame; None where nothing changes.
 
     What stands there already becomes its base in the provenance where something else than a person had made it.
@@ -163,8 +173,11 @@ def draw(board: Board, name: str, key: FrameKey, value: Value, *, title: str = "
     before = board.get(slot)
     if before is not None and before.value == value and before.trusted:
         return None
-    base = "" if before is None else before.made.base or (
-        "" if before.made.kind is Kind.PERSON else before.made.in_words())
+    base = (
+        ""
+        if before is None
+        else before.made.base or ("" if before.made.kind is Kind.PERSON else before.made.in_words())
+    )
     label = Label(name, key, board.rater, value, made or by_person(board.rater, base=base), State.CONFIRMED, number)
     return _command(board, title or f"Label {name}", {slot: label}, key.index)
 
@@ -184,8 +197,9 @@ def erase(board: Board, slots: Iterable[Slot], *, frame: int | None = None, titl
     return _command(board, title, dict.fromkeys(slots), frame)
 
 
-def set_flag(board: Board, name: str, value: int | None, keys: Iterable[FrameKey], *,
-             frame: int | None = None) -> Command | None:
+def set_flag(
+    board: Board, name: str, value: int | None, keys: Iterable[FrameKey], *, frame: int | None = None
+) -> Command | None:
     """Return the gesture that sets a flag on frames, e.g. those played while its key was held; None: not assessed.
 
     One frame is confirmed, several are confirmed as a range (`bulk`).
@@ -208,8 +222,9 @@ def set_note(board: Board, key: FrameKey, text: str) -> Command | None:
     return erase(board, [Slot(key.index, NOTE)], frame=key.index, title="Note")
 
 
-def _over_frames(board: Board, name: str, content: Value | None, keys: list[FrameKey], frame: int | None,
-                 title: str) -> Command | None:
+def _over_frames(
+    board: Board, name: str, content: Value | None, keys: list[FrameKey], frame: int | None, title: str
+) -> Command | None:
     state = State.CONFIRMED if len(keys) == 1 else State.BULK
     made = by_person(board.rater)
     after: dict[Slot, Label | None] = {}
@@ -223,8 +238,9 @@ def _over_frames(board: Board, name: str, content: Value | None, keys: list[Fram
     return _command(board, title, after, at)
 
 
-def _with_state(board: Board, slots: Iterable[Slot], state: State, frame: int | None, title: str,
-                only: frozenset[State]) -> Command | None:
+def _with_state(
+    board: Board, slots: Iterable[Slot], state: State, frame: int | None, title: str, only: frozenset[State]
+) -> Command | None:
     after: dict[Slot, Label | None] = {}
     for slot in slots:
         label = board.get(slot)
@@ -235,23 +251,38 @@ def _with_state(board: Board, slots: Iterable[Slot], state: State, frame: int | 
 
 def accept(board: Board, frame: int, names: Iterable[str] | None = None) -> Command | None:
     """Return the gesture that confirms what is proposed on a frame (all names, or some); its maker stays."""
-    return _with_state(board, _slots(board, [frame], names), State.CONFIRMED, frame, "Accept",
-                       frozenset({State.PROPOSED}))
+    return _with_state(
+        board, _slots(board, [frame], names), State.CONFIRMED, frame, "Accept", frozenset({State.PROPOSED})
+    )
 
 
-def accept_range(board: Board, first: int, last: int, *, frame: int | None = None,
-                 names: Iterable[str] | None = None) -> Command | None:
+def accept_range(
+    board: Board, first: int, last: int, *, frame: int | None = None, names: Iterable[str] | None = None
+) -> Command | None:
     """Return the gesture that confirms what is proposed from ``first`` to ``last`` (both included), as `bulk`."""
-    return _with_state(board, _slots(board, range(first, last + 1), names), State.BULK, frame, "Accept range",
-                       frozenset({State.PROPOSED}))
+    return _with_state(
+        board,
+        _slots(board, range(first, last + 1), names),
+        State.BULK,
+        frame,
+        "Accept range",
+        frozenset({State.PROPOSED}),
+    )
 
 
-def reject(board: Board, first: int, last: int | None = None, *, frame: int | None = None,
-           names: Iterable[str] | None = None) -> Command | None:
+def reject(
+    board: Board, first: int, last: int | None = None, *, frame: int | None = None, names: Iterable[str] | None = None
+) -> Command | None:
     """Return the gesture that rejects what is proposed on a frame or a range."""
     frames = range(first, (first if last is None else last) + 1)
-    return _with_state(board, _slots(board, frames, names), State.REJECTED, frame if frame is not None else first,
-                       "Reject", frozenset({State.PROPOSED}))
+    return _with_state(
+        board,
+        _slots(board, frames, names),
+        State.REJECTED,
+        frame if frame is not None else first,
+        "Reject",
+        frozenset({State.PROPOSED}),
+    )
 
 
 def _slots(board: Board, frames: Iterable[int], names: Iterable[str] | None) -> list[Slot]:
@@ -259,8 +290,14 @@ def _slots(board: Board, frames: Iterable[int], names: Iterable[str] | None) -> 
     return [label.slot for index in frames for label in board.on_frame(index) if wanted is None or label.name in wanted]
 
 
-def propose(board: Board, labels: Iterable[Label], *, title: str = "Propose", frame: int | None = None,
-            state: State = State.PROPOSED) -> Command | None:
+def propose(
+    board: Board,
+    labels: Iterable[Label],
+    *,
+    title: str = "Propose",
+    frame: int | None = None,
+    state: State = State.PROPOSED,
+) -> Command | None:
     """Return the command that lays proposals into the board: propagation, interpolation, a model, an import.
 
     Confirmed labels are passed over here and once more in the store, should one be confirmed meanwhile.

@@ -31,16 +31,28 @@ def json_from_value(value: Value) -> dict[str, Any]:
     """Return a value as plain JSON with its type."""
     match value:
         case TipLabel():
-            return {"type": "tip", "tip_px": list(value.tip_px),
-                    "box": None if value.box is None else list(value.box), "visibility": str(value.visibility)}
+            return {
+                "type": "tip",
+                "tip_px": list(value.tip_px),
+                "box": None if value.box is None else list(value.box),
+                "visibility": str(value.visibility),
+            }
         case BoxLabel():
             return {"type": "box", "box": list(value.box), "visibility": str(value.visibility)}
         case LineLabel():
-            return {"type": "line", "entry_px": list(value.entry_px), "tip_px": list(value.tip_px),
-                    "visibility": str(value.visibility)}
+            return {
+                "type": "line",
+                "entry_px": list(value.entry_px),
+                "tip_px": list(value.tip_px),
+                "visibility": str(value.visibility),
+            }
         case MaskLabel():
-            return {"type": "mask", "size": list(value.size), "counts": list(value.counts),
-                    "visibility": str(value.visibility)}
+            return {
+                "type": "mask",
+                "size": list(value.size),
+                "counts": list(value.counts),
+                "visibility": str(value.visibility),
+            }
         case PolygonLabel():
             rings = [[list(p) for p in ring] for ring in value.rings]
             return {"type": "polygon", "size": list(value.size), "rings": rings, "visibility": str(value.visibility)}
@@ -103,11 +115,20 @@ def _box(values: Any) -> tuple[float, float, float, float]:
 def content_of(label: Label) -> str:
     """Return what a slot holds as canonical text: value, state and provenance, without the place."""
     made = label.made
-    return json_line({
-        "value": json_from_value(label.value), "state": str(label.state),
-        "made": {"kind": str(made.kind), "by": made.by, "version": made.version, "base": made.base,
-                 "made_utc": made.made_utc, "confidence": made.confidence},
-    })
+    return json_line(
+        {
+            "value": json_from_value(label.value),
+            "state": str(label.state),
+            "made": {
+                "kind": str(made.kind),
+                "by": made.by,
+                "version": made.version,
+                "base": made.base,
+                "made_utc": made.made_utc,
+                "confidence": made.confidence,
+            },
+        }
+    )
 
 
 def label_from_content(text: str, slot: Slot, key: FrameKey, rater: str) -> Label:
@@ -115,8 +136,11 @@ def label_from_content(text: str, slot: Slot, key: FrameKey, rater: str) -> Labe
     document = parse_json(text, f"the label {slot.name} of frame {slot.index}")
     made = document["made"]
     return Label(
-        slot.name, key, rater, value_from_json(document["value"]),
-        Provenance(Kind(made["kind"]), made["by"], made["version"], made["base"], made["made_utc"],
-                   made["confidence"]),
-        State(document["state"]), slot.number,
+        slot.name,
+        key,
+        rater,
+        value_from_json(document["value"]),
+        Provenance(Kind(made["kind"]), made["by"], made["version"], made["base"], made["made_utc"], made["confidence"]),
+        State(document["state"]),
+        slot.number,
     )

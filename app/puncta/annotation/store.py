@@ -154,8 +154,11 @@ class AnnotationStore:
 
     def update_case(self, case: Case) -> Case:
         """Write a case's facts and tags anew; its revision and its labels stay. Raises UserError for an unknown one."""
-        row = {name: value for name, value in store_rows.row_of_case(case).items()
-               if name not in {"id", "revision", "created_utc", "stream"}}
+        row = {
+            name: value
+            for name, value in store_rows.row_of_case(case).items()
+            if name not in {"id", "revision", "created_utc", "stream"}
+        }
         with self.writing() as connection:
             store_rows.take_revision(connection, case.id)
             connection.execute(sa.update(CASES).where(CASES.c.id == case.id).values(**row))
@@ -190,8 +193,9 @@ class AnnotationStore:
 
     # Labels.
 
-    def labels(self, case_id: str, *, rater: str | None = None,
-               frame: int | tuple[int, int] | None = None) -> tuple[Label, ...]:
+    def labels(
+        self, case_id: str, *, rater: str | None = None, frame: int | tuple[int, int] | None = None
+    ) -> tuple[Label, ...]:
         """Return labels of a case in order of frame: of all raters or one, of all frames, one, or a range.
 
         Rules of blind reading are those of `reading.visible_labels`, which the window asks instead.
@@ -243,16 +247,26 @@ class AnnotationStore:
                     before = None if text is None else label_from_content(text, change.slot, change.key, command.rater)
                     made.append(Change(change.slot, before, change.after))
                 elif text != (None if change.before is None else content_of(change.before)):
-                    raise LabelConflict(f"{change.slot.name} on frame {change.slot.index} was changed meanwhile; "
-                                        "nothing was overwritten, look at it again.")
+                    raise LabelConflict(
+                        f"{change.slot.name} on frame {change.slot.index} was changed meanwhile; "
+                        "nothing was overwritten, look at it again."
+                    )
                 else:
                     made.append(change)
                 moves.append((change.slot, text, after))
             if moves:
                 number = store_history.log_command(
-                    connection, uid=command.uid, case_id=command.case_id, rater=command.rater, kind="gesture",
-                    title=command.title, frame=command.frame, automatic=command.automatic, target_uid=None,
-                    revision=revision)
+                    connection,
+                    uid=command.uid,
+                    case_id=command.case_id,
+                    rater=command.rater,
+                    kind="gesture",
+                    title=command.title,
+                    frame=command.frame,
+                    automatic=command.automatic,
+                    target_uid=None,
+                    revision=revision,
+                )
                 store_history.log_changes(connection, number, command.case_id, command.rater, moves)
                 written = [(slot, after) for slot, _before, after in moves]
                 store_rows.write_contents(connection, command.case_id, command.rater, written, revision)
@@ -272,13 +286,22 @@ class AnnotationStore:
         """Make again what was taken back last on a frame (None: in the case); None where nothing is left."""
         return self._step(case_id, rater, frame, undo=False)
 
-    def follow_step(self, case_id: str, rater: str, uid: str, target_uid: str, slots: Iterable[Slot],
-                    undo: bool) -> Applied | None:
+    def follow_step(
+        self, case_id: str, rater: str, uid: str, target_uid: str, slots: Iterable[Slot], undo: bool
+    ) -> Applied | None:
         """Do the very undo or redo that another store has done; None where it was done before or cannot be done."""
         return self._step(case_id, rater, None, undo=undo, uid=uid, exactly=(target_uid, frozenset(slots)))
 
-    def _step(self, case_id: str, rater: str, frame: int | None, *, undo: bool, uid: str = "",
-              exactly: tuple[str, frozenset[Slot]] | None = None) -> Applied | None:
+    def _step(
+        self,
+        case_id: str,
+        rater: str,
+        frame: int | None,
+        *,
+        undo: bool,
+        uid: str = "",
+        exactly: tuple[str, frozenset[Slot]] | None = None,
+    ) -> Applied | None:
         uid = uid or uuid.uuid4().hex
         with self.writing() as connection:
             revision = store_rows.take_revision(connection, case_id)
@@ -288,8 +311,17 @@ class AnnotationStore:
             if step is None:
                 return None
             store_history.log_command(
-                connection, uid=uid, case_id=case_id, rater=rater, kind="undo" if undo else "redo", title=step.title,
-                frame=frame, automatic=False, target_uid=step.target_uid, revision=revision)
+                connection,
+                uid=uid,
+                case_id=case_id,
+                rater=rater,
+                kind="undo" if undo else "redo",
+                title=step.title,
+                frame=frame,
+                automatic=False,
+                target_uid=step.target_uid,
+                revision=revision,
+            )
             store_rows.write_contents(connection, case_id, rater, [(s, to) for s, _from, to in step.moves], revision)
             keys = store_rows.keys_at(connection, case_id, [slot.index for slot, _a, _b in step.moves])
 

@@ -53,10 +53,12 @@ def restore_rows(connection: Connection, path: Path) -> int:
             if entry["table"] != at or len(batch) >= _BATCH:
                 flush()
                 at = entry["table"]
-            batch.append({
-                name: base64.b64decode(value["base64"]) if isinstance(value, dict) else value
-                for name, value in entry["row"].items()
-            })
+            batch.append(
+                {
+                    name: base64.b64decode(value["base64"]) if isinstance(value, dict) else value
+                    for name, value in entry["row"].items()
+                }
+            )
             count += 1
     flush()
     return count

@@ -47,26 +47,64 @@ class Step:
     moves: tuple[tuple[Slot, str | None, str | None], ...]
 
 
-def log_command(connection: Connection, *, uid: str, case_id: str, rater: str, kind: str, title: str,
-                frame: int | None, automatic: bool, target_uid: str | None, revision: int) -> int:
+def log_command(
+    connection: Connection,
+    *,
+    uid: str,
+    case_id: str,
+    rater: str,
+    kind: str,
+    title: str,
+    frame: int | None,
+    automatic: bool,
+    target_uid: str | None,
+    revision: int,
+) -> int:
     """Write a gesture, an undo or a redo into the log; return its number."""
-    row = {"uid": uid, "case_id": case_id, "rater": rater, "kind": kind, "title": title, "frame_index": frame,
-           "automatic": automatic, "target_uid": target_uid, "revision": revision, "made_utc": utc_now()}
+    row = {
+        "uid": uid,
+        "case_id": case_id,
+        "rater": rater,
+        "kind": kind,
+        "title": title,
+        "frame_index": frame,
+        "automatic": automatic,
+        "target_uid": target_uid,
+        "revision": revision,
+        "made_utc": utc_now(),
+    }
     return int(connection.execute(sa.insert(COMMANDS).returning(COMMANDS.c.id), row).scalar_one())
 
 
-def log_changes(connection: Connection, command_id: int, case_id: str, rater: str,
-                moves: Iterable[tuple[Slot, str | None, str | None]]) -> None:
+def log_changes(
+    connection: Connection,
+    command_id: int,
+    case_id: str,
+    rater: str,
+    moves: Iterable[tuple[Slot, str | None, str | None]],
+) -> None:
     """Write a gesture's changes, and drop what could be made again on its frames."""
     rows = [
-        {"command_id": command_id, "case_id": case_id, "rater": rater, "frame_index": slot.index, "name": slot.name,
-         "number": slot.number, "before": before, "after": after, "status": LIVE}
+        {
+            "command_id": command_id,
+            "case_id": case_id,
+            "rater": rater,
+            "frame_index": slot.index,
+            "name": slot.name,
+            "number": slot.number,
+            "before": before,
+            "after": after,
+            "status": LIVE,
+        }
         for slot, before, after in moves
     ]
     frames = {row["frame_index"] for row in rows}
     query = sa.select(CHANGES.c.id, CHANGES.c.frame_index).where(
-        CHANGES.c.case_id == case_id, CHANGES.c.rater == rater, CHANGES.c.status == UNDONE,
-        CHANGES.c.frame_index.between(min(frames), max(frames)))
+        CHANGES.c.case_id == case_id,
+        CHANGES.c.rater == rater,
+        CHANGES.c.status == UNDONE,
+        CHANGES.c.frame_index.between(min(frames), max(frames)),
+    )
     _set_status(connection, [n for n, index in connection.execute(query) if index in frames], DISCARDED)
     connection.execute(sa.insert(CHANGES), rows)
 
@@ -103,8 +141,14 @@ def title_of_next(connection: Connection, case_id: str, rater: str, frame: int |
     return str(connection.execute(sa.select(COMMANDS.c.title).where(COMMANDS.c.id == target)).scalar_one())
 
 
-def take_step(connection: Connection, case_id: str, rater: str, frame: int | None, undo: bool,
-              exactly: tuple[str, frozenset[Slot]] | None = None) -> Step | None:
+def take_step(
+    connection: Connection,
+    case_id: str,
+    rater: str,
+    frame: int | None,
+    undo: bool,
+    exactly: tuple[str, frozenset[Slot]] | None = None,
+) -> Step | None:
     """Mark the next gesture's changes as taken back or made again and say what that changes.
 
     A change whose slot no longer holds what it left there (another machine of the same rater wrote it) is dropped
@@ -124,8 +168,9 @@ def take_step(connection: Connection, case_id: str, rater: str, frame: int | Non
         if exactly is None:
             target = _target(connection, case_id, rater, frame, undo)
         else:
-            query = sa.select(COMMANDS.c.id).where(COMMANDS.c.uid == exactly[0], COMMANDS.c.case_id == case_id,
-                                                   COMMANDS.c.rater == rater)
+            query = sa.select(COMMANDS.c.id).where(
+                COMMANDS.c.uid == exactly[0], COMMANDS.c.case_id == case_id, COMMANDS.c.rater == rater
+            )
             target = connection.execute(query).scalar_one_or_none()
         if target is None:
             return None
@@ -140,7 +185,8 @@ def take_step(connection: Connection, case_id: str, rater: str, frame: int | Non
         _set_status(connection, [c.id for c in changes if c not in held], DISCARDED)
         if held or exactly is not None:
             uid, title = connection.execute(
-                sa.select(COMMANDS.c.uid, COMMANDS.c.title).where(COMMANDS.c.id == target)).one()
+                sa.select(COMMANDS.c.uid, COMMANDS.c.title).where(COMMANDS.c.id == target)
+            ).one()
             moves = tuple((c.slot, c.after, c.before) if undo else (c.slot, c.before, c.after) for c in held)
             return Step(uid, title, moves)
 
@@ -148,8 +194,7 @@ def take_step(connection: Connection, case_id: str, rater: str, frame: int | Non
 def _free_changes(connection: Connection, case_id: str, rater: str, target: int, undo: bool) -> list[LoggedChange]:
     """The changes of a gesture that lie on top of their slots' stacks."""
     status = LIVE if undo else UNDONE
-    columns = (CHANGES.c.id, CHANGES.c.frame_index, CHANGES.c.name, CHANGES.c.number, CHANGES.c.before,
-               CHANGES.c.after)
+    columns = (CHANGES.c.id, CHANGES.c.frame_index, CHANGES.c.name, CHANGES.c.number, CHANGES.c.before, CHANGES.c.after)
     query = sa.select(*columns).where(CHANGES.c.command_id == target, CHANGES.c.status == status)
     own = [
         LoggedChange(number, Slot(index, name, nth), before, after)
@@ -160,6 +205,7 @@ def _free_changes(connection: Connection, case_id: str, rater: str, target: int,
     frames = [c.slot.index for c in own]
     other = CHANGES.c.command_id > target if undo else CHANGES.c.command_id < target
     query = sa.select(CHANGES.c.frame_index, CHANGES.c.name, CHANGES.c.number).where(
-        *_mine(case_id, rater, status), other, CHANGES.c.frame_index.between(min(frames), max(frames)))
+        *_mine(case_id, rater, status), other, CHANGES.c.frame_index.between(min(frames), max(frames))
+    )
     covered = {Slot(*row) for row in connection.execute(query)}
     return [c for c in own if c.slot not in covered]

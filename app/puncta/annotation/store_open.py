@@ -96,8 +96,9 @@ def open_engine(where: Path | str | None, *, begin_anew: bool = False) -> Engine
         import psycopg  # noqa: F401
     except ImportError as error:
         raise UserError("PostgreSQL needs the extra 'postgres'; install puncta[postgres].") from error
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=2,
-                              connect_args={"connect_timeout": CONNECT_S, "application_name": "puncta"})
+    engine = sa.create_engine(
+        url, pool_pre_ping=True, pool_size=2, connect_args={"connect_timeout": CONNECT_S, "application_name": "puncta"}
+    )
     try:
         _bring_up_to_date(engine, paths.user_data_dir() / "annotations" / "backups")
     except OperationalError as error:
@@ -112,8 +113,10 @@ def open_engine(where: Path | str | None, *, begin_anew: bool = False) -> Engine
 def unreachable(url: URL, error: DBAPIError) -> StoreUnreachable:
     """Return the plain sentence for a server that does not answer."""
     why = str(error.orig).strip().splitlines()
-    return StoreUnreachable(f"The store at {url.render_as_string(hide_password=True)} does not answer: "
-                            f"{why[0] if why else 'no reason given'}.")
+    return StoreUnreachable(
+        f"The store at {url.render_as_string(hide_password=True)} does not answer: "
+        f"{why[0] if why else 'no reason given'}."
+    )
 
 
 def _open_file(url: URL, path: Path, begin_anew: bool) -> Engine:
@@ -177,8 +180,9 @@ def _check_file(path: Path) -> None:
 
 
 def _damaged_text(path: Path, kept: Path) -> str:
-    return (f"The store {path.name} is damaged and is kept as {kept}; put a backup back, or begin a new store "
-            "on purpose.")
+    return (
+        f"The store {path.name} is damaged and is kept as {kept}; put a backup back, or begin a new store on purpose."
+    )
 
 
 def backups_of(path: Path) -> tuple[Path, ...]:

@@ -80,21 +80,33 @@ def contents_at(connection: Connection, case_id: str, rater: str, slots: Iterabl
     first, last = _span(slot.index for slot in wanted)
     columns = (LABELS.c.frame_index, LABELS.c.name, LABELS.c.number, LABELS.c.content)
     query = sa.select(*columns).where(
-        LABELS.c.case_id == case_id, LABELS.c.rater == rater, LABELS.c.frame_index.between(first, last),
+        LABELS.c.case_id == case_id,
+        LABELS.c.rater == rater,
+        LABELS.c.frame_index.between(first, last),
         LABELS.c.name.in_({slot.name for slot in wanted}),
     )
     return {
-        slot: content for index, name, number, content in connection.execute(query)
+        slot: content
+        for index, name, number, content in connection.execute(query)
         if (slot := Slot(index, name, number)) in wanted
     }
 
 
-def write_contents(connection: Connection, case_id: str, rater: str, contents: Iterable[SlotText],
-                   revision: int) -> None:
+def write_contents(
+    connection: Connection, case_id: str, rater: str, contents: Iterable[SlotText], revision: int
+) -> None:
     """Put texts into slots; None takes a label away."""
     rows = [
-        {"case_id": case_id, "rater": rater, "frame_index": slot.index, "name": slot.name, "number": slot.number,
-         "content": text, "state": None if text is None else json.loads(text)["state"], "revision": revision}
+        {
+            "case_id": case_id,
+            "rater": rater,
+            "frame_index": slot.index,
+            "name": slot.name,
+            "number": slot.number,
+            "content": text,
+            "state": None if text is None else json.loads(text)["state"],
+            "revision": revision,
+        }
         for slot, text in contents
     ]
     if not rows:
@@ -122,7 +134,8 @@ def keep_frames(connection: Connection, case_id: str, keys: Iterable[FrameKey]) 
     stream = stream_of(connection, case_id)
     first, last = _span(wanted)
     query = sa.select(FRAMES.c.frame_index, FRAMES.c.pts_ns, FRAMES.c.sha256).where(
-        FRAMES.c.case_id == case_id, FRAMES.c.frame_index.between(first, last))
+        FRAMES.c.case_id == case_id, FRAMES.c.frame_index.between(first, last)
+    )
     known = {index: (pts_ns, sha256) for index, pts_ns, sha256 in connection.execute(query)}
     new, filled = [], []
     for index, key in wanted.items():
@@ -134,28 +147,47 @@ def keep_frames(connection: Connection, case_id: str, keys: Iterable[FrameKey]) 
         pts_ns, sha256 = known[index]
         if key.pts_ns != pts_ns or (sha256 and key.sha256 and key.sha256 != sha256):
             what = "time" if key.pts_ns != pts_ns else "content"
-            raise UserError(f"Frame {index} of this clip has another {what} than the frame that was labelled; "
-                            "open the clip that belongs to the case.")
+            raise UserError(
+                f"Frame {index} of this clip has another {what} than the frame that was labelled; "
+                "open the clip that belongs to the case."
+            )
         if key.sha256 and not sha256:
             filled.append({"b_case": case_id, "b_index": index, "b_sha256": key.sha256})
     if new:
         connection.execute(sa.insert(FRAMES), new)
     if filled:
         connection.execute(
-            sa.update(FRAMES).where(
-                FRAMES.c.case_id == sa.bindparam("b_case"), FRAMES.c.frame_index == sa.bindparam("b_index"),
-            ).values(sha256=sa.bindparam("b_sha256")), filled)
+            sa.update(FRAMES)
+            .where(
+                FRAMES.c.case_id == sa.bindparam("b_case"),
+                FRAMES.c.frame_index == sa.bindparam("b_index"),
+            )
+            .values(sha256=sa.bindparam("b_sha256")),
+            filled,
+        )
 
 
 def read_labels(connection: Connection, case_id: str, *where: Any) -> list[tuple[str, Slot, Label | None]]:
     """Return labels with their rater and slot, in order of frame; None for those taken away (where asked for)."""
     stream = stream_of(connection, case_id)
-    columns = (LABELS.c.rater, LABELS.c.frame_index, LABELS.c.name, LABELS.c.number, LABELS.c.content,
-               FRAMES.c.pts_ns, FRAMES.c.sha256)
+    columns = (
+        LABELS.c.rater,
+        LABELS.c.frame_index,
+        LABELS.c.name,
+        LABELS.c.number,
+        LABELS.c.content,
+        FRAMES.c.pts_ns,
+        FRAMES.c.sha256,
+    )
     joined = LABELS.join(
-        FRAMES, sa.and_(LABELS.c.case_id == FRAMES.c.case_id, LABELS.c.frame_index == FRAMES.c.frame_index))
-    query = sa.select(*columns).select_from(joined).where(LABELS.c.case_id == case_id, *where).order_by(
-        LABELS.c.frame_index, LABELS.c.rater, LABELS.c.name, LABELS.c.number)
+        FRAMES, sa.and_(LABELS.c.case_id == FRAMES.c.case_id, LABELS.c.frame_index == FRAMES.c.frame_index)
+    )
+    query = (
+        sa.select(*columns)
+        .select_from(joined)
+        .where(LABELS.c.case_id == case_id, *where)
+        .order_by(LABELS.c.frame_index, LABELS.c.rater, LABELS.c.name, LABELS.c.number)
+    )
     out = []
     for rater, index, name, number, content, pts_ns, sha256 in connection.execute(query):
         slot = Slot(index, name, number)
@@ -172,5 +204,6 @@ def keys_at(connection: Connection, case_id: str, frames: Iterable[int]) -> dict
     stream = stream_of(connection, case_id)
     first, last = _span(frames)
     query = sa.select(FRAMES.c.frame_index, FRAMES.c.pts_ns, FRAMES.c.sha256).where(
-        FRAMES.c.case_id == case_id, FRAMES.c.frame_index.between(first, last))
+        FRAMES.c.case_id == case_id, FRAMES.c.frame_index.between(first, last)
+    )
     return {i: FrameKey(stream, i, pts_ns, sha256) for i, pts_ns, sha256 in connection.execute(query)}

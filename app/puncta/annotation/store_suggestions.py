@@ -40,30 +40,45 @@ class Suggestion:
 
 def write(connection: Connection, case_id: str, source: str, suggestions: Iterable[Suggestion]) -> None:
     """Replace a source's suggestions; of several for one frame and reason the highest stays."""
-    connection.execute(
-        sa.delete(SUGGESTIONS).where(SUGGESTIONS.c.case_id == case_id, SUGGESTIONS.c.source == source))
+    connection.execute(sa.delete(SUGGESTIONS).where(SUGGESTIONS.c.case_id == case_id, SUGGESTIONS.c.source == source))
     best: dict[tuple[int, str], Suggestion] = {}
     for s in suggestions:
         if (s.index, s.reason) not in best or best[s.index, s.reason].score < s.score:
             best[s.index, s.reason] = s
     if best:
-        connection.execute(sa.insert(SUGGESTIONS), [
-            {"case_id": case_id, "source": source, "frame_index": s.index, "reason": s.reason, "score": float(s.score),
-             "text": s.text} for s in best.values()
-        ])
+        connection.execute(
+            sa.insert(SUGGESTIONS),
+            [
+                {
+                    "case_id": case_id,
+                    "source": source,
+                    "frame_index": s.index,
+                    "reason": s.reason,
+                    "score": float(s.score),
+                    "text": s.text,
+                }
+                for s in best.values()
+            ],
+        )
 
 
 def read(connection: Connection, case_id: str, rater: str, names: Iterable[str] | None) -> tuple[Suggestion, ...]:
     """Return one suggestion a frame, highest first, without frames on which the rater has confirmed the names."""
     done: dict[int, set[str]] = {}
     query = sa.select(LABELS.c.frame_index, LABELS.c.name).where(
-        LABELS.c.case_id == case_id, LABELS.c.rater == rater, LABELS.c.state.in_([str(s) for s in TRUSTED_STATES]))
+        LABELS.c.case_id == case_id, LABELS.c.rater == rater, LABELS.c.state.in_([str(s) for s in TRUSTED_STATES])
+    )
     for index, name in connection.execute(query):
         done.setdefault(index, set()).add(name)
     wanted = None if names is None else set(names)
     best: dict[int, Suggestion] = {}
-    columns = (SUGGESTIONS.c.frame_index, SUGGESTIONS.c.reason, SUGGESTIONS.c.score, SUGGESTIONS.c.text,
-               SUGGESTIONS.c.source)
+    columns = (
+        SUGGESTIONS.c.frame_index,
+        SUGGESTIONS.c.reason,
+        SUGGESTIONS.c.score,
+        SUGGESTIONS.c.text,
+        SUGGESTIONS.c.source,
+    )
     for row in connection.execute(sa.select(*columns).where(SUGGESTIONS.c.case_id == case_id)):
         found = Suggestion(*row)
         confirmed = done.get(found.index, set())

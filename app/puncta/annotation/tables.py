@@ -25,13 +25,15 @@ METADATA = MetaData()
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 META = Table(
-    "meta", METADATA,
+    "meta",
+    METADATA,
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
 
 CASES = Table(
-    "cases", METADATA,
+    "cases",
+    METADATA,
     Column("id", String(64), primary_key=True),
     Column("title", Text, nullable=False),
     Column("stream", Text, nullable=False),
@@ -53,7 +55,8 @@ CASES = Table(
 )
 
 FRAMES = Table(
-    "frames", METADATA,
+    "frames",
+    METADATA,
     Column("case_id", String(64), ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("frame_index", Integer, primary_key=True),
     Column("pts_ns", BigInteger, nullable=False),
@@ -61,7 +64,8 @@ FRAMES = Table(
 )
 
 LABELS = Table(
-    "labels", METADATA,
+    "labels",
+    METADATA,
     Column("case_id", String(64), ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("rater", String(128), primary_key=True),
     Column("frame_index", Integer, primary_key=True),
@@ -74,7 +78,8 @@ LABELS = Table(
 )
 
 COMMANDS = Table(
-    "commands", METADATA,
+    "commands",
+    METADATA,
     Column("id", _ID, primary_key=True, autoincrement=True),
     Column("uid", String(64), nullable=False, unique=True),
     Column("case_id", String(64), ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
@@ -90,7 +95,8 @@ COMMANDS = Table(
 )
 
 CHANGES = Table(
-    "changes", METADATA,
+    "changes",
+    METADATA,
     Column("id", _ID, primary_key=True, autoincrement=True),
     Column("command_id", _ID, ForeignKey("commands.id", ondelete="CASCADE"), nullable=False),
     Column("case_id", String(64), nullable=False),
@@ -106,7 +112,8 @@ CHANGES = Table(
 )
 
 SUGGESTIONS = Table(
-    "suggestions", METADATA,
+    "suggestions",
+    METADATA,
     Column("case_id", String(64), ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("source", String(128), primary_key=True),
     Column("frame_index", Integer, primary_key=True),
@@ -116,19 +123,22 @@ SUGGESTIONS = Table(
 )
 
 TAGS = Table(
-    "tags", METADATA,
+    "tags",
+    METADATA,
     Column("case_id", String(64), ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("tag", String(128), primary_key=True),
 )
 
 THUMBNAILS = Table(
-    "thumbnails", METADATA,
+    "thumbnails",
+    METADATA,
     Column("case_id", String(64), ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("png", LargeBinary, nullable=False),
 )
 
 ASSIGNMENTS = Table(
-    "assignments", METADATA,
+    "assignments",
+    METADATA,
     Column("case_id", String(64), ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
     Column("rater", String(128), primary_key=True),
     Column("position", Integer, nullable=False),

@@ -46,14 +46,33 @@ class LabelFlag:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelPhase:
+    """A phase of the procedure; a frame has one or none."""
+
+    name: str
+    title: str
+    key: str = ""
+    colour: str = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelSet:
-    """Categories and flags that belong together."""
+    """Categories, flags and phases that belong together, and how to label them.
+
+    Attributes
+    ----------
+    protocol : tuple of str
+        The protocol sheet: one rule an entry, in the order in which a labeller needs them.
+    """
 
     id: str
     title: str
     categories: tuple[LabelCategory, ...]
     flags: tuple[LabelFlag, ...]
     description: str = ""
+    phases: tuple[LabelPhase, ...] = ()
+    protocol: tuple[str, ...] = ()
 
     def category(self, name: str) -> LabelCategory | None:
         """Return a category by name, or None."""
@@ -62,6 +81,10 @@ class LabelSet:
     def flag(self, name: str) -> LabelFlag | None:
         """Return a flag by name, or None."""
         return next((f for f in self.flags if f.name == name), None)
+
+    def phase(self, name: str) -> LabelPhase | None:
+        """Return a phase by name, or None."""
+        return next((p for p in self.phases if p.name == name), None)
 
 
 def label_sets_dir() -> Path:
@@ -76,7 +99,7 @@ def shipped_label_sets() -> list[str]:
 
 def label_set_from_json(document: Any, place: str = "label set") -> LabelSet:
     """Return the typed label set of parsed JSON; raises UserError where it does not fit the schema."""
-    problems = schemas.check("label-set", document)
+    problems = schemas.check("label-set", document) or doubled_entries(document)
     if problems:
         raise UserError(f"{place}: {problems[0]}.")
     return LabelSet(
@@ -84,7 +107,23 @@ def label_set_from_json(document: Any, place: str = "label set") -> LabelSet:
         tuple(LabelCategory(**{**c, "keypoints": tuple(c.get("keypoints", ()))}) for c in document["categories"]),
         tuple(LabelFlag(**{**f, "grades": tuple(f.get("grades", ()))}) for f in document["flags"]),
         document.get("description", ""),
+        tuple(LabelPhase(**p) for p in document.get("phases", ())),
+        tuple(document.get("protocol", ())),
     )
+
+
+def doubled_entries(document: Any) -> list[str]:
+    """Return the names, keys and numbers that stand twice in a label set that fits the schema."""
+    parts = {part: document.get(part, []) for part in ("categories", "flags", "phases")}
+    problems = []
+    for part, entries in parts.items():
+        for member, words in (("name", ""), ("id", "the id "), ("key", "the key ")):
+            values = [entry[member] for entry in entries if member in entry]
+            twice = sorted({value for value in values if values.count(value) > 1})
+            problems += [f"{part}: {words}'{value}' stands twice" for value in twice]
+    names = {entry["name"] for entry in parts["categories"]}
+    problems += [f"flags: '{f['name']}' is a category too" for f in parts["flags"] if f["name"] in names]
+    return problems
 
 
 def read_label_set(path: Path) -> LabelSet:

@@ -15,6 +15,7 @@ from puncta.formats.atomic import read_text
 from puncta.formats.dataset_specs import check_dataset_spec
 from puncta.formats.experiment_files import read_table
 from puncta.formats.jsontext import parse_json, read_json
+from puncta.formats.label_sets import doubled_entries
 from puncta.formats.moves import check_moves
 from puncta.formats.validate_folders import Findings, check_lines
 
@@ -220,12 +221,7 @@ def _line_check(kind: str) -> Callable[[Path], Findings]:
 
 def _check_label_set(path: Path) -> Findings:
     document = read_json(path)
-    problems = schemas.check("label-set", document)
-    if not problems:
-        for part in ("categories", "flags"):
-            names = [entry["name"] for entry in document[part]]
-            problems += [f"{part}: '{name}' stands twice" for name in sorted(set(names)) if names.count(name) > 1]
-    return Findings(problems)
+    return Findings(schemas.check("label-set", document) or doubled_entries(document))
 
 
 def _check_plugin(path: Path) -> Findings:
