@@ -1,9 +1,12 @@
 """Makes steady flags of a stream of logits: yes, no, or "cannot tell", without flicker and without much delay.
 
-A flag is read off the mean of the last `FlagFilterSettings.window_s` of calibrated logits, and left again only where
-that mean has gone back by `FlagFilterSettings.give` (hysteresis). The mean bounds the delay by its own length: after a
-lasting change to a level beyond a threshold, no older frame is left in the mean once the window is over, so a change
-that a frame alone would show is shown at most ``window_s`` later, at any frame rate. Time is that of the frames.
+A flag is read off the mean of the last `FlagFilterSettings.window_s` of calibrated logits. The first frame is judged by
+the thresholds alone, as a still is. From then on a margin lies on both sides (hysteresis): what is said is taken back
+only where the mean has gone back over its threshold by `FlagFilterSettings.give`, and what is not yet said is said only
+where the mean lies beyond its threshold by `FlagFilterSettings.enter`. A flag that hovers at a threshold so stays what
+it was, said or not. The mean bounds the delay by its own length: after a lasting change to a level beyond threshold and
+margin, no older frame is left in the mean once the window is over, so it is shown at most ``window_s`` later, at any
+frame rate. Time is that of the frames.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ class FlagFilterSettings:
         Length of the mean [s], and the most that is added to the delay; 0 takes every frame alone.
     give : float
         How far the mean must go back over a threshold before what was said is taken back.
+    enter : float
+        How far the mean must lie beyond a threshold before what was not said is said; the first frame needs no margin.
     most : float
         Logits count no further than this: one frame must not outweigh the rest of the window.
     strangeness_most : float
@@ -54,6 +59,7 @@ class FlagFilterSettings:
     no: tuple[float, ...]
     window_s: float = 0.2
     give: float = 1.0
+    enter: float = 0.0
     most: float = 6.0
     strangeness_most: float = math.inf
     strangeness_give: float = 0.1
@@ -63,7 +69,7 @@ class FlagFilterSettings:
             raise ValueError("there must be one threshold for yes and one for no of every flag")
         if any(low > high for low, high in zip(self.no, self.yes)):
             raise ValueError("a flag's threshold for no must not lie above that for yes")
-        if self.window_s < 0 or self.give < 0 or self.strangeness_give < 0:
+        if min(self.window_s, self.give, self.enter, self.strangeness_give) < 0:
             raise ValueError("the window and what thresholds give must not be negative")
 
     @classmethod
@@ -73,7 +79,7 @@ class FlagFilterSettings:
         return cls(
             tuple(str(name) for name in told["flags"]), tuple(float(v) for v in told["yes"]),
             tuple(float(v) for v in told["no"]), strangeness_most=float(told.get("strangeness_most", math.inf)),
-            **{name: float(filtering[name]) for name in ("window_s", "give", "most", "strangeness_give")
+            **{name: float(filtering[name]) for name in ("window_s", "give", "enter", "most", "strangeness_give")
                if name in filtering},
         )
 
@@ -111,6 +117,7 @@ class FlagFilter:
         self._frames: deque[tuple[int, NDArray[np.float64], float]] = deque()
         self._states = [FlagState.UNKNOWN] * len(self.settings.names)
         self._unfamiliar = False
+        self._begun = False
 
     def update(self, logits: Sequence[float] | NDArray[np.floating], t_ns: int, strangeness: float = math.nan,
                ) -> FlagReading:
@@ -137,8 +144,10 @@ class FlagFilter:
         while t_ns - self._frames[0][0] >= s.window_s * 1e9 and len(self._frames) > 1:
             self._frames.popleft()
         mean = np.mean([frame[1] for frame in self._frames], axis=0)
+        enter = s.enter if self._begun else 0.0
+        self._begun = True
         self._states = [
-            _next(state, float(m), low, high, s.give)
+            _next(state, float(m), low, high, s.give, enter)
             for state, m, low, high in zip(self._states, mean, s.no, s.yes, strict=True)
         ]
         strange = float(np.mean([frame[2] for frame in self._frames]))
@@ -149,11 +158,11 @@ class FlagFilter:
         return FlagReading(states, chances, self._unfamiliar, strange)
 
 
-def _next(state: FlagState, mean: float, low: float, high: float, give: float) -> FlagState:
-    """Return what is said next: a threshold of the other side decides at once, one's own only by the margin."""
-    if mean >= high:
+def _next(state: FlagState, mean: float, low: float, high: float, give: float, enter: float) -> FlagState:
+    """Return what is said next: a word is kept until the mean goes back by ``give``, a new one takes ``enter``."""
+    if mean >= high + (0.0 if state is FlagState.YES else enter):
         return FlagState.YES
-    if mean <= low:
+    if mean <= low - (0.0 if state is FlagState.NO else enter):
         return FlagState.NO
     if state is FlagState.YES and mean > high - give:
         return FlagState.YES

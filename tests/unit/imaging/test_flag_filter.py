@@ -76,3 +76,36 @@ def test_settings_come_from_a_registry_entry_and_wrong_ones_are_refused() -> Non
         FlagFilterSettings(("a",), (-1.0,), (1.0,))
     with pytest.raises(ValueError, match="finite"):
         FlagFilter(settings).update((float("nan"),), 0)
+
+
+def test_a_flag_that_hovers_at_its_threshold_stays_what_the_first_frame_made_it() -> None:
+    rng = np.random.default_rng(4)
+    names, thresholds = ("quality", "cord"), ((1.5, 1.5), (-1.5, -1.5))
+    logits = 1.5 + rng.normal(0, 0.5, 60 * 25)
+    bare = FlagFilterSettings(names, *thresholds, give=2.0)
+    kept = FlagFilterSettings(names, *thresholds, give=2.0, enter=1.0)
+    for first, word in ((1.0, FlagState.UNKNOWN), (1.6, FlagState.YES)):
+        rows = np.r_[first, logits]
+        assert set(states(FlagFilter(kept), rows, 0.04)) == {word}
+    # Without the margin the same stream, not told at first, is told a moment later.
+    assert changes(states(FlagFilter(bare), np.r_[1.0, logits], 0.04)) == 1
+
+
+@pytest.mark.parametrize("fps", [7.0, 25.0])
+def test_a_change_beyond_the_margin_is_said_within_the_window_and_one_short_of_it_is_not(fps: float) -> None:
+    settings = FlagFilterSettings(("quality", "cord"), (1.5, 1.5), (-1.5, -1.5), give=2.0, enter=1.0)
+    before = round(2 * fps)
+    for after, word in ((-2.6, FlagState.NO), (-2.0, FlagState.UNKNOWN)):
+        said = states(FlagFilter(settings), np.r_[np.full(before, 6.0), np.full(before, after)], 1 / fps)
+        assert said[-1] is word
+        first = said.index(word)
+        assert 0 <= (first - before) / fps <= settings.window_s + 1e-9
+
+
+def test_after_it_forgot_the_first_frame_is_judged_by_the_thresholds_again() -> None:
+    settings = FlagFilterSettings(("quality", "cord"), (1.5, 1.5), (-1.5, -1.5), give=2.0, enter=1.0)
+    filter_ = FlagFilter(settings)
+    assert filter_.update((0.0, 0.0), 0).states[0] is FlagState.UNKNOWN
+    assert filter_.update((2.0, 0.0), 10**9).states[0] is FlagState.UNKNOWN
+    filter_.clear()
+    assert filter_.update((2.0, 0.0), 2 * 10**9).states[0] is FlagState.YES

@@ -11,10 +11,10 @@ from puncta.training.landmarks.calibrate import (
     FAMILIAR_SHARE,
     FLICKER_MOST,
     RISK,
-    choose_give,
-    flicker,
+    choose_margins,
     least_threshold,
     limits,
+    steadiness,
     thresholds,
 )
 
@@ -56,12 +56,23 @@ def test_a_limit_lies_between_what_is_familiar_and_what_is_not() -> None:
     assert (familiar > near).mean() <= 1 - FAMILIAR_SHARE + 1e-9
 
 
-def test_the_margin_grows_until_constant_truth_hardly_flickers() -> None:
+def test_margins_grow_until_constant_truth_hardly_flickers() -> None:
     rng = np.random.default_rng(3)
     rows = [np.c_[1.5 + rng.normal(0, 1.2, 1500), np.full(1500, -4.0), np.full(1500, 4.0)] for _ in range(2)]
     flags = [np.tile(np.array([1, 0, 1], np.float32), (1500, 1))] * 2
     settings = {"names": ("quality", "cord", "csf"), "yes": (1.5,) * 3, "no": (-1.5,) * 3}
-    give, figures = choose_give(rows, flags, settings)
+    margins, figures = choose_margins(rows, flags, settings)
     assert figures["flicker_unfiltered"] > 100 and figures["flicker_per_minute"] <= FLICKER_MOST
-    assert give > 0.5 and figures["filtered_wrong_of_decided"] == 0
-    assert flicker(rows, flags, FlagFilterSettings(**settings, give=0.5))[0] > FLICKER_MOST
+    assert figures["filtered_wrong_of_decided"] == 0
+    chosen = steadiness(rows, flags, FlagFilterSettings(**settings, **margins))
+    assert chosen.per_minute == figures["flicker_per_minute"] and chosen.withheld == figures["filtered_withheld"]
+    assert steadiness(rows, flags, FlagFilterSettings(**settings, give=0.5)).per_minute > FLICKER_MOST
+
+
+def test_of_margins_that_are_steady_enough_the_ones_that_withhold_least_are_taken() -> None:
+    # One cine far from its thresholds, which nothing unsettles: no margin may cost an answer.
+    rows, flags = [np.full((400, 3), 3.0)], [np.ones((400, 3), np.float32)]
+    settings = {"names": ("quality", "cord", "csf"), "yes": (1.5,) * 3, "no": (-1.5,) * 3}
+    margins, figures = choose_margins(rows, flags, settings)
+    assert margins == {"give": 0.5, "enter": 0.0}
+    assert figures["filtered_withheld"] == 0 and figures["flicker_per_minute"] == 0
