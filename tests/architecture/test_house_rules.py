@@ -22,7 +22,6 @@ MOST_LINES = 400
 # Longer modules and why each is better in one piece.
 LONGER: dict[str, str] = {
     "gui/desk.py": "one line over",
-    "gui/video/view.py": "the sketch of a prompt moves to a tool of its own",
 }
 
 # Plain values a signal may carry; anything else may be, or hold, a picture.

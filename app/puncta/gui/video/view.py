@@ -6,35 +6,35 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QFont,
     QMouseEvent,
     QNativeGestureEvent,
     QPainter,
     QPaintEvent,
-    QPen,
     QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from puncta.core.geometry import PointPx, ViewTransform, fit_view
+from puncta.core.geometry import PointPx, ViewTransform
 from puncta.core.last_seen import LostTip, TipMemory
-from puncta.core.overlay import Dash, OverlayScene, OverlayStyle, compose
+from puncta.core.overlay import OverlayScene, OverlayStyle, compose
 from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis
 from puncta.gui.i18n import tr
 from puncta.gui.theme import Theme
 from puncta.gui.video.layers import draw_scene
 from puncta.gui.video.layers.canvas import Canvas
+from puncta.gui.video.layers.ruler import draw_ruler
 from puncta.gui.video.layers.sketch import draw_sketch
+from puncta.gui.video.magnified import Magnified
 from puncta.gui.video.picture import Picture, picture_from_pixels, shrink_picture, tone_table
 from puncta.gui.video.tools import NeedleSketch, RulerPoints, Tool
 
 Composer = Callable[[Analysis, OverlayStyle, int | None, Sequence[LostTip]], OverlayScene]
 
-ZOOM_LIMITS = (1.0, 16.0)
 ZOOM_STEP = 1.25
 SHRINK_BELOW = 0.6
 
@@ -100,8 +100,7 @@ class VideoView(QWidget):
         self._picture: Picture | None = None
         self._shrunk: tuple[float, Picture, Picture] | None = None
         self._unpainted = False
-        self._zoom = 1.0
-        self._centre_px: PointPx | None = None
+        self._magnified = Magnified()
         self._drag_from: QPointF | None = None
         self._cursor: QPointF | None = None
         self._canvas = Canvas(ViewTransform(1.0, (0.0, 0.0)), QRectF(), theme, self._label_font())
@@ -174,22 +173,16 @@ class VideoView(QWidget):
 
     def transform(self) -> ViewTransform:
         """From source pixels to widget positions, as painted now."""
-        size = self._picture.image.size() if self._picture else QSize(1, 1)
-        return fit_view(
-            (max(1, size.width()), max(1, size.height())),
-            (max(1, self.width()), max(1, self.height())),
-            self._zoom,
-            self._centre_px,
-        )
+        return self._magnified.transform(self._picture_size(), self._size())
 
     @property
     def zoom(self) -> float:
         """1 shows the whole picture."""
-        return self._zoom
+        return self._magnified.zoom
 
     def fit(self) -> None:
         """Show the whole picture."""
-        self._zoom, self._centre_px = 1.0, None
+        self._magnified.fit()
         self._moved()
 
     def zoom_by(self, factor: float, at: QPointF | None = None) -> None:
@@ -197,18 +190,7 @@ class VideoView(QWidget):
         if self._picture is None:
             return
         anchor = at or QPointF(self.width() / 2, self.height() / 2)
-        before = self.transform()
-        held = before.image_from_display((anchor.x(), anchor.y()))
-        self._zoom = min(ZOOM_LIMITS[1], max(ZOOM_LIMITS[0], self._zoom * factor))
-        if self._zoom == 1.0:
-            self._centre_px = None
-        else:
-            scale = self.transform().scale
-            self._centre_px = (
-                held[0] + (self.width() / 2 - anchor.x()) / scale,
-                held[1] + (self.height() / 2 - anchor.y()) / scale,
-            )
-        self._keep_in_sight()
+        self._magnified.zoom_by(factor, (anchor.x(), anchor.y()), self._picture_size(), self._size())
         self._moved()
 
     def point_at(self, position: QPointF) -> PointPx | None:
@@ -244,7 +226,7 @@ class VideoView(QWidget):
             if self._overlay_on and self.scene is not None:
                 draw_scene(painter, self.scene, self._canvas)
             if self.tool is Tool.RULER:
-                self._paint_ruler(painter)
+                draw_ruler(painter, self.ruler, self._cursor, self._canvas)
             elif self.sketch.drawing:
                 draw_sketch(painter, self.sketch, self._canvas)
         painter.end()
@@ -265,20 +247,6 @@ class VideoView(QWidget):
         if self.empty_text:
             painter.setPen(self._theme.on_picture("text2"))
             painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignCenter), self.empty_text)
-
-    def _paint_ruler(self, painter: QPainter) -> None:
-        ends = [self._canvas.place(point) for point in self.ruler.points_px]
-        if len(ends) == 1 and self._cursor is not None:
-            ends.append(self._cursor)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-        for pen in self._canvas.pens("accent", 2.0, Dash.SOLID, 1.0):
-            painter.setPen(pen)
-            if len(ends) == 2:
-                painter.drawLine(ends[0], ends[1])
-            for end in ends:
-                painter.drawLine(end + QPointF(-6, 0), end + QPointF(6, 0))
-                painter.drawLine(end + QPointF(0, -6), end + QPointF(0, 6))
-        painter.setPen(QPen(Qt.PenStyle.NoPen))
 
     # mouse -----------------------------------------------------------------------------------------------------
 
@@ -364,7 +332,8 @@ class VideoView(QWidget):
 
     def resizeEvent(self, _event: QResizeEvent) -> None:
         """Keep the picture in sight."""
-        self._keep_in_sight()
+        if self._picture is not None:
+            self._magnified.keep_in_sight(self._picture_size())
 
     # inside ----------------------------------------------------------------------------------------------------
 
@@ -380,23 +349,18 @@ class VideoView(QWidget):
         return self.transform().image_from_display((position.x(), position.y()))
 
     def _pan(self, by: QPointF) -> None:
-        if self._picture is None or self._zoom <= 1.0:
-            return
-        view = self.transform()
-        middle = view.image_from_display((self.width() / 2 - by.x(), self.height() / 2 - by.y()))
-        self._centre_px = middle
-        self._keep_in_sight()
-        self._moved()
+        shown = self._picture is not None
+        if shown and self._magnified.pan((by.x(), by.y()), self._picture_size(), self._size()):
+            self._moved()
 
-    def _keep_in_sight(self) -> None:
-        """Keep the middle of the widget on the picture."""
-        if self._centre_px is None or self._picture is None:
-            return
+    def _picture_size(self) -> tuple[int, int]:
+        if self._picture is None:
+            return (1, 1)
         size = self._picture.image.size()
-        self._centre_px = (
-            min(size.width() - 1.0, max(0.0, self._centre_px[0])),
-            min(size.height() - 1.0, max(0.0, self._centre_px[1])),
-        )
+        return (size.width(), size.height())
+
+    def _size(self) -> tuple[int, int]:
+        return (self.width(), self.height())
 
     def _moved(self) -> None:
         self.update()
