@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,16 +17,14 @@ from puncta.gui.bridge import Bridge
 from puncta.gui.i18n import tr
 from puncta.gui.preferences import Preferences
 from puncta.gui.remembered import ruler_identity
+from puncta.gui.seeking import BackwardPlay, OneSeek, next_faster
 
 if TYPE_CHECKING:
     from puncta.session.latency import LatencySnapshot
     from puncta.session.player import Player
 
 POLL_MS = 100
-SEEK_PATIENCE_NS = 200_000_000
-"""While one seek is under way, the next one waits for its picture, but no longer than this [ns]."""
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
-SHUTTLE_SPEEDS = (1.0, 2.0, 4.0)
 AT_WORK = (PlayState.PLAYING, PlayState.PAUSED, PlayState.ENDED)
 
 
@@ -68,12 +65,8 @@ class Desk(QObject):
         self._fallbacks: list[str] = []
         self._epoch = -1
         self._failure_said = False
-        self._seek_wanted: int | None = None
-        self._seek_sent_ns = 0
-        self._reverse = 0.0
-        self._reverse_timer = QTimer(self)
-        self._reverse_timer.setInterval(80)
-        self._reverse_timer.timeout.connect(self._go_back)
+        self._seeks = OneSeek(player.seek)
+        self._backward = BackwardPlay(self._go_back, self)
         self._poll = QTimer(self)
         self._poll.setInterval(POLL_MS)
         self._poll.timeout.connect(self._look)
@@ -108,15 +101,15 @@ class Desk(QObject):
     def close(self) -> None:
         """Stop listening to the player. Its owner closes it."""
         self._poll.stop()
-        self._reverse_timer.stop()
+        self._backward.stop()
 
     def _start(self, uri: str, start_index: int = 0) -> None:
         if self._current and self._opening is None:
             self._left[self._current] = (self.target_px, list(self.loop_marks))
         self._opening = uri
-        self._stop_shuttle()
+        self._backward.stop()
         self.loop_marks = [None, None]
-        self._seek_wanted = None
+        self._seeks.forget()
         self.player.set_loop(None)
         self.player.open(uri, start_index=start_index)
         self.loop_changed.emit()
@@ -127,10 +120,10 @@ class Desk(QObject):
     def take(self) -> None:
         """Take the newest picture. A picture of an older epoch is never shown."""
         if self.take_raw():
-            self._seek_sent_ns = 0
+            self._seeks.note_picture()
         if self._opening is not None:
             self._look()
-        self._send_seek()
+        self._seeks.send()
 
     def _look(self) -> None:
         """Read the status, ten times a second and whenever something is being opened."""
@@ -141,7 +134,7 @@ class Desk(QObject):
         self.stalled = self.status.state is PlayState.PLAYING and self.player.stalled()
         if self.stalled or self.status.state is PlayState.RECONNECTING:
             self.take_raw()
-        self._send_seek()
+        self._seeks.send()
         self.status_changed.emit()
 
     def take_raw(self) -> bool:
@@ -204,13 +197,13 @@ class Desk(QObject):
 
     def toggle(self) -> None:
         """Play or pause."""
-        self._stop_shuttle()
+        self._backward.stop()
         self.player.toggle()
         self._look()
 
     def step(self, delta: int) -> None:
         """Pause and go frames on or back."""
-        self._stop_shuttle()
+        self._backward.stop()
         self.player.step(delta)
         self._look()
 
@@ -219,8 +212,7 @@ class Desk(QObject):
         info = self.info
         if info is None or info.frame_count is None:
             return
-        self._seek_wanted = max(0, min(info.frame_count - 1, index))
-        self._send_seek()
+        self._seeks.want(max(0, min(info.frame_count - 1, index)))
 
     def seek_end(self) -> None:
         """Go to the last frame."""
@@ -240,48 +232,30 @@ class Desk(QObject):
     def shuttle(self, direction: int) -> None:
         """Play backwards (-1), hold (0) or play forwards (1); again is faster."""
         if direction == 0:
-            self._stop_shuttle()
+            self._backward.stop()
             self.player.pause()
         elif direction > 0:
-            again = self.status.state is PlayState.PLAYING and not self._reverse
-            self._stop_shuttle()
-            self.player.set_rate(_next_faster(self.status.rate) if again else 1.0)
+            again = self.status.state is PlayState.PLAYING and not self._backward.rate
+            self._backward.stop()
+            self.player.set_rate(next_faster(self.status.rate) if again else 1.0)
             self.player.play()
         elif self.info is not None and self.info.seekable:
             self.player.pause()
-            self._reverse = _next_faster(self._reverse) if self._reverse else 1.0
-            self._reverse_timer.start()
+            self._backward.faster()
         self._look()
 
     @property
     def reverse_rate(self) -> float:
         """Speed of backward play; 0 while it does not run."""
-        return self._reverse
+        return self._backward.rate
 
-    def _go_back(self) -> None:
+    def _go_back(self, seconds: float) -> bool:
         info = self.info
         if info is None or not info.seekable or self.status.index <= 0:
-            self._stop_shuttle()
-            return
-        frames = self._reverse * self._reverse_timer.interval() * 1e6 / info.interval_ns
-        base = self._seek_wanted if self._seek_wanted is not None else self.shown_index()
-        self.seek(base - max(1, round(frames)))
-        if base <= 0:
-            self._stop_shuttle()
-
-    def _stop_shuttle(self) -> None:
-        self._reverse = 0.0
-        self._reverse_timer.stop()
-
-    def _send_seek(self) -> None:
-        if self._seek_wanted is None:
-            return
-        now = time.monotonic_ns()
-        if self._seek_sent_ns and now - self._seek_sent_ns < SEEK_PATIENCE_NS:
-            return
-        index, self._seek_wanted = self._seek_wanted, None
-        self._seek_sent_ns = now
-        self.player.seek(index)
+            return False
+        base = self._seeks.wanted if self._seeks.wanted is not None else self.shown_index()
+        self.seek(base - max(1, round(seconds * 1e9 / info.interval_ns)))
+        return base > 0
 
     def shown_index(self) -> int:
         """Number of the frame on the screen."""
@@ -289,8 +263,8 @@ class Desk(QObject):
 
     def aimed_index(self) -> int:
         """Number of the frame where a held picture is going, so that quick keys do not mark the frame before."""
-        if self._seek_wanted is not None:
-            return self._seek_wanted
+        if self._seeks.wanted is not None:
+            return self._seeks.wanted
         status = self.player.status()
         return self.shown_index() if status.state is PlayState.PLAYING else status.index
 
@@ -395,7 +369,3 @@ class Desk(QObject):
     def ribbons(self) -> dict[str, NDArray[np.uint8]]:
         """What was said of each frame, one array a finding; 0 where a frame is not seen yet."""
         return dict(self.player.ribbons())
-
-
-def _next_faster(rate: float) -> float:
-    return next((speed for speed in SHUTTLE_SPEEDS if speed > rate + 1e-6), SHUTTLE_SPEEDS[-1])
