@@ -65,6 +65,13 @@ class Settings(BaseModel):
     view: ViewSetting = Field(default_factory=ViewSetting)
     regions: dict[str, list[int]] = Field(default_factory=dict)
     """Confirmed ultrasound regions of captured screens, by device and picture size: [x, y, w, h] in px."""
+    scales: dict[str, list[list[float]]] = Field(default_factory=dict)
+    """Confirmed scales of captured screens, by device and picture size; each row is one layout, see
+    `gui.remembered`. It holds places of depth marks and no part of the screen's picture."""
+    rater: str = ""
+    """Who labels; asked once, written on every label."""
+    annotate: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """What Annotate was left with: label set, gauge, brush."""
     procedure: str = "free"
     """What Live is set up for; one of `session.procedures`."""
     sounds: bool = False

@@ -1,4 +1,4 @@
-"""`puncta regions`: how well the ultrasound region of a captured screen is found."""
+"""`puncta regions`: how well region and depth scale of a captured screen are found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 
-HELP = "measure how well the ultrasound region of a captured screen is found"
+HELP = "measure how well region and depth scale of a captured screen are found"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print the table; 1 where a region is stated as found and is not."""
+    """Measure and print the table; 1 where a region or a scale is stated and is not so."""
     from puncta.session.region_check import RegionCase, check_drawn, check_simulated, markdown_of
 
     if (args.screens is None) != (args.drawn is None):
@@ -39,4 +39,4 @@ def run(args: argparse.Namespace) -> int:
     print(text, end="")
     if args.markdown is not None:
         write_text_atomic(args.markdown, text)
-    return 1 if any(case.wrong for case in cases) else 0
+    return 1 if any(case.wrong or case.wrong_scale for case in cases) else 0

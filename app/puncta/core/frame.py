@@ -44,6 +44,7 @@ class CalibrationOrigin(StrEnum):
     FILE = "file spacing"
     VENDOR = "vendor"
     RULER = "two-point ruler"
+    TICKS = "depth ticks"
     SIMULATED = "simulated"
     NONE = "none"
 

@@ -231,7 +231,7 @@ class WindowActions:
 
         def done(result: int) -> None:
             scale = dialog.mm_per_px()
-            if result == QDialog.DialogCode.Accepted and scale is not None:
+            if result == QDialog.DialogCode.Accepted and scale is not None and not window.captured.take_ruler(scale):
                 window.desk.set_ruler(scale)
             self._put_down()
 

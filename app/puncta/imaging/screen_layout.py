@@ -1,7 +1,8 @@
 """Notices that a captured screen has changed round its ultrasound picture: another depth, preset or layout.
 
 The screen outside the region is looked at in cells. Cells that change while it learns (clocks, counters) and their
-neighbours on the same line are left out; later a cell that held still and has become another one is a change.
+neighbours on the same line are left out; later a cell that held still and has become another one is a change. The marks
+of a depth scale are looked at by themselves, since on some machines they lie on the picture.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.core.frame import grey_from_pixels
+from puncta.imaging.tick_comb import LEAST_GREY, TickComb
 
 CELL_PX = 4
 LEARNING = 6
@@ -22,6 +24,8 @@ NEIGHBOURS = 15
 """Cells left out to either side of one that changes while it learns, since a clock's other digits stand there."""
 AGAIN = 2
 """So many looks in a row have to show a change."""
+MARKS_LEFT = 0.7
+"""Below this share of a scale's marks in their places, the scale has changed. Bright tissue hides some of them."""
 
 
 class ScreenWatch:
@@ -40,6 +44,11 @@ class ScreenWatch:
         self._base: NDArray[np.float32] | None = None
         self._size: tuple[int, ...] = ()
         self._changed = 0
+        self._comb: TickComb | None = None
+
+    def follow(self, comb: TickComb | None) -> None:
+        """Look at the marks of a depth scale too, wherever they stand."""
+        self._comb = comb
 
     @property
     def learning(self) -> bool:
@@ -56,9 +65,12 @@ class ScreenWatch:
             self._looks.append(cells)
             if len(self._looks) >= LEARNING:
                 self._learn()
-            return False
-        off = (np.abs(cells - self._base) > CHANGED_GREY) & self._steady
-        self._changed = self._changed + 1 if off.any() else 0
+            changed = False
+        else:
+            changed = bool(((np.abs(cells - self._base) > CHANGED_GREY) & self._steady).any())
+        if self._comb is not None and marks_left(pixels, self._comb) < MARKS_LEFT:
+            changed = True
+        self._changed = self._changed + 1 if changed else 0
         return self._changed >= AGAIN
 
     def _learn(self) -> None:
@@ -86,3 +98,19 @@ class ScreenWatch:
         out = np.ones((rows, columns), bool)
         out[max(0, top) : bottom, max(0, left) : right] = False
         return out
+
+
+def marks_left(pixels: NDArray[np.uint8], comb: TickComb) -> float:
+    """Share of a scale's marks that still stand where they stood, 0..1."""
+    grey = grey_from_pixels(pixels)
+    seen = 0
+    for x0, y0, x1, y1 in comb.extents_px:
+        thick = max(2, y1 - y0)
+        middle = (x0 + x1) // 2
+        lane = slice(max(0, middle - 1), middle + 1)
+        mark = grey[y0:y1, lane]
+        above, below = grey[max(0, y0 - 2 * thick) : max(1, y0 - thick), lane], grey[y1 + thick : y1 + 2 * thick, lane]
+        round_it = [float(part.mean()) for part in (above, below) if part.size]
+        if mark.size and round_it and float(mark.max()) - max(round_it) > LEAST_GREY / 2:
+            seen += 1
+    return seen / max(1, len(comb.extents_px))
