@@ -154,8 +154,13 @@ class BreastBiopsy:
             results.append(thrown)
         if line.bends and line.bend_sigma is not None:
             results.append(
-                Measure(BEND_LABEL, abs(line.bend) * per, unit, line.bend_sigma * per,
-                        basis="middle of the visible needle to the straight line between its ends")
+                Measure(
+                    BEND_LABEL,
+                    abs(line.bend) * per,
+                    unit,
+                    line.bend_sigma * per,
+                    basis="middle of the visible needle to the straight line between its ends",
+                )
             )
         if axis.entry_px is not None:
             sx, sy = region.calibration.mm_per_px if region.calibration else (1.0, 1.0)
@@ -179,7 +184,11 @@ class BreastBiopsy:
             return Line(NEEDLE_LABEL, None, None, line.support, reason="the axis does not enter by the region's border")
         entry = _held_inside(clipped[1], region.box)
         return Line(
-            NEEDLE_LABEL, entry, tip, min(1.0, line.support), angle_deg=axis_angle_deg(entry, tip, region.calibration),
+            NEEDLE_LABEL,
+            entry,
+            tip,
+            min(1.0, line.support),
+            angle_deg=axis_angle_deg(entry, tip, region.calibration),
             sigma_deg=math.degrees(path.sigma_rad),
         )
 
@@ -238,8 +247,11 @@ def _mask_in_source(
     at = mapping.model_from_image(np.array([float(left), float(top)]))
     matrix = np.array([[sx, 0.0, at[0]], [0.0, sy, at[1]]])
     seen = cv2.warpAffine(
-        np.ascontiguousarray(held, dtype=np.float32), matrix, (right - left + 1, bottom - top + 1),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+        np.ascontiguousarray(held, dtype=np.float32),
+        matrix,
+        (right - left + 1, bottom - top + 1),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     mask = seen >= math.log(level / (1.0 - level))
     rows, columns = np.nonzero(mask)

@@ -70,9 +70,7 @@ class NeedleTrack(TipStream):
         Channels of the GRU's state.
     """
 
-    def __init__(
-        self, channels_in: int = 5, widths: Sequence[int] = (16, 32, 64, 128, 160), memory: int = 48
-    ) -> None:
+    def __init__(self, channels_in: int = 5, widths: Sequence[int] = (16, 32, 64, 128, 160), memory: int = 48) -> None:
         super().__init__(channels_in + 1, widths)
         w1, w2, w3, _, _ = widths
         del self.head
@@ -159,8 +157,10 @@ class NeedleTrack(TipStream):
             masks.append(mask[:, 0])
             presences.append(presence)
             features.append(feature)
-        return tuple(torch.stack(v, dim=1) if v else clip.new_zeros(0)  # type: ignore[return-value]
-                     for v in (masks, presences, features, priors))
+        return tuple(
+            torch.stack(v, dim=1) if v else clip.new_zeros(0)  # type: ignore[return-value]
+            for v in (masks, presences, features, priors)
+        )
 
     def _parallel(self, clip: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         b, t = clip.shape[:2]

@@ -90,8 +90,16 @@ def pick_window(
 
 
 def make_track_sample(
-    clip: MaskClip, size: int, rng: np.random.Generator, length: int, plain: bool = False, plain_looks: float = 0.0,
-    own_share: float = 0.75, backwards: float = 0.2, stale_share: float = 0.0, tip_shows: bool = False,
+    clip: MaskClip,
+    size: int,
+    rng: np.random.Generator,
+    length: int,
+    plain: bool = False,
+    plain_looks: float = 0.0,
+    own_share: float = 0.75,
+    backwards: float = 0.2,
+    stale_share: float = 0.0,
+    tip_shows: bool = False,
 ) -> TrackSample:
     """Draw one sample of a clip. ``plain`` leaves everything as it is and begins without a prior.
 
@@ -155,9 +163,7 @@ def _warped(mask: Grey, warp: NDArray[np.float64], size: int) -> Grey:
     return np.asarray(cv2.warpAffine(mask, warp, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
 
 
-def _told(
-    plane: NDArray[np.int8], masks: Grey, size: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _told(plane: NDArray[np.int8], masks: Grey, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Whether a needle is there, and how much each frame counts."""
     area = masks.sum(axis=(1, 2), dtype=np.float64) / 255.0 * (256.0 / size) ** 2
     present = (plane == IN_PLANE) & (area >= LEAST_PIXELS)
@@ -215,8 +221,13 @@ class _Fading:
 
 
 def _hand_priors(
-    rng: np.random.Generator, channels: NDArray[np.float32], masks: Grey, present: NDArray[np.float32],
-    own_share: float, plain: bool, stale: Grey | None = None,
+    rng: np.random.Generator,
+    channels: NDArray[np.float32],
+    masks: Grey,
+    present: NDArray[np.float32],
+    own_share: float,
+    plain: bool,
+    stale: Grey | None = None,
 ) -> None:
     """Write the priors into the last channel."""
     length, size = len(masks), masks.shape[-1]

@@ -57,7 +57,7 @@ class TrackRows:
     true : ndarray
         Pixels of the true mask.
     tip_error, tip_sigma : ndarray
-        Of the line's tip [px of the network's picture]; NaN without one.
+        Of the tip as it is drawn, smoothed over time [px of the network's picture]; NaN without one.
     angle_error, angle_sigma : ndarray
         [rad]
     """
@@ -94,8 +94,12 @@ def read_tune(session: LoadedModel, tune: Mapping[str, Sequence[MaskClip]], tell
             tell(number + 1, len(clips))
     arrays = [np.array(c) for c in columns]
     return TrackRows(
-        arrays[0].astype(np.int64), tuple(kind for kind, _ in clips), arrays[1].astype(float), arrays[2].astype(float),
-        arrays[3].astype(np.int8), *(a.astype(float) for a in arrays[4:]),
+        arrays[0].astype(np.int64),
+        tuple(kind for kind, _ in clips),
+        arrays[1].astype(float),
+        arrays[2].astype(float),
+        arrays[3].astype(np.int8),
+        *(a.astype(float) for a in arrays[4:]),
     )
 
 
@@ -120,7 +124,10 @@ def _read_clip(tracker: MaskTracker, clip: MaskClip) -> list[tuple[Any, ...]]:
 
 
 def _row(
-    reading: MaskReading, true: NDArray[np.bool_], plane: int, ends: tuple[NDArray, NDArray] | None,
+    reading: MaskReading,
+    true: NDArray[np.bool_],
+    plane: int,
+    ends: tuple[NDArray, NDArray] | None,
     scale: tuple[float, float],
 ) -> tuple[Any, ...]:
     chance = min(max(reading.presence, 1e-9), 1.0 - 1e-9)
@@ -133,13 +140,17 @@ def _row(
             found[k], both[k] = mask.sum(), (mask & true).sum()
         if ends is not None:
             (tx, ty), (ex, ey) = ends
-            line = reading.line
+            line, path = reading.line, reading.path
+            assert path is not None
             pixel = math.sqrt(scale[0] * scale[1])
             wanted = math.atan2((ty - ey) * scale[1], (tx - ex) * scale[0])
             gap = math.atan2(line.direction[1], line.direction[0]) - wanted
+            # The tip as the plugin draws it, smoothed over time; the angle's doubt as it goes into the smoothing.
             off = [
-                math.hypot((line.tip[0] - tx) * scale[0], (line.tip[1] - ty) * scale[1]) / pixel,
-                line.tip_sigma / pixel, abs(math.remainder(gap, math.pi)), line.sigma_rad,
+                math.hypot(path.tip[0] - tx * scale[0], path.tip[1] - ty * scale[1]) / pixel,
+                math.hypot(path.along_sigma, path.across_sigma) / pixel,
+                abs(math.remainder(gap, math.pi)),
+                line.sigma_rad,
             ]
     strange = math.nan if reading.strangeness is None else reading.strangeness
     return (math.log(chance / (1.0 - chance)), strange, plane, found, both, float(true.sum()), *off)
@@ -218,7 +229,11 @@ def calibrate_track(rows: TrackRows) -> TrackCalibration:
     # Nothing keeps so quiet: the highest threshold, and the figures say what comes of it.
     _, show, keep, level = best or (0.0, float(SHOW_GRID[-1]), float(SHOW_GRID[-1]), LEVELS.index(0.5))
     scoring = MaskScoring(
-        show=show, keep=keep, sure=max(0.8, show), mask_level=LEVELS[level], strangeness_most=_strangest(rows),
+        show=show,
+        keep=keep,
+        sure=max(0.8, show),
+        mask_level=LEVELS[level],
+        strangeness_most=_strangest(rows),
     )
     shown = shown_under(rows, chance, show, keep, level)
     scoring = replace(scoring, **_spreads(rows, shown & (rows.plane == IN_PLANE), scoring))
@@ -250,9 +265,7 @@ def _spreads(rows: TrackRows, mine: NDArray[np.bool_], scoring: MaskScoring) -> 
     }
 
 
-def _figures(
-    rows: TrackRows, shown: NDArray[np.bool_], scoring: MaskScoring, level: int
-) -> dict[str, float]:
+def _figures(rows: TrackRows, shown: NDArray[np.bool_], scoring: MaskScoring, level: int) -> dict[str, float]:
     there, told = rows.plane == IN_PLANE, (rows.plane == IN_PLANE) | (rows.plane == NONE)
     union = rows.true + rows.found[:, level] - rows.both[:, level]
     overlap = np.where(shown, rows.both[:, level] / np.maximum(union, 1.0), 0.0)
@@ -284,8 +297,10 @@ def write_track_calibration(out: Path, calibration: TrackCalibration) -> None:
     """Write `calibration.json` and `table.md` of a training folder."""
     figures = {k: round(v, 5) for k, v in calibration.figures.items()}
     table = {
-        "calibration": calibration.scoring.as_spec(), "presence_scale": calibration.scale,
-        "presence_shift": calibration.shift, "figures": figures,
+        "calibration": calibration.scoring.as_spec(),
+        "presence_scale": calibration.scale,
+        "presence_shift": calibration.shift,
+        "figures": figures,
     }
     write_text_atomic(out / CALIBRATION, json.dumps(table, indent=2) + "\n")
     lines = ["Tune split (never the test sets): simulated machines of training, and simulated needles on stills.", ""]

@@ -136,7 +136,10 @@ def _from_dataset(path: Path, split: str, cache: Path, report: Report) -> list[M
 
 
 def _gather_simulated(
-    data: dict[str, Any], cache: Path, report: Report, train: list[tuple[float, list[MaskClip]]] | None,
+    data: dict[str, Any],
+    cache: Path,
+    report: Report,
+    train: list[tuple[float, list[MaskClip]]] | None,
     tune: dict[str, list[MaskClip]],
 ) -> None:
     machines, procedures = tuple(data["machines"]), tuple(data["procedures"])
@@ -154,7 +157,11 @@ def _gather_simulated(
 
 
 def _gather_stills(
-    data: dict[str, Any], root: Path, cache: Path, report: Report, train: list[tuple[float, list[MaskClip]]] | None,
+    data: dict[str, Any],
+    root: Path,
+    cache: Path,
+    report: Report,
+    train: list[tuple[float, list[MaskClip]]] | None,
     tune: dict[str, list[MaskClip]],
 ) -> None:
     folders, frames = tuple(data["backgrounds"]), int(data["frames"])

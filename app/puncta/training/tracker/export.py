@@ -73,7 +73,12 @@ class SteppedTrack:
 
 
 def export_track(
-    net: NeedleTrack, clips: Tensor, path: Path, tolerance: float, familiar: nn.Module, scale: float = 1.0,
+    net: NeedleTrack,
+    clips: Tensor,
+    path: Path,
+    tolerance: float,
+    familiar: nn.Module,
+    scale: float = 1.0,
     shift: float = 0.0,
 ) -> Parity:
     """Write the network and return how well the graph agrees, frame by frame, with it on whole clips.
@@ -104,7 +109,12 @@ def export_track(
 
 
 def check_track(
-    net: NeedleTrack, clips: Tensor, path: Path, tolerance: float, familiar: nn.Module, scale: float = 1.0,
+    net: NeedleTrack,
+    clips: Tensor,
+    path: Path,
+    tolerance: float,
+    familiar: nn.Module,
+    scale: float = 1.0,
     shift: float = 0.0,
 ) -> Parity:
     """Feed an exported graph clips frame by frame, its memory empty before each, and compare it with the network.

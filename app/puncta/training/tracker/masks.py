@@ -123,9 +123,7 @@ class _Played(CineGenerator):
         return found
 
 
-def build_simulator_masks(
-    spec: SimulatorSpec, folder: Path, report: Report, part: tuple[int, int] = (0, 1)
-) -> Path:
+def build_simulator_masks(spec: SimulatorSpec, folder: Path, report: Report, part: tuple[int, int] = (0, 1)) -> Path:
     """Work out the masks that a cache of `puncta.training.data.build_simulated` lacks.
 
     Parameters
@@ -164,8 +162,12 @@ def build_still_masks(
             rng = np.random.default_rng([spec.seed, k])
             still = read_still(stills[int(rng.integers(len(stills)))].path)
             generator = _PlayedStill(
-                still, spec.seed * 100_000 + k, steps=spec.frames, size_px=SIZES_PX[int(rng.integers(len(SIZES_PX)))],
-                needle=bool(rng.random() >= 0.2), start="outside" if rng.random() < 0.2 else "inside",
+                still,
+                spec.seed * 100_000 + k,
+                steps=spec.frames,
+                size_px=SIZES_PX[int(rng.integers(len(SIZES_PX)))],
+                needle=bool(rng.random() >= 0.2),
+                start="outside" if rng.random() < 0.2 else "inside",
                 approach="in-plane",
             )
             masks, plane = zip(*(generator.mask_of(i) for i in range(spec.frames)), strict=True)

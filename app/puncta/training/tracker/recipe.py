@@ -60,8 +60,10 @@ time; ``tip_shows``: a part of the needle that fades is never the one with the t
 soft-clDice."""
 
 FURTHER = {
-    "data": frozenset({"source", "label_set"}), "model": frozenset({"net", "input", "training_data", "recipe"}),
-    "training": frozenset(), "export": frozenset(),
+    "data": frozenset({"source", "label_set"}),
+    "model": frozenset({"net", "input", "training_data", "recipe"}),
+    "training": frozenset(),
+    "export": frozenset(),
 }
 
 
@@ -75,11 +77,15 @@ def describe(config: Mapping[str, Any]) -> list[str]:
     if data.get("datasets"):
         parts.append(f"the datasets {', '.join(data['datasets'])} (split train)")
     if data.get("clips"):
-        parts.append(f"{data['clips']:,} simulated cines of machines {', '.join(data['machines'])}, "
-                     f"{', '.join(data['procedures'])}")
+        parts.append(
+            f"{data['clips']:,} simulated cines of machines {', '.join(data['machines'])}, "
+            f"{', '.join(data['procedures'])}"
+        )
     if data.get("backgrounds") and data.get("still_cines"):
-        parts.append(f"{data['still_cines']:,} cines of simulated needles in needle-free stills "
-                     f"({', '.join(data['backgrounds'])})")
+        parts.append(
+            f"{data['still_cines']:,} cines of simulated needles in needle-free stills "
+            f"({', '.join(data['backgrounds'])})"
+        )
     if data.get("backgrounds") and data.get("composites"):
         parts.append(f"the needle-free ones of {data['composites']:,} cines of such stills")
     return parts
@@ -99,7 +105,11 @@ def input_of(config: Mapping[str, Any], calibration: Mapping[str, Any]) -> dict[
 
 
 RECIPE = Recipe(
-    DEFAULTS, FURTHER, ("needle_track",), "puncta.training.tracker.run:train_tracker",
+    DEFAULTS,
+    FURTHER,
+    ("needle_track",),
+    "puncta.training.tracker.run:train_tracker",
     MappingProxyType({"size": 256, "channels": 5}),
-    registered="puncta.training.tracker.recipe:input_of", described="puncta.training.tracker.recipe:describe",
+    registered="puncta.training.tracker.recipe:input_of",
+    described="puncta.training.tracker.recipe:describe",
 )

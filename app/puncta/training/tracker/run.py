@@ -71,10 +71,19 @@ def track_task(experiment: Experiment, size: int) -> Task:
 
     return Task(
         lambda clip, rng: make_track_sample(
-            clip, size, rng, length, plain, float(options["plain_looks"]), float(options["own_share"]),
-            float(options["backwards"]), float(options["stale_share"]), bool(options["tip_shows"]),
+            clip,
+            size,
+            rng,
+            length,
+            plain,
+            float(options["plain_looks"]),
+            float(options["own_share"]),
+            float(options["backwards"]),
+            float(options["stale_share"]),
+            bool(options["tip_shows"]),
         ),
-        stack_track, loss,
+        stack_track,
+        loss,
     )
 
 
@@ -193,9 +202,15 @@ def train_tracker(
     write_head(out, experiment, "running", settings, 0, 0, started)
     try:
         net, done = train_net(
-            functools.partial(build_track, experiment, known), MaskPool(splits.train, experiment.seed),  # type: ignore[arg-type]
-            settings, out, watch, lambda average: examine_track(average, fixed), every,
-            functools.lru_cache(functools.partial(track_task, experiment)), Redrawing(out),
+            functools.partial(build_track, experiment, known),
+            MaskPool(splits.train, experiment.seed),  # type: ignore[arg-type]
+            settings,
+            out,
+            watch,
+            lambda average: examine_track(average, fixed),
+            every,
+            functools.lru_cache(functools.partial(track_task, experiment)),
+            Redrawing(out),
         )
     except KeyboardInterrupt:
         write_head(out, experiment, "cancelled", settings, logged_step(out / LOG), 0, started)
@@ -206,8 +221,17 @@ def train_tracker(
         parity = finish_track(net.cpu(), experiment, splits, out, tell)  # type: ignore[arg-type]
         value = examine_track(net, fixed).get("iou", math.nan)
         best = {"step": settings.steps, "metric": "iou", "value": value}
-        write_head(out, experiment, "done", settings, settings.steps, parameters, started, parity,
-                   best if math.isfinite(value) else None)
+        write_head(
+            out,
+            experiment,
+            "done",
+            settings,
+            settings.steps,
+            parameters,
+            started,
+            parity,
+            best if math.isfinite(value) else None,
+        )
     else:
         write_head(out, experiment, "cancelled", settings, stop_after or 0, parameters, started)
     redraw(out)

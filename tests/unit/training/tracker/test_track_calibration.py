@@ -36,8 +36,18 @@ def rows_of(clips: int = 60, frames: int = 20, seed: int = 0, scale: float = 3.0
     tip = np.where(plane == IN_PLANE, np.abs(rng.normal(0, 4.0, n)), math.nan)
     kinds = tuple("stills" if k % 4 == 1 else "simulated" for k in range(clips))
     return TrackRows(
-        clip, kinds, scale * honest + 1.0, np.abs(rng.normal(10, 1, n)), plane, found, both, true, tip,
-        np.where(plane == IN_PLANE, 2.0, nothing), np.abs(rng.normal(0, 0.02, n)), np.full(n, 0.01),
+        clip,
+        kinds,
+        scale * honest + 1.0,
+        np.abs(rng.normal(10, 1, n)),
+        plane,
+        found,
+        both,
+        true,
+        tip,
+        np.where(plane == IN_PLANE, 2.0, nothing),
+        np.abs(rng.normal(0, 0.02, n)),
+        np.full(n, 0.01),
     )
 
 

@@ -47,8 +47,17 @@ def plain_clip(tmp_path: Path, plane: list[int] | None = None, name: str = "a") 
     frames[masks > 0] = 230
     save_masks(tmp_path, name, list(masks), plane)
     nothing = np.full((len(plane), 2), np.nan)
-    clip = Clip(name, "simulator", "A", frames, nothing, nothing, np.array([w == IN_PLANE for w in plane], np.int8),
-                np.zeros((len(plane), 2)), None)
+    clip = Clip(
+        name,
+        "simulator",
+        "A",
+        frames,
+        nothing,
+        nothing,
+        np.array([w == IN_PLANE for w in plane], np.int8),
+        np.zeros((len(plane), 2)),
+        None,
+    )
     return MaskClip(clip, tmp_path / f"{name}.npz", np.array(plane, np.int8))
 
 
@@ -124,7 +133,8 @@ def test_priors_are_near_the_mask_a_prompt_is_on_it_and_a_false_one_is_not() -> 
     for seed in range(60):
         rng = np.random.default_rng(seed)
         for name, prior in (
-            ("spoilt", spoil_mask(rng, mask)), ("prompt", draw_prompt(rng, mask)),
+            ("spoilt", spoil_mask(rng, mask)),
+            ("prompt", draw_prompt(rng, mask)),
             ("false", false_prior(rng, mask, 256)),
         ):
             assert prior.shape == mask.shape and prior.dtype == np.float32 and prior.min() >= 0 and prior.max() <= 1

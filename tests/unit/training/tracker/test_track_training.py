@@ -20,12 +20,30 @@ from puncta.training.tracker.recipe import describe  # noqa: E402
 from puncta.training.tracker.run import train_tracker  # noqa: E402
 
 TABLE = {
-    "version": 1, "name": "toy", "recipe": "tracker", "plugin": "breast-biopsy", "seed": 3,
+    "version": 1,
+    "name": "toy",
+    "recipe": "tracker",
+    "plugin": "breast-biopsy",
+    "seed": 3,
     "data": {"machines": ["A"], "procedures": ["breast"], "clips": 2, "tune_clips": 2, "frames": 8},
-    "model": {"id": "toy-track", "version": "0.1", "net": "needle_track", "widths": [8, 8, 8, 8, 8], "memory": 4,
-              "input": {"size": 64}},
-    "training": {"samples": 24, "batch": 6, "length": 3, "learning_rate": 0.01, "checkpoint_every": 2, "threads": 1,
-                 "workers": 1, "bfloat16": False},
+    "model": {
+        "id": "toy-track",
+        "version": "0.1",
+        "net": "needle_track",
+        "widths": [8, 8, 8, 8, 8],
+        "memory": 4,
+        "input": {"size": 64},
+    },
+    "training": {
+        "samples": 24,
+        "batch": 6,
+        "length": 3,
+        "learning_rate": 0.01,
+        "checkpoint_every": 2,
+        "threads": 1,
+        "workers": 1,
+        "bfloat16": False,
+    },
 }
 
 
@@ -66,8 +84,11 @@ def test_the_experiments_that_ship_fit_and_keep_test_machines_and_vessels_out() 
 
 def test_without_a_tune_split_or_a_dataset_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tune"):
-        train_tracker(experiment_from({**TABLE, "data": {**TABLE["data"], "clips": 1, "tune_clips": 0, "frames": 3}}),
-                      tmp_path / "a", cache=tmp_path / "cache")
+        train_tracker(
+            experiment_from({**TABLE, "data": {**TABLE["data"], "clips": 1, "tune_clips": 0, "frames": 3}}),
+            tmp_path / "a",
+            cache=tmp_path / "cache",
+        )
     with pytest.raises(UserError, match="no-such-set"):
         train_tracker(experiment_from({**TABLE, "data": {"datasets": ["no-such-set"]}}), tmp_path / "b")
     with pytest.raises(UserError, match="--data"):
