@@ -1804,6 +1804,18 @@
         <translation>unterwegs beschädigt</translation>
     </message>
     <message>
+        <source>damaged transforms</source>
+        <translation>beschädigte Transformationen</translation>
+    </message>
+    <message>
+        <source>Transform {name}</source>
+        <translation>Transformation {name}</translation>
+    </message>
+    <message>
+        <source>{rate} a second</source>
+        <translation>{rate} je Sekunde</translation>
+    </message>
+    <message>
         <source>missing in the stream</source>
         <translation>fehlt im Strom</translation>
     </message>

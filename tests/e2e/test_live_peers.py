@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -31,6 +32,9 @@ from live_peers import (
 from puncta.core.errors import SourceError
 from puncta.core.events import LinkState, SourceProblem
 from puncta.core.frame import Frame
+from puncta.formats.validate import validate
+from puncta.recording.recorder import RecordingStatus
+from puncta.session.record import RecordRequest, record_case
 from puncta.sources.factory import open_source
 from puncta.sources.igtl_messages import HEADER, crc64
 from puncta.sources.live import LiveSource
@@ -139,9 +143,10 @@ def test_rtsp_from_gstreamer_is_lost_and_found() -> None:
         with opened(f"rtsp://127.0.0.1:{port}/live") as source:
             assert next_frame(source).pixels.shape[:2] == (240, 320)
             lose_and_find(source, peer)
-        with pytest.raises(SourceError, match="has no such stream"), contextlib.closing(
-            open_source(f"rtsp://127.0.0.1:{port}/absent")
-        ) as absent:
+        with (
+            pytest.raises(SourceError, match="has no such stream"),
+            contextlib.closing(open_source(f"rtsp://127.0.0.1:{port}/absent")) as absent,
+        ):
             _ = absent.info
 
 
@@ -162,6 +167,11 @@ def test_pyigtl_gives_pictures_with_their_spacing_and_is_found_again_with_anothe
         with opened(f"igtl://127.0.0.1:{port}?device=Probe") as source:
             calibration = next_frame(source).geometry.calibration
             assert calibration is not None and calibration.mm_per_px == pytest.approx((0.2, 0.25))
+            transforms = wait_for(lambda: next_frame(source) and source.take_transforms(), SLOW_MACHINE_S)
+            assert isinstance(transforms, list)
+            poses = {name: matrix for name, matrix, _t_ns in transforms}
+            assert poses["ProbeToTracker"][3::4][:2] == (10.0, 20.0)
+            assert dict(source.health().transforms)["ProbeToTracker"] > 0
             deeper = pyigtl_server(port, spacing_mm=0.4)
             try:
                 lose_and_find(source, peer, deeper.start)
@@ -212,6 +222,12 @@ class Hand:
         for part in (head[:30], head[30:], body[:40], body[40:]):  # networks cut where they like
             self.link.sendall(part)
 
+    def send_transform(self, x_mm: float, *, spoil: bool = False) -> None:
+        assert self.link is not None
+        body = struct.pack(">12f", 1, 0, 0, 0, 1, 0, 0, 0, 1, x_mm, 0, 0)
+        crc = crc64(body) ^ (1 if spoil else 0)
+        self.link.sendall(HEADER.pack(1, b"TRANSFORM", b"ProbeToTracker", 0, len(body), crc) + body)
+
     def hang_up(self) -> None:
         if self.link is not None:
             self.link.close()
@@ -251,6 +267,39 @@ def test_damaged_and_foreign_bytes_of_openigtlink_never_become_a_picture() -> No
         hand.close()
 
 
+def test_transforms_stand_in_the_session_with_their_moment(tmp_path: Path) -> None:
+    """A tracker's poses between the pictures, one of them damaged on the way."""
+    hand, folder = Hand(), tmp_path / "s"
+    request = RecordRequest(f"igtl://127.0.0.1:{hand.port}", folder, plugins=(), whole=True)
+    stop = threading.Event()
+    seen: list[RecordingStatus] = []
+    recording = threading.Thread(target=record_case, args=(request,), kwargs={"stop": stop, "progress": seen.append})
+    recording.start()
+    try:
+        hand.accept()
+        for x_mm in (1.0, 2.0, 3.0):
+            hand.send_transform(x_mm)
+            hand.send_transform(-1.0, spoil=True)
+            hand.send()
+
+        def stored() -> bool:
+            hand.send()
+            return bool(seen) and seen[-1].stored >= 3
+
+        wait_for(stored, SLOW_MACHINE_S)
+    finally:
+        stop.set()
+        recording.join()
+        hand.close()
+    assert validate(folder).problems == ()
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    poses = [(e["matrix"][3], e["t_ns"]) for e in events if e.get("name") == "ProbeToTracker"]
+    assert [x_mm for x_mm, _t in poses] == [1.0, 2.0, 3.0]
+    assert [t for _x, t in poses] == sorted(t for _x, t in poses)
+    lies = [e["matrix"] for e in events if e.get("name") == "Probe (picture)"]
+    assert len(lies) == 1 and lies[0][0] == pytest.approx(0.1), "where the picture lies is told once, as it stays"
+
+
 def test_nobody_there_is_one_sentence() -> None:
     for uri in (f"igtl://127.0.0.1:{free_port()}", f"rtsp://127.0.0.1:{free_port()}/live"):
         source = open_source(uri)
@@ -261,6 +310,9 @@ def test_nobody_there_is_one_sentence() -> None:
 
 SCREEN_SCRIPT = """
 import sys
+from puncta.formats.validate import validate
+from puncta.recording.recorder import RecordingStatus
+from puncta.session.record import RecordRequest, record_case
 from puncta.sources.factory import open_source
 source = open_source("screen:10,20,64,48")
 frame = source.read()
@@ -280,7 +332,7 @@ def test_a_screen_region_on_a_real_x_server(repo_root: Path) -> None:
     xvfb = need_program("xvfb-run", "xvfb")
     environ = os.environ | {"PYTHONPATH": str(repo_root / "app")}
     done = subprocess.run(
-        [xvfb, "-a", "-s", "-screen 0 640x480x24", sys.executable, "-c", SCREEN_SCRIPT],
+        [xvfb, "-a", "-s", "-screen 0 640x480x24 -noreset", sys.executable, "-c", SCREEN_SCRIPT],
         env=environ, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 from paced_source import PacedSource
@@ -10,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 
 from puncta import paths
+from puncta.core.events import PlayState
 from puncta.core.frame import SourceKind
 from puncta.core.ports import FrameSource
 from puncta.formats.validate import validate
@@ -116,3 +118,63 @@ def test_the_light_tells_time_losses_and_disk(stage) -> None:  # noqa: ANN001
     assert words(RecordingStatus(RecorderState.RECORDING, 12.0, 360, disk_left_s=41 * 60.0)).endswith("disk for 41 min")
     assert "3 frames lost" in words(RecordingStatus(RecorderState.RECORDING, 12.0, 360, 3))
     assert words(RecordingStatus(RecorderState.RECORDING, 12.0, 360, disk_left_s=3 * 3600.0)).endswith("disk for 3 h")
+
+
+def lines_of(folder: Path, name: str) -> list[dict]:
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def test_the_target_is_recorded_also_where_it_was_set_on_a_held_picture(stage, qtbot) -> None:  # noqa: ANN001
+    window = stage.open(opener=opener).window
+    window.open_uri("grabber")
+    qtbot.waitUntil(lambda: window.mode == "live" and window.desk.analysis is not None, timeout=PATIENCE_MS)
+    window.does.run("record")
+    qtbot.waitUntil(lambda: window.recording.status.stored > 3, timeout=PATIENCE_MS)
+    window.does.run("play")
+    qtbot.waitUntil(lambda: window.desk.status.state is PlayState.PAUSED, timeout=PATIENCE_MS)
+    x0, y0, *_ = window.desk.analysis.frame.geometry.region.box
+    window.desk.set_target((x0 + 50.0, y0 + 40.0))
+    assert window.desk.analysis.target.point_px == (x0 + 50.0, y0 + 40.0), "a held picture shows it at once"
+    window.does.run("play")
+    held = window.recording.status.stored
+    qtbot.waitUntil(lambda: window.recording.status.stored > held + 10, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: window.desk.status.state is PlayState.PLAYING, timeout=PATIENCE_MS)
+    window.desk.set_target(None)
+    window.does.run("record")
+    qtbot.waitUntil(lambda: "Saved as" in window.status_line.message, timeout=PATIENCE_MS)
+    (folder,) = sessions()
+    assert validate(folder).problems == ()
+    targets = [line.get("target") for line in lines_of(folder, "results.jsonl")]
+    assert targets[0] is None and any(targets)
+    # The pictures of this source are noise: the target is found or lost, but never without saying which.
+    assert all(t["point_px"] is not None or t["reason"] for t in targets if t)
+    marks = [e["marker"] for e in lines_of(folder, "events.jsonl") if e["type"] == "marker"]
+    assert [(m["kind"], m["text"]) for m in marks] == [("target", "set"), ("target", "removed")]
+    assert marks[0]["point_px"] == [50.0, 40.0] and marks[1]["point_px"] is None
+    assert marks[0]["key"]["index"] < marks[1]["key"]["index"]
+
+
+class WithTransforms(PacedSource):
+    """A grabber that also sends where the probe is."""
+
+    def take_transforms(self) -> list[tuple[str, tuple[float, ...], int]]:
+        return [("ProbeToTracker", (1.0, 0.0, 0.0, 5.0, *([0.0] * 11), 1.0), time.monotonic_ns())]
+
+
+def test_transforms_are_recorded_and_told(stage, qtbot) -> None:  # noqa: ANN001
+    def open_tracked(uri: str) -> FrameSource:
+        return opener(uri) if Path(uri).is_dir() else WithTransforms((300, 120), 40.0, name=uri)
+
+    window = stage.open(opener=open_tracked).window
+    window.open_uri("grabber")
+    qtbot.waitUntil(lambda: window.mode == "live" and window.desk.analysis is not None, timeout=PATIENCE_MS)
+    window.does.run("record")
+    qtbot.waitUntil(lambda: window.recording.status.stored > 3, timeout=PATIENCE_MS)
+    window.does.run("record")
+    qtbot.waitUntil(lambda: "Saved as" in window.status_line.message, timeout=PATIENCE_MS)
+    (folder,) = sessions()
+    found = [e for e in lines_of(folder, "events.jsonl") if e["type"] == "transform"]
+    assert found and {e["name"] for e in found} == {"ProbeToTracker"} and found[0]["matrix"][3] == 5.0
+    window.open_uri(str(folder))
+    qtbot.waitUntil(lambda: window.mode == "review" and window.desk.info.title == folder.name, timeout=PATIENCE_MS)
+    assert dict(window.desk.info.details)["Transforms"] == f"{len(found)} of ProbeToTracker"

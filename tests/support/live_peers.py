@@ -104,7 +104,9 @@ def udp_sender(port: int, *, rate: int = 25, size: str = "320x240", key_every: i
     command = [ffmpeg, "-nostdin", "-loglevel", "error", "-re"]
     command += ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}"]
     command += ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", str(key_every)]
-    return Peer([*command, "-threads", "1", "-pix_fmt", "yuv420p", "-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316"])
+    return Peer(
+        [*command, "-threads", "1", "-pix_fmt", "yuv420p", "-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316"]
+    )
 
 
 RTSP_SERVER = """
@@ -147,6 +149,9 @@ while True:
         spacing = [0.2, 0.25, 1.0] if len(sys.argv) < 4 else [float(sys.argv[3])] * 2 + [1.0]
         matrix = np.diag([*spacing, 1.0])
         server.send_message(pyigtl.StringMessage("hello", device_name="Words"))
+        pose = np.eye(4)
+        pose[:3, 3] = 10.0, 20.0, number
+        server.send_message(pyigtl.TransformMessage(pose, device_name="ProbeToTracker"), wait=True)
         server.send_message(pyigtl.ImageMessage(pixels, ijk_to_world_matrix=matrix, device_name="Probe"), wait=True)
         number += 1
     time.sleep(1 / rate)

@@ -111,6 +111,8 @@ class SourceHealth:
         Attempts to connect again since the loss.
     retry_in_s : float or None
         The next attempt begins in this time [s].
+    transforms : tuple of (str, float)
+        Transforms that come beside the pictures: name, and how often a second.
     """
 
     link: LinkState
@@ -124,6 +126,7 @@ class SourceHealth:
     connections: int = 0
     attempts: int = 0
     retry_in_s: float | None = None
+    transforms: tuple[tuple[str, float], ...] = ()
 
     @property
     def flowing(self) -> bool:

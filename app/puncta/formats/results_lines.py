@@ -2,6 +2,7 @@
 
 A line holds `key{index,pts_ns,sha256}`, `outputs{plugin: [typed results]}`, `flags` and, unless left out, `timings_ns`.
 Where a plugin runs on every n-th frame only, `carried{plugin: index}` names the frame its results were computed from.
+Where somebody chose a target in Live, `target` says where it is on this frame.
 Members stand in one fixed order and numbers are rounded (pixels and degrees to 3 decimals, scores to 4), so that two
 runs that compute the same write the same bytes.
 """
@@ -30,6 +31,7 @@ from puncta.core.results import (
     Point,
     Result,
 )
+from puncta.core.target import TargetFix, TargetLoss
 from puncta.formats import schemas
 from puncta.formats.atomic import AtomicFile, plain_os_error
 from puncta.formats.jsontext import PX_DECIMALS, SCORE_DECIMALS, json_line, parse_json, rounded
@@ -144,11 +146,20 @@ def result_from_json(document: Mapping[str, Any]) -> Result:
         case "point":
             return Point(label, _tuple(d["point_px"]), d["score"], reason)
         case "line":
-            return Line(label, _tuple(d["entry_px"]), _tuple(d["tip_px"]), d["score"], d["angle_deg"], d["sigma_deg"],
-                        reason)
+            return Line(
+                label, _tuple(d["entry_px"]), _tuple(d["tip_px"]), d["score"], d["angle_deg"], d["sigma_deg"], reason
+            )
         case "detection":
-            return Detection(label, _tuple(d["box"]), _tuple(d["tip_px"]), d["score"], d["radius90_px"],
-                             Certainty(d["certainty"]), d["predicted"], reason)
+            return Detection(
+                label,
+                _tuple(d["box"]),
+                _tuple(d["tip_px"]),
+                d["score"],
+                d["radius90_px"],
+                Certainty(d["certainty"]),
+                d["predicted"],
+                reason,
+            )
         case "mask":
             mask = None if d["mask"] is None else mask_from_rle(d["mask"])
             origin = (int(d["origin_px"][0]), int(d["origin_px"][1]))
@@ -185,6 +196,8 @@ class ResultLine:
         Named stages and their duration [ns]; None where they were left out.
     carried : mapping of plugin id to int
         Index of the frame that a plugin's results were computed from, where it is not this one.
+    target : TargetFix or None
+        The target on this frame; None where none was chosen.
     """
 
     key: FrameKey
@@ -192,6 +205,7 @@ class ResultLine:
     flags: frozenset[Flag] = frozenset()
     timings_ns: Mapping[str, int] | None = field(default=None)
     carried: Mapping[str, int] = field(default_factory=dict)
+    target: TargetFix | None = None
 
 
 def line_from_analysis(analysis: Analysis, timings: bool = True) -> ResultLine:
@@ -212,6 +226,7 @@ def line_from_analysis(analysis: Analysis, timings: bool = True) -> ResultLine:
             for output in analysis.outputs
             if output.frame_key is not None and output.frame_id != analysis.frame.frame_id
         },
+        target=analysis.target,
     )
 
 
@@ -232,9 +247,28 @@ def json_from_line(line: ResultLine) -> dict[str, Any]:
     }
     if line.carried:
         document["carried"] = {name: int(line.carried[name]) for name in sorted(line.carried)}
+    if line.target is not None:
+        document["target"] = _json_from_target(line.target)
     if line.timings_ns is not None:
         document["timings_ns"] = {name: int(line.timings_ns[name]) for name in sorted(line.timings_ns)}
     return document
+
+
+def _json_from_target(fix: TargetFix) -> dict[str, Any]:
+    lost = fix.point_px is None
+    return {
+        "point_px": _px(fix.point_px, "target"),
+        "doubt_px": rounded(fix.doubt_px, PX_DECIMALS, "doubt of the target"),
+        "true": bool(fix.true),
+        "reason": str(fix.loss or TargetLoss.SOURCE) if lost else None,
+    }
+
+
+def _target_from_json(document: Mapping[str, Any] | None) -> TargetFix | None:
+    if document is None:
+        return None
+    loss = TargetLoss(document["reason"] or "")
+    return TargetFix(_tuple(document["point_px"]), float(document["doubt_px"]), loss, bool(document["true"]))
 
 
 def text_from_line(line: ResultLine) -> str:
@@ -251,6 +285,7 @@ def line_from_json(document: Mapping[str, Any], stream: str = "") -> ResultLine:
         flags=frozenset(Flag(flag) for flag in document["flags"]),
         timings_ns=document.get("timings_ns"),
         carried=document.get("carried", {}),
+        target=_target_from_json(document.get("target")),
     )
 
 

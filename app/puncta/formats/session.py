@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,6 +171,7 @@ def _mended(folder: Path, manifest: Mapping[str, Any], index: FramesIndex) -> tu
         "gaps": gaps,
         "markers": [event["marker"] for event in events if event["type"] == "marker"],
         "calibrations": calibration_changes(events),
+        **transforms_entry(Counter(event["name"] for event in events if event["type"] == "transform")),
         "accounting": {"received": len(records) + lost, "stored": len(records), "lost": lost},
         "ended": "The recording ended without closing.",
     }
@@ -183,6 +185,13 @@ def _mended(folder: Path, manifest: Mapping[str, Any], index: FramesIndex) -> tu
         f"{seconds:.1f} s, are here; {missing} may be missing{torn}."
     )
     return mended, says
+
+
+def transforms_entry(counts: Mapping[str, int]) -> dict[str, Any]:
+    """Return the manifest's member `transforms`, or no member where none came."""
+    if not counts:
+        return {}
+    return {"transforms": [{"name": name, "count": counts[name]} for name in sorted(counts)]}
 
 
 def results_entry(events: Sequence[Mapping[str, Any]], plugins: set[str]) -> list[dict[str, Any]]:

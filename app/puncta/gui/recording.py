@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer
 
 from puncta import paths
+from puncta.core.frame import Frame
+from puncta.core.geometry import PointPx
 from puncta.gui.i18n import tr
 from puncta.gui.panels.source_panel import words_of
 from puncta.recording.kept_region import NO_REGION
@@ -36,6 +38,8 @@ class Recording(QObject):
         self._look = QTimer(self)
         self._look.setInterval(LOOK_MS)
         self._look.timeout.connect(self.show_status)
+        self._target_px: PointPx | None = None
+        window.desk.target_changed.connect(self._mark_target)
 
     @property
     def status(self) -> RecordingStatus:
@@ -51,7 +55,14 @@ class Recording(QObject):
 
     def _start(self) -> None:
         self._recorder = Recorder(layout_of, whole=self._whole, pre_roll_s=PRE_ROLL_S)
-        self._window.desk.player.listen(self._recorder.put, self._recorder.put_analysis)
+        recorder, player = self._recorder, self._window.desk.player
+
+        def hear(frame: Frame) -> None:
+            recorder.put(frame)
+            for name, matrix, t_ns in player.take_transforms():
+                recorder.put_transform(name, matrix, t_ns)
+
+        player.listen(hear, recorder.put_analysis)
         self._told = 0
         self._look.start()
 
@@ -84,6 +95,15 @@ class Recording(QObject):
             self._window.stage.banners.hush("record")
             recorder.begin(self._new_folder())
         self.show_status()
+
+    def _mark_target(self) -> None:
+        """Mark in the session where a target was set or removed; where it goes stands with each frame's results."""
+        target_px = self._window.desk.target_px
+        if target_px == self._target_px:
+            return
+        self._target_px = target_px
+        if self._recorder is not None:
+            self._recorder.mark("target", "set" if target_px is not None else "removed", target_px)
 
     def save_last(self) -> None:
         """Save what just happened."""

@@ -8,7 +8,8 @@ import numpy as np
 
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame
-from puncta.core.results import Detection, Line, MaskResult, Point, Result
+from puncta.core.results import Detection, HeatMap, Line, MaskResult, Point, Result
+from puncta.core.target import TargetFix
 from puncta.recording.plane_codec import Planes, subsampling_of
 
 NO_REGION = (
@@ -148,7 +149,15 @@ def shift_result(result: Result, by_px: tuple[int, int]) -> Result:
             return replace(result, box=moved, tip_px=_moved(result.tip_px, x, y))
         case MaskResult():
             return replace(result, origin_px=(result.origin_px[0] - x, result.origin_px[1] - y))
+        case HeatMap():
+            at = result.box_px
+            return replace(result, box_px=(at[0] - x, at[1] - y, at[2], at[3]))
     return result
+
+
+def shift_target(fix: TargetFix | None, by_px: tuple[int, int]) -> TargetFix | None:
+    """Return a target in the pixels of the kept picture; see `shift_result`."""
+    return None if fix is None else replace(fix, point_px=_moved(fix.point_px, *by_px))
 
 
 def _moved(point_px: tuple[float, float] | None, x: int, y: int) -> tuple[float, float] | None:

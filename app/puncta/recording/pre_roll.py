@@ -10,6 +10,9 @@ from puncta.recording.session_parts import Coded, Found
 
 Entry = tuple[int, Coded, list[Found]]
 """Number of a frame inside the run, the frame, and what was found on it."""
+Beside = tuple[int, str, list[float]]
+"""A transform: moment of arrival [ns, monotonic], name, matrix row by row [mm]."""
+MOST_BESIDE = 20_000
 
 
 class PreRoll:
@@ -30,6 +33,7 @@ class PreRoll:
         self._limit = min(limit_bytes, psutil.virtual_memory().total // 8)
         self._entries: deque[Entry] = deque()
         self._by_id: dict[int, Entry] = {}
+        self._beside: deque[Beside] = deque(maxlen=MOST_BESIDE)
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -54,6 +58,18 @@ class PreRoll:
             self._by_id.pop(old_id, None)
             self.bytes -= len(old.payload)
 
+    def put_transform(self, t_ns: int, name: str, matrix: list[float]) -> None:
+        """Remember a transform that came beside the frames."""
+        if self.seconds_kept <= 0:
+            return
+        self._beside.append((t_ns, name, matrix))
+        while self._beside[0][0] < t_ns - round(self.seconds_kept * 1e9):
+            self._beside.popleft()
+
+    def transforms(self, since_ns: int) -> deque[Beside]:
+        """Return the remembered transforms that came at a moment [ns] or later, oldest first."""
+        return deque(entry for entry in self._beside if entry[0] >= since_ns)
+
     def entry(self, frame_id: int) -> Entry | None:
         """Return a remembered frame, so that what was found on it is added."""
         return self._by_id.get(frame_id)
@@ -63,13 +79,17 @@ class PreRoll:
         return list(self._entries)
 
     def take_all(self) -> list[Entry]:
-        """Return what is remembered and forget it."""
+        """Return the remembered frames and forget them."""
         entries = self.all()
-        self.clear()
+        self._forget_frames()
         return entries
 
     def clear(self) -> None:
         """Forget everything."""
+        self._forget_frames()
+        self._beside.clear()
+
+    def _forget_frames(self) -> None:
         self._entries.clear()
         self._by_id.clear()
         self.bytes = 0

@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from puncta.core.channels import ChannelClosed
 from puncta.core.errors import UserError
@@ -111,7 +110,8 @@ class Recorder:
     def put_transform(self, name: str, matrix: Sequence[float], t_ns: int) -> None:
         """Store a 4 x 4 transform (row by row, mm) that arrived at a monotonic time [ns]; never waits."""
         values = [float(v) for v in matrix]
-        self._intake.say(lambda: self._event("transform", t_ns, name=name, matrix=values))
+        if self._listening:
+            self._intake.say(lambda: self._take_transform(t_ns, name, values))
 
     def mark(self, kind: str, text: str = "", point_px: tuple[float, float] | None = None) -> None:
         """Mark the newest stored frame; the point is in the source's pixels [px]."""
@@ -256,12 +256,18 @@ class Recorder:
         self._on_change()
 
     def _store_all(self, writer: SessionWriter, remembered: Sequence[Entry]) -> None:
+        beside = self._ring.transforms(remembered[0][1].t_ns) if remembered else deque()
         for number, (frame_id, coded, all_found) in enumerate(remembered):
+            while beside and number and beside[0][0] < coded.t_ns:
+                t_ns, name, matrix = beside.popleft()
+                writer.add_event("transform", t_ns, name=name, matrix=matrix)
             # What was lost before the first frame belongs to no session.
             record = writer.add(replace(coded, lost=0, causes=()) if number == 0 else coded)
             self._records[frame_id] = record
             for found in all_found:
                 writer.add_results(record, found)
+        for t_ns, name, matrix in beside:
+            writer.add_event("transform", t_ns, name=name, matrix=matrix)
         writer.tally.pre_roll = len(remembered)
 
     def _store(self, frame_id: int, coded: Coded) -> None:
@@ -288,9 +294,11 @@ class Recorder:
         elif self._writer is None and entry is not None:
             entry[2].append(found_of(analysis, entry[1].sha256, by_px))
 
-    def _event(self, kind: str, t_ns: int, **members: Any) -> None:
+    def _take_transform(self, t_ns: int, name: str, matrix: list[float]) -> None:
         if self._writer is not None:
-            self._writer.add_event(kind, t_ns, **members)
+            self._writer.add_event("transform", t_ns, name=name, matrix=matrix)
+        else:
+            self._ring.put_transform(t_ns, name, matrix)
 
     def _mark(self, kind: str, text: str, point_px: tuple[float, float] | None) -> None:
         if self._writer is None or not self._records or self._coder is None:

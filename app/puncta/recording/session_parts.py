@@ -8,7 +8,7 @@ from puncta.core.frame import Calibration
 from puncta.core.results import Analysis
 from puncta.formats.frames_log import FramesHead
 from puncta.formats.results_lines import ResultLine, line_from_analysis
-from puncta.recording.kept_region import Keeping, shift_result
+from puncta.recording.kept_region import Keeping, shift_result, shift_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +73,4 @@ def found_of(analysis: Analysis, sha256: str, by_px: tuple[int, int]) -> Found:
     line = line_from_analysis(replace(analysis, frame=replace(frame, key=replace(frame.key, sha256=sha256))))
     outputs = {name: tuple(shift_result(r, by_px) for r in results) for name, results in line.outputs.items()}
     models = tuple((o.plugin_id, o.model, o.model_sha256) for o in analysis.outputs if o.model and o.model_sha256)
-    return Found(replace(line, outputs=outputs), models)
+    return Found(replace(line, outputs=outputs, target=shift_target(line.target, by_px)), models)

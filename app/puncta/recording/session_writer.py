@@ -9,6 +9,7 @@ import os
 import shutil
 import uuid
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from puncta.formats.session import (
     calibration_changes,
     json_from_calibration,
     lock,
+    transforms_entry,
     utc_now,
 )
 from puncta.recording.repeating import Repeating
@@ -58,6 +60,7 @@ class _Tally:
     changes: list[dict[str, Any]] = field(default_factory=list)
     models: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     plugins: set[str] = field(default_factory=set)
+    transforms: Counter[str] = field(default_factory=Counter)
 
 
 class SessionWriter:
@@ -276,6 +279,8 @@ class SessionWriter:
         line = {"type": kind, "t_ns": since, "after_index": self.tally.stored - 1, **members}
         if kind == "calibration":
             self.tally.changes.append(line)
+        elif kind == "transform":
+            self.tally.transforms[members["name"]] += 1
         self._append(EVENTS_FILE, (json_line(line) + "\n").encode())
 
     def _append(self, name: str, data: bytes) -> None:
@@ -342,6 +347,7 @@ class SessionWriter:
                     "gaps": tally.gaps,
                     "markers": tally.markers,
                     "calibrations": calibration_changes(tally.changes),
+                    **transforms_entry(tally.transforms),
                     "accounting": {
                         "received": tally.stored + tally.lost,
                         "stored": tally.stored,

@@ -158,6 +158,15 @@ class Player:
         """Let a recorder hear every frame and every analysis, in the threads where they arise; it must never wait."""
         self._on_frame, self._on_analysis = on_frame, on_analysis
 
+    def take_transforms(self) -> list[tuple[str, tuple[float, ...], int]]:
+        """Return what came beside the pictures since the last call: name, 4 x 4 matrix [mm], arrival [ns].
+
+        Safe from any thread.
+        """
+        source = self._run.hub.source if self._run is not None else None
+        take = getattr(source, "take_transforms", None)
+        return take() if take is not None else []
+
     # --- transport -----------------------------------------------------------------------------------------------
 
     def play(self) -> None:

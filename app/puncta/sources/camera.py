@@ -134,9 +134,7 @@ def _rgb(picture: NDArray) -> NDArray[np.uint8]:
     return np.array(grey, np.uint8)
 
 
-def open_camera(
-    uri: str, clock: Clock | None = None, open_it: Callable[[int], Capture] = open_capture
-) -> LiveSource:
+def open_camera(uri: str, clock: Clock | None = None, open_it: Callable[[int], Capture] = open_capture) -> LiveSource:
     """Open a capture device as a source.
 
     Raises

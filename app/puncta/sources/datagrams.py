@@ -26,9 +26,7 @@ class DatagramFile:
         The sentence raised when nothing has come for ``patience_s`` [s].
     """
 
-    def __init__(
-        self, address: NetworkAddress, stop: threading.Event, silent_words: str, patience_s: float
-    ) -> None:
+    def __init__(self, address: NetworkAddress, stop: threading.Event, silent_words: str, patience_s: float) -> None:
         self._stop, self._silent_words = stop, silent_words
         self.patience_s = patience_s
         self._rest = b""

@@ -151,3 +151,17 @@ def _jitter_ms(times_ns: list[int]) -> float | None:
     if len(steps) < 8:
         return None
     return float(np.percentile(np.abs(steps - np.median(steps)), 95))
+
+
+def words_of_problem(problem: SourceProblem, still_ns: int, rate: float | None, promised: float | None) -> str:
+    """Return the sentence for a source that gives pictures, but not as it should."""
+    if problem is SourceProblem.BLACK:
+        return "The picture is black; see whether the machine is on and the right input is chosen."
+    if problem is SourceProblem.FROZEN:
+        return f"The picture has not changed for {still_ns / 1e9:.0f} s; see whether the machine is frozen."
+    if problem is SourceProblem.SLOW and rate is not None and promised:
+        return (
+            f"The source sends {rate:.0f} pictures a second instead of {promised:.0f}; "
+            "choose a smaller picture size or look at the cable and the network."
+        )
+    return ""

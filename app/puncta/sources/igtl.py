@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,15 @@ from puncta.core.errors import SourceError, SourceLost
 from puncta.core.frame import Calibration, CalibrationOrigin, ImageGeometry, UltrasoundRegion
 from puncta.core.ports import Clock, SystemClock
 from puncta.sources.igtl_messages import HEADER, BadMessage, Header, Image, crc64, read_header, read_image
+from puncta.sources.igtl_tracking import KINDS, LONGEST_BODY, read_transforms
 from puncta.sources.live import DeviceFacts, Grab, LiveSource
 from puncta.sources.live_address import NetworkAddress, parse_igtl
 from puncta.sources.tcp import connect_tcp
+from puncta.sources.transforms import Transform
 
 GRAB_S = 0.2
+KEPT_TRANSFORMS = 1024
+"""So many transforms wait for the next picture, which takes them along."""
 SMALLEST_MM, LARGEST_MM = 0.005, 5.0
 """A pixel of an ultrasound picture is between these [mm]; what is outside was never measured."""
 
@@ -38,7 +43,9 @@ class IgtlDevice:
         self._chosen = address.device
         self._whole: NDArray | None = None
         self._peak = 0.0
-        self._damaged = 0
+        self._damaged, self._damaged_transforms = 0, 0
+        self._transforms: deque[Transform] = deque(maxlen=KEPT_TRANSFORMS)
+        self._matrix: tuple[float, ...] = ()
 
     def open(self, stop: threading.Event) -> DeviceFacts:
         """Connect."""
@@ -99,6 +106,9 @@ class IgtlDevice:
 
     def _take_body(self, header: Header, body: memoryview) -> Grab | None:
         t_ns = self._clock.now_ns()
+        if header.kind in KINDS:
+            self._take_transforms(header, body, t_ns)
+            return None
         if header.kind != "IMAGE" or (self._chosen and header.device != self._chosen):
             return None
         # Some senders leave the checksum out.
@@ -116,10 +126,30 @@ class IgtlDevice:
                 "?device=NAME in the address."
             )
         self._chosen = header.device
+        if image.matrix != self._matrix:
+            # Where the picture lies belongs to the transforms; it is told when it changes.
+            self._matrix = image.matrix
+            self._transforms.append((f"{header.device or 'sender'} (picture)", image.matrix, t_ns))
         lost = (("damaged on the way", self._damaged),) if self._damaged else ()
-        self._damaged = 0
-        pixels = self._pixels(image)
-        return Grab(pixels, t_ns, lost, _geometry(image), sent_ns=header.stamp_ns or None)
+        transforms, damaged = tuple(self._transforms), self._damaged_transforms
+        self._transforms.clear()
+        self._damaged = self._damaged_transforms = 0
+        return Grab(
+            self._pixels(image), t_ns, lost, _geometry(image), sent_ns=header.stamp_ns or None,
+            transforms=transforms, damaged_transforms=damaged,
+        )  # fmt: skip
+
+    def _take_transforms(self, header: Header, body: memoryview, t_ns: int) -> None:
+        """Keep what a tracking message says; one that is damaged is counted and no part of it is kept."""
+        whole = len(body) <= LONGEST_BODY and not (header.crc and crc64(body) != header.crc)
+        try:
+            found = read_transforms(header, body) if whole else None
+        except BadMessage:
+            found = None
+        if found is None:
+            self._damaged_transforms += 1
+        else:
+            self._transforms.extend((name, matrix, t_ns) for name, matrix in found)
 
     def _pixels(self, image: Image) -> NDArray[np.uint8]:
         """Return the whole picture in 8 bit; a part is laid into the picture that came before."""

@@ -1,4 +1,4 @@
-"""The few OpenIGTLink messages a picture needs: header, IMAGE, and the checksum.
+"""The few OpenIGTLink messages a picture needs: header, IMAGE, and the checksum; transforms are in `igtl_tracking`.
 
 Source: OpenIGTLink protocol, versions 1 to 3 (header, extended header, IMAGE, CRC), openigtlink.org.
 """
@@ -6,6 +6,7 @@ Source: OpenIGTLink protocol, versions 1 to 3 (header, extended header, IMAGE, C
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,12 +58,15 @@ class Image:
         Where the part begins.
     spacing_mm : tuple of float
         Lengths of the matrix's columns (i, j) [mm]; whatever the sender wrote.
+    matrix : tuple of float
+        The picture's own 4 x 4 matrix row by row [mm]: steps along i, j and across it, then its centre.
     """
 
     values: NDArray
     size: tuple[int, int, int]
     offset: tuple[int, int, int]
     spacing_mm: tuple[float, float]
+    matrix: tuple[float, ...] = ()
 
 
 def read_header(data: bytes | memoryview) -> Header:
@@ -89,13 +93,8 @@ def read_image(header: Header, body: bytes | memoryview) -> Image:
     BadMessage
         Sizes do not agree, or the pixels are of a kind the protocol does not know.
     """
-    start, end = 0, len(body)
-    if header.version >= 2:
-        if end < _EXTENDED.size:
-            raise BadMessage("the extended header is cut off")
-        extended, meta_header, meta_size, _number = _EXTENDED.unpack_from(body)
-        start, end = extended, end - meta_header - meta_size
-    if start < 0 or end - start < _IMAGE.size:
+    start, end = content_of(header, body)
+    if end - start < _IMAGE.size:
         raise BadMessage("the image header is cut off")
     fields = _IMAGE.unpack_from(body, start)
     _version, components, scalar, endian, _axes = fields[:5]
@@ -111,7 +110,30 @@ def read_image(header: Header, body: bytes | memoryview) -> Image:
     values = np.frombuffer(body, kind, count, start + _IMAGE.size).reshape(part[2], part[1], part[0], components)
     column, row = np.array(matrix[0:3], np.float64), np.array(matrix[3:6], np.float64)
     spacing = float(np.linalg.norm(column)), float(np.linalg.norm(row))
-    return Image(values, size, offset, spacing)
+    return Image(values, size, offset, spacing, rows_of(matrix))
+
+
+def content_of(header: Header, body: bytes | memoryview) -> tuple[int, int]:
+    """Return where a body's own content begins and ends: version 2 has a header before it and figures behind it.
+
+    Raises
+    ------
+    BadMessage
+    """
+    if header.version < 2:
+        return 0, len(body)
+    if len(body) < _EXTENDED.size:
+        raise BadMessage("the extended header is cut off")
+    start, meta_header, meta_size, _number = _EXTENDED.unpack_from(body)
+    end = len(body) - meta_header - meta_size
+    if not 0 <= start <= end:
+        raise BadMessage("the extended header does not fit its data")
+    return start, end
+
+
+def rows_of(columns: Sequence[float]) -> tuple[float, ...]:
+    """Return a 4 x 4 matrix row by row from the 12 numbers that the protocol sends column by column."""
+    return tuple(float(columns[3 * c + r]) for r in range(3) for c in range(4)) + (0.0, 0.0, 0.0, 1.0)
 
 
 def crc64(data: bytes | memoryview) -> int:

@@ -20,7 +20,8 @@ from puncta.core.errors import SourceError, SourceLost, UserError
 from puncta.core.events import LinkState, SourceHealth, SourceProblem
 from puncta.core.frame import Frame, FrameKey, ImageGeometry, SourceInfo, SourceKind, UltrasoundRegion
 from puncta.core.ports import Clock, SystemClock
-from puncta.sources.health import HealthMeter
+from puncta.sources.health import HealthMeter, words_of_problem
+from puncta.sources.transforms import Transform, TransformBox
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,10 @@ class Grab:
         The sender's own time of the picture [ns], from any beginning; where it runs forward, frame keys follow it.
     planes : tuple of ndarray
         Native planes; empty where ``pixels`` is native.
+    transforms : tuple of (str, 16 floats, int)
+        What came beside the pictures since the last one: name, 4 x 4 matrix row by row [mm], moment of arrival [ns].
+    damaged_transforms : int
+        Transforms that came but could not be used.
     """
 
     pixels: NDArray[np.uint8]
@@ -66,6 +71,8 @@ class Grab:
     fresh: bool = False
     sent_ns: int | None = None
     planes: tuple[NDArray, ...] = ()
+    transforms: tuple[Transform, ...] = ()
+    damaged_transforms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,7 @@ class LiveSource:
         self._sent_offset_ns: int | None = None
         self._skipped = 0
         self.connection = 0
+        self._transforms = TransformBox()
         self._region: tuple[UltrasoundRegion, tuple[int, int]] | None = None
         self._size_px = (0, 0)
         self._thread = threading.Thread(target=self._work, name="puncta-grab")
@@ -207,6 +215,10 @@ class LiveSource:
         """Refuse: a live source has no past."""
         raise UserError(f"{self._title} is live and cannot be sought; record it and open the recording.")
 
+    def take_transforms(self) -> list[Transform]:
+        """Return what came beside the pictures since the last call: name, matrix and arrival. Safe from any thread."""
+        return self._transforms.take()
+
     def set_region(self, region: UltrasoundRegion | None) -> None:
         """Give the frames from now on a region that a person has confirmed; a picture of another size has none."""
         self._region = None if region is None else (region, self._size_px)
@@ -259,6 +271,7 @@ class LiveSource:
             connections,
             attempts,
             retry,
+            self._transforms.rates(now_ns),
         )
 
     def flowing(self) -> bool:
@@ -330,6 +343,8 @@ class LiveSource:
         self._meter.arrived(grab.t_ns, grab.pixels)
         for cause, count in grab.lost:
             self._meter.lost(cause, count)
+        self._meter.lost("damaged transform", grab.damaged_transforms)
+        self._transforms.put(grab.transforms)
         with self._condition:
             if self._info is None:
                 self._begun_ns = grab.t_ns
@@ -378,17 +393,3 @@ class LiveSource:
             details=self._facts.details,
             frame_rate=self._facts.frame_rate,
         )
-
-
-def words_of_problem(problem: SourceProblem, still_ns: int, rate: float | None, promised: float | None) -> str:
-    """Return the sentence for a source that gives pictures, but not as it should."""
-    if problem is SourceProblem.BLACK:
-        return "The picture is black; see whether the machine is on and the right input is chosen."
-    if problem is SourceProblem.FROZEN:
-        return f"The picture has not changed for {still_ns / 1e9:.0f} s; see whether the machine is frozen."
-    if problem is SourceProblem.SLOW and rate is not None and promised:
-        return (
-            f"The source sends {rate:.0f} pictures a second instead of {promised:.0f}; "
-            "choose a smaller picture size or look at the cable and the network."
-        )
-    return ""

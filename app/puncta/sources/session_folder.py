@@ -119,10 +119,18 @@ def open_session_folder(path: Path, uri: str | None = None, clock: Clock | None 
             ("Frames", str(len(records))),
             ("Kept", str(stream.get("kept", "whole picture"))),
             ("Lost", f"{lost}: {'; '.join(sorted({gap['cause'] for gap in gaps}))}" if gaps else "none"),
+            *_transform_facts(session),
             *(("Recording", note) for note in session.notes),
         ),
     )
     return SessionSource(info, SessionReader(session, geometry), session, clock)
+
+
+def _transform_facts(session: Session) -> tuple[tuple[str, str], ...]:
+    entries = session.manifest.get("transforms", ())
+    if not entries:
+        return ()
+    return (("Transforms", "; ".join(f"{entry['count']} of {entry['name']}" for entry in entries)),)
 
 
 def _picture_bytes(picture: Picture) -> int:

@@ -18,8 +18,21 @@ from puncta.sim.subject import PROCEDURES
 SCHEME = "sim:"
 DEFAULT_SIZE_PX = (640, 480)
 KEYS = (
-    "seed", "machine", "size", "needle", "frames", "furniture", "start",
-    "view", "approach", "weight", "level", "condition", "lesion", "fps", "steer",
+    "seed",
+    "machine",
+    "size",
+    "needle",
+    "frames",
+    "furniture",
+    "start",
+    "view",
+    "approach",
+    "weight",
+    "level",
+    "condition",
+    "lesion",
+    "fps",
+    "steer",
 )
 APPROACHES = ("in-plane", "out-of-plane")
 STARTS = ("any", "outside", "inside")

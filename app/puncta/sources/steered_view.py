@@ -57,9 +57,7 @@ def _hands(generator: CineGenerator) -> SteeredHands:
 def watch(log: AttemptLog, generator: CineGenerator, truth: FrameTruth, controls: Controls) -> None:
     """Let an attempt's log see the frame that was rendered last."""
     hands = _hands(generator)
-    log.step(
-        truth.index, truth.t_ns, generator.state, controls, injected_ml=hands.injected_ml, blocked=hands.blocked
-    )
+    log.step(truth.index, truth.t_ns, generator.state, controls, injected_ml=hands.injected_ml, blocked=hands.blocked)
 
 
 def describe_attempt(log: AttemptLog) -> AttemptView:

@@ -240,4 +240,3 @@ class Steering:
             while self._inputs and self._inputs[0][0] <= index:
                 found.append(self._inputs.popleft()[1])
             return found
-

@@ -25,6 +25,7 @@ from puncta.core.results import (
     Point,
     Result,
 )
+from puncta.core.target import TargetFix, TargetLoss
 from puncta.formats.attempt import AttemptEvent, AttemptRecord, AttemptSummary, write_attempt
 from puncta.formats.dataset import Annotation, Category, Dataset, Image, Info, Review, Video, Visibility, save_dataset
 from puncta.formats.evaluation import Evaluation, Metric, write_evaluation
@@ -100,7 +101,8 @@ def make_results(folder: Path) -> None:
         for number, (outputs, flags, carried) in enumerate(rows):
             key = FrameKey("made.mp4", number, number * 40_000_000, hash_planes((draw_frame(number, not number),)))
             timings = {name: 3_100_000 for name in outputs if name not in carried}
-            writer.put_line(ResultLine(key, outputs, frozenset(flags), timings, carried))
+            target = TargetFix((27.0, 20.0), 1.25) if number == 0 else TargetFix(None, 9.0, TargetLoss.PLANE)
+            writer.put_line(ResultLine(key, outputs, frozenset(flags), timings, carried, target))
 
 
 def make_dataset(folder: Path) -> None:
@@ -199,6 +201,11 @@ def make_label_set(folder: Path) -> None:
             {"name": "csf", "title": "CSF", "key": "3", "meaning": "Fluid is in view."},
             {"name": "shadow", "title": "Shadow", "grades": ["none", "some", "most"], "key": "4"},
         ],
+        "phases": [
+            {"name": "advance", "title": "Advance", "key": "1", "meaning": "The needle moves forward."},
+            {"name": "withdraw", "title": "Withdraw", "key": "2"},
+        ],
+        "protocol": ["Mark the far end of the bevel.", "Say absent only where no needle is in the tissue."],
     }
     (folder / "label-set.json").write_text(json_document(document), encoding="utf-8")
 
@@ -342,6 +349,7 @@ def make_session(folder: Path) -> None:
         ],
         "calibration": calibration,
         "calibrations": [{"from_index": 0, "calibration": calibration}],
+        "transforms": [{"name": "ProbeToTracker", "count": 1}],
         "events": "events.jsonl",
         "accounting": {"received": 3, "stored": 2, "lost": 1, "pre_roll": 0},
         "ended": "The recording was stopped.",

@@ -25,6 +25,7 @@ from puncta.core.results import (
     PluginOutput,
     Point,
 )
+from puncta.core.target import TargetFix, TargetLoss
 from puncta.formats import schemas
 from puncta.formats.results_lines import (
     ResultLine,
@@ -221,3 +222,26 @@ def test_reader_names_file_line_and_place(tmp_path: Path) -> None:
     path.write_text(good.replace("0.9312", "NaN"), encoding="utf-8")
     with pytest.raises(UserError, match="NaN is not allowed"):
         list(read_results(path))
+
+
+targets = st.one_of(
+    st.builds(TargetFix, points, sizes, st.just(TargetLoss.NONE), st.booleans()),
+    st.builds(TargetFix, st.none(), sizes, st.sampled_from([loss for loss in TargetLoss if loss]), st.booleans()),
+)
+
+
+@given(targets)
+def test_a_target_survives_the_way_to_a_file_and_back(fix: TargetFix) -> None:
+    line = ResultLine(FrameKey("", 3, -40, SHA), {}, target=fix)
+    document = json.loads(text_from_line(line))
+    assert schemas.check("results", document) == []
+    assert line_from_json(document).target == fix
+
+
+def test_a_line_without_a_target_has_no_member_for_it_and_a_lost_one_needs_a_reason() -> None:
+    plain = json_from_line(ResultLine(FrameKey("", 3, -40, SHA), {}))
+    assert "target" not in plain and line_from_json(plain).target is None
+    lost = {"point_px": None, "doubt_px": 3.0, "true": False, "reason": None}
+    assert "reason" in schemas.check("results", {**plain, "target": lost})[0]
+    there = {"point_px": [1.0, 2.0], "doubt_px": 3.0, "true": False, "reason": "plane"}
+    assert "reason" in schemas.check("results", {**plain, "target": there})[0]

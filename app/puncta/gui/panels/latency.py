@@ -33,6 +33,7 @@ DROP_WORDS = {
     "program busy": "the program was busy",
     "damaged on the way": "damaged on the way",
     "missing in the stream": "missing in the stream",
+    "damaged transform": "damaged transforms",
 }
 
 
@@ -90,6 +91,9 @@ def source_rows(health: SourceHealth) -> list[tuple[str, str]]:
         rows.append((tr("Last picture"), tr("{time} s ago").replace("{time}", f"{health.silent_ms / 1e3:.1f}")))
     if health.connections > 1:
         rows.append((tr("Found again"), tr("{count} times").replace("{count}", str(health.connections - 1))))
+    for name, rate in health.transforms:
+        words = tr("{rate} a second").replace("{rate}", f"{rate:.0f}")
+        rows.append((tr("Transform {name}").replace("{name}", name), words))
     if health.attempts and not health.flowing:
         rows.append((tr("Attempts"), str(health.attempts)))
     return rows
