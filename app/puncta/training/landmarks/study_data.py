@@ -20,6 +20,7 @@ from puncta.formats.dataset import load_dataset, usable_images
 from puncta.training.landmarks.data import FLAGS, Shot
 from puncta.training.landmarks.study_videos import STORED_PX, store
 
+TRANSVERSE = "transverse"
 CROPS = ("left and right", "all sides", "top and bottom", "none")
 """The poster's four types."""
 TURN_DEG = 15.0
@@ -41,6 +42,8 @@ class Frames:
     machine : tuple of str
     maps : ndarray of uint8, shape (n, h, w), or None
         Where lit fluid and cord are.
+    canal : ndarray, shape (n, 2), or None
+        Middle of the canal where it is seen across [px of the picture]; NaN elsewhere.
     """
 
     pictures: NDArray[np.uint8]
@@ -49,12 +52,14 @@ class Frames:
     t_ns: NDArray[np.int64]
     machine: tuple[str, ...]
     maps: NDArray[np.uint8] | None = None
+    canal: NDArray[np.float64] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Frames:
         """Some of the frames, in the order given."""
         return Frames(
             self.pictures[rows], self.flags[rows], self.clip[rows], self.t_ns[rows],
             tuple(self.machine[i] for i in rows), None if self.maps is None else self.maps[rows],
+            None if self.canal is None else self.canal[rows],
         )
 
 
@@ -73,17 +78,28 @@ def frames_of_shots(shots: Sequence[Shot], step_ns: int, first_clip: int = 0, si
         np.concatenate([np.full(len(s.frames), first_clip + k) for k, s in enumerate(shots)]),
         np.concatenate([np.arange(len(s.frames), dtype=np.int64) * step_ns for s in shots]),
         tuple(s.machine for s in shots for _ in s.frames), np.stack(maps) if len(maps) == len(pictures) else None,
+        np.array([_canal(s, k, side) for s in shots for k in range(len(s.frames))]).reshape(-1, 2),
     )
+
+
+def _canal(shot: Shot, index: int, side: int) -> tuple[float, float]:
+    """Middle of what is lit of the canal in a picture across the spine [px]; NaN where there is none."""
+    lit = None if shot.maps is None or shot.view != TRANSVERSE else np.argwhere(shot.maps[index] > 0)
+    if lit is None or not len(lit):
+        return math.nan, math.nan
+    y, x = (float(v) for v in (lit.mean(axis=0) + 0.5) * side / shot.maps[index].shape[0] - 0.5)  # type: ignore[index]
+    return x, y
 
 
 def join(parts: Sequence[Frames]) -> Frames:
     """One after another; the clips' numbers must differ already."""
-    maps = [p.maps for p in parts]
+    maps, canals = [p.maps for p in parts], [p.canal for p in parts]
     return Frames(
         np.concatenate([p.pictures for p in parts]), np.concatenate([p.flags for p in parts]),
         np.concatenate([p.clip for p in parts]), np.concatenate([p.t_ns for p in parts]),
         tuple(m for p in parts for m in p.machine),
         None if any(m is None for m in maps) else np.concatenate([m for m in maps if m is not None]),
+        None if any(c is None for c in canals) else np.concatenate([c for c in canals if c is not None]),
     )
 
 
@@ -201,9 +217,18 @@ def draw_crop(rng: np.random.Generator, changes: Changes) -> tuple[float, float]
 
 
 def change(
-    rng: np.random.Generator, picture: NDArray[np.uint8], size: int, changes: Changes
+    rng: np.random.Generator, picture: NDArray[np.uint8], size: int, changes: Changes,
+    canal: NDArray[np.float64] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the picture as it is learnt from, ``size`` squared: cropped in its middle, turned, mirrored."""
+    """Return the picture as it is learnt from, ``size`` squared: cropped in its middle, turned, mirrored.
+
+    A canal seen across stays as far from the middle as it was, whatever the turn: that distance is part of `quality`.
+
+    Parameters
+    ----------
+    canal : ndarray, shape (2,), or None
+        Its middle [px of ``picture``]; None or NaN where it is not seen across.
+    """
     side = picture.shape[0]
     width, height = draw_crop(rng, changes)
     turn = math.radians(float(rng.uniform(-TURN_DEG, TURN_DEG))) if changes.turn else 0.0
@@ -218,6 +243,11 @@ def change(
     warp = np.zeros((2, 3))
     warp[:, :2] = linear
     warp[:, 2] = middle_in - linear @ np.array([middle_out, middle_out])
+    if turn and canal is not None and not np.isnan(canal).any():
+        away = canal - middle_in
+        # Where the canal lies in the output without the turn, less where it lies with it; across the picture alone.
+        moved = float(away[0] / scale[0, 0] - np.linalg.solve(linear, away)[0])
+        warp[:, 2] -= linear @ np.array([moved, 0.0])
     if side != size or turn or width < 1 or height < 1 or mirror != [1.0, 1.0]:
         picture = np.asarray(
             cv2.warpAffine(picture, warp, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP), np.uint8

@@ -23,7 +23,7 @@ from puncta.training.nets.public_weights import load_public
 from puncta.training.nets.resnet import FlagResNet
 from puncta.training.nets.vit_lora import SHAPES, FlagViT, add_adapters, deit_config, vit_config
 
-SMALL_WIDTHS, SMALL_HEAD = (24, 48, 80, 128, 192), 96
+SMALL_WIDTHS, SMALL_HEAD = (16, 32, 64, 112, 160), 96
 """Of the network that ships."""
 WEIGHTS = "weights.pt"
 ALL_FLIPS = Changes(0.8, None, flip=True, turn=True, contrast=True)
@@ -139,7 +139,8 @@ def flag_task(frames: Frames, changes: Changes) -> Callable[[int], Task]:
 
     def at(size: int) -> Task:
         def draw(row: Any, rng: np.random.Generator) -> Example:
-            return change(rng, frames.pictures[row], size, changes), frames.flags[row].astype(np.float32)
+            canal = None if frames.canal is None else frames.canal[row]
+            return change(rng, frames.pictures[row], size, changes, canal), frames.flags[row].astype(np.float32)
 
         return Task(draw, stack_examples, bce)
 

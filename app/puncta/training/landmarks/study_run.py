@@ -41,6 +41,7 @@ from puncta.training.landmarks.study_data import (
 )
 from puncta.training.landmarks.study_rows import WEIGHTS, answer, build_net, keep_weights, pretrain, train_row
 from puncta.training.landmarks.study_table import DONE, POINTED, write_table
+from puncta.training.landmarks.study_time import TIMES, time_networks
 from puncta.training.landmarks.study_videos import ScanSpec, build_organs, build_scans
 from puncta.training.loop import CHECKPOINT, LOG
 from puncta.training.nets.budget import count_parameters
@@ -82,15 +83,25 @@ def run_study(
               if one.weights is None and any(row.start == one.name for row in wanted)]
     _each([one.name for one in starts if not (places.pretraining(one.name) / WEIGHTS).is_file()], jobs, tell,
           "pre-trainings", _pretrain_named, file, places, stop_after)
-    # The longest first, so that the last does not run alone.
-    order = sorted(wanted, key=lambda row: -row.samples * (1.5 if row.net == "resnet18" else 1.0))
-    _each([row.name for row in order], jobs, tell, "rows", _do_named, file, places, stop_after)
+    _each([row.name for row in in_order(study, wanted)], jobs, tell, "rows", _do_named, file, places, stop_after)
+    time_networks(study, places)
     return write_table(study, places, tell)
 
 
+def in_order(study: Study, rows: Sequence[Row]) -> list[Row]:
+    """Rows in the order they are done: those that most claims need first, so that a stop costs the least."""
+    named = [name for claim in study.claims for name in (claim.better, claim.than)]
+    # Of rows alike the longest first, so that the last does not run alone.
+    slow = {"resnet18": 1.5}
+    return sorted(rows, key=lambda row: (-named.count(row.name), -row.samples * slow.get(row.net, 1.0)))
+
+
 def retable(file: Path, places: Places, tell: Tell) -> Path:
-    """Make the tables anew from kept answers."""
-    return write_table(read_study(file), places, tell)
+    """Make the tables anew from kept answers; networks are timed if they have not been."""
+    study = read_study(file)
+    if not (places.out / TIMES).exists():
+        time_networks(study, places)
+    return write_table(study, places, tell)
 
 
 def make_data(study: Study, rows: Sequence[Row], places: Places, tell: Tell) -> None:

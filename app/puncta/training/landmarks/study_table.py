@@ -25,6 +25,7 @@ from puncta.metrics.intervals import (
 )
 from puncta.training.landmarks.data import FLAGS
 from puncta.training.landmarks.study import HELD_OUT, Claim, Places, Row, Study
+from puncta.training.landmarks.study_time import times_as_text
 from puncta.training.run import Progress, Tell
 from puncta.training.study_table import SLACK, TABLE, TABLE_JSON
 
@@ -162,7 +163,8 @@ def write_table(study: Study, places: Places, tell: Tell) -> Path:
         ],
     }
     write_text_atomic(places.out / TABLE_JSON, json.dumps(document, indent=1) + "\n")
-    write_text_atomic(places.out / TABLE, as_text(study, judged, heads, checked, missing))
+    text = as_text(study, judged, heads, checked, missing, times_as_text(places))
+    write_text_atomic(places.out / TABLE, text)
     return places.out / TABLE
 
 
@@ -240,7 +242,7 @@ def _word(claim: Claim, found: Estimate) -> str:
 
 def as_text(
     study: Study, judged: Mapping[str, Mapping[str, Judged]], heads: Mapping[str, Mapping[str, Any]],
-    checked: Sequence[Checked], missing: Sequence[str],
+    checked: Sequence[Checked], missing: Sequence[str], times: Sequence[str] = (),
 ) -> str:
     """Return the tables as Markdown."""
     lines = [f"# {study.title}", "", *_preamble(study, judged)]
@@ -253,7 +255,7 @@ def as_text(
                 lines += _table(study, rows, judged, where, figures)
     lines += _leak(study, judged)
     lines += _pointed(study, judged)
-    lines += _sizes(study, heads)
+    lines += [*_sizes(study, heads), *times]
     lines += [
         "", "## Claims", "",
         f"strong: the mark is reached and the interval excludes zero (for a figure by itself: the mark); holds: it is "

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from puncta.core.errors import UserError  # noqa: E402
+from puncta.training.landmarks.data import Shot  # noqa: E402
 from puncta.training.landmarks.study import HELD_OUT, Places, read_study  # noqa: E402
 from puncta.training.landmarks.study_data import (  # noqa: E402
     Changes,
     Frames,
     change,
     draw_crop,
+    frames_of_shots,
     split_frames,
     split_set2,
     split_subjects,
 )
+from puncta.training.landmarks.study_run import in_order  # noqa: E402
 from puncta.training.landmarks.study_table import DONE, check_claim, judge, write_table  # noqa: E402
+from puncta.training.landmarks.study_time import TIMES, times_as_text  # noqa: E402
 from puncta.training.landmarks.study_videos import ScanningHand, draw_shapes  # noqa: E402
 from puncta.training.study import shipped_studies  # noqa: E402
 
@@ -78,6 +84,54 @@ def test_a_crop_keeps_the_middle_and_nothing_is_changed_without_changes() -> Non
     widths = {float(change(rng, ramp, 100, Changes(0.8))[50, 98]) for _ in range(40)}
     assert any(abs(w - 196) < 2 for w in widths)
     assert any(abs(w - (99 + 0.8 * 97)) < 4 for w in widths)
+
+
+def test_a_turn_leaves_the_canal_as_far_from_the_middle_as_it_was() -> None:
+    rng = np.random.default_rng(2)
+    found = {True: [], False: []}
+    for seed in range(30):
+        x, y = float(rng.uniform(60, 84)), float(rng.uniform(90, 120))
+        picture = np.zeros((144, 144), np.uint8)
+        cv2.circle(picture, (round(x), round(y)), 4, 255, -1)
+        canal = np.array([round(x), round(y)], float)
+        for told in (True, False):
+            shown = change(np.random.default_rng(seed), picture, 144, Changes(turn=True), canal if told else None)
+            column = float(np.average(np.arange(144), weights=shown.sum(axis=0, dtype=float)))
+            found[told].append(abs(column - canal[0]))
+    assert max(found[True]) < 0.3
+    assert max(found[False]) > 4.0
+
+
+def test_a_canal_is_told_of_pictures_across_the_spine_alone() -> None:
+    maps = np.zeros((1, 64, 64), np.uint8)
+    maps[0, 40:44, 20:30] = 2
+    shot = {"name": "a", "kind": "spine", "subject": "a", "machine": "A", "frames": np.zeros((1, 144, 144), np.uint8),
+            "flags": np.ones((1, 3), np.int8), "maps": maps}
+    across, along = (frames_of_shots([Shot(**shot, view=view)], 0).canal for view in ("transverse", "longitudinal"))
+    assert np.allclose(across, [[(24.5 + 0.5) * 144 / 64 - 0.5, (41.5 + 0.5) * 144 / 64 - 0.5]])
+    assert np.isnan(along).all()
+
+
+def test_rows_that_claims_need_come_first() -> None:
+    study = read_study(shipped_studies()["poster"])
+    names = [row.name for row in in_order(study, study.rows)]
+    named = {n for claim in study.claims for n in (claim.better, claim.than) if n}
+    assert names[0] == "crop8-70" and set(names[: len(named)]) == named
+
+
+def test_times_tell_the_share_of_resnet18_and_whether_it_is_small_enough(tmp_path: Path) -> None:
+    places = Places(tmp_path, None, tmp_path, tmp_path)
+    assert times_as_text(places) == []
+    networks = {
+        "resnet18-224": {"title": "ResNet18", "size": 224, "ms": 24.0, "share": 1.0},
+        "small-224": {"title": "ours", "size": 224, "ms": 2.4, "share": 0.1},
+        "shipped-224": {"title": "as it ships", "size": 224, "ms": 6.0, "share": 0.25},
+    }
+    (tmp_path / TIMES).write_text(json.dumps({"networks": networks}), encoding="utf-8")
+    text = "\n".join(times_as_text(places))
+    assert "| ours | 224 | 2.40 | 0.100 |" in text
+    assert "Asked of ours (224 px): at most 0.2 of ResNet18's time at the same input. Found: 0.100, met." in text
+    assert "Found: 0.250, missed." in text and "Asked of ResNet18" not in text
 
 
 def test_the_hand_reaches_along_the_spine_and_strays_little_off_it() -> None:
