@@ -302,6 +302,8 @@ class AnnotationStore:
         uid: str = "",
         exactly: tuple[str, frozenset[Slot]] | None = None,
     ) -> Applied | None:
+        if exactly is None and self.undo_titles(case_id, rater, frame)[0 if undo else 1] is None:
+            return None
         uid = uid or uuid.uuid4().hex
         with self.writing() as connection:
             revision = store_rows.take_revision(connection, case_id)
