@@ -12,7 +12,7 @@ DESCRIPTION = """\
 Open the window on a source and play it. Without SOURCE: the last case, or the sample.
 
 A live source is camera:0 (also camera:0?size=1280x720&fps=30&format=MJPG), rtsp://HOST/NAME, udp://@:5000 (MPEG-TS),
-igtl://HOST:18944 or screen:x,y,w,h. It connects again by itself when it is lost."""
+igtl://HOST:18944, clarius://HOST:5828 or screen:x,y,w,h. It connects again by itself when it is lost."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -81,7 +81,7 @@ class UltrasoundRegion:
     box : tuple of int
         [x0, y0, w, h] [px], inside the picture.
     origin : str
-        "dicom", "detected", "simulated", "user" or "whole picture".
+        "dicom", "detected", "simulated", "user", "vendor" or "whole picture".
     calibration : Calibration or None
         None hides millimetres.
     """

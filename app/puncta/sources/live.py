@@ -84,7 +84,10 @@ class DeviceFacts:
 
 
 class LiveDevice(Protocol):
-    """One connection to a device or a peer; used by one thread, thrown away when it is lost."""
+    """One connection to a device or a peer; used by one thread, thrown away when it is lost.
+
+    One that is paused at its own end may have an attribute ``rests``, the sentence that says so.
+    """
 
     def open(self, stop: threading.Event) -> DeviceFacts:
         """Connect; returns early with any result once ``stop`` is set.
@@ -147,7 +150,7 @@ class LiveSource:
         self._queue: deque[tuple[int, int, int, Grab]] = deque()
         self._info: SourceInfo | None = None
         self._refusal = ""
-        self._words = ""
+        self._words, self._rests = "", ""
         self._facts = DeviceFacts()
         self._open_now = False
         self._connections, self._attempts = 0, 0
@@ -225,9 +228,8 @@ class LiveSource:
 
     def _geometry_of(self, width: int, height: int) -> ImageGeometry:
         self._size_px = (width, height)
-        given = self._region
-        regions = (given[0],) if given is not None and given[1] == self._size_px else ()
-        return ImageGeometry(width, height, regions)
+        region, size_px = self._region or (None, None)
+        return ImageGeometry(width, height, (region,) if region is not None and size_px == self._size_px else ())
 
     def interrupt(self) -> None:
         """Let whoever waits in `info` or `read` go; returns at once. `close` has to follow."""
@@ -253,7 +255,7 @@ class LiveSource:
                 link = LinkState.RECONNECTING
             else:
                 link = LinkState.SILENT if gone else LinkState.STREAMING
-            words = self._words if link is LinkState.RECONNECTING else self._silent_words
+            words = self._words if link is LinkState.RECONNECTING else self._rests or self._silent_words
             retry = max(0.0, (self._retry_ns - now_ns) / 1e9) if self._retry_ns is not None else None
             attempts, connections, promised = self._attempts, self._connections, self._facts.frame_rate
         problem = SourceProblem.LOST if link in {LinkState.SILENT, LinkState.RECONNECTING} else seen.problem
@@ -329,8 +331,11 @@ class LiveSource:
         while not self._stop.is_set():
             grab = device.grab()
             now_ns = self._clock.now_ns()
+            self._rests = "" if grab is not None else getattr(device, "rests", "")
             if grab is None:
-                if now_ns - waited_ns > allowed_ns:
+                if self._rests:
+                    waited_ns = now_ns
+                elif now_ns - waited_ns > allowed_ns:
                     raise SourceLost(self._silent_words)
                 continue
             waited_ns = now_ns

@@ -7,9 +7,11 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from puncta.core.errors import UserError
 
-NETWORK_SCHEMES = ("rtsp", "rtsps", "udp", "igtl")
+NETWORK_SCHEMES = ("rtsp", "rtsps", "udp", "igtl", "clarius")
 LIVE_SCHEMES = ("camera", "screen", *NETWORK_SCHEMES)
 IGTL_PORT = 18944
+CLARIUS_PORT = 5828
+CLARIUS_SIZE_PX = (640, 480)
 LARGEST_PORT = 65535
 
 
@@ -137,6 +139,36 @@ def parse_igtl(uri: str) -> NetworkAddress:
     if not parts.hostname:
         raise UserError(f"{uri} names no computer; write igtl://HOST:{IGTL_PORT}.")
     return NetworkAddress(parts.hostname, _port(uri, IGTL_PORT), keys.get("device", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ClariusAddress:
+    """Host and port of a probe, and the size its pictures are to have [px]."""
+
+    host: str
+    port: int
+    size_px: tuple[int, int] = CLARIUS_SIZE_PX
+
+
+def parse_clarius(uri: str) -> ClariusAddress:
+    """Read ``clarius://192.168.1.1:5828?size=800x600``; the port is shown in the Clarius App, 5828 for research.
+
+    Raises
+    ------
+    UserError
+        It is not understood.
+    """
+    parts = _split(uri)
+    keys = _keys(uri, parts.query, {"size"})
+    if not parts.hostname:
+        raise UserError(f"{uri} names no probe; write clarius://HOST:{CLARIUS_PORT} as the Clarius App shows it.")
+    size = CLARIUS_SIZE_PX
+    if "size" in keys:
+        numbers = _whole_numbers(uri, keys["size"].lower().split("x"), "size is written as 800x600")
+        if len(numbers) != 2:
+            raise UserError(f"{uri} is not understood: size is written as 800x600.")
+        size = (numbers[0], numbers[1])
+    return ClariusAddress(parts.hostname, _port(uri, CLARIUS_PORT), size)
 
 
 def parse_udp(uri: str) -> NetworkAddress:

@@ -10,6 +10,7 @@ from puncta.sources.live import LiveSource
 from puncta.sources.live_address import (
     IGTL_PORT,
     parse_camera,
+    parse_clarius,
     parse_igtl,
     parse_rtsp,
     parse_screen,
@@ -39,11 +40,15 @@ def open_live(uri: str, clock: Clock | None = None) -> LiveSource:
         from puncta.sources.igtl import open_igtl
 
         return open_igtl(uri, clock)
+    if scheme == "clarius":
+        from puncta.sources.clarius import open_clarius
+
+        return open_clarius(uri, clock)
     if scheme in {"rtsp", "rtsps", "udp"}:
         from puncta.sources.stream import open_stream
 
         return open_stream(uri, clock)
-    raise UserError(f"{uri} is no live source; write camera:0, rtsp://, udp://, igtl:// or screen:x,y,w,h.")
+    raise UserError(f"{uri} is no live source; write camera:0, rtsp://, udp://, igtl://, clarius:// or screen:x,y,w,h.")
 
 
 def check_address(uri: str) -> None:
@@ -61,12 +66,14 @@ def check_address(uri: str) -> None:
         parse_screen(uri)
     elif scheme == "igtl":
         parse_igtl(uri)
+    elif scheme == "clarius":
+        parse_clarius(uri)
     elif scheme == "udp":
         parse_udp(uri)
     elif scheme in {"rtsp", "rtsps"}:
         parse_rtsp(uri)
     else:
-        raise UserError("An address begins with camera:, rtsp://, udp://, igtl:// or screen:.")
+        raise UserError("An address begins with camera:, rtsp://, udp://, igtl://, clarius:// or screen:.")
 
 
 def find_sources() -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from puncta.gui.bridge import Jobs
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import text_label
 
-EXAMPLES = "camera:0?size=1280x720&fps=30\nrtsp://HOST/NAME\nudp://@:5000\nigtl://HOST:18944\nscreen:100,80,800,600"
+EXAMPLES = "camera:0?size=1280x720&fps=30\nrtsp://HOST/NAME\nudp://@:5000\nigtl://HOST:18944\nclarius://HOST:5828\nscreen:100,80,800,600"
 
 
 class LiveSourceDialog(QDialog):
