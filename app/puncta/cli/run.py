@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+from puncta.cli.compare import prepare_comparison
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.core.findings import STATE_WORDS
@@ -29,6 +30,7 @@ Examples:
   puncta run clip.mp4 --out clip-tip.mp4 --results clip.jsonl
   puncta run case.dcm --frames 100:200 --results part.jsonl --no-timings
   puncta run "sim:breast?seed=1&machine=B" --seconds 10 --report breast.html
+  puncta run session --model ID --compare
   puncta run spine.dcm --plugins infant-lp --option infant-lp.heat_map=csf --out spine.mp4
 
 Simulation and training only, not for clinical use."""
@@ -47,6 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="X.mp4", type=Path, help="write a video with the overlay, at the stored times")
     parser.add_argument("--results", metavar="X.jsonl", type=Path, help="write one line of results a frame")
     parser.add_argument("--no-timings", action="store_true", help="leave timings out, so that two runs are identical")
+    parser.add_argument(
+        "--compare", metavar="X.jsonl", nargs="?", const="", default=None,
+        help="of a session: compare with what was recorded with it, or with another analysis, and print a small table",
+    )  # fmt: skip
+    parser.add_argument("--differences", metavar="X.csv", type=Path, help="with --compare: write them frame by frame")
     parser.add_argument("--report", metavar="X.html", type=Path, help="write a report that opens in any browser")
 
 
@@ -69,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         not args.no_timings,
         options_by_plugin(args.option, plugins),
     )
+    request, compare = prepare_comparison(request, args.compare, args.differences)
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}
     line = ProgressLine("frame")
@@ -83,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     _print(summary)
+    if compare is not None:
+        compare(summary)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Write a cine as an Ultrasound Multi-frame Image. For simulated pictures: the file carries no patient data.
+"""Write a cine as an Ultrasound Multi-frame Image, for simulated and training pictures: it carries no patient data.
 
 Attributes follow DICOM PS3.3 A.7 (US Multi-frame Image IOD) with C.8.5.5 (US Region Calibration) and C.7.6.5 (Cine).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -33,9 +34,46 @@ from puncta.formats.atomic import AtomicFile
 
 Codec = Literal["jpeg", "jpeg-ls", "rle"]
 SIMULATED_COMMENT = "Simulated ultrasound. Simulation and training only, not for clinical use."
+RECORDED_COMMENT = "Recorded in simulation and training. Simulation and training only, not for clinical use."
 _SYNTAX = {"jpeg": JPEGBaseline8Bit, "jpeg-ls": JPEGLSLossless, "rle": RLELossless}
 _VECTOR_LIMIT = 60_000
 """A Frame Time Vector of more characters does not fit the two-byte length of its value representation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a file says about itself; each of them says that it is of simulation or training.
+
+    Attributes
+    ----------
+    patient, study_id, study : str
+        Stand where a clinic's file names a patient and a study.
+    identity_removed : bool
+        No name can stand in the pictures.
+    how : str
+        Why, in a few words.
+    """
+
+    patient: str
+    study_id: str
+    study: str
+    comment: str
+    identity_removed: bool
+    how: str
+
+
+SIMULATED = Labels(
+    "SIMULATED", "SIM", "Simulated ultrasound, training only", SIMULATED_COMMENT, True,
+    "Simulated, never held patient data",
+)  # fmt: skip
+RECORDED_REGION = Labels(
+    "TRAINING", "TRAIN", "Ultrasound in training, not for clinical use", RECORDED_COMMENT, True,
+    "Ultrasound region alone was recorded",
+)  # fmt: skip
+RECORDED_WHOLE = Labels(
+    "TRAINING", "TRAIN", "Ultrasound in training, not for clinical use", RECORDED_COMMENT, False,
+    "None: whole screen was recorded",
+)  # fmt: skip
 
 
 def write_cine(
@@ -49,7 +87,7 @@ def write_cine(
     quality: int = 90,
     title: str = "Simulated cine",
     model_name: str = "Puncta simulator",
-    comment: str = SIMULATED_COMMENT,
+    labels: Labels = SIMULATED,
 ) -> int:
     """Write frames as they come; only their encoded form is held. The same input gives the same bytes.
 
@@ -69,6 +107,8 @@ def write_cine(
         JPEG baseline is lossy, the other two keep every pixel.
     quality : int
         JPEG quality 1..95.
+    labels : Labels
+        What the file says about itself.
 
     Returns
     -------
@@ -99,7 +139,7 @@ def write_cine(
         if len(times) != len(encoded):
             raise UserError(f"A cine of {len(encoded)} frames needs as many times, not {len(times)}.")
         digest.update(repr((times, mm_per_px, region, title)).encode())
-        dataset = _dataset(digest.digest(), shape, codec, title, model_name, comment)
+        dataset = _dataset(digest.digest(), shape, codec, title, model_name, labels)
         _set_times(dataset, times)
         if mm_per_px is not None:
             dataset.SequenceOfUltrasoundRegions = DicomSequence([_region(mm_per_px, region, shape)])
@@ -141,7 +181,7 @@ def _encode(frame: NDArray[np.uint8], codec: Codec, quality: int) -> bytes:
 
 
 def _dataset(
-    entropy: bytes, shape: tuple[int, ...], codec: Codec, title: str, model_name: str, comment: str
+    entropy: bytes, shape: tuple[int, ...], codec: Codec, title: str, model_name: str, labels: Labels
 ) -> FileDataset:
     """Everything but times, regions and pixels. Identifiers follow from the content, so that files repeat."""
 
@@ -158,20 +198,20 @@ def _dataset(
     d.SOPClassUID, d.SOPInstanceUID = UltrasoundMultiFrameImageStorage, meta.MediaStorageSOPInstanceUID
     d.StudyInstanceUID, d.SeriesInstanceUID = uid("study"), uid("series")
     d.StudyDate = d.StudyTime = d.AccessionNumber = d.ReferringPhysicianName = ""
-    d.StudyID, d.SeriesNumber, d.InstanceNumber = "SIM", 1, 1
+    d.StudyID, d.SeriesNumber, d.InstanceNumber = labels.study_id, 1, 1
     d.PatientOrientation = d.Laterality = ""
     d.Modality = "US"
     d.Manufacturer, d.ManufacturerModelName = "Puncta", model_name[:64]
     d.SoftwareVersions = __version__
-    d.StudyDescription = "Simulated ultrasound, training only"
+    d.StudyDescription = labels.study
     d.SeriesDescription = title[:64]
-    d.PatientName, d.PatientID = "SIMULATED^PUNCTA", "SIMULATED"
+    d.PatientName, d.PatientID = f"{labels.patient}^PUNCTA", labels.patient
     d.PatientBirthDate = d.PatientSex = ""
-    d.PatientIdentityRemoved = "YES"
-    d.DeidentificationMethod = "Simulated, never held patient data"
+    d.PatientIdentityRemoved = "YES" if labels.identity_removed else "NO"
+    d.DeidentificationMethod = labels.how
     d.QualityControlImage = "YES"
-    d.BurnedInAnnotation = "NO"
-    d.ImageComments = comment
+    d.BurnedInAnnotation = "NO" if labels.identity_removed else "YES"
+    d.ImageComments = labels.comment
     d.Rows, d.Columns = shape[0], shape[1]
     d.SamplesPerPixel = 1 if len(shape) == 2 else 3
     if len(shape) == 2:

@@ -22,6 +22,7 @@ from puncta.core.overlay import OverlayStyle, compose
 from puncta.core.results import Analysis, ClassResult, Detection
 from puncta.formats.atomic import plain_os_error
 from puncta.formats.results_lines import ResultsWriter
+from puncta.formats.session import SESSION_FILE
 from puncta.inference.session import Tuning
 from puncta.pipeline.batch import analyse, frames_of
 from puncta.pipeline.host import PluginHost
@@ -205,6 +206,11 @@ def _check_output(path: Path, uri: str) -> None:
         raise UserError(f"{path} is a folder; name a file to write.")
     if not path.absolute().parent.is_dir():
         raise UserError(f"The folder {path.parent} does not exist; make it first or name another place.")
+    source = Path(uri)
+    folder = source.parent if source.name == SESSION_FILE else source
+    own = (folder / SESSION_FILE).is_file() and path.resolve().parent == folder.resolve()
+    if own and path.exists():
+        raise UserError(f"{path} belongs to the recording, which stays as it is; name another file.")
     if path.exists() and os.path.exists(uri) and path.samefile(uri):
         raise UserError(f"{path} is the source itself; name another file to write.")
 
