@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 from puncta.cli import main as command_line
 from puncta.core.errors import UserError
@@ -12,7 +13,8 @@ from puncta.core.errors import UserError
 
 def main() -> int:
     """Run and return the exit status."""
-    return command_line.main(windows=SimpleNamespace(open_window=_open_window, bench_window=_bench_window))
+    windows: Any = SimpleNamespace(open_window=_open_window, bench_window=_bench_window)
+    return command_line.main(windows=windows)
 
 
 def _open_window(uri: str | None) -> int:
@@ -22,7 +24,7 @@ def _open_window(uri: str | None) -> int:
     return run_window(uri)
 
 
-def _bench_window(*, steer: bool = False, hour: bool = False, **request: object) -> dict:
+def _bench_window(*, steer: bool = False, hour: bool = False, **request: Any) -> dict:
     if hour:
         from puncta.gui.bench_hour import measure_hour
 

@@ -117,7 +117,7 @@ def read_real_cases(path: Path) -> RealCases:
         raise UserError(
             f"{path.name} lists no case; add [[marked]], [[stills]], [[recording]], [[simulated]] or [made]."
         )
-    files = [c.file for c in (*cases.marked, *cases.recorded)]
+    files = [*(c.file for c in cases.marked), *(c.file for c in cases.recorded)]
     twice = next((file for file in files if files.count(file) > 1), None)
     if twice:
         raise UserError(f"{path.name}: {twice} stands twice; leave one out.")

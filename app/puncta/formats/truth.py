@@ -226,7 +226,8 @@ def truth_line_from_json(document: Mapping[str, Any], stream: str = "") -> Truth
     structures = document.get("structures", {})
     target = document.get("target")
     if target is not None:
-        target = TargetTruth(**{k: tuple(v) if isinstance(v, list) else v for k, v in target.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in target.items()}
+        target = TargetTruth(**values)
     labels, flow = (MapFile(**document[name]) if document.get(name) else None for name in ("labels", "flow"))
     return TruthLine(
         FrameKey(stream, key["index"], key["pts_ns"], key["sha256"]), needle, document["flags"], document["difficulty"],

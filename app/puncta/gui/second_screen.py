@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QCloseEvent, QFont, QGuiApplication, QPainter, QPaintEvent
+from PySide6.QtGui import QCloseEvent, QFont, QGuiApplication, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from puncta.core.geometry import fit_view
@@ -112,7 +112,7 @@ class SecondScreen(QWidget):
             self.lost.setText(words)
             self.lost.setVisible(bool(words))
 
-    def keyPressEvent(self, event) -> None:  # noqa: ANN001 - Qt's own
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         """Esc closes it."""
         if event.key() == Qt.Key.Key_Escape:
             self.close()

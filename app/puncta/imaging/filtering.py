@@ -114,7 +114,8 @@ class TipGridFilter:
         s = self.settings
         present = float(belief.sum())
         size = 2 * int(np.ceil(3 * s.motion_cells)) + 1
-        moved = cv2.GaussianBlur(belief, (size, size), s.motion_cells, borderType=cv2.BORDER_REPLICATE)
+        blurred = cv2.GaussianBlur(belief, (size, size), s.motion_cells, borderType=cv2.BORDER_REPLICATE)
+        moved = np.asarray(blurred, np.float64)
         moved *= present / max(float(moved.sum()), 1e-12)
         stays = present * (1.0 - s.vanish)
         comes = (1.0 - present) * s.appear
@@ -125,7 +126,7 @@ class TipGridFilter:
         reach = self.settings.window_cells
         side = 2 * reach + 1
         mass = cv2.boxFilter(belief, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
-        row, column = best_cell(mass)
+        row, column = best_cell(np.asarray(mass, np.float64))
         r0, c0 = max(0, row - reach), max(0, column - reach)
         part = belief[r0 : row + reach + 1, c0 : column + reach + 1]
         weight = part / max(float(part.sum()), 1e-12)

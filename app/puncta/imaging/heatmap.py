@@ -24,6 +24,6 @@ def best_cell(values: Map, near: tuple[int, int] | None = None, reach: int = 2) 
     return r0 + at // part.shape[1], c0 + at % part.shape[1]
 
 
-def sigmoid(x: Map) -> NDArray[np.float64]:
+def sigmoid(x: Map | np.floating) -> NDArray[np.float64]:
     """Logistic function."""
     return 1.0 / (1.0 + np.exp(-np.clip(np.asarray(x, dtype=np.float64), -60, 60)))

@@ -54,7 +54,8 @@ class Stations:
         s = (self.along[inside] - middle) / half
         across, mass = self.across[inside], self.trust[inside]
         design = np.stack([np.ones_like(s), s, s * s], axis=1)
-        trust, solved, covariance = mass, np.zeros(3), np.eye(3)
+        solved = np.zeros(3)
+        covariance: NDArray[np.floating] = np.eye(3)
         for _ in range(3):
             off = across - design @ solved
             spread = 1.4826 * float(np.median(np.abs(off - np.median(off)))) + 0.1 * self.step
@@ -154,7 +155,7 @@ def lay_through_stations(
         return None
     along, across, weight = along[near], across[near], weight[near]
     cell = np.floor((along - along.min()) / step).astype(np.int64)
-    mass = np.bincount(cell, weights=weight)
+    mass = np.asarray(np.bincount(cell, weights=weight), np.float64)
     with_any = mass > 1e-6
     s = np.bincount(cell, weights=weight * along)[with_any] / mass[with_any]
     d = np.bincount(cell, weights=weight * across)[with_any] / mass[with_any]
@@ -163,7 +164,7 @@ def lay_through_stations(
         return None
     offset, slope = 0.0, 0.0
     trust = mass.copy()
-    covariance = np.zeros((2, 2))
+    covariance: NDArray[np.floating] = np.zeros((2, 2))
     noise = step * step
     for _ in range(5):
         off = d - (offset + slope * s)

@@ -74,7 +74,7 @@ _WINDOW: list[NDArray[np.float32]] = []
 
 def _window() -> NDArray[np.float32]:
     if not _WINDOW:
-        _WINDOW.append(cv2.createHanningWindow((_SHIFT_SIZE, _SHIFT_SIZE), cv2.CV_32F))
+        _WINDOW.append(np.asarray(cv2.createHanningWindow((_SHIFT_SIZE, _SHIFT_SIZE), cv2.CV_32F), np.float32))
     return _WINDOW[0]
 
 
@@ -84,7 +84,8 @@ def shift_picture(grey: NDArray[np.uint8], dx: float, dy: float) -> NDArray[np.u
         return grey
     matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]], dtype=np.float32)
     size = (grey.shape[1], grey.shape[0])
-    return cv2.warpAffine(grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
 
 
 def stack_channels(
@@ -116,9 +117,9 @@ def stack_channels(
     old = aligned[3:]
     highest = old[0]
     for picture in old[1:]:
-        highest = cv2.max(highest, picture)
+        highest = np.asarray(cv2.max(highest, picture), np.uint8)
     # Dilated by a pixel each way: tissue that moves on its own by about a pixel is no news.
-    highest = cv2.dilate(highest, np.ones((3, 3), np.uint8))
+    highest = np.asarray(cv2.dilate(highest, np.ones((3, 3), np.uint8)), np.uint8)
     np.copyto(total, old[0])
     for picture in old[1:]:
         np.add(total, picture, out=total)

@@ -76,7 +76,7 @@ def find_fan(box: Box, life: Life) -> tuple[Fan, bool] | None:
 
 def _aligned(rough: Fan, life: Life) -> Fan:
     """The fan whose border lies best between what lives and what does not, near a rough one; symmetric."""
-    alive = cv2.blur(life.alive.astype(np.float32), (3, 3))
+    alive = np.asarray(cv2.blur(life.alive.astype(np.float32), (3, 3)), np.float32)
     half = (rough.high - rough.low) / 2
     best = np.array([*rough.apex_px, half, rough.near_px, rough.far_px])
     score = _contrast(best, alive)

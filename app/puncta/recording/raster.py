@@ -81,7 +81,7 @@ def draw_scene(picture: NDArray[np.uint8], scene: OverlayScene) -> NDArray[np.ui
 
 def rgb_from_pixels(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a writable RGB copy of a grey or RGB picture."""
-    return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture.copy()
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), np.uint8) if picture.ndim == 2 else picture.copy()
 
 
 def _draw_stroke(canvas: NDArray[np.uint8], item: Stroke, unit: float) -> None:
