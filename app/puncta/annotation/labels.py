@@ -19,16 +19,22 @@ from numpy.typing import NDArray
 
 from puncta.core.frame import FrameKey
 from puncta.core.geometry import PointPx
+from puncta.core.geometry import tip_box_px as tip_box
 from puncta.core.results import Box
 from puncta.formats.dataset_values import Visibility
 from puncta.formats.jsontext import PX_DECIMALS
 from puncta.formats.rle import mask_from_rle, rle_from_mask
 
+__all__ = [
+    "FIXED", "LINE_SUFFIX", "MACHINE_KINDS", "MASKS", "MODEL_RATER", "NOTE", "PHASE", "TRUSTED_STATES", "BoxLabel",
+    "FlagLabel", "Kind", "Label", "LabelRange", "LineLabel", "MaskLabel", "NotVisible", "NoteLabel", "PhaseLabel",
+    "PolygonLabel", "Provenance", "Slot", "State", "TipLabel", "Value", "by_person", "is_machine", "mask_label",
+    "mask_of", "mask_of_rings", "mask_of_stroke", "ranges_of", "tip_box", "utc_now",
+]  # fmt: skip
+
 PHASE, NOTE = "phase", "note"
 """Names that every label set has."""
 LINE_SUFFIX = ".line"
-TIP_BOX_SHARE = (0.088, 0.040)
-"""Size of a tip's box as a share of the ultrasound region (the median of a published set of 2,008 boxes)."""
 FIXED = 4
 """Binary digits below the pixel when polygons are drawn."""
 
@@ -333,12 +339,6 @@ def ranges_of(labels: Iterable[Label], name: str) -> tuple[LabelRange, ...]:
         else:
             out.append(LabelRange(name, at, at, value, label.state, 1))
     return tuple(out)
-
-
-def tip_box(tip_px: PointPx, region: Box) -> Box:
-    """Return the box [x0, y0, w, h] [px] round a tip: 8.8 % x 4.0 % of the ultrasound region, centred on the tip."""
-    w, h = TIP_BOX_SHARE[0] * region[2], TIP_BOX_SHARE[1] * region[3]
-    return (tip_px[0] - w / 2, tip_px[1] - h / 2, w, h)
 
 
 def mask_label(mask: NDArray[np.bool_], visibility: Visibility = Visibility.CLEAR) -> MaskLabel:

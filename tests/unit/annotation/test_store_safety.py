@@ -1,0 +1,216 @@
+"""What becomes of a store that is damaged, older, newer, or whose process is killed in the middle of a gesture."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import kill_labelling
+import pg_server
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from label_maker import do, key, make_case
+
+from puncta.annotation.commands import Board, draw
+from puncta.annotation.labels import TipLabel
+from puncta.annotation.store import AnnotationStore
+from puncta.annotation.store_backup import restore_rows
+from puncta.annotation.store_open import (
+    WRITE,
+    StoreDamaged,
+    StoreUnreachable,
+    backups_of,
+    migrate,
+    newest_form,
+    restore_backup,
+    url_of,
+)
+from puncta.annotation.tables import METADATA
+from puncta.core.errors import UserError
+
+
+def fill(path: Path | str, frames: int = 40) -> str:
+    with AnnotationStore.open(path) as store:
+        case = store.add_case(make_case())
+        board = Board(case.id, "anna")
+        for i in range(frames):
+            do(store, board, draw(board, "needle_tip", key(i), TipLabel((i, i))))
+    return case.id
+
+
+def test_the_store_is_as_safe_as_sqlite_can_make_it(tmp_path: Path) -> None:
+    with AnnotationStore.open(tmp_path / "a.sqlite") as store, store.reading() as connection:
+        told = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_damaged_store_is_set_aside_and_nothing_is_begun_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "labels.sqlite"
+    case_id = fill(path)
+    good = path.read_bytes()
+    spoilt = bytearray(good)
+    spoilt[4096 : 4096 * 6] = b"\x5a" * (4096 * 5)
+    path.write_bytes(spoilt)
+    with pytest.raises(StoreDamaged, match="is damaged and is kept as") as caught:
+        AnnotationStore.open(path)
+    kept = caught.value.kept_as
+    assert not path.exists() and kept.read_bytes() == bytes(spoilt) and kept.parent == tmp_path
+    with pytest.raises(StoreDamaged) as again:
+        AnnotationStore.open(path)
+    assert again.value.kept_as == kept and not path.exists(), "an empty store is never begun unasked"
+    backup = tmp_path / "backups" / "labels-2026-form-0001.sqlite"
+    backup.parent.mkdir()
+    backup.write_bytes(good)
+    assert backups_of(path) == (backup,)
+    restore_backup(path, backup)
+    with AnnotationStore.open(path) as store:
+        assert len(store.labels(case_id)) == 40
+    with pytest.raises(UserError, match="There is a store at"):
+        restore_backup(path, backup)
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough" * 50, b"SQLite format 3\x00" + b"\xff" * 200]
+)
+def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "labels.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(StoreDamaged) as caught:
+        AnnotationStore.open(path)
+    assert caught.value.kept_as.read_bytes() == content
+    with AnnotationStore.open(path, begin_anew=True) as store:
+        assert store.cases() == ()
+    with AnnotationStore.open(path) as store:
+        assert store.cases() == (), "begun on purpose, so it opens from now on"
+    assert caught.value.kept_as.exists()
+
+
+def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
+    backup = tmp_path / "b.sqlite"
+    backup.write_bytes(b"x" * 5000)
+    with pytest.raises(UserError, match="damaged too"):
+        restore_backup(tmp_path / "labels.sqlite", backup)
+    assert not (tmp_path / "labels.sqlite").exists()
+
+
+def make_old_form(engine: sa.Engine) -> None:
+    with engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
+        migrate(connection, "0001")
+        connection.execute(
+            sa.text(
+                "INSERT INTO cases (id, title, stream, label_set, uri, width_px, height_px, fps, simulated, licence, "
+                "revision, created_utc) VALUES ('c1', 'Old', 'clip', 'needle', '', 8, 6, 25, :no, '', 1, '2026')"
+            ),
+            {"no": False},
+        )
+
+
+def test_an_older_file_is_backed_up_and_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "labels.sqlite"
+    engine = sa.create_engine(url_of(path))
+    make_old_form(engine)
+    engine.dispose()
+    with AnnotationStore.open(path) as store:
+        assert [c.title for c in store.cases()] == ["Old"]
+    (backup,) = backups_of(path)
+    assert "form-0001" in backup.name
+    with closing(sqlite3.connect(backup)) as old:
+        names = {row[0] for row in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        assert "assignments" not in names
+        assert old.execute("SELECT title FROM cases").fetchall() == [("Old",)]
+    with AnnotationStore.open(path):
+        assert len(backups_of(path)) == 1, "nothing to do, nothing to back up"
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "labels.sqlite"
+    engine = sa.create_engine(url_of(path))
+    make_old_form(engine)
+    engine.dispose()
+    real = migrate
+
+    def fail(connection: sa.Connection, to: str = "head") -> None:
+        real(connection, to)
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr("puncta.annotation.store_open.migrate", fail)
+    with pytest.raises(RuntimeError, match="power cut"):
+        AnnotationStore.open(path)
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    monkeypatch.undo()
+    with AnnotationStore.open(path) as store:
+        assert [c.title for c in store.cases()] == ["Old"]
+
+
+def test_an_older_server_is_backed_up_row_by_row(postgres: pg_server.Server, user_home: Path) -> None:
+    address = postgres.make_store("older")
+    engine = sa.create_engine(url_of(address))
+    make_old_form(engine)
+    engine.dispose()
+    with AnnotationStore.open(address) as store:
+        assert [c.title for c in store.cases()] == ["Old"]
+    (backup,) = (user_home / "data" / "annotations" / "backups").glob("*.jsonl.gz")
+    with gzip.open(backup, "rt") as lines:
+        rows = [json.loads(line) for line in lines]
+    assert [r["row"]["title"] for r in rows if r["table"] == "cases"] == ["Old"]
+    empty = AnnotationStore.open(postgres.make_store("restored"))
+    with empty.writing() as connection:
+        assert restore_rows(connection, backup) == 1
+    assert [c.id for c in empty.cases()] == ["c1"]
+    empty.close()
+
+
+def test_a_newer_store_is_refused_and_kept(place: Path | str) -> None:
+    with AnnotationStore.open(place) as store, store.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(UserError, match=f"newer Puncta .form 9999, this one knows {newest_form()}"):
+        AnnotationStore.open(place)
+
+
+def test_the_migrations_make_the_tables_the_code_uses(store: AnnotationStore) -> None:
+    with store.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
+    with pytest.raises(StoreUnreachable, match="does not answer") as caught:
+        AnnotationStore.open("postgresql://anna:secret@127.0.0.1:9/lab")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("mysql://host/x", "cannot lie in 'mysql'"), ("://", "not the address"), ("sqlite:///:memory:", "keeps nothing")],
+)
+def test_an_address_that_is_none_is_refused(address: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        AnnotationStore.open(address)
+
+
+def test_a_locked_store_is_not_taken_for_a_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "labels.sqlite"
+    fill(path, 2)
+    monkeypatch.setattr("puncta.annotation.store_open.BUSY_S", 0.2)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE").close()
+        other.execute("PRAGMA journal_mode=DELETE").close()
+        other.execute("BEGIN EXCLUSIVE").close()
+        with pytest.raises(UserError, match="locked") as caught:
+            AnnotationStore.open(path)
+    assert not isinstance(caught.value, StoreDamaged) and path.exists()
+
+
+def test_killed_while_labelling_nothing_confirmed_is_lost(tmp_path: Path) -> None:
+    """A few kills; `python tests/bench/annotation_kills.py` does 200."""
+    told = kill_labelling.run(tmp_path, kills=3, seed=5)
+    assert told.kills == 3 and told.acknowledged > 0
+    assert told.lost == [] and told.torn == []
