@@ -1,9 +1,10 @@
-"""A self-contained HTML report of one run: what was analysed, confidence over time, a few pictures."""
+"""A self-contained HTML report of one run: what was analysed, confidence or findings over time, a few pictures."""
 
 from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from puncta.core.frame import SourceInfo
 from puncta.core.overlay import OverlayScene
-from puncta.core.results import Analysis, Detection
+from puncta.core.results import Analysis, ClassResult, Detection
 from puncta.formats.atomic import AtomicFile
+from puncta.recording.report_flags import FlagTimeline, words_of
 from puncta.recording.sheet import SAFETY_LINE, draw_sheet
 
 _PICTURES = 4
@@ -34,7 +36,9 @@ class ReportWriter:
         self._file = AtomicFile(path)
         self._info = info
         self._points: list[tuple[float, float | None]] = []
-        self._best: list[tuple[float, int, bytes]] = []
+        self._best: list[tuple[float, int, bytes, str]] = []
+        self._flags = FlagTimeline()
+        self._tips = False
         self._models: dict[str, str] = {}
         self._radii_mm: list[float] = []
 
@@ -42,15 +46,19 @@ class ReportWriter:
         """Take one analysed frame with its scene."""
         self._models |= {o.plugin_id: o.model for o in analysis.outputs}
         tip = next((r for o in analysis.outputs for r in o.results if isinstance(r, Detection)), None)
+        self._tips |= tip is not None
+        found = self._flags.put(analysis)
         score = tip.score if tip is not None and tip.tip_px is not None else None
         self._points.append((analysis.frame.key.pts_ns / 1e9, score))
+        sure = score if tip is not None or not found else _sureness(found)
         # Candidates: each frame surer than all before, and frames 0, 1, 2, 4, 8, ... where nothing is found at all.
         index = len(self._points) - 1
-        if index & (index - 1) == 0 or (score or 0.0) > max((s for s, _, _ in self._best), default=0.0):
-            self._keep(analysis, scene, score or 0.0)
+        if index & (index - 1) == 0 or (sure or 0.0) > max((b[0] for b in self._best), default=0.0):
+            told = words_of(found) if found and tip is None else f"confidence {score or 0.0:.2f}"
+            self._keep(analysis, scene, sure or 0.0, told)
 
-    def _keep(self, analysis: Analysis, scene: OverlayScene, score: float) -> None:
-        self._best.append((score, analysis.frame.key.index, _png(draw_sheet(analysis, scene))))
+    def _keep(self, analysis: Analysis, scene: OverlayScene, score: float, told: str) -> None:
+        self._best.append((score, analysis.frame.key.index, _png(draw_sheet(analysis, scene)), told))
         self._best = sorted(self._best, key=lambda b: -b[0])[:_PICTURES]
 
     def finish(self) -> None:
@@ -82,20 +90,27 @@ class ReportWriter:
             ("Picture", f"{info.geometry.width_px} x {info.geometry.height_px} px"),
             ("Calibration", scale),
             ("Plugins and models", ", ".join(f"{p} ({m or 'no model'})" for p, m in self._models.items()) or "none"),
-            ("Needle tip found", share),
+            *([("Needle tip found", share)] if self._of_needles else []),
+            *self._flags.rows(),
         ]
         table = "".join(f"<tr><th>{esc(k)}</th><td>{esc(v)}</td></tr>" for k, v in rows)
         pictures = "".join(
             f'<figure><img alt="frame {i}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-            f"<figcaption>Frame {i}, confidence {score:.2f}</figcaption></figure>"
-            for score, i, png in sorted(self._best, key=lambda b: b[1])
+            f"<figcaption>Frame {i}, {esc(told)}</figcaption></figure>"
+            for _, i, png, told in sorted(self._best, key=lambda b: b[1])
         )
+        charts = f"<h2>Confidence of the needle tip over time</h2>{self._chart()}" if self._of_needles else ""
+        charts += f"<h2>Findings over time</h2>{self._flags.charts()}" if not self._flags.empty else ""
         return (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Puncta: {esc(info.title)}</title>'
             f"<style>{_STYLE}</style><main><h1>{esc(info.title)}</h1><p class=safe>{SAFETY_LINE}</p>"
-            f"<table>{table}</table><h2>Confidence of the needle tip over time</h2>{self._chart()}"
-            f"<h2>Pictures</h2>{pictures}</main></html>\n"
+            f"<table>{table}</table>{charts}<h2>Pictures</h2>{pictures}</main></html>\n"
         )
+
+    @property
+    def _of_needles(self) -> bool:
+        """A plugin looked for a needle's tip, or none said anything else."""
+        return self._tips or self._flags.empty
 
     def _chart(self) -> str:
         """Inline SVG: confidence 0..1 over seconds; gaps where the tip is lost."""
@@ -124,9 +139,13 @@ class ReportWriter:
         return f'<svg viewBox="0 0 900 155" role="img" aria-label="confidence over time">{axis}{lines}{ends}</svg>'
 
 
+def _sureness(found: Sequence[ClassResult]) -> float:
+    """How sure a picture's findings are together, 0..1: those that are withheld add nothing."""
+    return sum(abs(2 * r.probability - 1) for r in found if r.value is not None) / len(found)
+
+
 def _png(picture: NDArray) -> bytes:
     ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not ok:
         raise RuntimeError("a picture could not be encoded as PNG")
     return data.tobytes()
-

@@ -48,6 +48,8 @@ class Recipe:
         Function (config, calibration) -> the table `input` of the registry entry; None is the tip network's.
     described : str or None
         Function (config) -> list of what an experiment trains on, in words; None is the tip network's.
+    made : str
+        What no training of this kind has seen a real one of, as a clause.
     """
 
     defaults: Mapping[str, Mapping[str, Any]]
@@ -59,6 +61,7 @@ class Recipe:
     pictures: str | None = None
     registered: str | None = None
     described: str | None = None
+    made: str = "every needle is simulated or drawn"
 
 
 def name_of(table: Mapping[str, Any]) -> str:

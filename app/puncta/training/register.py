@@ -65,7 +65,7 @@ def entry_of(folder: Path) -> dict[str, Any]:
         "precision": "fp32",
         "default": True,
         "licence": "Apache-2.0",
-        "training_data": model.get("training_data", "; ".join(seen) + "; every needle is simulated or drawn"),
+        "training_data": model.get("training_data", "; ".join([*seen, recipe.made])),
         "simulated": True,
         "card": f"{name}.md",
         "recipe": model.get("recipe", _recipe([c["name"] for c in legs])),

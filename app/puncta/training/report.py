@@ -22,6 +22,7 @@ from PIL import Image
 from puncta.formats.atomic import AtomicFile, write_text_atomic
 from puncta.recording.sheet import SAFETY_LINE
 from puncta.training.pace import stages_of
+from puncta.training.recipes import recipe_of
 from puncta.training.report_charts import Chart, Series, draw_chart, svg_from_chart
 from puncta.training.report_story import Story, describe_data, read_story, speeds, tell_state
 
@@ -158,8 +159,7 @@ def _page(story: Story, charts: Sequence[Chart], folder: Path) -> str:
     sections = [
         f'<h1>{esc(title)}</h1><p class="quiet">Report of the training <b>{esc(str(config.get("name", "")))}</b> '
         f"for the plugin {esc(str(config.get('plugin', '')))}</p>",
-        f'<p class="safe">{SAFETY_LINE}. Every needle is simulated or drawn; '
-        "figures say nothing about real scanners.</p>",
+        f'<p class="safe">{SAFETY_LINE}. {esc(_made(config))}; figures say nothing about real scanners.</p>',
         f'<p class="state">{esc(tell_state(story))}</p>'
         f'<div class="bar" role="progressbar" aria-valuenow="{100 * share:.0f}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-label="samples seen"><div style="width:{100 * share:.1f}%"></div></div>',
@@ -176,6 +176,12 @@ def _page(story: Story, charts: Sequence[Chart], folder: Path) -> str:
         f'<meta name="viewport" content="width=device-width"><title>Puncta training: {esc(title)}</title>'
         f"<style>{_STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
     )
+
+
+def _made(config: Mapping[str, Any]) -> str:
+    """What is simulated of all that a training saw, as the beginning of a sentence."""
+    words = recipe_of(config).made
+    return words[:1].upper() + words[1:]
 
 
 def _cards(story: Story) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from puncta.sim.spine_flags import BLACK_GREY, BLACK_SHARE, CLIPPED_SHARE, WHITE_GREY
 from puncta.training.appearance import Look
 from puncta.training.landmarks.data import CORD, CSF, FLAGS, MAP_SIZE, NOT_TOLD, OTHER, SPINE, Shot
-from puncta.training.landmarks.strangers import break_picture, make_stranger
+from puncta.training.landmarks.strangers import break_picture, magnify_picture, make_stranger
 from puncta.training.nets.lp_small import STRIDE
 
 KEPT_LEAST = 0.7
 """Share of a lit structure that a crop must leave in the picture."""
+BLIND_TURN_DEG = 5.0
+"""Largest turn of a picture whose structures nobody has marked [deg]."""
 CROPS = ("left and right", "top and bottom", "all sides", "none")
 TRANSVERSE = "transverse"
 _QUALITY = FLAGS.index("quality")
@@ -48,6 +50,8 @@ class Changes:
         Share of samples that take on a real still's tones or grain.
     broken, made : float
         Share of spines that are shown taken apart, and of other organs that give way to a made picture.
+    magnified : float
+        Share of spines that are shown far too large to be an infant's.
     """
 
     crop: float = 0.8
@@ -56,6 +60,7 @@ class Changes:
     restyle: float = 0.25
     broken: float = 0.07
     made: float = 0.3
+    magnified: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,11 +199,17 @@ def make_sample(
         warp = plain_warp(frame.shape[0], size)
         picture = np.asarray(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
         return Sample(picture, flags, _warp_parts(parts, warp, size), float(shot.kind != SPINE))
-    broken = shot.kind == SPINE and rng.random() < changes.broken
+    if shot.kind == SPINE and shot.maps is None:
+        # Nobody says where the structures lie, so that nothing may be cut off.
+        changes = replace(changes, crop=1.0, turn_deg=min(changes.turn_deg, BLIND_TURN_DEG))
+    draw = rng.random() if shot.kind == SPINE else 1.0
+    broken, magnified = draw < changes.broken, changes.broken <= draw < changes.broken + changes.magnified
     if shot.kind == OTHER and rng.random() < changes.made:
         frame = make_stranger(rng, frame.shape[0])
-    if broken:
-        frame, flags, parts = break_picture(rng, frame), np.full_like(flags, NOT_TOLD), np.zeros_like(parts)
+    strange = shot.kind != SPINE or broken or magnified
+    if broken or magnified:
+        frame = break_picture(rng, frame) if broken else magnify_picture(rng, frame)
+        flags, parts = np.full_like(flags, NOT_TOLD), np.zeros_like(parts)
     warp = draw_warp(rng, frame.shape[0], size, changes)
     if shot.view == TRANSVERSE:
         warp = keep_midline(warp, parts, frame.shape[0], size)
@@ -208,13 +219,13 @@ def make_sample(
         shown_parts = _warp_parts(parts, warp, size)
     border = cv2.BORDER_CONSTANT if rng.random() < 0.6 else cv2.BORDER_REFLECT
     picture = cv2.warpAffine(frame, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
-    if styles is not None and rng.random() < changes.restyle:
-        picture = styles.restyle(rng, picture)
+    if styles is not None and (magnified or rng.random() < changes.restyle):
+        picture = styles.restyle(rng, picture)  # a magnified picture always: its grain must not give it away
     look = Look(rng, size, changes.plain_looks)
     picture = np.asarray(look.show(np.asarray(picture, np.uint8)), np.uint8)
     if flags[_QUALITY] == 1 and spoilt_by_gain(picture, look.fan):
         flags[_QUALITY] = 0
-    return Sample(picture, flags, shown_parts, float(shot.kind != SPINE or broken))
+    return Sample(picture, flags, shown_parts, float(strange))
 
 
 def spoilt_by_gain(picture: Grey, field: Grey | None = None) -> bool:

@@ -28,10 +28,11 @@ from puncta.training.landmarks.export import Scaling, as_input
 from puncta.training.nets.lp_small import LandmarkNet
 
 RISK = 0.05
-FAMILIAR_SHARE = 0.99
-"""Share of tune spines, other looks included, that must stay below the limit of each measure of strangeness."""
-NEGATIVE_SHARE = 0.02
-"""Share of pictures that are no spine which the limit may lose; it lies in the middle where there is room."""
+FAMILIAR_SHARE = 0.995
+"""Share of tune spines, other looks included, that must stay below the limit of each measure of strangeness. It lies
+there and no higher: what else there is to be told apart lies nearer to a spine than any picture at hand."""
+STRANGENESS_GIVE = 0.4
+"""How far the strangeness must go back below its limit; a picture that hovers there stays unfamiliar."""
 GIVES = (0.5, 1.0, 1.5, 2.0, 3.0)
 ENTERS = (0.0, 0.5, 1.0, 1.5)
 FLICKER_MOST = 0.7
@@ -153,15 +154,9 @@ def thresholds(
     return yes, no
 
 
-def limits(familiar: NDArray[np.float64], negative: NDArray[np.float64]) -> tuple[float, float]:
-    """Return (middle of the familiar, limit) of a measure of strangeness.
-
-    The limit keeps `FAMILIAR_SHARE` of the familiar; where the negatives leave room above that, it lies half way.
-    """
+def limits(familiar: NDArray[np.float64]) -> tuple[float, float]:
+    """Return (middle of the familiar, limit) of a measure of strangeness; see `FAMILIAR_SHARE`."""
     middle, edge = (float(v) for v in np.quantile(familiar, (0.5, FAMILIAR_SHARE)))
-    if len(negative):
-        far = float(np.quantile(negative, NEGATIVE_SHARE))
-        edge = max(edge, (edge + far) / 2)
     return middle, max(edge, middle + 1e-3)
 
 
@@ -293,12 +288,16 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class TuneSplit:
-    """What calibration looks at, none of it trained on: spines, pictures that are none, and steady cines."""
+    """What calibration looks at, none of it trained on: spines, pictures that are none, and steady cines.
+
+    Only ``site`` was trained on: a site's frames, which must be familiar though its machine is not in the tune split.
+    """
 
     spines: Sequence[Shot]
     others: Sequence[Shot]
     stills: Sequence[Shot]
     cines: Sequence[Shot]
+    site: Sequence[Shot] = ()
 
 
 def calibrate(net: LandmarkNet, familiar: Familiar, split: TuneSplit, size: int, styles: Styles | None) -> Calibration:
@@ -311,7 +310,7 @@ def calibrate(net: LandmarkNet, familiar: Familiar, split: TuneSplit, size: int,
     most = 6.0
     yes, no = thresholds((crossed, looked), (plain.flags, looks.flags), most)
     strange = _strangeness(net, familiar, plain, looks, split, size)
-    filtering = {"window_s": 0.2, "most": most, "strangeness_give": 0.1}
+    filtering = {"window_s": 0.2, "most": most, "strangeness_give": STRANGENESS_GIVE}
     figures = {
         "frames": float(len(plain.samples)),
         **figures_of(plain, crossed),
@@ -346,7 +345,7 @@ def _strangeness(
 ) -> dict[str, Any]:
     """Limits of both measures, and what they do to tune pictures."""
     kinds = {"familiar": plain.answers, "familiar_looks": looks.answers}
-    for name, shots in (("stills", split.stills), ("organs", split.others)):
+    for name, shots in (("stills", split.stills), ("organs", split.others), ("site", split.site)):
         if shots:
             kinds[name] = answer_shots(net, shots, size).answers
     measured = {}
@@ -354,10 +353,9 @@ def _strangeness(
         with torch.no_grad():
             away = familiar(torch.from_numpy(found.features.astype(np.float32))).numpy()
         measured[name] = (away.astype(np.float64), found.other)
-    own = [np.concatenate([measured[n][m] for n in ("familiar", "familiar_looks")]) for m in (0, 1)]
-    foreign = [np.concatenate([[], *(measured[n][m] for n in ("stills", "organs") if n in measured)]) for m in (0, 1)]
-    # What the distance misses the other measure may find, so only the latter has to reach all negatives.
-    distance, other = limits(own[0], np.zeros(0)), limits(own[1], foreign[1])
+    own = [np.concatenate([measured[n][m] for n in ("familiar", "familiar_looks", "site") if n in measured])
+           for m in (0, 1)]
+    distance, other = (limits(rows) for rows in own)
     figures = {}
     for name, (away, logit) in measured.items():
         far = (away - distance[0]) / (distance[1] - distance[0])

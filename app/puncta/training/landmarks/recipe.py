@@ -17,6 +17,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "tune_clips": 0,
         "tune_seed": 720_000,
         "datasets": [],
+        "dataset_splits": ["train"],
+        "dataset_share": None,
         "other_procedures": ["breast", "nerve", "vessel"],
         "others": 0,
         "tune_others": 0,
@@ -47,7 +49,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "plain_looks": 0.35,
         "restyle": 0.25,
         "broken": 0.07,
+        "magnified": 0.0,
         "map_weight": 0.1,
+        "learns": "all",
+        "rank": 4,
     },
     "export": {"tolerance": 1e-3},
 }
@@ -98,4 +103,5 @@ RECIPE = Recipe(
     quantise="puncta.training.landmarks.quantise:quantise_finished",
     pictures="puncta.training.landmarks.pictures:picture_finished",
     registered="puncta.training.landmarks.recipe:registered", described="puncta.training.landmarks.recipe:describe",
+    made="every infant's spine is simulated",
 )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ from puncta.training.landmarks.data import (
 from puncta.training.landmarks.export import Strangeness, export_landmarks
 from puncta.training.landmarks.task import FramePool, landmark_task
 from puncta.training.loop import LOG, LoopSettings, train_net
+from puncta.training.nets.lp_adapters import PartlyLearning
 from puncta.training.nets.lp_small import LandmarkNet
 from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity
@@ -66,12 +67,13 @@ PARITY_PICTURES = 8
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Shots to train on and to tune on, and the stills that lend tones and grain."""
+    """Shots to train on, others to tune on, stills that lend tones and grain, and those of a site that adapts it."""
 
     spines: tuple[Shot, ...]
     others: tuple[Shot, ...]
     stills: tuple[Shot, ...]
     tune: TuneSplit
+    site: tuple[Shot, ...] = ()
 
     @property
     def styles(self) -> Styles:
@@ -118,19 +120,23 @@ def gather_data(
     strange = others("other organs", int(data["others"]), 60_000) if to_train else []
     stills: list[Shot] = []
     tune_stills: list[Shot] = []
+    site: list[Shot] = []
+    own_share = data["dataset_share"] is not None
     if data_root is not None:
         if folders:
             stills, tune_stills = (still_shots(data_root, folders, split) for split in ("train", "tune"))
         for name in data["datasets"]:
-            if to_train:
-                learnt += load_shots(build_from_dataset(data_root / name, "train", cache, report))
-            tune += load_shots(build_from_dataset(data_root / name, "tune", cache, report))
+            for split in data["dataset_splits"] if to_train or own_share else ():
+                (site if own_share else learnt).extend(
+                    load_shots(build_from_dataset(data_root / name, split, cache, report)))
+            if not own_share:
+                tune += load_shots(build_from_dataset(data_root / name, "tune", cache, report))
     if to_train and not learnt:
         raise UserError("The experiment names no data: give it `clips` or `datasets`.")
     if not tune:
         raise UserError("The experiment needs a tune split to set its thresholds: give it `tune_clips`.")
-    split = TuneSplit(tuple(tune), tuple(tune_others), tuple(tune_stills), tuple(cines))
-    return Splits(tuple(learnt), tuple(strange), tuple(stills), split)
+    split = TuneSplit(tuple(tune), tuple(tune_others), tuple(tune_stills), tuple(cines), tuple(site))
+    return Splits(tuple(learnt), tuple(strange), tuple(stills), split, tuple(site))
 
 
 def train_landmarks(
@@ -151,6 +157,8 @@ def train_landmarks(
     say = tell or (lambda _progress: None)
     choose_device(str(experiment.section("training")["device"]))
     known = read_weights(start_from) if start_from is not None else None
+    if known is None and experiment.section("training")["learns"] != "all":
+        raise UserError("This experiment changes a part of a finished network; name that one with --start-from DIR.")
     open_folder(out, experiment, resume)
     if start_from is not None:
         keep_leg(start_from, out)
@@ -167,14 +175,14 @@ def train_landmarks(
         figures |= {} if speed is None else {"samples_per_s": speed}
         say(Progress("samples", seen, settings.samples, figures, left_s))
 
-    def build() -> LandmarkNet:
+    def build() -> LandmarkNet | PartlyLearning:
         net = build_net(experiment)
         if known is not None:
             try:
                 net.load_state_dict(known)
             except RuntimeError as error:
                 raise UserError(f"The weights of {start_from} belong to a network of another size.") from error
-        return net
+        return net if options["learns"] == "all" else PartlyLearning(net, options["learns"], int(options["rank"]))
 
     looked_at = splits.tune.spines[:: max(1, len(splits.tune.spines) // LOOKED_AT)]
 
@@ -184,7 +192,7 @@ def train_landmarks(
     changes = changes_of(experiment)
     pool = FramePool(
         splits.spines, splits.others, splits.stills, experiment.seed, float(data["other_share"]),
-        float(data["still_share"]), float(data["cord_share"]),
+        float(data["still_share"]), float(data["cord_share"]), splits.site, float(data["dataset_share"] or 0.0),
     )
     task = landmark_task(changes, splits.styles, float(options["map_weight"]))
     every = settings.checkpoint_every * max(1, round(settings.steps / LOOKS / settings.checkpoint_every))
@@ -196,9 +204,10 @@ def train_landmarks(
         write_head(out, experiment, "cancelled", settings, logged_step(out / LOG), 0, started)
         redraw(out)
         raise
+    net = net.settled() if isinstance(net, PartlyLearning) else net
     parameters = sum(p.numel() for p in net.parameters())
     if done:
-        parity, calibration = finish(net.cpu(), experiment, splits, out)
+        parity, calibration = finish(net.cpu(), experiment, splits, out, start_from)
         best = {"step": settings.steps, "metric": "f1", "value": calibration.figures["f1"]}
         write_head(out, experiment, "done", settings, settings.steps, parameters, started, parity, best)
     else:
@@ -220,7 +229,7 @@ def changes_of(experiment: Experiment) -> Changes | None:
         return None
     return Changes(
         crop=float(options["crop"]), turn_deg=float(options["turn_deg"]), plain_looks=float(options["plain_looks"]),
-        restyle=float(options["restyle"]), broken=float(options["broken"]),
+        restyle=float(options["restyle"]), broken=float(options["broken"]), magnified=float(options["magnified"]),
     )
 
 
@@ -247,7 +256,7 @@ def _look(net: LandmarkNet, shots: Sequence[Shot], size: int, styles: Styles) ->
 
 def fit_to_training(net: LandmarkNet, splits: Splits, size: int, changes: Changes | None) -> Familiar:
     """Fit the distance from training pictures to spines as they are and as training shows them."""
-    shots = splits.spines[:: max(1, len(splits.spines) // FAMILIAR_SPINES)]
+    shots = [*splits.spines[:: max(1, len(splits.spines) // FAMILIAR_SPINES)], *splits.site]
     told = [answer_shots(net, shots, size)]
     if changes is not None:
         kept = Changes(changes.crop, changes.turn_deg, changes.plain_looks, changes.restyle, broken=0.0)
@@ -255,12 +264,20 @@ def fit_to_training(net: LandmarkNet, splits: Splits, size: int, changes: Change
     return fit_familiar(np.concatenate([t.answers.features for t in told]))
 
 
-def finish(net: LandmarkNet, experiment: Experiment, splits: Splits, out: Path) -> tuple[Parity, Calibration]:
-    """Write weights, thresholds, table and graph of a trained network."""
+def finish(
+    net: LandmarkNet, experiment: Experiment, splits: Splits, out: Path, start_from: Path | None = None
+) -> tuple[Parity, Calibration]:
+    """Write weights, thresholds, table and graph of a trained network.
+
+    Without cines of its own to set the filter by, a training keeps the filter of the one it started from.
+    """
     torch.save(net.state_dict(), out / WEIGHTS)
     size = experiment.size
     familiar = fit_to_training(net, splits, size, changes_of(experiment))
     calibration = calibrate(net, familiar, splits.tune, size, splits.styles)
+    if not splits.tune.cines and start_from is not None and (start_from / CALIBRATION).exists():
+        kept = json.loads((start_from / CALIBRATION).read_text(encoding="utf-8"))["filter"]
+        calibration = replace(calibration, filter=kept)
     strangeness = Strangeness(familiar, calibration.distance, calibration.other)
     examples: NDArray[np.uint8] = np.stack(
         [s.picture for s in answer_shots(net, splits.tune.spines[:PARITY_PICTURES], size).samples][:PARITY_PICTURES]

@@ -1,4 +1,4 @@
-"""Pictures that are no infant's spine, made on the spot: phantoms, screens, and spines taken apart.
+"""Pictures that are no infant's spine, made on the spot: phantoms, screens, spines taken apart or far too large.
 
 They stand beside other organs and real stills, so that "no infant's spine" is not learnt as "another texture": a spine
 cut into tiles keeps its texture and loses its anatomy. None of them imitates a recording that the program is tested on.
@@ -32,6 +32,19 @@ def break_picture(rng: np.random.Generator, picture: Grey) -> Grey:
     rows = [np.hstack([tiles[order[r * n + c]] for c in range(n)]) for r in range(n)]
     whole = np.vstack(rows)
     return np.asarray(cv2.resize(whole, picture.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def magnify_picture(rng: np.random.Generator, picture: Grey) -> Grey:
+    """Show a part of a square picture at 1.6 to 2.6 times its size: a spine of no infant's size.
+
+    An adult's vertebrae are four to five times as long as an infant's and are looked at from two to three times as
+    deep a picture, so that they appear about twice as large. Nothing else of an adult's spine is imitated.
+    """
+    n = picture.shape[0]
+    side = int(n / float(rng.uniform(1.6, 2.6)))
+    x, y = int(rng.integers(0, n - side + 1)), int(rng.integers(0, int(0.35 * n)))
+    part = picture[min(y, n - side) :, x : x + side][:side]
+    return np.asarray(cv2.resize(part, (n, n), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def make_stranger(rng: np.random.Generator, size: int) -> Grey:

@@ -80,19 +80,21 @@ class FramePool:
         Of all samples; nought where there are none.
     cord_share : float
         Share of spines drawn among frames with a cord, which are few.
+    site : sequence of Shot
+        Spines with a share of their own, ``site_share`` of all; from a site that adapts the network.
     """
 
     def __init__(
         self, spines: Sequence[Shot], others: Sequence[Shot], stills: Sequence[Shot], seed: int,
-        other_share: float, still_share: float, cord_share: float,
+        other_share: float, still_share: float, cord_share: float, site: Sequence[Shot] = (), site_share: float = 0.0,
     ) -> None:
         frames = [(s, i) for s in spines for i in range(len(s.frames)) if (s.flags[i] >= 0).any()]
         if not frames or any(s.kind != SPINE for s in spines):
             raise ValueError("there is no infant's spine with a flag to train on")
         cords = [(s, i) for s, i in frames if s.flags[i][_CORD] == 1]
         groups = [
-            (other_share, [(s, i) for s in others for i in range(len(s.frames))]),
-            (still_share, [(s, i) for s in stills for i in range(len(s.frames))]),
+            (share, [(s, i) for s in shots for i in range(len(s.frames))])
+            for share, shots in ((other_share, others), (still_share, stills), (site_share, site))
         ]
         left = 1.0 - sum(share for share, found in groups if found)
         part = cord_share if cords else 0.0
