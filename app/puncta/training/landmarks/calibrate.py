@@ -28,7 +28,7 @@ from puncta.training.landmarks.export import Scaling, as_input
 from puncta.training.nets.lp_small import LandmarkNet
 
 RISK = 0.05
-FAMILIAR_SHARE = 0.995
+FAMILIAR_SHARE = 0.99
 """Share of tune spines, other looks included, that must stay below the limit of each measure of strangeness. It lies
 there and no higher: what else there is to be told apart lies nearer to a spine than any picture at hand."""
 STRANGENESS_GIVE = 0.4
