@@ -2231,5 +2231,733 @@
         <source>Use this region</source>
         <translation>Diesen Bereich nehmen</translation>
     </message>
+    <message>
+        <source>Accept</source>
+        <translation>Annehmen</translation>
+    </message>
+    <message>
+        <source>Accept what is proposed in the range</source>
+        <translation>Vorschläge im Bereich annehmen</translation>
+    </message>
+    <message>
+        <source>Accept what is proposed on this frame</source>
+        <translation>Vorschlag auf diesem Bild annehmen</translation>
+    </message>
+    <message>
+        <source>Against frame {index}</source>
+        <translation>Gegen Bild {index}</translation>
+    </message>
+    <message>
+        <source>Annotate</source>
+        <translation>Beschriften</translation>
+    </message>
+    <message>
+        <source>Back</source>
+        <translation>Zurück</translation>
+    </message>
+    <message>
+        <source>Begin</source>
+        <translation>Beginnen</translation>
+    </message>
+    <message>
+        <source>Brighten the view</source>
+        <translation>Ansicht aufhellen</translation>
+    </message>
+    <message>
+        <source>Brush {width}</source>
+        <translation>Pinsel {width}</translation>
+    </message>
+    <message>
+        <source>Confirmed by {rater}</source>
+        <translation>Bestätigt von {rater}</translation>
+    </message>
+    <message>
+        <source>Darken the view</source>
+        <translation>Ansicht abdunkeln</translation>
+    </message>
+    <message>
+        <source>Drag to fix</source>
+        <translation>Ziehen berichtigt</translation>
+    </message>
+    <message>
+        <source>Erase on this frame</source>
+        <translation>Auf diesem Bild löschen</translation>
+    </message>
+    <message>
+        <source>Every label keeps who made it. Initials or a code will do; the name is asked once and remembered.</source>
+        <translation>Jede Beschriftung merkt sich, von wem sie stammt. Kürzel oder Code genügen; der Name wird einmal gefragt und behalten.</translation>
+    </message>
+    <message>
+        <source>Everything saved</source>
+        <translation>Alles gespeichert</translation>
+    </message>
+    <message>
+        <source>Forward</source>
+        <translation>Vorwärts</translation>
+    </message>
+    <message>
+        <source>Gain of the view {gain}</source>
+        <translation>Verstärkung der Ansicht {gain}</translation>
+    </message>
+    <message>
+        <source>History</source>
+        <translation>Verlauf</translation>
+    </message>
+    <message>
+        <source>Hold while playing</source>
+        <translation>Beim Abspielen halten</translation>
+    </message>
+    <message>
+        <source>Label set</source>
+        <translation>Beschriftungssatz</translation>
+    </message>
+    <message>
+        <source>Labels</source>
+        <translation>Beschriftungen</translation>
+    </message>
+    <message>
+        <source>Labels over time</source>
+        <translation>Beschriftungen über die Zeit</translation>
+    </message>
+    <message>
+        <source>Length</source>
+        <translation>Länge</translation>
+    </message>
+    <message>
+        <source>Magnifier</source>
+        <translation>Lupe</translation>
+    </message>
+    <message>
+        <source>Magnifier off.</source>
+        <translation>Lupe aus.</translation>
+    </message>
+    <message>
+        <source>Magnifier on or off</source>
+        <translation>Lupe an oder aus</translation>
+    </message>
+    <message>
+        <source>Magnifier on.</source>
+        <translation>Lupe an.</translation>
+    </message>
+    <message>
+        <source>Models are loading</source>
+        <translation>Modelle werden geladen</translation>
+    </message>
+    <message>
+        <source>Narrower brush or needle</source>
+        <translation>Schmalerer Pinsel, schmalere Nadel</translation>
+    </message>
+    <message>
+        <source>Needle {width}</source>
+        <translation>Nadel {width}</translation>
+    </message>
+    <message>
+        <source>Needles snap to the bright line.</source>
+        <translation>Nadeln rasten an der hellen Linie ein.</translation>
+    </message>
+    <message>
+        <source>Needles stay where they are drawn.</source>
+        <translation>Nadeln bleiben, wo sie gezeichnet sind.</translation>
+    </message>
+    <message>
+        <source>Next doubtful frame</source>
+        <translation>Nächstes zweifelhaftes Bild</translation>
+    </message>
+    <message>
+        <source>Next labelled frame</source>
+        <translation>Nächstes beschriftetes Bild</translation>
+    </message>
+    <message>
+        <source>Not saved</source>
+        <translation>Nicht gespeichert</translation>
+    </message>
+    <message>
+        <source>Not visible</source>
+        <translation>Nicht sichtbar</translation>
+    </message>
+    <message>
+        <source>Not visible, while held</source>
+        <translation>Nicht sichtbar, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Note on this frame</source>
+        <translation>Notiz zu diesem Bild</translation>
+    </message>
+    <message>
+        <source>Notes</source>
+        <translation>Notizen</translation>
+    </message>
+    <message>
+        <source>Nothing is labelled on this frame.</source>
+        <translation>Auf diesem Bild ist nichts beschriftet.</translation>
+    </message>
+    <message>
+        <source>Nothing is proposed in this range.</source>
+        <translation>In diesem Bereich ist nichts vorgeschlagen.</translation>
+    </message>
+    <message>
+        <source>Nothing is proposed on this frame.</source>
+        <translation>Auf diesem Bild ist nichts vorgeschlagen.</translation>
+    </message>
+    <message>
+        <source>Nothing of the mask is left. Say that it is not visible, or take it back.</source>
+        <translation>Von der Maske ist nichts übrig. Geben Sie an, dass nichts sichtbar ist, oder nehmen Sie es zurück.</translation>
+    </message>
+    <message>
+        <source>Nothing waits for a look.</source>
+        <translation>Nichts wartet auf einen Blick.</translation>
+    </message>
+    <message>
+        <source>Open. Nothing is labelled on this frame.</source>
+        <translation>Offen. Auf diesem Bild ist nichts beschriftet.</translation>
+    </message>
+    <message>
+        <source>Phase</source>
+        <translation>Phase</translation>
+    </message>
+    <message>
+        <source>Phase from here on</source>
+        <translation>Phase ab hier</translation>
+    </message>
+    <message>
+        <source>Place</source>
+        <translation>Ort</translation>
+    </message>
+    <message>
+        <source>Previous labelled frame</source>
+        <translation>Voriges beschriftetes Bild</translation>
+    </message>
+    <message>
+        <source>Progress of the proposals</source>
+        <translation>Fortschritt der Vorschläge</translation>
+    </message>
+    <message>
+        <source>Propagate</source>
+        <translation>Fortführen</translation>
+    </message>
+    <message>
+        <source>Propagate back over the range</source>
+        <translation>Rückwärts über den Bereich fortführen</translation>
+    </message>
+    <message>
+        <source>Propagate forward over the range</source>
+        <translation>Vorwärts über den Bereich fortführen</translation>
+    </message>
+    <message>
+        <source>Proposed between key frames: {base}</source>
+        <translation>Vorgeschlagen zwischen Schlüsselbildern: {base}</translation>
+    </message>
+    <message>
+        <source>Proposed by {model} from {base}</source>
+        <translation>Vorgeschlagen von {model} ab {base}</translation>
+    </message>
+    <message>
+        <source>Protocol sheet</source>
+        <translation>Protokollblatt</translation>
+    </message>
+    <message>
+        <source>Rater</source>
+        <translation>Beurteilende Person</translation>
+    </message>
+    <message>
+        <source>Rater {name}</source>
+        <translation>Beurteilt von {name}</translation>
+    </message>
+    <message>
+        <source>Redo on this frame</source>
+        <translation>Auf diesem Bild wiederherstellen</translation>
+    </message>
+    <message>
+        <source>Reject</source>
+        <translation>Ablehnen</translation>
+    </message>
+    <message>
+        <source>Reject what is proposed in the range</source>
+        <translation>Vorschläge im Bereich ablehnen</translation>
+    </message>
+    <message>
+        <source>Reject what is proposed on this frame</source>
+        <translation>Vorschlag auf diesem Bild ablehnen</translation>
+    </message>
+    <message>
+        <source>Rejected. The frame is open.</source>
+        <translation>Abgelehnt. Das Bild ist offen.</translation>
+    </message>
+    <message>
+        <source>Saving</source>
+        <translation>Wird gespeichert</translation>
+    </message>
+    <message>
+        <source>Show or hide the frame before</source>
+        <translation>Voriges Bild zeigen oder verbergen</translation>
+    </message>
+    <message>
+        <source>Snap needles to the bright line, or not</source>
+        <translation>Nadeln an der hellen Linie einrasten oder nicht</translation>
+    </message>
+    <message>
+        <source>State</source>
+        <translation>Stand</translation>
+    </message>
+    <message>
+        <source>Stop proposing</source>
+        <translation>Vorschlagen beenden</translation>
+    </message>
+    <message>
+        <source>The frame before is hidden.</source>
+        <translation>Das vorige Bild ist verborgen.</translation>
+    </message>
+    <message>
+        <source>The frame before shows dotted.</source>
+        <translation>Das vorige Bild zeigt sich gepunktet.</translation>
+    </message>
+    <message>
+        <source>The labels of this clip are being opened.</source>
+        <translation>Die Beschriftungen dieses Clips werden geöffnet.</translation>
+    </message>
+    <message>
+        <source>The next phase begins here</source>
+        <translation>Die nächste Phase beginnt hier</translation>
+    </message>
+    <message>
+        <source>The range ends here. Mark another one, or go to its other end.</source>
+        <translation>Der Bereich endet hier. Markieren Sie einen anderen oder gehen Sie an sein anderes Ende.</translation>
+    </message>
+    <message>
+        <source>The thing in hand cannot be pointed at on this frame.</source>
+        <translation>Das gewählte Ding lässt sich auf diesem Bild nicht zeigen.</translation>
+    </message>
+    <message>
+        <source>There is no labelled frame in this direction.</source>
+        <translation>In dieser Richtung gibt es kein beschriftetes Bild.</translation>
+    </message>
+    <message>
+        <source>This label set has no phases.</source>
+        <translation>Dieser Beschriftungssatz hat keine Phasen.</translation>
+    </message>
+    <message>
+        <source>To review, most doubtful first</source>
+        <translation>Zu prüfen, Zweifelhaftes zuerst</translation>
+    </message>
+    <message>
+        <source>Undo on this frame</source>
+        <translation>Auf diesem Bild zurücknehmen</translation>
+    </message>
+    <message>
+        <source>Who is labelling?</source>
+        <translation>Wer beschriftet?</translation>
+    </message>
+    <message>
+        <source>Wider brush or needle</source>
+        <translation>Breiterer Pinsel, breitere Nadel</translation>
+    </message>
+    <message>
+        <source>Write a note on this frame</source>
+        <translation>Notiz zu diesem Bild schreiben</translation>
+    </message>
+    <message>
+        <source>accept</source>
+        <translation>annehmen</translation>
+    </message>
+    <message>
+        <source>and {count} more</source>
+        <translation>und {count} weitere</translation>
+    </message>
+    <message>
+        <source>back</source>
+        <translation>zurück</translation>
+    </message>
+    <message>
+        <source>forward</source>
+        <translation>vorwärts</translation>
+    </message>
+    <message>
+        <source>frame {index}</source>
+        <translation>Bild {index}</translation>
+    </message>
+    <message>
+        <source>labelled frame</source>
+        <translation>beschriftetes Bild</translation>
+    </message>
+    <message>
+        <source>next in queue</source>
+        <translation>nächstes der Liste</translation>
+    </message>
+    <message>
+        <source>not assessed</source>
+        <translation>nicht beurteilt</translation>
+    </message>
+    <message>
+        <source>now</source>
+        <translation>jetzt</translation>
+    </message>
+    <message>
+        <source>range</source>
+        <translation>Bereich</translation>
+    </message>
+    <message>
+        <source>reject</source>
+        <translation>ablehnen</translation>
+    </message>
+    <message>
+        <source>the clip itself</source>
+        <translation>dem Clip selbst</translation>
+    </message>
+    <message>
+        <source>undo</source>
+        <translation>zurück</translation>
+    </message>
+    <message>
+        <source>wider</source>
+        <translation>breiter</translation>
+    </message>
+    <message>
+        <source>{count} of {frames} frames confirmed</source>
+        <translation>{count} von {frames} Bildern bestätigt</translation>
+    </message>
+    <message>
+        <source>{done} of {total} frames</source>
+        <translation>{done} von {total} Bildern</translation>
+    </message>
+    <message>
+        <source>{first} to {last}</source>
+        <translation>{first} bis {last}</translation>
+    </message>
+    <message>
+        <source>Proposed</source>
+        <translation>Vorgeschlagen</translation>
+    </message>
+    <message>
+        <source>Confirmed</source>
+        <translation>Bestätigt</translation>
+    </message>
+    <message>
+        <source>Confirmed in a range</source>
+        <translation>Im Bereich bestätigt</translation>
+    </message>
+    <message>
+        <source>Rejected</source>
+        <translation>Abgelehnt</translation>
+    </message>
+    <message>
+        <source>clear</source>
+        <translation>klar</translation>
+    </message>
+    <message>
+        <source>uncertain</source>
+        <translation>unsicher</translation>
+    </message>
+    <message>
+        <source>not visible</source>
+        <translation>nicht sichtbar</translation>
+    </message>
+    <message>
+        <source>out of the plane</source>
+        <translation>außerhalb der Ebene</translation>
+    </message>
+    <message>
+        <source>in a shadow</source>
+        <translation>im Schatten</translation>
+    </message>
+    <message>
+        <source>click</source>
+        <translation>Klick</translation>
+    </message>
+    <message>
+        <source>polygon</source>
+        <translation>Vieleck</translation>
+    </message>
+    <message>
+        <source>brush</source>
+        <translation>Pinsel</translation>
+    </message>
+    <message>
+        <source>box</source>
+        <translation>Kasten</translation>
+    </message>
+    <message>
+        <source>line</source>
+        <translation>Linie</translation>
+    </message>
+    <message>
+        <source>Between key frames</source>
+        <translation>Zwischen Schlüsselbildern</translation>
+    </message>
+    <message>
+        <source>Accept range</source>
+        <translation>Bereich annehmen</translation>
+    </message>
+    <message>
+        <source>Erase</source>
+        <translation>Löschen</translation>
+    </message>
+    <message>
+        <source>Flag range</source>
+        <translation>Bereich eines Merkmals</translation>
+    </message>
+    <message>
+        <source>Needle width</source>
+        <translation>Nadelbreite</translation>
+    </message>
+    <message>
+        <source>Needle, tip and target</source>
+        <translation>Nadel, Spitze und Ziel</translation>
+    </message>
+    <message>
+        <source>Note</source>
+        <translation>Notiz</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>Zurücknehmen</translation>
+    </message>
+    <message>
+        <source>Redo</source>
+        <translation>Wiederherstellen</translation>
+    </message>
+    <message>
+        <source>Undone</source>
+        <translation>Zurückgenommen</translation>
+    </message>
+    <message>
+        <source>Redone</source>
+        <translation>Wiederhergestellt</translation>
+    </message>
+    <message>
+        <source>Class or flag 1; a flag while held</source>
+        <translation>Klasse oder Merkmal 1; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 1 says no, while held</source>
+        <translation>Merkmal 1 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Class or flag 2; a flag while held</source>
+        <translation>Klasse oder Merkmal 2; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 2 says no, while held</source>
+        <translation>Merkmal 2 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Class or flag 3; a flag while held</source>
+        <translation>Klasse oder Merkmal 3; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 3 says no, while held</source>
+        <translation>Merkmal 3 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Class or flag 4; a flag while held</source>
+        <translation>Klasse oder Merkmal 4; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 4 says no, while held</source>
+        <translation>Merkmal 4 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Class or flag 5; a flag while held</source>
+        <translation>Klasse oder Merkmal 5; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 5 says no, while held</source>
+        <translation>Merkmal 5 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Class or flag 6; a flag while held</source>
+        <translation>Klasse oder Merkmal 6; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 6 says no, while held</source>
+        <translation>Merkmal 6 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Class or flag 7; a flag while held</source>
+        <translation>Klasse oder Merkmal 7; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 7 says no, while held</source>
+        <translation>Merkmal 7 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Class or flag 8; a flag while held</source>
+        <translation>Klasse oder Merkmal 8; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 8 says no, while held</source>
+        <translation>Merkmal 8 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Class or flag 9; a flag while held</source>
+        <translation>Klasse oder Merkmal 9; ein Merkmal, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Flag 9 says no, while held</source>
+        <translation>Merkmal 9 verneint, solange gehalten</translation>
+    </message>
+    <message>
+        <source>Analysis to show beside</source>
+        <translation>Auswertung, die daneben gezeigt wird</translation>
+    </message>
+    <message>
+        <source>Captured picture with the depth marks that were read</source>
+        <translation>Aufgenommenes Bild mit den gelesenen Tiefenmarken</translation>
+    </message>
+    <message>
+        <source>Choose</source>
+        <translation>Wählen</translation>
+    </message>
+    <message>
+        <source>Compare analyses</source>
+        <translation>Auswertungen vergleichen</translation>
+    </message>
+    <message>
+        <source>Compare with another analysis of this session</source>
+        <translation>Mit einer anderen Auswertung dieser Sitzung vergleichen</translation>
+    </message>
+    <message>
+        <source>DICOM cine, labelled as training, without loss</source>
+        <translation>DICOM-Film, als Training gekennzeichnet, verlustfrei</translation>
+    </message>
+    <message>
+        <source>Depth scale</source>
+        <translation>Tiefenmaßstab</translation>
+    </message>
+    <message>
+        <source>Differences from the recorded analysis</source>
+        <translation>Unterschiede zur aufgezeichneten Auswertung</translation>
+    </message>
+    <message>
+        <source>Export</source>
+        <translation>Ausgeben</translation>
+    </message>
+    <message>
+        <source>Export this case</source>
+        <translation>Diesen Fall ausgeben</translation>
+    </message>
+    <message>
+        <source>Export this case: films, DICOM, pictures, table</source>
+        <translation>Diesen Fall ausgeben: Filme, DICOM, Bilder, Tabelle</translation>
+    </message>
+    <message>
+        <source>Exported {count} frames to {folder}</source>
+        <translation>{count} Bilder nach {folder} ausgegeben</translation>
+    </message>
+    <message>
+        <source>Film with the overlay burned in (MP4)</source>
+        <translation>Film mit eingezeichneten Befunden (MP4)</translation>
+    </message>
+    <message>
+        <source>Film without the overlay (MP4)</source>
+        <translation>Film ohne Befunde (MP4)</translation>
+    </message>
+    <message>
+        <source>Findings</source>
+        <translation>Befunde</translation>
+    </message>
+    <message>
+        <source>Folder</source>
+        <translation>Ordner</translation>
+    </message>
+    <message>
+        <source>Is the pink bar 10 mm long by the marks of the machine? The scale is then {scale} mm/px.</source>
+        <translation>Ist der rosa Balken nach den Marken des Geräts 10 mm lang? Dann ist der Maßstab {scale} mm/px.</translation>
+    </message>
+    <message>
+        <source>It rests on: {words}. The same scale is used along both axes.</source>
+        <translation>Er beruht auf: {words}. Derselbe Maßstab gilt für beide Achsen.</translation>
+    </message>
+    <message>
+        <source>Lay a ruler on the marks of the machine to know millimetres.</source>
+        <translation>Legen Sie ein Lineal an die Marken des Geräts, um Millimeter zu erhalten.</translation>
+    </message>
+    <message>
+        <source>No analysis lies with this case. Record a session with plugins on.</source>
+        <translation>Bei diesem Fall liegt keine Auswertung. Zeichnen Sie eine Sitzung mit eingeschalteten Plugins auf.</translation>
+    </message>
+    <message>
+        <source>No depth scale can be read for certain on this screen. Lay a ruler to know millimetres.</source>
+        <translation>Auf diesem Bildschirm lässt sich kein Tiefenmaßstab sicher lesen. Legen Sie ein Lineal an, um Millimeter zu erhalten.</translation>
+    </message>
+    <message>
+        <source>No, use a ruler</source>
+        <translation>Nein, Lineal benutzen</translation>
+    </message>
+    <message>
+        <source>None</source>
+        <translation>Keine</translation>
+    </message>
+    <message>
+        <source>Nothing was found with this case; record it with plugins on.</source>
+        <translation>Zu diesem Fall gibt es keine Befunde; zeichnen Sie ihn mit eingeschalteten Plugins auf.</translation>
+    </message>
+    <message>
+        <source>Only a recorded case can be exported. Record first, then open the session.</source>
+        <translation>Nur ein aufgezeichneter Fall kann ausgegeben werden. Zeichnen Sie zuerst auf und öffnen Sie dann die Sitzung.</translation>
+    </message>
+    <message>
+        <source>Progress</source>
+        <translation>Fortschritt</translation>
+    </message>
+    <message>
+        <source>Single pictures without loss (PNG)</source>
+        <translation>Einzelne Bilder, verlustfrei (PNG)</translation>
+    </message>
+    <message>
+        <source>Table of what was found (CSV)</source>
+        <translation>Tabelle der Befunde (CSV)</translation>
+    </message>
+    <message>
+        <source>Take the ruler</source>
+        <translation>Lineal nehmen</translation>
+    </message>
+    <message>
+        <source>The depth marks of the machine say {scale} mm/px. Confirm it to see millimetres.</source>
+        <translation>Die Tiefenmarken des Geräts ergeben {scale} mm/px. Bestätigen Sie das, um Millimeter zu sehen.</translation>
+    </message>
+    <message>
+        <source>The recording stays as it is. Every file says that it is for simulation and training only.</source>
+        <translation>Die Aufzeichnung bleibt, wie sie ist. In jeder Datei steht, dass sie nur für Simulation und Training ist.</translation>
+    </message>
+    <message>
+        <source>This folder is full of exports of this case. Choose another one.</source>
+        <translation>Dieser Ordner ist voll mit Ausgaben dieses Falls. Wählen Sie einen anderen.</translation>
+    </message>
+    <message>
+        <source>This folder is not there. Choose another one.</source>
+        <translation>Diesen Ordner gibt es nicht. Wählen Sie einen anderen.</translation>
+    </message>
+    <message>
+        <source>This layout was measured before: {scale} mm/px. Confirm it to see millimetres.</source>
+        <translation>Dieser Bildaufbau wurde schon gemessen: {scale} mm/px. Bestätigen Sie das, um Millimeter zu sehen.</translation>
+    </message>
+    <message>
+        <source>Tips apart</source>
+        <translation>Abstand der Spitzen</translation>
+    </message>
+    <message>
+        <source>Use this scale</source>
+        <translation>Diesen Maßstab benutzen</translation>
+    </message>
+    <message>
+        <source>What this analysis found is drawn dotted and green, beside what the plugins find now.</source>
+        <translation>Was diese Auswertung fand, ist gepunktet und grün neben dem gezeichnet, was die Plugins jetzt finden.</translation>
+    </message>
+    <message>
+        <source>depth ticks</source>
+        <translation>Tiefenmarken</translation>
+    </message>
+    <message>
+        <source>now and the other analysis</source>
+        <translation>jetzt und die andere Auswertung</translation>
+    </message>
+    <message>
+        <source>one found none</source>
+        <translation>eine fand keine</translation>
+    </message>
+    <message>
+        <source>recorded with the session</source>
+        <translation>mit der Sitzung aufgezeichnet</translation>
+    </message>
 </context>
 </TS>

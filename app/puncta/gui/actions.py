@@ -124,6 +124,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _steer("probe_tilt_behind", "Probe: tilt away from you", _PROBE, "R", "1"),
     _steer("probe_tilt_front", "Probe: tilt towards you", _PROBE, "F", "2"),
     _steer("probe_twist_left", "Probe: twist left", _PROBE, "Shift+Q", "3"),
+    ActionSpec("export", "Export this case: films, DICOM, pictures, table", _CASE, "Ctrl+E", None, ("review",)),
+    ActionSpec("compare", "Compare with another analysis of this session", _CASE, "Ctrl+Shift+E", None, ("review",)),
     _steer("probe_twist_right", "Probe: twist right", _PROBE, "Shift+E", "4"),
     _steer("probe_press", "Probe: press", _PROBE, "V", "X"),
     _steer("probe_lift", "Probe: lift", _PROBE, "C", "C"),

@@ -37,6 +37,9 @@ def make_menu(
     for name in ("snapshot", "snapshot_raw", "needle_here", "needle_forget", "ruler", "target_clear"):
         menu.addAction(actions[name])
     menu.addSeparator()
+    for name in ("export", "compare"):
+        menu.addAction(actions[name])
+    menu.addSeparator()
     for name in ("panel_left", "panel_right", "full_screen"):
         menu.addAction(actions[name])
     menu.addSeparator()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from puncta.gui.i18n import tr
 from puncta.gui.panels.source_panel import is_stream, words_of
 from puncta.gui.panels.top_bar import calibration_words
 from puncta.gui.second_screen import SecondScreen
+from puncta.gui.session_verbs import SessionVerbs
 from puncta.gui.snapshot import Caption, render_snapshot, snapshot_name, write_snapshot
 from puncta.gui.video.stage import SAFETY_LINE
 from puncta.gui.video.tools import Tool
@@ -77,6 +79,8 @@ class WindowActions:
             "fit": lambda: window.stage.view.fit(),
             "snapshot": self.snapshot,
             "snapshot_raw": lambda: self.snapshot(raw=True),
+            "export": lambda: self.case.export(),
+            "compare": lambda: self.case.compare(),
             "record": lambda: window.recording.toggle(),
             "save_last": lambda: window.recording.save_last(),
             "open": self.open_file,
@@ -101,6 +105,11 @@ class WindowActions:
 
     def run(self, name: str) -> None:
         """Do an action of the table."""
+    @cached_property
+    def case(self) -> SessionVerbs:
+        """What is done with a recorded case as a whole."""
+        return SessionVerbs(self._window)
+
         self._verbs[name]()
 
     def names(self) -> set[str]:
