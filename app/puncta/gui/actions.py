@@ -54,10 +54,26 @@ class ActionSpec:
 
 
 _PLAY, _RANGE, _VIEW, _CASE, _WINDOW = "Play", "Range", "Picture", "Case", "Window"
+_LABEL = "Annotate"
 _PROBE, _NEEDLE, _ATTEMPT = "Steering: probe", "Steering: needle", "Steering: attempt"
-_REVIEW = ("review",)
+_REVIEW = ("review", "annotate")
+_ANNOTATE = ("annotate",)
 _FREE = ("live", "review")
 """A steered simulation has its own target."""
+
+
+def _annotate(name: str, words: str, keys: str, cvat: str = "", *, hint: str = "") -> ActionSpec:
+    """A row of Annotate; CVAT's keys for going about take some of ours."""
+    return ActionSpec(name, words, _LABEL, keys, {"CVAT": cvat} if cvat else None, _ANNOTATE, hint=hint)
+
+
+def _digit(number: int, *, absent: bool) -> ActionSpec:
+    """A class or a flag by its digit; with Shift the flag says no."""
+    name = f"{'absent' if absent else 'label'}_{number}"
+    words = f"Flag {number} says no, while held" if absent else f"Class or flag {number}; a flag while held"
+    if number == 0:
+        words = "Not visible, while held"
+    return ActionSpec(name, words, _LABEL, f"Shift+{number}" if absent else str(number), None, _ANNOTATE, hold=True)
 
 
 def _steer(name: str, words: str, group: str, keys: str, one_hand: str, *, hold: bool = True) -> ActionSpec:
@@ -108,6 +124,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("fit", "Show the whole picture", _VIEW, "Ctrl+0"),
     ActionSpec("snapshot", "Save the picture with its overlay", _CASE, "Ctrl+Shift+S", hint="save picture"),
     ActionSpec("snapshot_raw", "Save the picture without overlay", _CASE, "Ctrl+Alt+Shift+S"),
+    ActionSpec("export", "Export this case: films, DICOM, pictures, table", _CASE, "Ctrl+E", None, ("review",)),
+    ActionSpec("compare", "Compare with another analysis of this session", _CASE, "Ctrl+Shift+E", None, ("review",)),
     ActionSpec("record", "Record, or stop recording", _CASE, "R", None, ("live",), hint="record"),
     ActionSpec("save_last", "Save the last seconds", _CASE, "Shift+R", None, ("live",)),
     ActionSpec("open", "Open a file", _CASE, "Ctrl+O", hint="open"),
@@ -124,8 +142,6 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _steer("probe_tilt_behind", "Probe: tilt away from you", _PROBE, "R", "1"),
     _steer("probe_tilt_front", "Probe: tilt towards you", _PROBE, "F", "2"),
     _steer("probe_twist_left", "Probe: twist left", _PROBE, "Shift+Q", "3"),
-    ActionSpec("export", "Export this case: films, DICOM, pictures, table", _CASE, "Ctrl+E", None, ("review",)),
-    ActionSpec("compare", "Compare with another analysis of this session", _CASE, "Ctrl+Shift+E", None, ("review",)),
     _steer("probe_twist_right", "Probe: twist right", _PROBE, "Shift+E", "4"),
     _steer("probe_press", "Probe: press", _PROBE, "V", "X"),
     _steer("probe_lift", "Probe: lift", _PROBE, "C", "C"),
@@ -144,8 +160,33 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _steer("attempt_done", "The attempt is done", _ATTEMPT, "Return", "Shift+E", hold=False),
     _steer("attempt_again", "Try again on the same subject", _ATTEMPT, "Backspace", "Shift+Q", hold=False),
     _steer("hands_card", "Show or hide the hands", _ATTEMPT, "F1", "F1", hold=False),
+    _annotate("accept", "Accept what is proposed on this frame", "V", "Q", hint="accept"),
+    _annotate("accept_range", "Accept what is proposed in the range", "Shift+V", "Shift+Q", hint="range"),
+    _annotate("reject", "Reject what is proposed on this frame", "X", hint="reject"),
+    _annotate("reject_range", "Reject what is proposed in the range", "Shift+X"),
+    _annotate("next_doubt", "Next doubtful frame", "N", hint="next in queue"),
+    _annotate("labelled_back", "Previous labelled frame", ","),
+    _annotate("labelled_on", "Next labelled frame", ".", hint="labelled frame"),
+    _annotate("propagate_on", "Propagate forward over the range", "F", "Ctrl+F", hint="forward"),
+    _annotate("propagate_back", "Propagate back over the range", "B", hint="back"),
+    _annotate("help_stop", "Stop proposing", "Ctrl+."),
+    _annotate("undo", "Undo on this frame", "Ctrl+Z", hint="undo"),
+    _annotate("redo", "Redo on this frame", "Ctrl+Shift+Z"),
+    _annotate("erase", "Erase on this frame", "Delete"),
+    _annotate("wider", "Wider brush or needle", "+", hint="wider"),
+    _annotate("narrower", "Narrower brush or needle", "-"),
+    _annotate("note", "Write a note on this frame", "C", "Shift+N"),
+    _annotate("phase_next", "The next phase begins here", "P"),
+    _annotate("ghost", "Show or hide the frame before", "G"),
+    _annotate("magnifier", "Magnifier on or off", "Z"),
+    _annotate("snap", "Snap needles to the bright line, or not", "S"),
+    _annotate("brighter", "Brighten the view", "Ctrl+Up"),
+    _annotate("darker", "Darken the view", "Ctrl+Down"),
+    *(_digit(number, absent=False) for number in range(10)),
+    *(_digit(number, absent=True) for number in range(1, 10)),
     ActionSpec("mode_live", "Live", _WINDOW, "Ctrl+1"),
     ActionSpec("mode_review", "Review", _WINDOW, "Ctrl+2"),
+    ActionSpec("mode_annotate", "Annotate", _WINDOW, "Ctrl+3"),
     ActionSpec("panel_left", "Show or hide the sources", _WINDOW, "Ctrl+Shift+L"),
     ActionSpec("panel_right", "Show or hide the inspector", _WINDOW, "Ctrl+Shift+I"),
     ActionSpec("full_screen", "Full screen", _WINDOW, "F11"),

@@ -58,6 +58,7 @@ class Parts:
         self.desk.close()
         self.player.close()
         self.window.recording.close()
+        self.window.annotator.close()
         self.jobs.close()
         self.preferences.save_now()
 

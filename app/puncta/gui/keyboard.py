@@ -100,6 +100,9 @@ class Keyboard(QObject):
         shown = [
             spec for spec in ACTIONS if spec.hint and self.keys.get(spec.id) and (not spec.modes or mode in spec.modes)
         ]
+        own = [spec for spec in shown if spec.modes == (mode,)]
+        if len(own) > 3:  # a mode with many keys of its own says those first
+            shown = own + [spec for spec in shown if spec.modes != (mode,)]
         return [(key_words(self.keys[spec.id]), tr(spec.hint)) for spec in shown]
 
     def release(self) -> None:

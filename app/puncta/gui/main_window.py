@@ -23,6 +23,7 @@ from puncta import paths
 from puncta.core.events import PlayState
 from puncta.core.overlay import Layer, OverlayStyle
 from puncta.gui.actions import STEER
+from puncta.gui.annotate.annotator import Annotator
 from puncta.gui.bridge import Jobs
 from puncta.gui.captured import Captured
 from puncta.gui.desk import Desk
@@ -30,6 +31,7 @@ from puncta.gui.guidance import Guidance
 from puncta.gui.i18n import tr
 from puncta.gui.keyboard import Keyboard
 from puncta.gui.menus import make_menu
+from puncta.gui.modes.annotate import AnnotateBar
 from puncta.gui.modes.live import LiveBar
 from puncta.gui.modes.review import ReviewBar
 from puncta.gui.modes.steer import SteerBar
@@ -98,6 +100,7 @@ class MainWindow(QMainWindow):
         self._figures.setInterval(FIGURES_MS)
         self._figures.timeout.connect(self.show_figures)
         self._assemble()
+        self.annotator = Annotator(self)
         self._connect()
         self.keyboard.set_keys(settings.key_set, settings.keys, settings.pedals)
         self._show_keys()
@@ -174,9 +177,10 @@ class MainWindow(QMainWindow):
         """Show the bars of a mode; `WindowActions.enter_mode` also brings its source."""
         self.mode = mode
         self.top.set_mode(mode)
-        for bar in (self.live, self.review, self.cockpit.bar):
+        for bar in (self.live, self.review, self.cockpit.bar, self.annotator.bar):
             bar.setVisible(bar is self._bar)
         self.bottom.setCurrentWidget(self._bar)
+        self.annotator.follow_mode()
         self.room.fit_bottom()
         self.keyboard.set_mode(self._key_mode)
         self.status_line.set_hints(self.keyboard.hints(self._key_mode))
@@ -187,7 +191,9 @@ class MainWindow(QMainWindow):
         return STEER if self.mode == "live" and self.cockpit.on else self.mode
 
     @property
-    def _bar(self) -> LiveBar | ReviewBar | SteerBar:
+    def _bar(self) -> LiveBar | ReviewBar | SteerBar | AnnotateBar:
+        if self.mode == "annotate":
+            return self.annotator.bar
         if self.mode != "live":
             return self.review
         return self.cockpit.bar if self.cockpit.on else self.live
@@ -199,7 +205,8 @@ class MainWindow(QMainWindow):
         self.guidance.take_source()
         self.captured.take_source()
         self.recording.take_source()
-        self.set_mode("live" if desk.is_live else "review")
+        annotates = self.annotator.take_source()
+        self.set_mode("live" if desk.is_live else "annotate" if annotates else "review")
         self._thumbnail_of = desk.uri
         title = words_of(desk.uri)[0]
         self.setWindowTitle(f"{title} – Puncta")
@@ -220,6 +227,7 @@ class MainWindow(QMainWindow):
         if self.second is not None:
             self.second.show_picture()
         self._bar.refresh_place()
+        self.annotator.show_picture()
         index = self.desk.shown_index()
         back, self._shown_index = index < self._shown_index, index
         if back and self.desk.status.state is PlayState.PLAYING:
@@ -319,7 +327,7 @@ class MainWindow(QMainWindow):
 
     def _show_keys(self) -> None:
         words = self.keyboard.words()
-        for part in (self.top, self.stage, self.live, self.review, self.cockpit, self.guidance):
+        for part in (self.top, self.stage, self.live, self.review, self.cockpit, self.guidance, self.annotator):
             part.set_keys(words)
         self.status_line.set_hints(self.keyboard.hints(self._key_mode))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +11,17 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QDialog, QFileDialog
 
-from puncta import paths
 from puncta.core.errors import UserError
 from puncta.core.geometry import PointPx
 from puncta.core.overlay import Layer
-from puncta.gui.desk import Place
+from puncta.gui.annotate.verb_table import VERBS, hold_digit, is_digit
 from puncta.gui.dialogs.keys import KeysDialog
 from puncta.gui.dialogs.live_source import LiveSourceDialog
 from puncta.gui.dialogs.ruler import RulerDialog
 from puncta.gui.dialogs.settings import SettingsDialog
 from puncta.gui.dialogs.simulator import SimulatorDialog
 from puncta.gui.i18n import tr
+from puncta.gui.mode_change import ModeChange
 from puncta.gui.panels.source_panel import is_stream, words_of
 from puncta.gui.panels.top_bar import calibration_words
 from puncta.gui.second_screen import SecondScreen
@@ -44,7 +44,7 @@ class WindowActions:
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
-        self._places: dict[str, Place] = {}
+        self.modes = ModeChange(window)
         self.dialogs: dict[str, QDialog] = {}
         step: Callable[[int], Callable[[], None]] = lambda by: lambda: window.desk.step(by)  # noqa: E731
         self._verbs: dict[str, Callable[[], None]] = {
@@ -92,8 +92,10 @@ class WindowActions:
             "attempt_done": lambda: window.cockpit.done(),
             "attempt_again": lambda: window.cockpit.again(),
             "hands_card": lambda: window.cockpit.toggle_hands(),
-            "mode_live": lambda: self.enter_mode("live"),
-            "mode_review": lambda: self.enter_mode("review"),
+            "mode_live": lambda: self.modes.enter("live"),
+            "mode_review": lambda: self.modes.enter("review"),
+            "mode_annotate": lambda: self.modes.enter("annotate"),
+            **{name: partial(self._annotate, name) for name in VERBS},
             "panel_left": lambda: window.room.toggle("left"),
             "panel_right": lambda: window.room.toggle("right"),
             "full_screen": self.full_screen,
@@ -103,13 +105,13 @@ class WindowActions:
             "quit": lambda: _close(window),
         }
 
-    def run(self, name: str) -> None:
-        """Do an action of the table."""
     @cached_property
     def case(self) -> SessionVerbs:
         """What is done with a recorded case as a whole."""
         return SessionVerbs(self._window)
 
+    def run(self, name: str) -> None:
+        """Do an action of the table."""
         self._verbs[name]()
 
     def names(self) -> set[str]:
@@ -120,8 +122,13 @@ class WindowActions:
         """Follow a key that is held down."""
         if name == "hide_overlay":
             self._window.stage.view.set_overlay_on(not held)
+        elif is_digit(name):
+            hold_digit(self._window.annotator.verbs, name, held)
         else:
             self._window.cockpit.pilot.hold(name, held)
+
+    def _annotate(self, name: str) -> None:
+        VERBS[name](self._window.annotator.verbs)
 
     # --- sources -----------------------------------------------------------------------------------------------
 
@@ -159,25 +166,6 @@ class WindowActions:
         dialog = SimulatorDialog(list(PRESETS), self._window)
         dialog.accepted.connect(lambda: self._window.open_uri(dialog.uri()))
         self.show_dialog(dialog, "simulator")
-
-    def enter_mode(self, mode: str) -> None:
-        """Go to a mode, and to the source that was open in it."""
-        window = self._window
-        desk = window.desk
-        if mode == window.mode:
-            return
-        if desk.info is not None:
-            self._places[window.mode] = Place(desk.uri, desk.shown_index(), True)
-        place = self._places.get(mode)
-        recent = window.preferences.settings.recent
-        wanted = [uri for uri in recent if is_stream(uri) == (mode == "live")]
-        if place is not None:
-            window.open_uri(place.uri, start_index=place.index if mode == "review" else 0)
-        elif mode == "live":
-            window.open_uri(wanted[0] if wanted else "sim:breast?seed=1")
-        else:
-            window.open_uri(wanted[0] if wanted else str(paths.sample_case()))
-        window.top.set_mode(window.mode)  # the bars change when the source is there
 
     def _folder(self) -> str:
         last = self._window.preferences.settings.recent
@@ -365,6 +353,8 @@ class WindowActions:
         window = self._window
         if window.stage.view.tool is not Tool.NONE:
             self._put_down()
+        elif window.annotator.on and window.annotator.verbs.put_down():
+            pass
         elif window.cockpit.summary.isVisible():
             window.cockpit.summary.setVisible(False)
         elif window.isFullScreen():

@@ -13,7 +13,7 @@ from puncta.gui.panels.latency import LatencyButton
 from puncta.gui.panels.parts import IconButton
 from puncta.gui.theme import Theme
 
-MODES = (("live", "Live"), ("review", "Review"))
+MODES = (("live", "Live"), ("review", "Review"), ("annotate", "Annotate"))
 
 
 def calibration_words(calibration: Calibration | None) -> str:

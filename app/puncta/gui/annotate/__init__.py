@@ -1,0 +1,1 @@
+"""Annotate: labels drawn, proposed, accepted and kept, in one window."""

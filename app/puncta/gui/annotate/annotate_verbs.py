@@ -1,0 +1,345 @@
+"""What the keys and buttons of Annotate do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from puncta.annotation.commands import (
+    Command,
+    accept,
+    accept_range,
+    draw,
+    erase,
+    not_visible,
+    reject,
+    set_flag,
+    set_note,
+    set_phase,
+)
+from puncta.annotation.labels import LINE_SUFFIX, PHASE, LineLabel, PhaseLabel, Slot, State
+from puncta.core.frame import Frame
+from puncta.gui.annotate.label_desk import joined
+from puncta.gui.annotate.review_queue import next_in
+from puncta.gui.annotate.things import NOT_VISIBLE_DIGIT, Shape, Thing
+from puncta.gui.i18n import tr
+from puncta.imaging.needle_pose import NeedlePose
+from puncta.session.between_keys import NEEDLE, TIP, needle_values
+
+if TYPE_CHECKING:
+    from puncta.gui.annotate.annotator import Annotator
+    from puncta.gui.annotate.label_help import LabelHelp
+
+GAIN_STEP = 1.12
+
+
+class AnnotateVerbs:
+    """The verbs of one window's Annotate."""
+
+    def __init__(self, annotator: Annotator) -> None:
+        self._a = annotator
+        self._since: int | None = None
+
+    @property
+    def help(self) -> LabelHelp:
+        """What proposes."""
+        return self._a.help
+
+    # --- what is in hand ---------------------------------------------------------------------------------------
+
+    def press_digit(self, digit: str) -> None:
+        """Take a category in hand, or say "not visible", as a click on its row does; flags: this frame alone."""
+        self.hold(digit, held=True, absent=False)
+        self.hold(digit, held=False, absent=False)
+
+    def hold(self, digit: str, *, held: bool, absent: bool) -> None:
+        """Follow a digit's key."""
+        annotator = self._a
+        if annotator.desk.board is None:
+            return
+        if digit == NOT_VISIBLE_DIGIT:
+            if held:
+                self._since = annotator.index()
+            elif self._since is not None:
+                since, self._since = self._since, None
+                now = annotator.index()
+                self.say_not_visible(min(since, now), max(since, now))
+            return
+        thing = next((t for t in annotator.things if t.digit == digit), None)
+        if thing is None:
+            return
+        if thing.is_flag:
+            if held:
+                annotator.flags.press(thing.name, 0 if absent else 1)
+            else:
+                annotator.flags.release(thing.name)
+            annotator.show_held()
+        elif held:
+            self.take_up(thing)
+
+    def take_up(self, thing: Thing | None) -> None:
+        """Take a thing in hand; the one that is in hand already, in its next way to draw."""
+        annotator = self._a
+        annotator.hands.put_down()
+        if thing is not None and thing is annotator.thing and annotator.shape in thing.ways:
+            ways = thing.ways
+            annotator.shape = ways[(ways.index(annotator.shape) + 1) % len(ways)]
+        else:
+            annotator.thing = thing
+            annotator.shape = thing.ways[0] if thing is not None and thing.ways else None
+        annotator.scene.handles_of = thing.name if thing is not None and annotator.shape is Shape.NEEDLE else None
+        annotator.redraw()
+        annotator.refresh()
+
+    def put_down(self) -> bool:
+        """Forget what is being drawn, else put the thing down; whether there was either."""
+        annotator = self._a
+        if annotator.hands.put_down():
+            return True
+        if annotator.jobs.running:
+            annotator.help.stop()
+            return True
+        if annotator.thing is not None:
+            annotator.thing = annotator.shape = annotator.scene.handles_of = None
+            annotator.look_at(None)
+            annotator.redraw()
+            annotator.refresh()
+            return True
+        return False
+
+    def wider(self, on: bool) -> None:
+        """Make brush or needle wider or narrower; a needle drawn on this frame follows."""
+        annotator = self._a
+        if annotator.shape is Shape.BRUSH:
+            annotator.say(tr("Brush {width}").format(width=annotator.width.step_brush(on)))
+            return
+        calibration = annotator.window.desk.calibration
+        words = annotator.width.step_needle(on, calibration)
+        annotator.say(tr("Needle {width}").format(width=words))
+        self._redraw_needle()
+
+    def _redraw_needle(self) -> None:
+        """Give the needle that was drawn on this frame the width in hand."""
+        annotator, board = self._a, self._a.desk.board
+        analysis = annotator.view.analysis
+        if board is None or analysis is None:
+            return
+        index = analysis.frame.key.index
+        line = board.get(Slot(index, NEEDLE + LINE_SUFFIX))
+        if line is None or not line.trusted or not isinstance(line.value, LineLabel):
+            return
+        pose = NeedlePose(line.value.tip_px, line.value.entry_px, annotator.width_px())
+        height, width = analysis.frame.pixels.shape[:2]
+        mask = needle_values(pose, (height, width), annotator.names).get(NEEDLE)
+        if mask is not None:
+            key = annotator.desk.key_of(index, analysis.frame)
+            if annotator.desk.do(draw(board, NEEDLE, key, mask, title="Needle width")):
+                annotator.help.drawn({NEEDLE})
+
+    # --- one frame, a range ------------------------------------------------------------------------------------
+
+    def span(self) -> tuple[int, int]:
+        """The marked range; the whole clip where none is marked."""
+        first, last = self._a.window.desk.loop_marks
+        end = max(0, self._a.count - 1)
+        return (0 if first is None else first, end if last is None else last)
+
+    def accept(self) -> None:
+        """Confirm what is proposed on the frame on the screen."""
+        board, index = self._a.desk.board, self._a.index()
+        if board is not None:
+            closed = self._a.hands.close_polygon()
+            self._do(accept(board, index), "" if closed else tr("Nothing is proposed on this frame."))
+
+    def accept_range(self) -> None:
+        """Confirm what is proposed in the range."""
+        board = self._a.desk.board
+        if board is not None:
+            command = accept_range(board, *self.span(), frame=self._a.index())
+            self._do(command, tr("Nothing is proposed in this range."))
+
+    def reject(self) -> None:
+        """Reject what is proposed on the frame on the screen."""
+        board, index = self._a.desk.board, self._a.index()
+        if board is not None:
+            self._do(reject(board, index, frame=index), tr("Nothing is proposed on this frame."))
+
+    def reject_range(self) -> None:
+        """Reject what is proposed in the range."""
+        board = self._a.desk.board
+        if board is not None:
+            command = reject(board, *self.span(), frame=self._a.index())
+            self._do(command, tr("Nothing is proposed in this range."))
+
+    def say_not_visible(self, first: int, last: int) -> None:
+        """Say on every frame of a span that the thing in hand cannot be pointed at."""
+        annotator, board = self._a, self._a.desk.board
+        if board is None:
+            return
+        thing = annotator.thing
+        names = [thing.name] if thing is not None else []
+        if not names or names[0] in {NEEDLE, TIP}:
+            # Without a needle there is no tip, and the other way round.
+            names = [name for name in (NEEDLE, TIP) if name in annotator.names]
+        commands = [
+            not_visible(board, name, annotator.desk.key_of(index, self._frame(index)))
+            for index in range(first, last + 1)
+            for name in names
+        ]
+        if self._do(joined("Not visible", commands, annotator.index())):
+            annotator.redraw()
+            annotator.help.refill()
+
+    def erase(self) -> None:
+        """Take away what is labelled on this frame of the thing in hand, or all of it."""
+        annotator, board = self._a, self._a.desk.board
+        if board is None:
+            return
+        index, thing = annotator.index(), annotator.thing
+        labels = board.on_frame(index)
+        names = {thing.name, thing.name + LINE_SUFFIX} if thing is not None else {a.name for a in labels}
+        if thing is not None and thing.name == NEEDLE:
+            names.add(TIP)
+        slots = [a.slot for a in labels if a.name in names]
+        if self._do(erase(board, slots, frame=index), tr("Nothing is labelled on this frame.")):
+            annotator.help.refill()
+
+    def set_flag(self, name: str, value: int, first: int, last: int) -> None:
+        """Set a flag on every frame of a span."""
+        annotator, board = self._a, self._a.desk.board
+        if board is None or last < first:
+            return
+        keys = [annotator.desk.key_of(index, self._frame(index)) for index in range(first, last + 1)]
+        annotator.desk.do(set_flag(board, name, value, keys, frame=annotator.index()))
+        annotator.show_held()
+
+    def stretch_flag(self, name: str, old_first: int, old_last: int, first: int, last: int) -> None:
+        """A flag's ribbon was dragged by its edge."""
+        annotator, board = self._a, self._a.desk.board
+        label = board.get(Slot(old_first, name)) if board is not None else None
+        if board is None or label is None:
+            return
+        value = getattr(label.value, "value", 1)
+        gone = [i for i in range(old_first, old_last + 1) if not first <= i <= last]
+        new = [i for i in range(first, last + 1) if not old_first <= i <= old_last]
+        key_of = annotator.desk.key_of
+        commands = [
+            set_flag(board, name, None, [key_of(i) for i in gone]),
+            set_flag(board, name, value, [key_of(i) for i in new]),
+        ]
+        self._do(joined("Flag range", commands, annotator.index()))
+
+    def phase_here(self, phase: str) -> None:
+        """Set the phase over the marked range, or from this frame on to where the next one begins."""
+        annotator, board = self._a, self._a.desk.board
+        if board is None or not annotator.count:
+            return
+        marks = annotator.window.desk.loop_marks
+        if all(mark is not None for mark in marks):
+            first, last = self.span()
+        else:
+            first = last = annotator.index()
+            here = self._phase_on(first)
+            while last + 1 < annotator.count and self._phase_on(last + 1) in {here, None}:
+                last += 1
+        keys = [annotator.desk.key_of(index) for index in range(first, last + 1)]
+        self._do(set_phase(board, phase, keys, frame=annotator.index()))
+
+    def next_phase(self) -> None:
+        """Begin the label set's next phase on this frame."""
+        label_set = self._a.desk.label_set
+        names = [phase.name for phase in label_set.phases] if label_set is not None else []
+        if not names:
+            self._a.say(tr("This label set has no phases."))
+            return
+        here = self._phase_on(self._a.index())
+        place = names.index(here) + 1 if here in names else 0
+        if place < len(names):
+            self.phase_here(names[place])
+
+    def _phase_on(self, index: int) -> str | None:
+        board = self._a.desk.board
+        label = board.get(Slot(index, PHASE)) if board is not None else None
+        return label.value.phase if label is not None and isinstance(label.value, PhaseLabel) else None
+
+    def write_note(self, text: str) -> None:
+        """Write the note of the frame on the screen; empty text takes it away."""
+        annotator, board = self._a, self._a.desk.board
+        if board is not None:
+            index = annotator.index()
+            self._do(set_note(board, annotator.desk.key_of(index, self._frame(index)), text))
+
+    def begin_note(self) -> None:
+        """Let the keys write into the note."""
+        self._a.hold_picture()
+        self._a.right.note.setFocus()
+
+    # --- going about -------------------------------------------------------------------------------------------
+
+    def go(self, index: int) -> None:
+        """Go to a frame and hold it."""
+        self._a.hold_picture()
+        self._a.window.desk.seek(index)
+
+    def next_doubt(self) -> None:
+        """Go to the next frame of the queue."""
+        self._a.refresh()
+        index = next_in(self._a.queue, self._a.window.desk.aimed_index())
+        if index is None:
+            self._a.say(tr("Nothing waits for a look."))
+        else:
+            self.go(index)
+
+    def go_labelled(self, way: int) -> None:
+        """Go to the next (1) or previous (-1) frame that somebody has labelled or confirmed by hand."""
+        board = self._a.desk.board
+        if board is None:
+            return
+        here = self._a.window.desk.aimed_index()
+        there = [a.key.index for a in board if a.state is State.CONFIRMED and (a.key.index - here) * way > 0]
+        if there:
+            self.go(min(there) if way > 0 else max(there))
+        else:
+            self._a.say(tr("There is no labelled frame in this direction."))
+
+    def undo(self) -> None:
+        """Take back the last gesture on this frame."""
+        if not self._a.hands.put_down():
+            self._a.desk.undo(self._a.index(), self._a.help.refill)
+
+    def redo(self) -> None:
+        """Make again what was taken back on this frame."""
+        self._a.desk.redo(self._a.index(), self._a.help.refill)
+
+    def gain(self, more: bool) -> None:
+        """Brighten or darken the view; labels, models and exports never see it."""
+        preferences = self._a.window.preferences
+        preferences.set_view(gain=preferences.settings.view.gain * (GAIN_STEP if more else 1 / GAIN_STEP))
+        self._a.say(tr("Gain of the view {gain}").format(gain=f"{preferences.settings.view.gain:.2f}"))
+
+    def toggle(self, what: str) -> None:
+        """Switch ghost, magnifier or snapping."""
+        annotator = self._a
+        if what == "ghost":
+            annotator.scene.ghost = on = not annotator.scene.ghost
+            words = tr("The frame before shows dotted.") if on else tr("The frame before is hidden.")
+        elif what == "magnifier":
+            annotator.magnifier.wanted = on = not annotator.magnifier.wanted
+            words = tr("Magnifier on.") if on else tr("Magnifier off.")
+            annotator.look_at(annotator.view.cursor_point())
+        else:
+            annotator.hands.snaps = on = not annotator.hands.snaps
+            words = tr("Needles snap to the bright line.") if on else tr("Needles stay where they are drawn.")
+        annotator.redraw()
+        annotator.say(words)
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _frame(self, index: int) -> Frame | None:
+        analysis = self._a.view.analysis
+        return analysis.frame if analysis is not None and analysis.frame.key.index == index else None
+
+    def _do(self, command: Command | None, nothing: str = "") -> bool:
+        done = self._a.desk.do(command)
+        if not done and nothing:
+            self._a.say(nothing)
+        return done

@@ -1,0 +1,126 @@
+"""What the cards and the strip say about a frame's labels, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from puncta.annotation.labels import (
+    LINE_SUFFIX,
+    MACHINE_KINDS,
+    Kind,
+    Label,
+    LineLabel,
+    MaskLabel,
+    NoteLabel,
+    NotVisible,
+    PolygonLabel,
+    State,
+    TipLabel,
+    mask_of,
+)
+from puncta.core.frame import Calibration
+from puncta.gui.i18n import tr
+from puncta.session.between_keys import NEEDLE, TIP
+
+STATE_WORDS = {
+    State.PROPOSED: "Proposed",
+    State.CONFIRMED: "Confirmed",
+    State.BULK: "Confirmed in a range",
+    State.REJECTED: "Rejected",
+}
+VISIBILITY_WORDS = {
+    "clear": "clear",
+    "uncertain": "uncertain",
+    "absent": "not visible",
+    "out_of_plane": "out of the plane",
+    "shadowed": "in a shadow",
+}
+
+Facts = list[tuple[str, str]]
+
+
+def tip_facts(labels: Sequence[Label]) -> Facts:
+    """Lines about the tip."""
+    label = _named(labels, TIP)
+    if label is None:
+        return []
+    facts: Facts = [(tr("State"), tr(STATE_WORDS[label.state]))]
+    if isinstance(label.value, TipLabel):
+        x, y = label.value.tip_px
+        facts.append((tr("Place"), f"{x:.0f}, {y:.0f} px"))
+    elif isinstance(label.value, NotVisible):
+        facts.append((tr("Place"), tr(VISIBILITY_WORDS[str(label.value.visibility)])))
+    if label.made.confidence is not None and not label.trusted:
+        facts.append((tr("Confidence"), f"{label.made.confidence:.2f}"))
+    return facts
+
+
+def needle_facts(labels: Sequence[Label], before: Sequence[Label], calibration: Calibration | None) -> Facts:
+    """Lines about the needle: its length, its width, and how much its mask is that of the frame before."""
+    mask, line = _named(labels, NEEDLE), _named(labels, NEEDLE + LINE_SUFFIX)
+    if mask is None and line is None:
+        return []
+    main = mask or line
+    assert main is not None
+    facts: Facts = [(tr("State"), tr(STATE_WORDS[main.state]))]
+    if isinstance(main.value, NotVisible):
+        facts.append((tr("Place"), tr(VISIBILITY_WORDS[str(main.value.visibility)])))
+    if line is not None and isinstance(line.value, LineLabel):
+        facts.append((tr("Length"), _length(line.value, calibration)))
+    last = _named(before, NEEDLE)
+    if mask is not None and isinstance(mask.value, MaskLabel | PolygonLabel):
+        there = last.value if last is not None else None
+        if last is not None and isinstance(there, MaskLabel | PolygonLabel) and there.size == mask.value.size:
+            a, b = mask_of(mask.value), mask_of(there)
+            both = int((a & b).sum())
+            dice = 2.0 * both / max(1, int(a.sum()) + int(b.sum()))
+            index = f"{last.key.index:03d}"
+            facts.append((tr("Against frame {index}").format(index=index), f"Dice {dice:.2f}"))
+    if main.made.confidence is not None and not main.trusted:
+        facts.append((tr("Confidence"), f"{main.made.confidence:.2f}"))
+    return facts
+
+
+def note_of(labels: Sequence[Label]) -> str:
+    """The frame's note."""
+    return next((a.value.text for a in labels if isinstance(a.value, NoteLabel)), "")
+
+
+def state_of(labels: Sequence[Label], rater: str) -> tuple[str, str, str, bool]:
+    """Return words, shape and tone of the frame's state, and whether something is proposed."""
+    placed = [a for a in labels if a.state is not State.REJECTED and not isinstance(a.value, NoteLabel)]
+    proposed = [a for a in placed if a.state is State.PROPOSED]
+    if proposed:
+        made = proposed[0].made
+        if made.kind is Kind.INTERPOLATED:
+            words = tr("Proposed between key frames: {base}").format(base=made.base)
+        else:
+            by = f"{made.by} {made.version}".strip()
+            words = tr("Proposed by {model} from {base}").format(model=by, base=made.base or tr("the clip itself"))
+        sure = made.confidence
+        if sure is not None:
+            words = f"{words},  {tr('Confidence').lower()} {sure:.2f}"
+        return words, "ring", "accent", True
+    if placed:
+        label = placed[0]
+        by = label.rater or rater
+        words = tr("Confirmed by {rater}").format(rater=by)
+        if label.made.kind in MACHINE_KINDS:
+            words = f"{words},  {label.made.by} {label.made.version}".rstrip()
+        return words, "circle", "good", False
+    if any(a.state is State.REJECTED for a in labels):
+        return tr("Rejected. The frame is open."), "cross", "caution", False
+    return tr("Open. Nothing is labelled on this frame."), "square", "neutral", False
+
+
+def _named(labels: Sequence[Label], name: str) -> Label | None:
+    return next((a for a in labels if a.name == name and a.state is not State.REJECTED), None)
+
+
+def _length(line: LineLabel, calibration: Calibration | None) -> str:
+    (ax, ay), (bx, by) = line.entry_px, line.tip_px
+    if calibration is None:
+        return f"{math.hypot(ax - bx, ay - by):.0f} px"
+    sx, sy = calibration.mm_per_px
+    return f"{math.hypot((ax - bx) * sx, (ay - by) * sy):.1f} mm"

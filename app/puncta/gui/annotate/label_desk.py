@@ -1,0 +1,221 @@
+"""What Annotate works on: one case, one rater's labels in memory, and the store behind them. No widgets here."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from PySide6.QtCore import QObject, Signal
+
+from puncta.annotation.cases import Case, case_of_source
+from puncta.annotation.commands import Board, Change, Command, LabelConflict
+from puncta.annotation.labels import Label
+from puncta.annotation.store import AnnotationStore, Applied
+from puncta.core.errors import UserError
+from puncta.core.frame import Frame, FrameKey, SourceInfo
+from puncta.formats.label_sets import LabelSet, find_label_set
+from puncta.gui.annotate.store_thread import StoreThread
+
+log = logging.getLogger(__name__)
+
+HISTORY = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Gesture:
+    """A line of the history."""
+
+    title: str
+    first: int
+    last: int
+    at_s: float
+    taken_back: bool = False
+
+
+class LabelDesk(QObject):
+    """Gestures apply in memory at once and are committed in order by the store's thread.
+
+    Signals carry nothing; read `board`, `case`, `history`.
+    """
+
+    opened = Signal()
+    changed = Signal()
+    """Labels have changed."""
+    saved = Signal()
+    """The store has caught up, or fallen behind: see `unsaved`."""
+    failed = Signal(str)
+
+    def __init__(self, store: StoreThread, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.store = store
+        self.case: Case | None = None
+        self.board: Board | None = None
+        self.label_set: LabelSet | None = None
+        self.rater = ""
+        self.history: deque[Gesture] = deque(maxlen=HISTORY)
+        self.generation = 0
+        """Grows with every change of the labels, so that others know when to look again."""
+        self._info: SourceInfo | None = None
+        self._asked = 0
+        store.settled.connect(self.saved.emit)
+
+    @property
+    def unsaved(self) -> int:
+        """Work the store has not done yet."""
+        return self.store.waiting
+
+    @property
+    def info(self) -> SourceInfo | None:
+        """The clip whose labels these are."""
+        return self._info
+
+    # --- the case ----------------------------------------------------------------------------------------------
+
+    def open(self, info: SourceInfo, label_set: LabelSet, rater: str, *, change_set: bool = False) -> None:
+        """Open the labels of a clip, making it a case where it is none yet.
+
+        Parameters
+        ----------
+        label_set : LabelSet
+            Of a new case; one that is there keeps its own.
+        change_set : bool
+            A case that is there takes this label set.
+        """
+        self.close()
+        self._info, self.label_set, self.rater = info, label_set, rater
+        self._asked += 1
+        asked = self._asked
+
+        def load(store: AnnotationStore) -> tuple[Case, LabelSet, tuple[Label, ...]]:
+            case, used = store.find_case(info.stream, info.uri), label_set
+            if case is None or case.frame_count != info.frame_count:
+                case = store.add_case(case_of_source(info, label_set.id))
+            elif not change_set:
+                used = find_label_set(case.label_set) or label_set
+            if case.label_set != used.id or case.uri != info.uri:
+                case = store.update_case(replace(case, label_set=used.id, uri=info.uri))
+            return case, used, store.labels(case.id, rater=rater)
+
+        def show(found: tuple[Case, LabelSet, tuple[Label, ...]]) -> None:
+            if asked != self._asked:
+                return
+            self.case, self.label_set, labels = found
+            self.board = Board(self.case.id, rater, labels)
+            self.generation += 1
+            self.opened.emit()
+            self.changed.emit()
+
+        self.store.ask(load, show, self._not_done)
+
+    def close(self) -> None:
+        """Forget the case; what was done is with the store."""
+        self._asked += 1
+        self.case = self.board = self._info = None
+        self.history.clear()
+        self.generation += 1
+        self.changed.emit()
+
+    def key_of(self, index: int, frame: Frame | None = None) -> FrameKey:
+        """Return the key of a frame; with its hash where the frame itself is at hand."""
+        assert self._info is not None
+        if frame is not None and frame.key.index == index:
+            return frame.hashed_key()
+        known = self.board.on_frame(index) if self.board is not None else ()
+        if known:
+            return known[0].key
+        times = self._info.times_ns
+        pts_ns = int(times[index]) if times is not None and index < len(times) else index * self._info.interval_ns
+        return FrameKey(self._info.stream, index, pts_ns)
+
+    # --- gestures ----------------------------------------------------------------------------------------------
+
+    def do(self, command: Command | None, *, told: bool = True) -> bool:
+        """Make a gesture: at once in memory, in order in the store. False where there was nothing to do.
+
+        Parameters
+        ----------
+        told : bool
+            It stands in the history.
+        """
+        if command is None or self.board is None or command.case_id != self.board.case_id:
+            return False
+        self.board.apply(command)
+        if told:
+            frames = command.frames
+            self.history.appendleft(Gesture(command.title, frames[0], frames[-1], time.monotonic()))
+        case_id = command.case_id
+        self.store.ask(lambda store: store.apply(command), lambda a: self._applied(case_id, a), self._refused)
+        self._touch()
+        return True
+
+    def undo(self, frame: int, then: Callable[[], None] | None = None) -> None:
+        """Take back the last gesture that touches a frame, then do more. Nobody is taken to another frame."""
+        self._step(frame, then, undo=True)
+
+    def redo(self, frame: int, then: Callable[[], None] | None = None) -> None:
+        """Make again what was taken back last on a frame."""
+        self._step(frame, then, undo=False)
+
+    def reload(self) -> None:
+        """Read the labels anew: what the window shows and what the store holds had parted."""
+        if self._info is not None and self.label_set is not None:
+            kept = list(self.history)
+            self.open(self._info, self.label_set, self.rater)
+            self.history.extend(kept)
+
+    def _step(self, frame: int, then: Callable[[], None] | None, *, undo: bool) -> None:
+        if self.board is None:
+            return
+        case_id, rater = self.board.case_id, self.board.rater
+
+        def step(store: AnnotationStore) -> Applied | None:
+            return store.undo(case_id, rater, frame) if undo else store.redo(case_id, rater, frame)
+
+        def show(applied: Applied | None) -> None:
+            if applied is None or self.board is None or self.board.case_id != case_id:
+                return
+            self.board.apply(applied.changes)
+            frames = sorted(c.slot.index for c in applied.changes)
+            self.history.appendleft(Gesture(applied.title, frames[0], frames[-1], time.monotonic(), taken_back=undo))
+            self._touch()
+            if then is not None:
+                then()
+
+        self.store.ask(step, show, self._not_done)
+
+    def _applied(self, case_id: str, applied: Applied) -> None:
+        if applied.passed_over and self.board is not None and self.board.case_id == case_id:
+            self.reload()  # somebody confirmed meanwhile what a proposal stands over here
+
+    def _refused(self, error: Exception) -> None:
+        self._not_done(error)
+        if isinstance(error, LabelConflict):
+            self.reload()
+
+    def _not_done(self, error: Exception) -> None:
+        if not isinstance(error, UserError):
+            log.error("the store failed", exc_info=error)
+        self.failed.emit(str(error))
+
+    def _touch(self) -> None:
+        self.generation += 1
+        self.changed.emit()
+
+
+def joined(title: str, commands: Iterable[Command | None], frame: int | None = None) -> Command | None:
+    """Return one gesture of several that touch different slots; None where none does anything."""
+    real = [c for c in commands if c is not None]
+    if not real:
+        return None
+    changes: list[Change] = []
+    taken = set()
+    for command in real:
+        for change in command.changes:
+            if change.slot not in taken:
+                taken.add(change.slot)
+                changes.append(change)
+    first = real[0]
+    return replace(first, title=title, changes=tuple(changes), frame=first.frame if frame is None else frame)

@@ -1,0 +1,53 @@
+"""At the top right of Annotate: who labels, how far it is, and whether everything is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from puncta.gui.i18n import tr
+from puncta.gui.panels.parts import ChipLabel, text_label
+from puncta.gui.theme import Theme
+
+
+class AnnotateStatus(QWidget):
+    """Three calm words."""
+
+    def __init__(self, theme: Theme, rater: Callable[[], None], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(10)
+        self.rater = QPushButton()
+        self.rater.setFocusPolicy(self.rater.focusPolicy().TabFocus)
+        self.rater.clicked.connect(lambda: rater())
+        self.count = text_label(role="quiet")
+        self.saved = ChipLabel(theme, tr("Everything saved"), "good", "circle")
+        row.addWidget(self.rater)
+        row.addWidget(self.count)
+        row.addWidget(self.saved)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take over another theme."""
+        self.saved.set_theme(theme)
+
+    def show_rater(self, rater: str) -> None:
+        """Name the rater."""
+        words = tr("Rater {name}").format(name=rater) if rater else tr("Who is labelling?")
+        self.rater.setText(words)
+        self.rater.setAccessibleName(words)
+
+    def show_count(self, confirmed: int, frames: int) -> None:
+        """Show the progress."""
+        self.count.setText(tr("{count} of {frames} frames confirmed").format(count=confirmed, frames=frames))
+
+    def show_saved(self, unsaved: int, failure: str = "") -> None:
+        """Say whether everything is in the store."""
+        if failure:
+            self.saved.set_chip(tr("Not saved"), "bad", "cross")
+        elif unsaved:
+            self.saved.set_chip(tr("Saving"), "neutral", "ring")
+        else:
+            self.saved.set_chip(tr("Everything saved"), "good", "circle")
+        self.saved.setToolTip(failure)

@@ -1,0 +1,46 @@
+"""The actions of Annotate by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from puncta.gui.annotate.annotate_verbs import AnnotateVerbs
+
+Verb = Callable[[AnnotateVerbs], object]
+
+VERBS: Mapping[str, Verb] = {
+    "accept": AnnotateVerbs.accept,
+    "accept_range": AnnotateVerbs.accept_range,
+    "reject": AnnotateVerbs.reject,
+    "reject_range": AnnotateVerbs.reject_range,
+    "next_doubt": AnnotateVerbs.next_doubt,
+    "labelled_back": lambda verbs: verbs.go_labelled(-1),
+    "labelled_on": lambda verbs: verbs.go_labelled(1),
+    "propagate_on": lambda verbs: verbs.help.propagate(1),
+    "propagate_back": lambda verbs: verbs.help.propagate(-1),
+    "help_stop": lambda verbs: verbs.help.stop(),
+    "undo": AnnotateVerbs.undo,
+    "redo": AnnotateVerbs.redo,
+    "erase": AnnotateVerbs.erase,
+    "wider": lambda verbs: verbs.wider(True),
+    "narrower": lambda verbs: verbs.wider(False),
+    "note": AnnotateVerbs.begin_note,
+    "phase_next": AnnotateVerbs.next_phase,
+    "ghost": lambda verbs: verbs.toggle("ghost"),
+    "magnifier": lambda verbs: verbs.toggle("magnifier"),
+    "snap": lambda verbs: verbs.toggle("snap"),
+    "brighter": lambda verbs: verbs.gain(True),
+    "darker": lambda verbs: verbs.gain(False),
+}
+
+
+def is_digit(name: str) -> bool:
+    """Tell whether an action is a digit that is held."""
+    kind, _, digit = name.partition("_")
+    return kind in {"label", "absent"} and digit.isdigit()
+
+
+def hold_digit(verbs: AnnotateVerbs, name: str, held: bool) -> None:
+    """Follow a digit that is held."""
+    kind, _, digit = name.partition("_")
+    verbs.hold(digit, held=held, absent=kind == "absent")

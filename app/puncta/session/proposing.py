@@ -1,0 +1,230 @@
+"""What models propose for a clip, from a frame somebody has labelled or from nothing: masks by the tracker, tips too.
+
+The tracker carries the needle on from the key frame; the tip detector with its filter looks on the same frames by
+itself. Where the two part, a person should look first.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from puncta.annotation.labels import (
+    LINE_SUFFIX,
+    Kind,
+    Label,
+    LineLabel,
+    MaskLabel,
+    NotVisible,
+    PolygonLabel,
+    Provenance,
+    TipLabel,
+    Value,
+    mask_label,
+    mask_of,
+    utc_now,
+)
+from puncta.annotation.store_suggestions import DISAGREEMENT, DOUBT, Suggestion
+from puncta.core.frame import Frame
+from puncta.core.geometry import PointPx
+from puncta.core.ports import FrameSource
+from puncta.core.prompts import MaskPrompt, Prompt, ScribblePrompt
+from puncta.core.results import Analysis, Certainty, Detection, Line, MaskResult, PluginOutput
+from puncta.pipeline.host import PluginHost
+from puncta.session.between_keys import NEEDLE, TIP
+from puncta.session.plugins import hosted_plugins
+from puncta.session.propagate import propagate
+
+TRACKER, DETECTOR = "breast-biopsy", "needle-tip"
+APART_MM = 3.0
+"""Two models that place the tip farther apart disagree [mm]."""
+FAR_MM = 12.0
+"""At this distance the disagreement counts in full [mm]."""
+SURE_ABSENT = 0.25
+"""Below this presence the frame is proposed as showing no needle."""
+LEAST_TELLING = 0.25
+"""A frame with less doubt than this needs no place in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameProposal:
+    """What is proposed for one frame, and why somebody should look at it.
+
+    Attributes
+    ----------
+    labels : tuple of Label
+        Their rater is filled in by whoever lays them on a board.
+    suggestion : Suggestion or None
+    """
+
+    index: int
+    labels: tuple[Label, ...]
+    suggestion: Suggestion | None
+
+
+def open_models() -> PluginHost:
+    """Return a host with tracker and tip detector, as they are promoted now; close it in the end.
+
+    Raises
+    ------
+    UserError
+        One of them is not there.
+    """
+    return PluginHost(hosted_plugins((DETECTOR, TRACKER)))
+
+
+def prompt_of(values: Sequence[Value]) -> Prompt | None:
+    """Return what a frame's labels tell the tracker: the mask, else the line; None where they tell nothing."""
+    for value in values:
+        if isinstance(value, MaskLabel | PolygonLabel):
+            mask = mask_of(value)
+            return MaskPrompt(mask) if mask.any() else None
+    for value in values:
+        if isinstance(value, LineLabel):
+            return ScribblePrompt((value.entry_px, value.tip_px))
+    return None
+
+
+def propose_by_models(
+    source: FrameSource,
+    host: PluginHost,
+    names: Sequence[str],
+    *,
+    start: int,
+    end: int,
+    prompt: Prompt | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[FrameProposal]:
+    """Yield proposals from one frame to another, in the order of the way; the start is left out where it is a key.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Categories of the label set.
+    start, end : int
+        Frames, both included; ``end`` before ``start`` goes backwards.
+    prompt : Prompt or None
+        What is known of the frame ``start``; None lets the tracker begin by itself.
+
+    Raises
+    ------
+    UserError
+        As `propagate`.
+    """
+    for analysis in propagate(source, host, TRACKER, start=start, end=end, prompt=prompt, stop=stop):
+        if prompt is None or analysis.frame.key.index != start:
+            yield proposal_of(analysis, names, start)
+
+
+def proposal_of(analysis: Analysis, names: Sequence[str], start: int) -> FrameProposal:
+    """Return what the models of one frame propose."""
+    frame = analysis.frame
+    tracker, detector = analysis.output(TRACKER), analysis.output(DETECTOR)
+    mask, line, tracked = _of_tracker(tracker)
+    tip = _tip_of(detector)
+    base = f"frame {start}"
+    values: list[tuple[str, Value, Provenance]] = []
+    presence = mask.score if mask is not None else 0.0
+    seen = mask is not None and mask.mask is not None and mask.certainty is not Certainty.LOST
+    if seen and mask is not None and mask.mask is not None:
+        by = _made_by(tracker, base, presence)
+        if NEEDLE in names:
+            values.append((NEEDLE, mask_label(_whole(mask, frame)), by))
+            if line is not None and line.entry_px is not None and line.tip_px is not None:
+                values.append((NEEDLE + LINE_SUFFIX, LineLabel(line.entry_px, line.tip_px), by))
+    apart = _apart_mm(tracked, tip, frame) if seen else None
+    if TIP in names:
+        # The detector sees the tip; the tracker knows which needle. Where they part, the needle decides.
+        trusted = (
+            tip if tip is not None and (apart is None or apart <= APART_MM) and not _weaker(tip, tracked) else None
+        )
+        if trusted is not None and trusted.tip_px is not None:
+            values.append((TIP, TipLabel(trusted.tip_px), _made_by(detector, base, trusted.score)))
+        elif tracked is not None and tracked.tip_px is not None and seen:
+            values.append((TIP, TipLabel(tracked.tip_px), _made_by(tracker, base, tracked.score)))
+    if not values and presence < SURE_ABSENT:
+        absent = _made_by(tracker, base, 1.0 - presence)
+        values = [(name, NotVisible(), absent) for name in (NEEDLE, TIP) if name in names]
+    key = frame.hashed_key()
+    labels = tuple(Label(name, key, "", value, made) for name, value, made in values)
+    return FrameProposal(key.index, labels, _suggestion(key.index, labels, presence, apart, tracker, detector))
+
+
+def _suggestion(
+    index: int,
+    labels: Sequence[Label],
+    presence: float,
+    apart: float | None,
+    tracker: PluginOutput | None,
+    detector: PluginOutput | None,
+) -> Suggestion | None:
+    names = " + ".join(o.model for o in (tracker, detector) if o is not None and o.model)
+    if apart is not None and apart > APART_MM:
+        words = f"models disagree {apart:.1f} mm"
+        return Suggestion(index, DISAGREEMENT, min(1.0, 0.3 + 0.7 * apart / FAR_MM), words, names)
+    doubt = 1.0 - max((label.made.confidence or 0.0 for label in labels), default=0.0)
+    if not labels:
+        return Suggestion(index, DOUBT, max(0.6, 1.0 - abs(2.0 * presence - 1.0)), "needle lost", names)
+    return Suggestion(index, DOUBT, doubt, f"confidence {1.0 - doubt:.2f}", names) if doubt > LEAST_TELLING else None
+
+
+def _of_tracker(output: PluginOutput | None) -> tuple[MaskResult | None, Line | None, Detection | None]:
+    mask: MaskResult | None = None
+    line: Line | None = None
+    tip: Detection | None = None
+    for result in output.results if output is not None else ():
+        if isinstance(result, MaskResult) and result.label == NEEDLE:
+            mask = result
+        elif isinstance(result, Line) and result.label == NEEDLE:
+            line = result
+        elif isinstance(result, Detection) and result.label == TIP:
+            tip = result
+    return mask, line, tip
+
+
+def _tip_of(output: PluginOutput | None) -> Detection | None:
+    for result in output.results if output is not None else ():
+        if isinstance(result, Detection) and result.label == TIP and result.tip_px is not None:
+            return None if result.certainty is Certainty.LOST else result
+    return None
+
+
+def _weaker(tip: Detection, tracked: Detection | None) -> bool:
+    """Whether the detector only guesses on a frame where the tracker measures."""
+    return tip.predicted and tracked is not None and tracked.tip_px is not None and not tracked.predicted
+
+
+def _apart_mm(one: Detection | None, other: Detection | None, frame: Frame) -> float | None:
+    a: PointPx | None = one.tip_px if one is not None else None
+    b: PointPx | None = other.tip_px if other is not None else None
+    if a is None or b is None:
+        return None
+    calibration = frame.geometry.calibration
+    sx, sy = calibration.mm_per_px if calibration is not None else (0.15, 0.15)
+    return math.hypot((a[0] - b[0]) * sx, (a[1] - b[1]) * sy)
+
+
+def _whole(mask: MaskResult, frame: Frame) -> np.ndarray:
+    """The mask at the size of the whole picture."""
+    assert mask.mask is not None
+    whole = np.zeros(frame.pixels.shape[:2], bool)
+    (x, y), (h, w) = mask.origin_px, mask.mask.shape
+    whole[max(0, y) : y + h, max(0, x) : x + w] = mask.mask[max(0, -y) :, max(0, -x) :][
+        : whole.shape[0] - max(0, y), : whole.shape[1] - max(0, x)
+    ]
+    return whole
+
+
+def _made_by(output: PluginOutput | None, base: str, confidence: float) -> Provenance:
+    model, _, version = (output.model if output is not None else "").rpartition(" ")
+    by = model or (output.plugin_id if output is not None else TRACKER)
+    return Provenance(Kind.PROPAGATED, by, version, base, utc_now(), round(float(confidence), 3))
+
+
+def with_rater(labels: Sequence[Label], rater: str) -> list[Label]:
+    """Return labels laid into a rater's layer."""
+    return [replace(label, rater=rater) for label in labels]

@@ -1,0 +1,188 @@
+"""Annotate: what is drawn belongs to the frame in view, is saved at once, and comes back after a restart."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from annotate_window import CONTROL, HEIGHT, SHIFT, WIDTH, Hand, annotating, open_clip, pose_at
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from puncta.annotation.labels import (
+    Kind,
+    LineLabel,
+    MaskLabel,
+    NotVisible,
+    PolygonLabel,
+    Slot,
+    State,
+    TipLabel,
+    mask_of,
+)
+from puncta.annotation.store import AnnotationStore
+from puncta.core.overlay import Fill
+from puncta.imaging.needle_pose import mask_of_pose
+
+
+def label(hand: Hand, index: int, name: str):
+    return hand.notes.desk.board.get(Slot(index, name))
+
+
+def draw_true(hand: Hand, index: int) -> None:
+    pose = pose_at(index, 30)
+    hand.drag((pose.entry_px[0] - 1.0, pose.entry_px[1] + 0.6), pose.tip_px)
+
+
+def overlap(hand: Hand, index: int) -> float:
+    found = label(hand, index, "needle")
+    if found is None or isinstance(found.value, NotVisible):
+        return 0.0
+    mask, true = mask_of(found.value), mask_of_pose(pose_at(index, 30), (HEIGHT, WIDTH))
+    return float((mask & true).sum() / (mask | true).sum())
+
+
+def test_a_drag_labels_line_mask_and_tip_of_this_frame_and_is_saved(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.go(4)
+    draw_true(hand, 4)
+    hand.calm()
+    assert hand.presses == 1
+    assert {a.name for a in hand.notes.desk.board.on_frame(4)} == {"needle", "needle.line", "needle_tip"}
+    tip, line, mask = (label(hand, 4, name) for name in ("needle_tip", "needle.line", "needle"))
+    assert isinstance(tip.value, TipLabel) and isinstance(line.value, LineLabel) and isinstance(mask.value, MaskLabel)
+    assert math.dist(tip.value.tip_px, pose_at(4, 30).tip_px) < 2.0
+    assert overlap(hand, 4) > 0.8
+    assert tip.rater == "T" and tip.made.kind is Kind.PERSON and tip.state is State.CONFIRMED
+    frame = hand.parts.desk.analysis.frame
+    assert tip.key == frame.hashed_key() and tip.key.sha256
+    assert hand.notes.status.saved.words.text() == "Everything saved"
+    with AnnotationStore.open() as store:
+        (case,) = store.cases()
+        assert {a.name for a in store.labels(case.id, rater="T")} == {"needle", "needle.line", "needle_tip"}
+
+
+def test_frames_between_two_key_frames_are_proposed_and_accepted_as_a_range(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    draw_true(hand, 0)
+    hand.go(29)
+    draw_true(hand, 29)
+    hand.calm()
+    proposed = [i for i in range(30) if label(hand, i, "needle").state is State.PROPOSED]
+    assert proposed == list(range(1, 29))
+    middle = label(hand, 15, "needle")
+    assert middle.made.kind is Kind.INTERPOLATED and middle.key.sha256
+    # The needle does not move evenly, so the middle of the gap is off, and first in the queue.
+    hand.key(Qt.Key.Key_N)
+    hand.wait(lambda: hand.parts.desk.shown_index() != 29)
+    index = hand.parts.desk.shown_index()
+    assert 5 <= index <= 24
+    draw_true(hand, index)
+    hand.calm()
+    assert label(hand, index, "needle").state is State.CONFIRMED
+    hand.key(Qt.Key.Key_V, SHIFT)
+    hand.calm()
+    states = [label(hand, i, "needle").state for i in range(30)]
+    assert set(states) == {State.CONFIRMED, State.BULK}
+    assert np.mean([overlap(hand, i) >= 0.7 for i in range(30)]) >= 0.9
+    assert hand.notes.queue == ()
+
+
+def test_undo_stays_on_its_frame_and_survives_a_restart(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.go(3)
+    draw_true(hand, 3)
+    hand.go(8)
+    draw_true(hand, 8)
+    hand.calm()
+    stage.close(hand.parts)
+    again = annotating(stage, qtbot)
+    assert label(again, 3, "needle_tip") is not None and label(again, 8, "needle_tip") is not None
+    again.go(3)
+    again.key(Qt.Key.Key_Z, CONTROL)
+    again.calm()
+    assert again.parts.desk.shown_index() == 3
+    assert label(again, 3, "needle_tip") is None
+    assert label(again, 8, "needle_tip").state is State.CONFIRMED
+    again.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+    again.calm()
+    assert again.parts.desk.shown_index() == 3
+    assert label(again, 3, "needle_tip").state is State.CONFIRMED
+
+
+def test_dragging_an_end_fixes_a_proposal_and_keeps_who_proposed_it(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    draw_true(hand, 0)
+    hand.go(29)
+    draw_true(hand, 29)
+    hand.calm()
+    hand.go(10)
+    proposed = label(hand, 10, "needle_tip").value.tip_px
+    true = pose_at(10, 30).tip_px
+    hand.drag(proposed, true)
+    hand.calm()
+    fixed = label(hand, 10, "needle_tip")
+    assert fixed.state is State.CONFIRMED and math.dist(fixed.value.tip_px, true) < 2.5
+    assert fixed.made.kind is Kind.PERSON and fixed.made.base == "frames 0 and 29"
+
+
+def test_not_visible_by_a_held_key_covers_every_frame_of_the_span(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.go(5)
+    QTest.keyPress(hand.view, Qt.Key.Key_0)
+    hand.go(9)
+    QTest.keyRelease(hand.view, Qt.Key.Key_0)
+    hand.calm()
+    hidden = [i for i in range(30) if (a := label(hand, i, "needle")) is not None and isinstance(a.value, NotVisible)]
+    assert hidden == [5, 6, 7, 8, 9]
+    assert isinstance(label(hand, 7, "needle_tip").value, NotVisible)
+
+
+def test_polygon_and_brush_draw_a_target(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.key(Qt.Key.Key_3)
+    for corner in ((60, 60), (100, 60), (100, 100), (60, 100)):
+        hand.click(corner)
+    hand.click((60, 60))
+    hand.calm()
+    target = label(hand, 0, "target")
+    assert isinstance(target.value, PolygonLabel) and abs(int(mask_of(target.value).sum()) - 1681) < 120
+    hand.key(Qt.Key.Key_3)
+    hand.drag((120, 80), (150, 80))
+    hand.calm()
+    painted = label(hand, 0, "target")
+    assert isinstance(painted.value, MaskLabel) and int(mask_of(painted.value).sum()) > 1681
+
+
+def test_the_wheel_magnifies_and_the_middle_button_pans_while_a_thing_is_in_hand(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.view.zoom_by(4.0)
+    before = hand.view.transform().offset
+    QTest.mousePress(hand.view, Qt.MouseButton.MiddleButton, Qt.KeyboardModifier.NoModifier, hand.at((120, 90)))
+    QTest.mouseMove(hand.view, hand.at((140, 100)))
+    QTest.mouseRelease(hand.view, Qt.MouseButton.MiddleButton, Qt.KeyboardModifier.NoModifier, hand.at((140, 100)))
+    assert hand.view.transform().offset != before
+    assert len(hand.notes.desk.board) == 0
+
+
+def test_who_labels_is_asked_once(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot, rater="")
+    dialog = hand.parts.window.does.dialogs["rater"]
+    dialog.name.setText(" AN-2 ")
+    dialog.accept()
+    hand.wait(lambda: hand.notes.desk.board is not None)
+    assert hand.parts.window.preferences.settings.rater == "AN-2"
+    assert hand.notes.desk.rater == "AN-2"
+    assert "AN-2" in hand.notes.status.rater.text()
+
+
+def test_review_shows_no_labels_and_keeps_the_clip(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    draw_true(hand, 0)
+    hand.calm()
+    assert [item for item in hand.view.scene.items if isinstance(item, Fill)]
+    hand.key(Qt.Key.Key_2, CONTROL)
+    assert hand.parts.window.mode == "review" and hand.parts.desk.info.uri == "clip-a"
+    assert not [item for item in hand.view.scene.items if isinstance(item, Fill)]
+    assert hand.view.hands is None and hand.parts.window.inspector.isVisible()
+    assert open_clip("clip-a").info.frame_count == 30
