@@ -78,6 +78,18 @@ def point(net: FlagNet, frames: Frames, size: int, batch: int = 32) -> tuple[NDA
     return np.concatenate(logits), hits
 
 
+def peaks_on_structures(frames: Frames, maps: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Whether the peak of a network's own maps, (n, 3, h, w), lies on cord and on fluid; (n, 2) as `point` tells it."""
+    if frames.maps is None:
+        raise ValueError("these frames have no map of cord and fluid")
+    hits = np.full((len(frames.clip), len(STRUCTURES)), -1, np.int8)
+    for row, own in enumerate(maps):
+        for k, (name, code) in enumerate(STRUCTURES):
+            hit = pointing_hit(own[FLAGS.index(name)], frames.maps[row] == code)
+            hits[row, k] = -1 if hit is None else int(hit)
+    return hits
+
+
 def worst_rows(frames: Frames, logits: NDArray[np.float32], count: int) -> list[tuple[int, int]]:
     """Return (row, flag) of the surest wrong answers, one a clip at most."""
     wrong = np.where((logits > 0) != (frames.flags == 1), np.abs(logits), -1.0)

@@ -27,7 +27,7 @@ from puncta.inference.session import open_session
 from puncta.training.building import build_together
 from puncta.training.landmarks.data import SpineSpec, build_spines, load_shots
 from puncta.training.landmarks.study import HELD_OUT, Places, Pretraining, Row, Study, pick_rows, read_study
-from puncta.training.landmarks.study_cam import draw_sheet, point
+from puncta.training.landmarks.study_cam import draw_sheet, peaks_on_structures, point
 from puncta.training.landmarks.study_data import (
     Frames,
     Split,
@@ -111,7 +111,7 @@ def make_data(study: Study, rows: Sequence[Row], places: Places, tell: Tell) -> 
 
     for name in study.sets:
         find_set(name, places.sets, places.data, tell)
-    for spec in (study.first, study.second):
+    for spec in (study.first, study.second) if any(row.trained for row in rows) else ():
         build_together(build_scans, "videos", spec, places.cache, report)
     if any(row.start and study.pretraining(row.start).on == "organs" for row in rows):
         build_together(build_organs, "other organs", study.organs, places.cache, report)
@@ -144,10 +144,10 @@ def _many(study: Study, places: Places) -> Frames:
     return frames_of_shots(shots, 0, 0, study.first.stored_px)
 
 
-def pointed_frames(study: Study, places: Places) -> Frames:
+def pointed_frames(study: Study, places: Places, side: int | None = None) -> Frames:
     """Infants on machines nobody trained on, with maps of cord and fluid."""
     shots = load_shots(build_spines(_pointed_spec(study), places.cache, _say_nothing), study.pointed)
-    return frames_of_shots(shots, 0, 0, study.first.stored_px)
+    return frames_of_shots(shots, 0, 0, side or study.first.stored_px)
 
 
 def set_frames(study: Study, name: str, places: Places, side: int | None = None) -> Frames:
@@ -304,6 +304,10 @@ def _answer_shipped(study: Study, row: Row, places: Places) -> None:
             logits.append(session.run({given.name: picture[None]})["logits"][0])
             took.append(time.perf_counter() - began)
         save_answers(places.answers(row.name, name), judged, np.array(logits, np.float32))
+    shown = pointed_frames(study, places, size)
+    found = [session.run({given.name: picture[None]}) for picture in as_shown(shown.pictures, size)]
+    hits = peaks_on_structures(shown, np.concatenate([f["cam"] for f in found]))
+    save_answers(places.answers(row.name, POINTED), shown, np.concatenate([f["logits"] for f in found]), hits)
     head = {"row": row.name, "simulated": True, "model": row.model, "sha256": session.sha256, "size": size,
             "ms_per_frame": round(1000 * float(np.median(took)), 2), "threads": 1}
     write_text_atomic(folder / DONE, json.dumps(head, indent=1) + "\n")

@@ -320,7 +320,8 @@ def _pointed(study: Study, judged: Mapping[str, Mapping[str, Judged]]) -> list[s
         return []
     lines = ["", "## Where Grad-CAM points", "",
              "Share of maps whose peak lies on the lit cord or fluid (or within 15 px of 224), on infants of the "
-             "unseen machines: of structures that were found, and of those that were missed.", "",
+             "unseen machines: of structures that were found, and of those that were missed. Of a model that ships it "
+             "is the map that it gives itself, which was taught to lie on the structure.", "",
              "| row | found | missed |", "| --- | --- | --- |"]
     for row in rows:
         one = judged[row.name][POINTED]

@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("torch")
 
 from puncta.core.errors import UserError  # noqa: E402
-from puncta.training.landmarks.data import Shot  # noqa: E402
+from puncta.training.landmarks.data import CSF, FLAGS, Shot  # noqa: E402
 from puncta.training.landmarks.study import HELD_OUT, Places, read_study  # noqa: E402
+from puncta.training.landmarks.study_cam import peaks_on_structures  # noqa: E402
 from puncta.training.landmarks.study_data import (  # noqa: E402
     Changes,
     Frames,
@@ -110,6 +111,18 @@ def test_a_canal_is_told_of_pictures_across_the_spine_alone() -> None:
     across, along = (frames_of_shots([Shot(**shot, view=view)], 0).canal for view in ("transverse", "longitudinal"))
     assert np.allclose(across, [[(24.5 + 0.5) * 144 / 64 - 0.5, (41.5 + 0.5) * 144 / 64 - 0.5]])
     assert np.isnan(along).all()
+
+
+def test_a_peak_counts_on_the_structure_and_a_picture_without_one_does_not_count() -> None:
+    told = frames(1, 2)
+    maps = np.zeros((2, 64, 64), np.uint8)
+    maps[0, 10:16, 10:16] = CSF
+    shown = Frames(told.pictures, told.flags, told.clip, told.t_ns, told.machine, maps)
+    cam = np.zeros((2, 3, 28, 28), np.float32)
+    cam[0, FLAGS.index("csf"), 5, 5] = 1.0
+    assert peaks_on_structures(shown, cam).tolist() == [[-1, 1], [-1, -1]]
+    cam[0, FLAGS.index("csf"), 20, 20] = 2.0
+    assert peaks_on_structures(shown, cam)[0].tolist() == [-1, 0]
 
 
 def test_rows_that_claims_need_come_first() -> None:
