@@ -40,7 +40,6 @@ class CompareDialog(QDialog):
         self.table.setReadOnly(True)
         self.table.setAccessibleName(tr("Differences from the recorded analysis"))
         self.table.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.table.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.button(QDialogButtonBox.StandardButton.Ok).setText(tr("Show"))
         buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(tr("Cancel"))
