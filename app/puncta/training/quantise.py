@@ -107,13 +107,13 @@ class Verdict:
     machines: tuple[str, ...]
 
 
-def nodes_for_maps(model: onnx.ModelProto) -> list[str]:
+def nodes_for_maps(model: onnx.ModelProto, output: str = _MAPS) -> list[str]:
     """Names of the nodes that lead to the maps, but for the convolution that gives them and the one that comes first.
 
     The first has few channels and many pixels, which bytes make slower; with it stays what follows up to the second.
     """
     made_by = {name: node for node in model.graph.node for name in node.output}
-    head = made_by[_MAPS]
+    head = made_by[output]
     while head.op_type != "Conv":
         head = made_by[head.input[0]]
     names: dict[str, onnx.NodeProto] = {}
@@ -124,6 +124,9 @@ def nodes_for_maps(model: onnx.ModelProto) -> list[str]:
             names[node.name] = node
             waiting.extend(node.input)
     given = {v.name for v in model.graph.input if not v.name.startswith(STATE)}
+    for node in model.graph.node:
+        if node.op_type == "Concat" and not given.isdisjoint(node.input):
+            given.update(node.output)
     first: set[str] = set()
     # Nodes are in the order of computing, so one pass finds all that hangs on the first convolution.
     for node in model.graph.node:
@@ -145,11 +148,13 @@ def quantise_graph(model: Path, out: Path, feeds: Iterable[dict[str, NDArray[Any
     quantise_nodes(model, out, nodes_for_maps(onnx.load(model)), feeds)
 
 
-def refit_strangeness(path: Path, clips: Sequence[Clip]) -> None:
+def refit_strangeness(
+    path: Path, clips: Sequence[Clip], stepped: Callable[[LoadedModel], Any] = SteppedGraph
+) -> None:
     """Fit a graph's strangeness anew, to its own features of clips, and write it back.
 
     Rounding moves features along directions in which they hardly vary in fp32, which would make every picture strange;
-    measured by its own features, a familiar one is as near as in fp32.
+    measured by its own features, a familiar one is as near as in fp32. ``stepped`` feeds a graph of this kind.
     """
     model = onnx.load(path)
     made_by = {name: node for node in model.graph.node for name in node.output}
@@ -163,7 +168,7 @@ def refit_strangeness(path: Path, clips: Sequence[Clip]) -> None:
         model.graph.output.append(onnx.helper.make_tensor_value_info(features, onnx.TensorProto.FLOAT, None))
         onnx.save(model, Path(folder) / "features.onnx")
         del model.graph.output[-1]
-        graph = SteppedGraph(open_exported(Path(folder) / "features.onnx"))
+        graph = stepped(open_exported(Path(folder) / "features.onnx"))
     size = int(graph.session.spec["size"][0])
     for clip in clips:
         graph.reset()

@@ -49,6 +49,8 @@ class TrackStep(nn.Module):
 class SteppedTrack:
     """Feeds a graph frame by frame: memory and prior are carried on from one to the next."""
 
+    input = CHANNELS_INPUT
+
     def __init__(self, session: LoadedModel) -> None:
         self.session = session
         shapes = {spec.name: spec.shape for spec in session.inputs}

@@ -110,6 +110,7 @@ RECIPE = Recipe(
     ("needle_track",),
     "puncta.training.tracker.run:train_tracker",
     MappingProxyType({"size": 256, "channels": 5}),
+    quantise="puncta.training.tracker.quantise:quantise_finished",
     registered="puncta.training.tracker.recipe:input_of",
     described="puncta.training.tracker.recipe:describe",
 )
