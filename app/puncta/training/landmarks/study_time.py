@@ -1,19 +1,22 @@
-"""How long the flag study's networks take for a picture: exported, ONNX Runtime, one thread, in one process, in turns.
+"""What time the flag study's networks take for a picture: exported, ONNX Runtime, one thread, one process, in turns.
 
 Speed does not depend on weights, so networks are drawn at random; adapters are taken as added into the weights, as they
-would be for use. Ratios hold where milliseconds do not: a machine that is busy is busy for all of them.
+would be for use. Processor time is counted, not the clock's: on a busy machine a slow network is interrupted more often
+than a quick one, and the clock would tell a ratio that flatters the quick one.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
@@ -23,7 +26,7 @@ from puncta.inference.session import open_session
 from puncta.training.export import write_graph
 from puncta.training.landmarks.study import Places, Row, Study
 from puncta.training.landmarks.study_rows import bare_net
-from puncta.training.latency import ratio, time_in_turns
+from puncta.training.latency import REPEATS, ratio
 from puncta.training.parity import open_exported
 from puncta.training.stepping import SteppedGraph
 
@@ -57,7 +60,7 @@ def time_networks(study: Study, places: Places, rounds: int = ROUNDS) -> Path:
                 name = f"{row.name}-{shipped.session.inputs[0].shape[-1]}"
                 graphs[name] = shipped
                 titles[name] = f"{row.model} as it ships, with its maps and strangeness"
-        times = time_in_turns(graphs, rounds)
+        times = cpu_times_in_turns(graphs, rounds)
     found = {
         name: {
             "title": titles[name], "size": int(name.rsplit("-", 1)[1]), "ms": round(float(np.median(values)), 3),
@@ -67,6 +70,31 @@ def time_networks(study: Study, places: Places, rounds: int = ROUNDS) -> Path:
     }
     write_text_atomic(places.out / TIMES, json.dumps({"version": 1, "threads": 1, "networks": found}, indent=1) + "\n")
     return places.out / TIMES
+
+
+def cpu_times_in_turns(graphs: Mapping[str, SteppedGraph], rounds: int = ROUNDS) -> dict[str, NDArray[np.float64]]:
+    """Step every graph a few times a round, each round beginning with another; processor times [ms], (rounds, repeats).
+
+    All compute in the calling thread, whose time is read.
+    """
+    rng = np.random.default_rng(0)
+    frames = {name: rng.random(_shape(graph), dtype=np.float32) for name, graph in graphs.items()}
+    names = list(graphs)
+    times = {name: np.empty((rounds, REPEATS)) for name in names}
+    for turn in range(rounds):
+        start = turn % len(names)
+        for name in names[start:] + names[:start]:
+            graphs[name].step(frames[name])  # brings the weights back into the cache
+            for k in range(REPEATS):
+                begun = time.thread_time_ns()
+                graphs[name].step(frames[name])
+                times[name][turn, k] = (time.thread_time_ns() - begun) / 1e6
+    return times
+
+
+def _shape(graph: SteppedGraph) -> list[int]:
+    shape = next(spec.shape for spec in graph.session.inputs if spec.name == graph.input)
+    return [1 if side < 1 else side for side in shape]
 
 
 def _shipped(row: Row) -> SteppedGraph | None:
@@ -93,8 +121,8 @@ def times_as_text(places: Places) -> list[str]:
         return []
     networks = json.loads(path.read_text(encoding="utf-8"))["networks"]
     lines = ["", "## Time", "",
-             "ONNX Runtime, one thread, all in one process and in turns. Share: of ResNet18's time at the same input, "
-             "from the fastest of each round.", "",
+             "ONNX Runtime, one thread, all in one process and in turns; processor time. Share: of ResNet18's time at "
+             "the same input, from the fastest of each round.", "",
              "| network | input [px] | ms a picture, median | share of ResNet18's |", "| --- | --- | --- | --- |"]
     for one in sorted(networks.values(), key=lambda n: (n["size"], -n["ms"])):
         share = "" if one["share"] is None else f"{one['share']:.3f}"
