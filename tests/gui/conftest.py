@@ -8,6 +8,7 @@ import pytest
 from pipeline_stage import EchoPlugin, NumberedSource, hosted
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
 from puncta.core.errors import UserError
 from puncta.core.frame import SourceKind
@@ -93,6 +94,22 @@ class Stage:
         parts.stop()
         parts.window.deleteLater()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+PATIENCE_MS = 120_000
+"""No wait for the window gives up before this [ms]: what comes decides, not how busy the machine is."""
+
+
+@pytest.fixture
+def qtbot(qtbot: QtBot) -> QtBot:
+    """The bot of pytest-qt, with more patience."""
+    wait = qtbot.waitUntil
+
+    def wait_until(callback: Callable[[], object], *, timeout: int = PATIENCE_MS) -> None:
+        wait(callback, timeout=max(timeout, PATIENCE_MS))
+
+    qtbot.waitUntil = wait_until
+    return qtbot
 
 
 @pytest.fixture(scope="session")

@@ -388,7 +388,8 @@ def test_a_snapshot_holds_the_picture_and_a_margin(stage, qtbot, user_home: Path
     parts = stage.open()
     playing(parts, qtbot)
     parts.desk.step(0)
-    qtbot.waitUntil(lambda: parts.desk.status.state is PlayState.PAUSED)
+    parts.desk.seek(7)
+    qtbot.waitUntil(lambda: parts.desk.status.state is PlayState.PAUSED and parts.desk.shown_index() == 7)
     line = parts.window.status_line
     for name in ("snapshot", "snapshot_raw"):
         line.hush()

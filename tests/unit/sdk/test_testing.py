@@ -125,14 +125,19 @@ def test_a_thread_left_running_is_found(tmp_path: Path) -> None:
     code = CODE.replace(
         "        self.context = context",
         "        import threading\n"
-        "        self.stop = threading.Event()\n"
-        "        threading.Thread(target=self.stop.wait, args=(4.0,), name='left over').start()",
+        "        stop = threading.Event()\n"
+        "        left = threading.Thread(target=stop.wait, name='left over')\n"
+        "        left.stop = stop\n"
+        "        left.start()",
     )
-    report = check(tmp_path / "p", code)
+    try:
+        report = check(tmp_path / "p", code)
+    finally:
+        for thread in threading.enumerate():
+            if thread.name == "left over":
+                thread.stop.set()
+                thread.join()
     assert 'the thread "left over" still runs after close' in faults_of(report)
-    for thread in threading.enumerate():
-        if thread.name == "left over":
-            thread.join()
 
 
 @pytest.mark.parametrize("line", ["from PySide6 import QtWidgets", "import socket", "import onnxruntime"])
