@@ -56,7 +56,9 @@ class BreastBiopsy:
     def configure(self, options: Mapping[str, Any]) -> None:
         """Take over changed options between two frames."""
         show, own = float(options["show"]), self._own_scoring
-        self.tracker.scoring = own if show <= 0.0 else replace(own, show=show, keep=min(show, own.keep))
+        self.tracker.scoring = (
+            own if show <= 0.0 else replace(own, show=show, keep=min(show, own.keep), enter=min(show, own.enter))
+        )
         self._start_from_tip = bool(options["start_from_tip"])
         self._throw_mm = float(options["throw_mm"])
         turned = bool(options["upside_down"])

@@ -21,6 +21,9 @@ class MaskScoring:
     show, keep : float
         Chance that a needle lies in the plane from which on its mask is shown, and down to which one that was shown
         stays.
+    enter, calm : float
+        A needle that comes in while one looks needs less: ``enter`` in place of ``show`` where the chance was below
+        ``calm`` within the last second. What lies in the picture from the beginning may be a line of tissue.
     sure : float
         Chance from which on it is drawn as sure.
     mask_level : float
@@ -37,6 +40,8 @@ class MaskScoring:
 
     show: float = 0.5
     keep: float = 0.35
+    enter: float = 1.0
+    calm: float = 0.0
     sure: float = 0.8
     mask_level: float = 0.5
     least_length: float = 0.03

@@ -27,6 +27,8 @@ GAP_NS = 2_000_000_000
 """Frames farther apart than this do not belong to one stream."""
 STRANGE_SHARE = 0.3
 """Weight of the newest frame in the strangeness that is judged: one odd frame is no odd stream."""
+ENTER_NS = 1_000_000_000
+"""A needle has just come in where there was none within this time."""
 SURE_SUPPORT = 0.5
 """Mean probability along the axis from which on a needle may be called sure."""
 SAME_SCALE = 0.02
@@ -116,6 +118,7 @@ class MaskTracker:
         self._strangeness: float | None = None
         self._t_ns: int | None = None
         self._clock_ns = 0
+        self._calm_ns: int | None = None
         self._scale: Pair | None = None
 
     # --- the memory's verbs ----------------------------------------------------------------------------------------
@@ -126,6 +129,7 @@ class MaskTracker:
         self._watch.clear()
         self._prompt = None
         self._t_ns, self._clock_ns, self._scale = None, 0, None
+        self._calm_ns = None
         self._strangeness = None
         self._forget_needle()
 
@@ -214,7 +218,10 @@ class MaskTracker:
         reading = MaskReading(presence=presence, strangeness=self._strangeness)
         if self._strangeness is not None and self._strangeness > s.strangeness_most:
             return self._without(replace(reading, unfamiliar=True, reason=STRANGE))
-        if presence < (s.keep if self._shown else s.show):
+        asked = s.keep if self._shown else self._asked_to_begin()
+        if presence < s.calm:
+            self._calm_ns = self._clock_ns
+        if presence < asked:
             return self._without(replace(reading, reason=NOTHING))
         line = fit_mask_line(answer.logits, scale, self._way)
         if line is None:
@@ -230,6 +237,11 @@ class MaskTracker:
         )
         sure = presence >= s.sure and line.support > SURE_SUPPORT
         return replace(reading, logits=answer.logits, mask=mask, line=line, path=path, sure=sure)
+
+    def _asked_to_begin(self) -> float:
+        """Chance from which on a needle is shown that was not shown before."""
+        came_in = self._calm_ns is not None and self._clock_ns - self._calm_ns <= ENTER_NS
+        return min(self.scoring.show, self.scoring.enter) if came_in else self.scoring.show
 
     def _without(self, reading: MaskReading) -> MaskReading:
         self._shown = False

@@ -13,7 +13,7 @@ from track_graph import SIZE, needled, open_track_graph
 from puncta.core.prompts import BoxPrompt, MaskPrompt, ScribblePrompt, box_between
 from puncta.imaging.mask_prompt import BOX_LEVEL, draw_scribble, prior_from_prompt
 from puncta.imaging.mask_scoring import MaskScoring, mask_scoring_from_spec
-from puncta.imaging.mask_tracking import NO_LINE, NOTHING, MaskReading, MaskTracker
+from puncta.imaging.mask_tracking import ENTER_NS, NO_LINE, NOTHING, MaskReading, MaskTracker
 from puncta.imaging.preprocess import RegionMapping
 from puncta.imaging.unfamiliar import EMPTY, FROZEN
 
@@ -80,6 +80,24 @@ def test_shown_from_one_chance_on_and_kept_down_to_another(tmp_path: Path) -> No
     after = tracker.step(faint[2], 2 * FRAME_NS)
     assert first.mask is None and shown.mask is not None
     assert after.presence > first.presence, "memory and prior speak for it now"
+
+
+def test_what_comes_in_needs_less_than_what_was_there_from_the_beginning(tmp_path: Path) -> None:
+    graph = open_track_graph(tmp_path, calibration=CALIBRATION)
+    picture, empty = needled((0, 10), (40, 24), seed=3, brightness=90.0), bare(50)
+    high, low = (MaskTracker(graph).step(p, 0).presence for p in (picture, empty))
+    assert low + 0.2 < high < 0.995, "the toy network must leave room between the two for this test"
+    scoring = MaskScoring(show=(1 + high) / 2, keep=0.3, enter=high - 0.05, calm=low + 0.05, least_length=0.1)
+    there = MaskTracker(graph, scoring)
+    assert there.step(picture, 0).mask is None, "a line that lies there from the beginning may be tissue"
+    came = MaskTracker(graph, scoring)
+    assert came.step(empty, 0).mask is None and came.step(picture, FRAME_NS).mask is not None
+    late = MaskTracker(graph, scoring)
+    late.step(empty, 0)
+    assert late.step(picture, ENTER_NS + FRAME_NS).mask is None, "long after an empty picture it counts as there"
+    strict = MaskTracker(graph, MaskScoring(show=scoring.show, keep=0.3, least_length=0.1))
+    strict.step(empty, 0)
+    assert strict.step(picture, FRAME_NS).mask is None, "models without this threshold decide as they did"
 
 
 def test_a_prompt_is_taken_on_its_frame_and_replaces_what_was_believed(tracker: MaskTracker) -> None:

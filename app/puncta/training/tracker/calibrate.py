@@ -20,7 +20,7 @@ from puncta.formats.atomic import write_text_atomic
 from puncta.imaging.heatmap import sigmoid
 from puncta.imaging.mask_line import mask_along
 from puncta.imaging.mask_scoring import MaskScoring
-from puncta.imaging.mask_tracking import MaskReading, MaskTracker
+from puncta.imaging.mask_tracking import ENTER_NS, MaskReading, MaskTracker
 from puncta.imaging.preprocess import resample_region
 from puncta.imaging.tip_reading import pixel_mm_of
 from puncta.inference.session import LoadedModel
@@ -35,6 +35,9 @@ LEVELS = (0.3, 0.4, 0.5, 0.6)
 KEEP_SHARES = (1.0, 0.8, 0.6, 0.4)
 """Threshold to keep what is shown, as a share of that to show it."""
 SHOW_GRID = np.concatenate([np.linspace(0.2, 0.9, 29), np.linspace(0.91, 0.995, 18)])
+ENTER_GRID = (0.7, 0.8, 0.9)
+CALM = 0.3
+"""Chance below which there is no needle yet; see `MaskScoring`."""
 COVERAGE = 0.9
 INTERVAL_NS = 40_000_000
 Tell = Callable[[int, int], None]
@@ -167,17 +170,28 @@ def fit_chances(rows: TrackRows) -> tuple[float, float]:
 
 
 def shown_under(
-    rows: TrackRows, chance: NDArray[np.float64], show: float, keep: float, level: int
+    rows: TrackRows,
+    chance: NDArray[np.float64],
+    show: float,
+    keep: float,
+    level: int,
+    enter: float = 1.0,
+    calm: float = 0.0,
 ) -> NDArray[np.bool_]:
     """Which frames get a mask under thresholds: as the tracker decides, frame after frame."""
     out = np.zeros(len(chance), bool)
     able = rows.found[:, level] > 0
-    before, number = False, -1
+    window = ENTER_NS // INTERVAL_NS
+    before, number, calm_at = False, -1, None
     for i, clip in enumerate(rows.clip):
         if clip != number:
-            before, number = False, int(clip)
-        before = bool(able[i] and chance[i] >= (keep if before else show))
+            before, number, calm_at = False, int(clip), None
+        came_in = calm_at is not None and i - calm_at <= window
+        begin = min(show, enter) if came_in else show
+        before = bool(able[i] and chance[i] >= (keep if before else begin))
         out[i] = before
+        if chance[i] < calm:
+            calm_at = i
     return out
 
 
@@ -235,9 +249,22 @@ def calibrate_track(rows: TrackRows) -> TrackCalibration:
         mask_level=LEVELS[level],
         strangeness_most=_strangest(rows),
     )
-    shown = shown_under(rows, chance, show, keep, level)
+    scoring = replace(scoring, **_entering(rows, chance, scoring, level))
+    shown = shown_under(rows, chance, show, keep, level, scoring.enter, scoring.calm)
     scoring = replace(scoring, **_spreads(rows, shown & (rows.plane == IN_PLANE), scoring))
     return TrackCalibration(scale, shift, scoring, _figures(rows, shown, scoring, level))
+
+
+def _entering(rows: TrackRows, chance: NDArray[np.float64], scoring: MaskScoring, level: int) -> dict[str, float]:
+    """The lower threshold, for needles that come in, that shows most of them and keeps as quiet as is asked."""
+    best, out = 0.0, {}
+    for enter in ENTER_GRID:
+        shown = shown_under(rows, chance, scoring.show, scoring.keep, level, enter, CALM)
+        quiet = max(false_mask_rates(rows, shown).values(), default=0.0) <= FALSE_MASKS_MOST
+        value = mean_iou(rows, shown, level)
+        if enter < scoring.show and quiet and value > best:
+            best, out = value, {"enter": enter, "calm": CALM}
+    return out
 
 
 def _strangest(rows: TrackRows) -> float:

@@ -123,7 +123,7 @@ def judge(rows: TrackRows, calibration: Mapping[str, Any]) -> Quality:
     scoring = mask_scoring_from_spec(calibration)
     level = LEVELS.index(scoring.mask_level)
     chance = np.asarray(1.0 / (1.0 + np.exp(-np.clip(rows.logit, -30, 30))))
-    shown = shown_under(rows, chance, scoring.show, scoring.keep, level)
+    shown = shown_under(rows, chance, scoring.show, scoring.keep, level, scoring.enter, scoring.calm)
     return Quality(
         mean_iou(rows, shown, level),
         max(false_mask_rates(rows, shown).values(), default=0.0),
@@ -155,7 +155,8 @@ def quantise_track(folder: Path, tune: Mapping[str, Sequence[MaskClip]], tell: T
     out = folder / MODEL
     feeds = calibration_feeds(reference, ranging, CALIBRATION_FRAMES)
     quantise_nodes(folder / GRAPH, out, nodes_for_mask(onnx.load(folder / GRAPH)), feeds)
-    refit_strangeness(out, [clip.clip for clip in kinds], SteppedTrack)
+    # The reference's strangeness was fitted to clips of the whole tune split too.
+    refit_strangeness(out, [clip.clip for kind in zip(*_evened(tune)) for clip in kind], SteppedTrack)
     variant = open_exported(out, "int8", spec)
     graphs = {"fp32": SteppedTrack(reference), "int8": SteppedTrack(variant)}
     times = time_in_turns(graphs)  # type: ignore[arg-type]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
+from puncta.imaging.mask_scoring import MaskScoring  # noqa: E402
 from puncta.training.tracker.calibrate import (  # noqa: E402
     FALSE_MASKS_MOST,
     LEVELS,
     TrackRows,
+    _entering,
     calibrate_track,
     false_mask_rates,
     fit_chances,
@@ -63,7 +66,7 @@ def test_every_kind_of_needle_free_clip_stays_quiet() -> None:
     s = made.scoring
     level = LEVELS.index(s.mask_level)
     chance = 1 / (1 + np.exp(-(made.scale * rows.logit + made.shift)))
-    shown = shown_under(rows, chance, s.show, s.keep, level)
+    shown = shown_under(rows, chance, s.show, s.keep, level, s.enter, s.calm)
     rates = false_mask_rates(rows, shown)
     assert set(rates) == {"simulated", "stills"} and max(rates.values()) <= FALSE_MASKS_MOST
     # The best overlap was given at the third level, and hiding everything is no way out.
@@ -86,3 +89,28 @@ def test_a_silent_frame_with_a_needle_counts_as_no_overlap() -> None:
     rows = rows_of(2, 2)
     shown = np.array([True, False, True, False])
     assert mean_iou(rows, shown, 0) == pytest.approx(0.5 * 700 / 1200)
+
+
+def test_a_needle_that_comes_in_within_a_second_is_shown_from_a_lower_chance_on() -> None:
+    rows = rows_of(3, 40)
+    chance = np.full(120, 0.75)
+    chance[10] = 0.1  # comes in on frame 11 of the first clip; the second has no calm frame
+    chance[80:92], chance[92:] = 0.35, 0.75  # never calm enough
+    shown = shown_under(rows, chance, 0.9, 0.5, 2, 0.7, 0.3)
+    assert not shown[:11].any() and shown[11:40].all() and not shown[40:].any()
+    chance[11:37] = 0.5  # a second and a frame after the calm one it is too late
+    assert not shown_under(rows, chance, 0.9, 0.5, 2, 0.7, 0.3).any()
+    chance[35] = 0.75
+    assert shown_under(rows, chance, 0.9, 0.5, 2, 0.7, 0.3)[35:40].all()
+
+
+def test_the_lower_threshold_is_taken_only_where_needle_free_clips_stay_quiet() -> None:
+    rows = rows_of(40, 20)
+    at, needle = np.tile(np.arange(20), 40), rows.clip % 2 == 0
+    rows = replace(rows, plane=np.where(needle & (at >= 4), IN_PLANE, NONE).astype(np.int8))
+    scoring = MaskScoring(show=0.95, keep=0.6)
+    # Needles come in with middling chances; lines of tissue have the same ones, but from the beginning.
+    comes_in = np.where(at < 4, 0.05, 0.92)
+    chance = np.where(needle, comes_in, 0.92)
+    assert _entering(rows, chance, scoring, 2) == {"enter": 0.7, "calm": 0.3}
+    assert _entering(rows, comes_in, scoring, 2) == {}, "where lines of tissue come in like needles there is none"
