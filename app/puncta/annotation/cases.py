@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from puncta.annotation.labels import utc_now
 from puncta.core.frame import SourceInfo
@@ -77,13 +78,15 @@ def case_of_source(
     known = bool(info.geometry.regions)
     calibration = info.geometry.calibration
     interval = info.interval_ns
+    place = Path(info.uri)
+    uri = str(place.absolute()) if "://" not in info.uri and place.exists() else info.uri
     return Case(
         title or info.title,
         info.stream,
         label_set,
         info.geometry.width_px,
         info.geometry.height_px,
-        info.uri,
+        uri,
         info.frame_count,
         round(1e9 / interval, 3) if interval else 0.0,
         (float(x0), float(y0), float(w), float(h)) if known else None,

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.annotation.outlines import mask_of_rings
 from puncta.core.frame import FrameKey
 from puncta.core.geometry import PointPx
 from puncta.core.geometry import tip_box_px as tip_box
@@ -26,7 +26,7 @@ from puncta.formats.jsontext import PX_DECIMALS
 from puncta.formats.rle import mask_from_rle, rle_from_mask
 
 __all__ = [
-    "FIXED", "LINE_SUFFIX", "MACHINE_KINDS", "MASKS", "MODEL_RATER", "NOTE", "PHASE", "TRUSTED_STATES", "BoxLabel",
+    "LINE_SUFFIX", "MACHINE_KINDS", "MASKS", "MODEL_RATER", "NOTE", "PHASE", "TRUSTED_STATES", "BoxLabel",
     "FlagLabel", "Kind", "Label", "LabelRange", "LineLabel", "MaskLabel", "NotVisible", "NoteLabel", "PhaseLabel",
     "PolygonLabel", "Provenance", "Slot", "State", "TipLabel", "Value", "by_person", "is_machine", "mask_label",
     "mask_of", "mask_of_rings", "mask_of_stroke", "ranges_of", "tip_box", "utc_now",
@@ -35,8 +35,6 @@ __all__ = [
 PHASE, NOTE = "phase", "note"
 """Names that every label set has."""
 LINE_SUFFIX = ".line"
-FIXED = 4
-"""Binary digits below the pixel when polygons are drawn."""
 
 
 def _px(value: float) -> float:
@@ -352,15 +350,6 @@ def mask_of(value: MaskLabel | PolygonLabel) -> NDArray[np.bool_]:
     if isinstance(value, MaskLabel):
         return mask_from_rle({"size": list(value.size), "counts": list(value.counts)})
     return mask_of_rings(value.rings, value.size)
-
-
-def mask_of_rings(rings: Iterable[Iterable[PointPx]], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the joined areas of outlines [px] as a mask, shape ``size`` (h, w)."""
-    mask = np.zeros(size, np.uint8)
-    for ring in rings:
-        corners = np.round(np.asarray(list(ring), np.float64) * (1 << FIXED)).astype(np.int32)
-        cv2.fillPoly(mask, [corners.reshape(-1, 1, 2)], 1, cv2.LINE_8, FIXED)
-    return mask.astype(bool)
 
 
 def mask_of_stroke(points_px: Iterable[PointPx], width_px: float, size: tuple[int, int]) -> NDArray[np.bool_]:

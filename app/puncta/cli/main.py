@@ -24,7 +24,7 @@ from puncta.core.errors import UserError
 log = logging.getLogger("puncta")
 
 VERBS = ("open", "run", "record", "simulate", "dataset", "train", "evaluate", "models", "plugins", "cases",
-         "bench", "regions", "doctor")
+         "annotations", "bench", "regions", "doctor")
 
 SAFETY_LINE = "Simulation and training only, not for clinical use."
 

@@ -1,0 +1,178 @@
+"""COCO out and in. COCO counts from the outer corner of the first pixel, so points and boxes move by half a pixel.
+
+Puncta's own members lie under ``puncta`` on images and annotations; other programs pass over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from puncta.annotation.exchange_dataset import found_in_dataset
+from puncta.annotation.exchange_found import Found
+from puncta.core.errors import UserError
+from puncta.core.geometry import box_from_coco, coco_from_box
+from puncta.formats.dataset import annotations_by_image
+from puncta.formats.dataset_json import dataset_from_json, is_plain_coco
+from puncta.formats.dataset_values import Annotation, Dataset, Image, Visibility
+from puncta.formats.jsontext import PX_DECIMALS, rounded
+
+KEYPOINTS = ["tip", "entry"]
+
+
+def coco_from_dataset(dataset: Dataset) -> dict[str, Any]:
+    """Return a COCO document: detection, segmentation and keypoints in one, as pycocotools reads it."""
+    hidden: dict[int, dict[str, str]] = {}
+    names = {c.id: c.name for c in dataset.categories}
+    annotations = []
+    of_image = annotations_by_image(dataset)
+    for a in dataset.annotations:
+        if a.bbox is None:
+            hidden.setdefault(a.image_id, {})[names[a.category_id]] = str(a.visibility)
+        annotations += [_annotation(a)] if a.bbox is not None else []
+    return {
+        "info": {
+            "description": "Labels made with Puncta",
+            "label_set": dataset.info.label_set,
+            "simulated": dataset.info.simulated,
+            "coordinates": "from the outer corner of the first pixel [px]",
+        },
+        "licenses": [{"id": 1, "name": dataset.info.license or "not stated", "url": ""}],
+        "videos": [{"id": v.id, "name": v.name, "fps": v.fps} for v in dataset.videos],
+        "images": [_image(i, hidden.get(i.id, {}), of_image.get(i.id, ())) for i in dataset.images],
+        "categories": [
+            {"id": c.id, "name": c.name, "supercategory": "", "keypoints": KEYPOINTS, "skeleton": [[1, 2]]}
+            for c in dataset.categories
+        ],
+        "annotations": annotations,
+    }
+
+
+def _image(image: Image, hidden: Mapping[str, str], annotations: Sequence[Annotation]) -> dict[str, Any]:
+    own = {
+        **image.more,
+        "review": str(image.review),
+        "labelled": list(image.labelled),
+        "flags": dict(image.flags),
+        "region": None if image.region is None else list(image.region),
+        "not_visible": dict(hidden),
+        "not_visible_made": [
+            {"category_id": a.category_id, **a.more, "rater": a.rater, "visibility": str(a.visibility)}
+            for a in annotations
+            if a.bbox is None
+        ],
+    }
+    return {
+        "id": image.id,
+        "file_name": image.file_name,
+        "width": image.width,
+        "height": image.height,
+        "license": 1,
+        "video_id": image.video_id,
+        "frame_index": image.frame_index,
+        "pts_ns": image.pts_ns,
+        "puncta": own,
+    }
+
+
+def _up(values: tuple[float, ...] | list[float]) -> list[float]:
+    return [rounded(v, PX_DECIMALS, "coordinate") for v in values]
+
+
+def _annotation(a: Annotation) -> dict[str, Any]:
+    assert a.bbox is not None
+    segmentation: Any = a.segmentation
+    if isinstance(segmentation, list):
+        segmentation = [_up([v + 0.5 for v in ring]) for ring in segmentation]
+    keypoints = [v + 0.5 if n % 3 < 2 and a.keypoints[3 * (n // 3) + 2] > 0 else v for n, v in enumerate(a.keypoints)]
+    keypoints = keypoints or [0.0] * (3 * len(KEYPOINTS))
+    return {
+        "id": a.id,
+        "image_id": a.image_id,
+        "category_id": a.category_id,
+        "bbox": _up(coco_from_box(a.bbox)),
+        "area": rounded(a.area, PX_DECIMALS, "area"),
+        "iscrowd": 0,
+        "segmentation": segmentation or [],
+        "keypoints": _up(keypoints),
+        "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
+        "puncta": {**a.more, "visibility": str(a.visibility), "rater": a.rater, "source": a.source},
+    }
+
+
+def found_in_coco(document: Any, place: str = "the COCO file") -> list[Found]:
+    """Return what a COCO document says, made by Puncta or another program.
+
+    Raises
+    ------
+    UserError
+        It is no COCO document, or it is a dataset of Puncta's own.
+    """
+    if not isinstance(document, dict) or not {"images", "annotations", "categories"} <= set(document):
+        raise UserError(f"{place} is not a COCO file: images, annotations and categories belong in it.")
+    if not is_plain_coco(document):
+        raise UserError(f"{place} is a dataset of Puncta; import it as a dataset.")
+    images = [{k: v for k, v in image.items() if k != "puncta"} for image in document["images"]]
+    annotations = []
+    for a in document["annotations"]:
+        bbox = a.get("bbox")
+        kept = {k: v for k, v in a.items() if k != "puncta"}
+        annotations.append(
+            {**kept, "bbox": list(box_from_coco(bbox)) if bbox else None, "iscrowd": a.get("iscrowd", 0)}
+        )
+    plain = {**document, "images": images, "annotations": annotations, "info": {}}
+    plain.pop("licenses", None)
+    dataset = dataset_from_json(plain, place)
+    told = {image["id"]: image.get("puncta") for image in document["images"]}
+    told_of = {a["id"]: a.get("puncta") for a in document["annotations"]}
+    stated = any("frame_index" in image for image in document["images"])
+    own_images = tuple(_own_image(image, told[image.id]) for image in dataset.images)
+    shifted = [_own_annotation(a, told_of.get(a.id)) for a in dataset.annotations]
+    shifted += _hidden(told)
+    found = found_in_dataset(replace(dataset, images=own_images, annotations=tuple(shifted)))
+    return found if stated else [replace(f, index=None) for f in found]
+
+
+def _own_image(image: Image, told: Any) -> Image:
+    if not isinstance(told, dict):
+        # Of another program nothing is known about what was looked for, so nothing is said to be absent.
+        return replace(image, labelled=())
+    known = ("key", "phase", "note", "made")
+    region = told.get("region")
+    return replace(
+        image,
+        labelled=tuple(told.get("labelled", ())),
+        flags=told.get("flags", {}),
+        review=type(image.review)(told.get("review", image.review)),
+        region=tuple(region) if region else None,
+        more={k: told[k] for k in known if k in told},
+    )
+
+
+def _own_annotation(a: Annotation, told: Any) -> Annotation:
+    segmentation = a.segmentation
+    if isinstance(segmentation, list):
+        segmentation = [[v - 0.5 for v in ring] for ring in segmentation]
+    keypoints = tuple(
+        v - 0.5 if n % 3 < 2 and a.keypoints[3 * (n // 3) + 2] > 0 else v for n, v in enumerate(a.keypoints)
+    )
+    moved = replace(a, segmentation=segmentation, keypoints=keypoints)
+    if not isinstance(told, dict):
+        return moved
+    more = {k: v for k, v in told.items() if k not in {"visibility", "rater", "source"}}
+    return replace(moved, more=more, visibility=Visibility(told.get("visibility", "clear")), rater=told.get("rater"))
+
+
+def _hidden(told: Mapping[int, Any]) -> list[Annotation]:
+    out = []
+    for image_id, own in told.items():
+        for entry in (own or {}).get("not_visible_made", ()):
+            more = {k: v for k, v in entry.items() if k not in {"category_id", "rater", "visibility"}}
+            seen = Visibility(entry.get("visibility", "absent"))
+            out.append(
+                Annotation(
+                    0, image_id, entry["category_id"], None, visibility=seen, rater=entry.get("rater"), more=more
+                )
+            )
+    return out
