@@ -1804,6 +1804,10 @@
         <translation>unterwegs beschädigt</translation>
     </message>
     <message>
+        <source>{median}, 95 of 100 within {most}, 99 within {worst} ms</source>
+        <translation>{median}, 95 von 100 innerhalb von {most}, 99 innerhalb von {worst} ms</translation>
+    </message>
+    <message>
         <source>damaged transforms</source>
         <translation>beschädigte Transformationen</translation>
     </message>

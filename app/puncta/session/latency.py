@@ -22,8 +22,8 @@ class LatencySnapshot:
     ----------
     frame_to_painted : Percentiles or None
         Frame in to end of paint [ms] over the last frames; None before the first.
-    overlay_age_ms : float or None
-        Age of the overlay's own frame at the last paint [ms].
+    overlay_age : Percentiles or None
+        Age of the overlay's own frame at paint [ms] over the last pictures that had one: the oldest of what was drawn.
     fps : float
         Pictures painted a second, over the last two seconds.
     last_paint_ns : int
@@ -31,7 +31,7 @@ class LatencySnapshot:
     """
 
     frame_to_painted: Percentiles | None
-    overlay_age_ms: float | None
+    overlay_age: Percentiles | None
     fps: float
     last_paint_ns: int
 
@@ -51,7 +51,7 @@ class LatencyMeter:
         self._lock = threading.Lock()
         self._ages_ms: deque[float] = deque(maxlen=_WINDOW)
         self._paints_ns: deque[int] = deque(maxlen=_WINDOW)
-        self._overlay_age_ms: float | None = None
+        self._overlay_ages_ms: deque[float] = deque(maxlen=_WINDOW)
 
     def painted(self, analysis: Analysis, t_ns: int) -> None:
         """Count a paint that ended at ``t_ns`` [ns, monotonic]."""
@@ -59,14 +59,15 @@ class LatencyMeter:
         with self._lock:
             self._ages_ms.append((t_ns - analysis.frame.t_ns) / 1e6)
             self._paints_ns.append(t_ns)
-            self._overlay_age_ms = (t_ns - min(own)) / 1e6 if own else None
+            if own:
+                self._overlay_ages_ms.append((t_ns - min(own)) / 1e6)
 
     def clear(self) -> None:
         """Forget everything (another source)."""
         with self._lock:
             self._ages_ms.clear()
             self._paints_ns.clear()
-            self._overlay_age_ms = None
+            self._overlay_ages_ms.clear()
 
     def ages_ms(self) -> list[float]:
         """The last frames' ages at paint [ms], oldest first."""
@@ -77,8 +78,8 @@ class LatencyMeter:
         """Return what the meter shows now."""
         with self._lock:
             ages, paints = list(self._ages_ms), list(self._paints_ns)
-            overlay = self._overlay_age_ms
+            overlays = list(self._overlay_ages_ms)
         recent = [t for t in paints if t > paints[-1] - 2_000_000_000] if paints else []
         span_s = (recent[-1] - recent[0]) / 1e9 if len(recent) > 1 else 0.0
         fps = (len(recent) - 1) / span_s if span_s else 0.0
-        return LatencySnapshot(percentiles(ages), overlay, fps, paints[-1] if paints else 0)
+        return LatencySnapshot(percentiles(ages), percentiles(overlays), fps, paints[-1] if paints else 0)

@@ -140,8 +140,13 @@ class LatencyDetails(QFrame):
                 (tr("99 of 100 within"), f"{values.p99_ms:.1f} ms"),
                 (tr("Pictures a second"), f"{latency.fps:.1f}"),
             ]
-        if latency.overlay_age_ms is not None:
-            rows.append((tr("Age of the overlay"), f"{latency.overlay_age_ms:.1f} ms"))
+        overlay = latency.overlay_age
+        if overlay is not None:
+            words = tr("{median}, 95 of 100 within {most}, 99 within {worst} ms")
+            figures = (("median", overlay.p50_ms), ("most", overlay.p95_ms), ("worst", overlay.p99_ms))
+            for name, value in figures:
+                words = words.replace(f"{{{name}}}", f"{value:.1f}")
+            rows.append((tr("Age of the overlay"), words))
         rows.append((tr("Analysed"), tr("{done} of {count} frames").format(done=status.analysed, count=status.played)))
         drops = status.drops
         if status.health is not None:
