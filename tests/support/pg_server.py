@@ -89,6 +89,11 @@ class Server:
             self._process.wait(60)
             self._process = None
 
+    def start_again(self) -> None:
+        """Start it where it is stopped."""
+        if self._process is None:
+            self.start()
+
     def make_store(self, name: str) -> str:
         """Make room for a store, a schema of its own; return its address."""
         import psycopg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -90,7 +91,7 @@ def assign(
     if there is not None:
         if (there.blind, there.proposals) != (blind, proposals) and store.labels(case_id, rater=rater):
             raise UserError(f"{rater} has begun to read this case; the rules of a reading stay as they are.")
-        return _write(store, replace(there, blind=blind, proposals=proposals))
+        return _write(store, replace(there, blind=blind, proposals=proposals, changed_utc=utc_now()))
     with store.writing() as connection:
         stream_of(connection, case_id)
         last = connection.execute(
@@ -115,7 +116,6 @@ def _row(made: Assignment) -> dict[str, object]:
 
 
 def _write(store: AnnotationStore, changed: Assignment) -> Assignment:
-    changed = replace(changed, changed_utc=utc_now())
     with store.writing() as connection:
         connection.execute(
             sa.update(ASSIGNMENTS)
@@ -139,7 +139,7 @@ def mark(store: AnnotationStore, case_id: str, rater: str, state: Work | str, no
     state = Work(state)
     if state in {Work.SKIPPED, Work.QUESTION} and not note.strip():
         raise UserError("Say in a word why the clip is skipped." if state is Work.SKIPPED else "Write the question.")
-    return _write(store, replace(there, state=state, note=note.strip()))
+    return _write(store, replace(there, state=state, note=note.strip(), changed_utc=utc_now()))
 
 
 def assignment(store: AnnotationStore, case_id: str, rater: str) -> Assignment | None:
@@ -161,3 +161,17 @@ def assignments(
         query = query.where(ASSIGNMENTS.c.case_id == case_id)
     with store.reading() as connection:
         return tuple(_of(row) for row in connection.execute(query))
+
+
+def put_assignments(store: AnnotationStore, entries: Iterable[Assignment], *, ties: bool = False) -> None:
+    """Take over assignments of another store where they are newer, or (``ties``) as new."""
+    known = {(a.case_id, a.rater): a for a in assignments(store)}
+    for entry in entries:
+        there = known.get((entry.case_id, entry.rater))
+        if there is None:
+            with store.writing() as connection:
+                connection.execute(sa.insert(ASSIGNMENTS), _row(entry))
+        elif there != entry and (
+            there.changed_utc < entry.changed_utc or (ties and there.changed_utc == entry.changed_utc)
+        ):
+            _write(store, entry)

@@ -272,6 +272,11 @@ class AnnotationStore:
                 store_rows.write_contents(connection, command.case_id, command.rater, written, revision)
             return Applied(revision, tuple(made), tuple(passed), command.title, command.uid)
 
+    def knows(self, uid: str) -> bool:
+        """Tell whether a gesture, an undo or a redo is in the log."""
+        with self.reading() as connection:
+            return store_history.was_logged(connection, uid)
+
     # Undo and redo.
 
     def undo(self, case_id: str, rater: str, frame: int | None = None) -> Applied | None:
@@ -312,7 +317,7 @@ class AnnotationStore:
             step = store_history.take_step(connection, case_id, rater, frame, undo, exactly)
             if step is None:
                 return None
-            store_history.log_command(
+            number = store_history.log_command(
                 connection,
                 uid=uid,
                 case_id=case_id,
@@ -324,6 +329,7 @@ class AnnotationStore:
                 target_uid=step.target_uid,
                 revision=revision,
             )
+            store_history.log_step(connection, number, case_id, rater, step.moves)
             store_rows.write_contents(connection, case_id, rater, [(s, to) for s, _from, to in step.moves], revision)
             keys = store_rows.keys_at(connection, case_id, [slot.index for slot, _a, _b in step.moves])
 

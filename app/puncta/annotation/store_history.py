@@ -109,6 +109,32 @@ def log_changes(
     connection.execute(sa.insert(CHANGES), rows)
 
 
+def log_step(
+    connection: Connection,
+    command_id: int,
+    case_id: str,
+    rater: str,
+    moves: Iterable[tuple[Slot, str | None, str | None]],
+) -> None:
+    """Write what an undo or a redo has changed into the log, for the record and for a server: never to be undone."""
+    rows = [
+        {
+            "command_id": command_id,
+            "case_id": case_id,
+            "rater": rater,
+            "frame_index": slot.index,
+            "name": slot.name,
+            "number": slot.number,
+            "before": before,
+            "after": after,
+            "status": DISCARDED,
+        }
+        for slot, before, after in moves
+    ]
+    if rows:
+        connection.execute(sa.insert(CHANGES), rows)
+
+
 def was_logged(connection: Connection, uid: str) -> bool:
     """Tell whether a gesture has been written before."""
     return connection.execute(sa.select(COMMANDS.c.id).where(COMMANDS.c.uid == uid)).first() is not None

@@ -1,0 +1,193 @@
+"""Several raters on one server through copies on their machines; the server goes away and comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pg_server
+import pytest
+from label_maker import do, key, make_case
+
+from puncta.annotation.assignments import Work, assign, assignment, mark
+from puncta.annotation.commands import Board, draw, erase, not_visible, set_flag
+from puncta.annotation.labels import Slot, TipLabel
+from puncta.annotation.shared import SharedStore
+from puncta.annotation.store import AnnotationStore
+from puncta.core.errors import UserError
+
+Seat = Callable[[str], SharedStore]
+
+
+@pytest.fixture
+def server_place(place: Path | str) -> Path | str:
+    """The server's store: PostgreSQL, or a second SQLite file, for which the same rules hold."""
+    return place
+
+
+@pytest.fixture
+def seat(server_place: Path | str, tmp_path: Path) -> Iterator[Seat]:
+    """Open the copy of a machine, by its name."""
+    opened: list[SharedStore] = []
+
+    def open_one(machine: str) -> SharedStore:
+        opened.append(SharedStore.open(server_place, folder=tmp_path / machine))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+def contents(store: AnnotationStore, case_id: str) -> dict:
+    return {(x.rater, x.slot): x for x in store.labels(case_id)}
+
+
+def test_raters_see_each_other_after_a_sync(seat: Seat) -> None:
+    here, there = seat("a"), seat("b")
+    case = here.add_case(make_case(tags=("pilot",)))
+    assign(here, case.id, "bert", blind=True)
+    assert here.sync() and there.sync()
+    assert there.case(case.id).tags == ("pilot",)
+    anna, bert = Board(case.id, "anna"), Board(case.id, "bert")
+    do(here, anna, draw(anna, "needle_tip", key(1), TipLabel((1, 1))))
+    do(here, anna, set_flag(anna, "csf", 1, [key(i) for i in range(5)]))
+    do(there, bert, draw(bert, "needle_tip", key(1), TipLabel((2, 2))))
+    mark(there, case.id, "bert", Work.DONE)
+    assert here.waiting == 2 and there.waiting == 1
+    before = there.revision(case.id)
+    for store in (here, there, here):
+        assert store.sync()
+    assert here.waiting == there.waiting == 0 and here.connected
+    assert contents(here, case.id) == contents(there, case.id) and len(contents(here, case.id)) == 7
+    assert there.revision(case.id) > before, "whoever polls the copy learns of it"
+    found = assignment(here, case.id, "bert")
+    assert found is not None and found.state is Work.DONE and found.blind
+    do(here, anna, erase(anna, [Slot(1, "needle_tip")]))
+    assert here.sync() and there.sync()
+    assert ("anna", Slot(1, "needle_tip")) not in contents(there, case.id)
+
+
+def test_undo_and_redo_travel(seat: Seat) -> None:
+    here, there = seat("a"), seat("b")
+    case = here.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(here, board, set_flag(board, "csf", 1, [key(i) for i in range(4)]))
+    do(here, board, set_flag(board, "csf", 0, [key(2)]))
+    assert here.sync()
+    for frame in (1, 2):
+        done = here.undo(case.id, "anna", frame)
+        assert done is not None
+    assert here.redo(case.id, "anna", 2) is not None
+    wanted = contents(here, case.id)
+    assert here.sync() and here.refused == () and there.sync()
+    assert contents(there, case.id) == wanted == contents(here, case.id)
+
+
+def test_the_same_rater_on_two_machines_loses_nothing_unseen(seat: Seat) -> None:
+    here, there = seat("a"), seat("b")
+    case = here.add_case(make_case())
+    assert here.sync() and there.sync()
+    boards = Board(case.id, "anna"), Board(case.id, "anna")
+    do(here, boards[0], draw(boards[0], "needle_tip", key(1), TipLabel((1, 1))))
+    do(there, boards[1], draw(boards[1], "needle_tip", key(1), TipLabel((2, 2)), title="Late tip"))
+    do(there, boards[1], draw(boards[1], "needle_tip", key(2), TipLabel((3, 3))))
+    assert here.sync() and there.sync()
+    (refused,) = there.refused
+    assert refused.title == "Late tip" and "needle_tip on frame 1" in refused.reason
+    assert there.labels(case.id, frame=1)[0].value == TipLabel((1, 1)), "the slot shows what the server has"
+    assert there.waiting == 0
+    assert here.sync()
+    assert contents(here, case.id) == contents(there, case.id)
+    assert here.labels(case.id, frame=2)[0].value == TipLabel((3, 3)), "what does not clash goes through"
+    assert there.undo(case.id, "anna", 1) is None, "a refused gesture is not undone over the other one"
+
+
+def test_a_gesture_sent_twice_counts_once(seat: Seat) -> None:
+    here = seat("a")
+    case = here.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(here, board, draw(board, "needle_tip", key(1), TipLabel((1, 1))))
+    assert here.undo(case.id, "anna", 1) is not None and here.redo(case.id, "anna", 1) is not None
+    assert here.sync()
+    here.set_fact("sent", "0")  # as if the answers had been lost
+    assert here.waiting == 3 and here.sync()
+    assert here.refused == () and here.waiting == 0
+    assert [x.value for x in here.labels(case.id)] == [TipLabel((1, 1))]
+
+
+def test_the_connection_is_cut_in_the_middle(postgres: pg_server.Server, tmp_path: Path) -> None:
+    address = postgres.make_store("cut")
+    here, there = (SharedStore.open(address, folder=tmp_path / name) for name in ("a", "b"))
+    try:
+        case = here.add_case(make_case())
+        board = Board(case.id, "anna")
+        do(here, board, draw(board, "needle_tip", key(0), TipLabel((0, 0))))
+        assert here.sync() and there.sync()
+        postgres.stop()
+        for frame in range(1, 6):
+            do(here, board, draw(board, "needle_tip", key(frame), TipLabel((frame, 0))))
+            assert not here.sync() and not here.connected and "does not answer" in here.trouble
+        do(here, board, not_visible(board, "needle_tip", key(3)))
+        assert here.undo(case.id, "anna", 5) is not None
+        here.close()  # the machine is switched off, too
+        here = SharedStore.open(address, folder=tmp_path / "a")
+        assert here.waiting == 7 and len(here.labels(case.id)) == 5
+        postgres.start()
+        assert here.sync() and here.connected and here.waiting == 0 and here.refused == ()
+        assert there.sync()
+        assert contents(there, case.id) == contents(here, case.id)
+        with AnnotationStore.open(address) as server:
+            assert contents(server, case.id) == contents(here, case.id) and len(server.labels(case.id)) == 5
+    finally:
+        here.close()
+        there.close()
+        postgres.start_again()
+
+
+def test_four_raters_and_a_thread_each(postgres: pg_server.Server, tmp_path: Path) -> None:
+    """Few gestures; `python tests/bench/annotation_raters.py` does it for a minute."""
+    address = postgres.make_store("four")
+    names = ("anna", "bert", "cleo", "dora")
+    stores = [SharedStore.open(address, folder=tmp_path / name) for name in names]
+    case = stores[0].add_case(make_case())
+    for store in stores:
+        assert store.sync()
+    problems: list[BaseException] = []
+
+    def work(store: SharedStore, rater: str) -> None:
+        board = Board(case.id, rater)
+        try:
+            for i in range(8):
+                do(store, board, draw(board, "needle_tip", key(i), TipLabel((i, len(rater)))))
+        except BaseException as error:  # noqa: BLE001
+            problems.append(error)
+
+    for store in stores:
+        store.start(0.02)
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(stores, names)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for store in stores:
+        assert store.sync() and store.sync()
+    for store in stores:
+        store.sync()
+    found = [contents(store, case.id) for store in stores]
+    for store in stores:
+        store.close()
+    assert problems == [] and len(found[0]) == 32
+    assert all(one == found[0] for one in found)
+
+
+def test_a_shared_store_needs_a_server(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="address of its server"):
+        SharedStore.open()
+    store = SharedStore.open("postgresql://nobody@127.0.0.1:9/lab", folder=tmp_path)
+    case = store.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(store, board, draw(board, "needle_tip", key(1), TipLabel((1, 1))))
+    assert not store.sync() and store.waiting == 1
+    store.close()
