@@ -45,6 +45,7 @@ from puncta.training.landmarks.data import (
     still_shots,
 )
 from puncta.training.landmarks.export import Strangeness, export_landmarks
+from puncta.training.landmarks.mixing import mix_back
 from puncta.training.landmarks.task import FramePool, landmark_task
 from puncta.training.loop import LOG, LoopSettings, train_net
 from puncta.training.nets.lp_adapters import PartlyLearning
@@ -207,7 +208,10 @@ def train_landmarks(
     net = net.settled() if isinstance(net, PartlyLearning) else net
     parameters = sum(p.numel() for p in net.parameters())
     if done:
-        parity, calibration = finish(net.cpu(), experiment, splits, out, start_from)
+        kept = 1.0
+        if known is not None and splits.site:
+            kept = mix_back(net.cpu(), known, splits.tune.spines, experiment.size)
+        parity, calibration = finish(net.cpu(), experiment, splits, out, start_from, {"site_share_kept": kept})
         best = {"step": settings.steps, "metric": "f1", "value": calibration.figures["f1"]}
         write_head(out, experiment, "done", settings, settings.steps, parameters, started, parity, best)
     else:
@@ -265,11 +269,13 @@ def fit_to_training(net: LandmarkNet, splits: Splits, size: int, changes: Change
 
 
 def finish(
-    net: LandmarkNet, experiment: Experiment, splits: Splits, out: Path, start_from: Path | None = None
+    net: LandmarkNet, experiment: Experiment, splits: Splits, out: Path, start_from: Path | None = None,
+    further: dict[str, float] | None = None,
 ) -> tuple[Parity, Calibration]:
     """Write weights, thresholds, table and graph of a trained network.
 
-    Without cines of its own to set the filter by, a training keeps the filter of the one it started from.
+    Without cines of its own to set the filter by, a training keeps the filter of the one it started from. Figures in
+    ``further`` of a site's training go to the table too.
     """
     torch.save(net.state_dict(), out / WEIGHTS)
     size = experiment.size
@@ -278,6 +284,8 @@ def finish(
     if not splits.tune.cines and start_from is not None and (start_from / CALIBRATION).exists():
         kept = json.loads((start_from / CALIBRATION).read_text(encoding="utf-8"))["filter"]
         calibration = replace(calibration, filter=kept)
+    if splits.site:
+        calibration = replace(calibration, figures={**calibration.figures, **(further or {})})
     strangeness = Strangeness(familiar, calibration.distance, calibration.other)
     examples: NDArray[np.uint8] = np.stack(
         [s.picture for s in answer_shots(net, splits.tune.spines[:PARITY_PICTURES], size).samples][:PARITY_PICTURES]

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from puncta.core.errors import UserError  # noqa: E402
 from puncta.metrics.intervals import Estimate  # noqa: E402
 from puncta.training.experiment import find_experiment, read_experiment  # noqa: E402
+from puncta.training.landmarks import mixing  # noqa: E402
 from puncta.training.landmarks.augment import Changes, make_sample  # noqa: E402
 from puncta.training.landmarks.data import SPINE, Shot  # noqa: E402
 from puncta.training.landmarks.run import train_landmarks  # noqa: E402
@@ -77,6 +78,27 @@ def test_one_layer_learns_and_the_answers_about_flags_stay_the_same() -> None:
     before, after = plain(image), part.settled().eval()(image)
     assert torch.equal(before[0], after[0]) and torch.equal(before[1], after[1])
     assert not torch.equal(before[2], after[2])
+
+
+def test_what_harms_the_known_machines_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {k: v.clone() for k, v in net().state_dict().items()}
+
+    def learnt() -> LandmarkNet:
+        part = PartlyLearning(net(), ADAPTERS, 2)
+        step(part)
+        return part.settled()
+
+    away = learnt().state_dict()["flags.weight"] - before["flags.weight"]
+
+    def far(own: LandmarkNet) -> float:
+        return float((own.state_dict()["flags.weight"] - before["flags.weight"]).norm() / away.norm())
+
+    for most, kept in ((2.0, 1.0), (0.6, 0.5), (0.1, 0.0)):
+        # The further from the weights before, the worse; beyond ``most`` it is too bad.
+        monkeypatch.setattr(mixing, "_f1", lambda own, *_, most=most: 0.9 - (0.1 if far(own) > most else 0.0))
+        own = learnt()
+        assert mixing.mix_back(own, before, [], 64) == kept
+        assert far(own) == pytest.approx(kept, abs=0.03)
 
 
 def test_a_sites_frames_get_their_share() -> None:
