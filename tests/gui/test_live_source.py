@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
+import qasync
 from file_capture import Bench
 from pipeline_stage import EchoPlugin, hosted
+from PySide6.QtCore import QCoreApplication, QEvent, QTimer
 
 from puncta.core.events import PlayState
 from puncta.core.frame import Frame
@@ -15,6 +21,7 @@ from puncta.gui.bridge import Jobs
 from puncta.gui.dialogs.live_source import LiveSourceDialog
 from puncta.sdk.plugin import StepResult
 from puncta.sources.camera import open_camera
+from puncta.sources.camera_listing import CameraListed
 
 
 class FirstPixel(EchoPlugin):
@@ -80,18 +87,87 @@ def test_a_password_stays_out_of_the_recent_list(stage, qtbot) -> None:
     assert "secret" not in parts.window.windowTitle()
 
 
-def test_the_dialog_takes_addresses_and_refuses_what_is_none(qtbot, monkeypatch) -> None:
-    monkeypatch.setattr("puncta.sources.live_open.find_sources", lambda: [("Grabber", "camera:3")])
-    jobs = Jobs()
-    dialog = LiveSourceDialog(jobs)
-    qtbot.addWidget(dialog)
+@pytest.fixture
+def search(qapp, monkeypatch):  # noqa: ANN001, ANN201
+    """Run what needs the program's own event loop; `camera_gate` holds the drivers until it is set."""
+    gate = threading.Event()
+
+    def slow_cameras() -> list[CameraListed]:
+        assert gate.wait(60)
+        return [CameraListed(3, "Grabber", ())]
+
+    monkeypatch.setattr("puncta.sources.camera_listing.list_cameras", slow_cameras)
+    monkeypatch.setattr("puncta.sources.screen.list_screens", lambda: ())
+    jobs, loop = Jobs(), qasync.QEventLoop(qapp, already_running=False)
+    asyncio.set_event_loop(loop)
+
+    def run(scene):  # noqa: ANN001, ANN202
+        async def within_time() -> None:
+            await asyncio.wait_for(scene(jobs, gate), 90)
+
+        loop.run_until_complete(within_time())
+
     try:
+        yield run
+    finally:
+        gate.set()
+        jobs.close()
+        loop.close()
+        asyncio.set_event_loop(None)
+
+
+def throw_away(dialog: LiveSourceDialog) -> None:
+    dialog.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+async def until(condition) -> None:  # noqa: ANN001
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def test_servers_are_listed_while_a_driver_still_hangs_and_the_window_stays_alive(search) -> None:  # noqa: ANN001
+    async def scene(jobs: Jobs, gate: threading.Event) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as known:
+            uri = f"igtl://127.0.0.1:{known.getsockname()[1]}"
+            dialog = LiveSourceDialog(jobs, ["clip.mp4", uri + "?device=Probe", "igtl://127.0.0.1:1"])
+            await until(lambda: dialog.found.findData(uri) >= 0)
+            assert dialog.found.findData("camera:3") < 0, "the driver still hangs"
+            assert dialog.found.findData("igtl://127.0.0.1:1") < 0, "nobody answers there"
+            # Only the window's own thread can let the driver go: were it held up, this would never end.
+            QTimer.singleShot(10, gate.set)
+            await until(lambda: dialog.found.findData("camera:3") >= 0)
+            assert dialog.uri() == uri, "what was offered first is not taken away by what comes later"
+            dialog.reject()
+            throw_away(dialog)
+
+    search(scene)
+
+
+def test_the_dialog_takes_addresses_and_refuses_what_is_none(search) -> None:  # noqa: ANN001
+    async def scene(jobs: Jobs, gate: threading.Event) -> None:
+        dialog = LiveSourceDialog(jobs)
         assert not dialog.opener.isEnabled()
-        qtbot.waitUntil(lambda: dialog.uri() == "camera:3", timeout=10_000)
+        gate.set()
+        await until(lambda: dialog.uri() == "camera:3")
         assert dialog.opener.isEnabled()
         dialog.address.setText("camera:front")
         assert not dialog.opener.isEnabled() and "names no camera" in dialog.hint.text()
         dialog.address.setText("udp://@:5000")
         assert dialog.opener.isEnabled()
-    finally:
-        jobs.close()
+        dialog.accept()
+        throw_away(dialog)
+
+    search(scene)
+
+
+def test_a_dialog_that_is_closed_stops_looking(search) -> None:  # noqa: ANN001
+    async def scene(jobs: Jobs, gate: threading.Event) -> None:
+        dialog = LiveSourceDialog(jobs)
+        dialog.reject()
+        gate.set()
+        await until(dialog._search.done)
+        assert dialog._search.cancelled() and dialog.found.findData("camera:3") < 0
+        throw_away(dialog)
+
+    search(scene)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -86,6 +86,11 @@ class Jobs(QObject):
                 self._crossing.emit()
 
         self._pool.submit(work).add_done_callback(finish)
+
+    @property
+    def threads(self) -> Executor:
+        """The threads themselves, for work that is awaited on the event loop."""
+        return self._pool
 
     def close(self) -> None:
         """Wait for the work under way and forget the rest. Nothing is delivered any more."""

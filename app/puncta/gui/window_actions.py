@@ -155,7 +155,7 @@ class WindowActions:
 
     def open_live(self) -> None:
         """Ask which live source; devices are looked for meanwhile."""
-        dialog = LiveSourceDialog(self._window.jobs, self._window)
+        dialog = LiveSourceDialog(self._window.jobs, self._window.preferences.settings.recent, self._window)
         dialog.accepted.connect(lambda: self._window.open_uri(dialog.uri()))
         self.show_dialog(dialog, "live")
 

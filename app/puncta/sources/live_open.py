@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
-from puncta.core.errors import SourceLost, UserError
+from puncta.core.errors import UserError
 from puncta.core.ports import Clock
 from puncta.sources.live import LiveSource
 from puncta.sources.live_address import (
-    IGTL_PORT,
     parse_camera,
     parse_clarius,
     parse_igtl,
@@ -74,25 +71,3 @@ def check_address(uri: str) -> None:
         parse_rtsp(uri)
     else:
         raise UserError("An address begins with camera:, rtsp://, udp://, igtl://, clarius:// or screen:.")
-
-
-def find_sources() -> list[tuple[str, str]]:
-    """Return (words, address) of what is found here: cameras with their modes, screens, an OpenIGTLink server.
-
-    Takes up to some seconds, so it belongs into a job.
-    """
-    from puncta.sources.camera_listing import list_cameras
-    from puncta.sources.screen import list_screens
-    from puncta.sources.tcp import connect_tcp
-
-    found = []
-    for camera in list_cameras():
-        for number, (words, address) in enumerate(camera.addresses()):
-            found.append((words if number == 0 else f"{camera.name}, {words}", address))
-    found += [(f"{w} x {h}", f"screen:{x},{y},{w},{h}") for x, y, w, h in list_screens()]
-    try:
-        connect_tcp("127.0.0.1", IGTL_PORT, threading.Event(), 0.5).close()
-        found.append(("OpenIGTLink", f"igtl://127.0.0.1:{IGTL_PORT}"))
-    except SourceLost:
-        pass  # nobody serves pictures on this computer
-    return found

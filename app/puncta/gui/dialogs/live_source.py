@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from puncta.core.errors import UserError
@@ -13,9 +16,15 @@ EXAMPLES = "camera:0?size=1280x720&fps=30\nrtsp://HOST/NAME\nudp://@:5000\nigtl:
 
 
 class LiveSourceDialog(QDialog):
-    """Devices are looked for in a job; an address can be written meanwhile."""
+    """Devices and servers are looked for on the event loop; an address can be written meanwhile.
 
-    def __init__(self, jobs: Jobs, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    recent : sequence of str
+        Addresses opened before; OpenIGTLink servers among them are asked whether they are there.
+    """
+
+    def __init__(self, jobs: Jobs, recent: Sequence[str] = (), parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Open a live source"))
         column = QVBoxLayout(self)
@@ -47,9 +56,11 @@ class LiveSourceDialog(QDialog):
         self._shown = True
         self.finished.connect(lambda _result: self._leave())
         self._check()
-        from puncta.sources.live_open import find_sources
+        from puncta.sources.discovery import discover, igtl_places
 
-        jobs.run(find_sources, self._show_found, lambda _error: self._show_found([]))
+        loop = asyncio.get_running_loop()
+        self._search = loop.create_task(discover(self._show_found, igtl_places(recent), jobs.threads))
+        self._search.add_done_callback(self._end_search)
 
     def uri(self) -> str:
         """The address as chosen or written."""
@@ -61,16 +72,22 @@ class LiveSourceDialog(QDialog):
             super().accept()
 
     def _show_found(self, found: list[tuple[str, str]]) -> None:
-        if not self._shown:
-            return
+        """List what is known so far; what was chosen stays chosen."""
+        chosen = self.found.currentData()
         self.found.clear()
         for words, address in found:
             self.found.addItem(f"{address}   {words}", address)
-        self.found.setEnabled(bool(found))
-        if not found:
-            self.found.addItem(tr("No camera or screen is found here"), "")
-        elif not self.address.text():
+        self.found.setEnabled(True)
+        self.found.setCurrentIndex(max(0, self.found.findData(chosen) if chosen else 0))
+        if not self.address.text():
             self._choose()
+
+    def _end_search(self, search: asyncio.Task) -> None:
+        if search.cancelled() or not self._shown:
+            return
+        if not search.result():
+            self.found.clear()
+            self.found.addItem(tr("No camera or screen is found here"), "")
 
     def _choose(self) -> None:
         self.address.setText(self.found.currentData() or "")
@@ -90,3 +107,4 @@ class LiveSourceDialog(QDialog):
 
     def _leave(self) -> None:
         self._shown = False
+        self._search.cancel()
