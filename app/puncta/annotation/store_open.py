@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import sqlite3
@@ -22,6 +23,9 @@ from puncta import paths
 from puncta.annotation.store_backup import backup_rows
 from puncta.annotation.tables import METADATA
 from puncta.core.errors import UserError
+
+# It tells of every opening at the level of our own news.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 WRITE = "puncta_write"
 """Execution option of a connection that is about to write: SQLite takes its lock at once, not at the first write."""

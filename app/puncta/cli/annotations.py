@@ -274,9 +274,7 @@ def _agree(store: AnnotationStore, args: argparse.Namespace) -> int:
             f"  {gap.name}: {gap.median:.2f} {gap.unit} median, {gap.p95:.2f} p95, {gap.most:.2f} most, {gap.n} frames"
         )
     if found.proposals:
-        print(
-            "  the raters could see or have used what models propose, so this is not agreement of independent readers"
-        )
+        print("  the raters could see or have used what models propose: they are not independent readers")
     return 0
 
 

@@ -1,0 +1,206 @@
+"""`puncta annotations`, on a small clip of pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from label_maker import do
+
+from puncta.annotation.commands import Board, draw, not_visible, set_flag, set_phase
+from puncta.annotation.labels import MODEL_RATER, TipLabel, mask_label, mask_of_stroke
+from puncta.annotation.store import AnnotationStore
+from puncta.cli.main import main
+from puncta.core.frame import FrameKey, hash_planes
+from puncta.formats.dataset import load_dataset
+from puncta.formats.validate import validate
+from puncta.sources.factory import open_source
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A folder of eight grey pictures."""
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for n in range(8):
+        picture = np.full((48, 64), 40 + n, np.uint8)
+        cv2.line(picture, (5, 5), (20 + 3 * n, 15 + 2 * n), 200, 2)
+        cv2.imwrite(str(folder / f"{n:03d}.png"), picture)
+    return folder
+
+
+def say(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    """Run the command line; return status, output and errors."""
+    try:
+        status = main(["annotations", *map(str, words)])
+    except SystemExit as stopped:
+        status = int(stopped.code or 0)
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def keys(clip: Path) -> list[FrameKey]:
+    source = open_source(str(clip))
+    found = [frame.hashed_key() for frame in iter(source.read, None)]
+    source.close()
+    return found
+
+
+def label_clip(clip: Path, rater: str, off: float = 0.0) -> str:
+    at = keys(clip)
+    with AnnotationStore.open() as store:
+        case = store.cases()[0]
+        board = Board(case.id, rater)
+        for n in range(6):
+            tip = (20 + 3 * n + off, 15.0 + 2 * n)
+            do(store, board, draw(board, "needle_tip", at[n], TipLabel(tip)))
+            mask = mask_label(mask_of_stroke([(5, 5), tip], 3.0, (48, 64)))
+            do(store, board, draw(board, "needle", at[n], mask))
+        do(store, board, not_visible(board, "needle_tip", at[6]))
+        do(store, board, set_phase(board, "advance", at[:6]))
+    return case.id
+
+
+def labels_of(rater: str) -> dict:
+    with AnnotationStore.open() as store:
+        return {x.slot: (x.key, x.value, x.state) for x in store.labels(store.cases()[0].id, rater=rater)}
+
+
+@pytest.fixture
+def labelled(clip: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert say(capsys, "add", clip, "--label-set", "breast-biopsy", "--subject", "S1", "--tag", "pilot")[0] == 0
+    label_clip(clip, "anna")
+    return clip
+
+
+def test_cases_are_added_listed_and_assigned(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert say(capsys, "list")[1] == "There are no cases.\n"
+    status, out, _err = say(capsys, "add", clip, "--label-set", "breast-biopsy", "--title", "First", "--tag", "pilot")
+    assert status == 0 and "First: 8 frames, breast-biopsy" in out
+    label_clip(clip, "anna")
+    assert say(capsys, "assign", "First", "bert", "--blind")[1] == (
+        "First is number 1 on the worklist of bert (blind)\n"
+    )
+    (row,) = json.loads(say(capsys, "list", "first", "--tag", "pilot", "--json")[1])["cases"]
+    assert (row["title"], row["frames"], row["labelled"], row["raters"]) == ("First", 8, 7, ["anna"])
+    assert "0 of 8 frames labelled, 0 proposed  open (blind)" in say(capsys, "list", "--rater", "bert")[1]
+    assert say(capsys, "list", "moon")[1] == "No case fits.\n"
+    assert "1 cases, 19 labels, all read" in say(capsys, "check")[1]
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["add", "CLIP", "--label-set", "moon"], "no label set 'moon'"),
+    (["add", "CLIP", "--label-set", "needle"], "is a case already"),
+    (["assign", "moon", "anna"], "no case 'moon'"),
+    (["assign", "clip", "anna", "--proposals"], "belongs to --blind"),
+    (["agree", "clip", "anna", "bert"], "bert has no labels"),
+    (["export", "OUT", "--format", "tiff"], "no format 'tiff'"),
+    (["export", "OUT", "--rater", "bert"], "no confirmed label of bert"),
+    (["export", "CLIP"], "is there already"),
+    (["import", "OUT", "--case", "clip", "--rater", "bert"], "There is no"),
+    (["import", "CLIP", "--case", "clip", "--rater", "bert", "--map", "a"], "has no '='"),
+    (["list", "--store", "mysql://x/y"], "cannot lie in 'mysql'"),
+])  # fmt: skip
+def test_wrong_use_is_told_in_one_sentence(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    places = {"CLIP": str(labelled), "OUT": str(tmp_path / "out")}
+    status, out, err = say(capsys, *[places.get(word, word) for word in words])
+    assert status == 2 and told in err and err.count("\n") == 1 and "Traceback" not in err, err
+    assert not (tmp_path / "out").exists() and out == ""
+
+
+@pytest.mark.parametrize("kind", ["dataset", "coco"])
+def test_export_and_import_give_equal_labels(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    out = tmp_path / "out"
+    status, told, err = say(capsys, "export", out, "--format", kind)
+    assert status == 0 and "19 labels on 7 frames of 1 cases" in told, err
+    assert len(list((out / "images").rglob("*.png"))) == 7
+    assert not list(tmp_path.glob(".out*"))
+    before = labels_of("anna")
+    status, told, _err = say(capsys, "import", out, "--case", "clip", "--rater", "bert")
+    assert status == 0 and told.startswith("19 labels imported; 0 were there")
+    assert labels_of("bert") == before
+    assert say(capsys, "import", out, "--case", "clip", "--rater", "anna")[1].startswith(
+        "0 labels imported; 19 were there already or are confirmed and stay"
+    )
+    with AnnotationStore.open() as store:
+        case = store.cases()[0]
+        assert store.undo(case.id, "bert") is not None and store.labels(case.id, rater="bert") == ()
+
+
+def test_a_dataset_holds_the_very_frames(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert say(capsys, "export", tmp_path / "out")[0] == 0
+    assert validate(tmp_path / "out").problems == ()
+    dataset = load_dataset(tmp_path / "out")
+    at = keys(labelled)
+    for image in dataset.images:
+        written = cv2.imread(str(tmp_path / "out" / image.file_name), cv2.IMREAD_UNCHANGED)
+        original = cv2.imread(str(labelled / f"{image.frame_index:03d}.png"), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(written, original) and image.sha256 == hash_planes((written,))
+        assert image.more["key"]["sha256"] == at[image.frame_index].sha256
+    assert dataset.images[0].subject == "S1" and dataset.info.label_set == "breast-biopsy"
+
+
+def test_a_clip_that_was_exchanged_is_not_exported(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(labelled / "003.png"), np.zeros((48, 64), np.uint8))
+    status, _out, err = say(capsys, "export", tmp_path / "out")
+    assert status == 2 and "shows other pixels than the frame that was labelled" in err
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"), [("yolo", "data.yaml"), ("mot", "frames.csv"), ("masks", "frames.csv"), ("csv", "labels.csv")]
+)
+def test_the_other_formats_are_written(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, file: str
+) -> None:
+    status, _out, err = say(capsys, "export", tmp_path / "out", "--format", kind)
+    assert status == 0 and (tmp_path / "out" / file).is_file(), err
+
+
+def test_agreement_is_told_and_says_whose_labels_go_out(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label_clip(labelled, "bert", off=2.0)
+    status, out, _err = say(capsys, "agree", "clip", "anna", "bert")
+    assert status == 0 and "7 frames judged by both" in out and "needle_tip: 2.00 px median" in out
+    assert "not independent readers" in out, "neither of them read blind"
+    told = json.loads(say(capsys, "agree", "clip", "anna", "bert", "--json")[1])
+    assert told["proposals"] is True and told["masks"][0]["n"] == 6 and told["distances"][0]["unit"] == "px"
+    status, _out, err = say(capsys, "export", tmp_path / "out")
+    assert status == 2 and "labels of anna, bert and no consensus" in err
+    label_clip(labelled, "consensus", off=1.0)
+    assert say(capsys, "export", tmp_path / "out")[0] == 0
+    assert {a.rater for a in load_dataset(tmp_path / "out").annotations} == {"consensus"}
+
+
+def test_models_are_never_exported_unasked(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert say(capsys, "add", clip, "--label-set", "breast-biopsy")[0] == 0
+    label_clip(clip, MODEL_RATER + "needle-tip 0.2")
+    status, _out, err = say(capsys, "export", tmp_path / "out")
+    assert status == 2 and "no confirmed label" in err
+
+
+def test_flags_of_infants(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert say(capsys, "add", clip, "--label-set", "infant-lp")[0] == 0
+    at = keys(clip)
+    with AnnotationStore.open() as store:
+        board = Board(store.cases()[0].id, "anna")
+        do(store, board, set_flag(board, "csf", 1, at[2:5], frame=4))
+        do(store, board, set_flag(board, "cord", 0, at))
+    assert say(capsys, "export", tmp_path / "out")[0] == 0
+    dataset = load_dataset(tmp_path / "out")
+    assert [image.flags for image in dataset.images] == [
+        {"cord": 0, "csf": 1} if n in {2, 3, 4} else {"cord": 0} for n in range(8)
+    ]
+    assert validate(tmp_path / "out").problems == ()
+    assert say(capsys, "import", tmp_path / "out", "--case", "clip", "--rater", "bert", "--proposed")[0] == 0
+    assert {state for _k, _v, state in labels_of("bert").values()} == {"proposed"}
