@@ -23,6 +23,7 @@ class AnnotateStatus(QWidget):
         self.rater.setFocusPolicy(self.rater.focusPolicy().TabFocus)
         self.rater.clicked.connect(lambda: rater())
         self.count = text_label(role="quiet")
+        self.show_rater("")
         self.saved = ChipLabel(theme, tr("Everything saved"), "good", "circle")
         row.addWidget(self.rater)
         row.addWidget(self.count)
