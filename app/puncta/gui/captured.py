@@ -41,7 +41,8 @@ class Captured(QObject):
         self._reading: TickReading | None = None
         self._offer: Calibration | None = None
         self._busy = False
-        self._turn = 0
+        self._turn = self._tries = 0
+        self._seen_ns = 0
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self.look)
@@ -67,6 +68,9 @@ class Captured(QObject):
         window = self._window
         for topic in TOPICS:
             window.stage.banners.hush(topic)
+        shown = window.desk.analysis
+        # The last picture of the same source may still stand: it is of another time, and maybe of another depth.
+        self._seen_ns = shown.frame.t_ns if shown is not None else 0
         info = window.desk.info
         if info is None or not window.desk.is_live or not is_captured(info.uri):
             self._timer.stop()
@@ -81,8 +85,9 @@ class Captured(QObject):
     def look(self) -> None:
         """Take the picture on the screen: to find the region, or to see whether the layout still stands."""
         analysis = self._window.desk.analysis
-        if analysis is None or self._busy:
+        if analysis is None or self._busy or analysis.frame.t_ns <= self._seen_ns:
             return
+        self._seen_ns = analysis.frame.t_ns
         pixels = analysis.frame.pixels
         if self._watch is not None:
             if self._watch.look(pixels):
@@ -193,6 +198,7 @@ class Captured(QObject):
 
     def _use(self, box: Box) -> None:
         self._turn += 1
+        self._tries = 0
         self._samples.clear()
         self._busy = False
         self._proposal = self._reading = self._offer = None
@@ -215,6 +221,10 @@ class Captured(QObject):
         if turn != self._turn or info is None or self._watch is None:
             return
         self._busy = False
+        if reading.comb is None and self._tries == 0:
+            # Somebody may have turned the depth knob while it was being looked at: once more, from the beginning.
+            self._tries, self._watch = 1, ScreenWatch(self._watch.box)
+            return
         self._reading = reading
         self._watch.follow(reading.comb)
         if window.desk.calibration is not None:

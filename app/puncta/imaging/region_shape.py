@@ -9,7 +9,7 @@ else is for a person to draw.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from puncta.core.geometry import box_iou
 from puncta.imaging.region import find_region
 from puncta.imaging.region_fan import find_fan
 from puncta.imaging.region_life import Box, Life, extend, is_sharp, measure_life, tighten
+from puncta.imaging.tick_comb import find_combs, reaches_past, static_grey
 
 HELD = 0.93
 """Share of the box round what lives that a fan has to hold."""
@@ -56,6 +57,17 @@ def propose_region(frames: Sequence[NDArray[np.uint8]]) -> RegionProposal:
         return RegionProposal(finding.box, "unclear", False)
     life = measure_life(frames)
     box = extend(finding.box, life) if finding.kind == "found" else tighten(life, finding.box)
+    proposal = _judged(box, life)
+    if proposal.sure:
+        # Where tissue goes black at some depth, the machine's own scale still goes on.
+        grey = static_grey(frames)
+        if any(reaches_past(grey, comb, proposal.box) for comb in find_combs(grey, proposal.box)[:1]):
+            return replace(proposal, sure=False)
+    return proposal
+
+
+def _judged(box: Box, life: Life) -> RegionProposal:
+    """Rectangle or fan, and whether its sides are sharp."""
     sharp = is_sharp(box, life)
     fan, fan_sure = _fan_of(box, life)
     if fan is not None and fan_sure and not sharp:

@@ -20,6 +20,8 @@ SPAN_SHARE = 0.6
 """The marks cover so much of the region's height at least."""
 PRESENT = 0.93
 """Share of the places between the first and the last mark that hold one."""
+PAST_SHARE = 0.03
+"""How far past the region's upper and lower side a scale may reach, as a share of its height."""
 STRAY = 0.12
 """Share of other thin bright things in the same column that is borne, against the marks."""
 SIDE_SHARE = 0.14
@@ -107,6 +109,26 @@ def find_combs(grey: NDArray[np.uint8], region: Box) -> list[TickComb]:
         if comb is not None:
             found.append(comb)
     return sorted(_distinct(found), key=lambda comb: -comb.count)
+
+
+def reaches_past(grey: NDArray[np.uint8], comb: TickComb, region: Box) -> bool:
+    """Whether marks go on below a region or begin above it: the region is then not the whole of the picture."""
+    _x, y, _w, h = region
+    slack = max(4.0, PAST_SHARE * h)
+    if comb.y_px(0) < y - slack or comb.y_px(comb.count - 1) > y + h + slack:
+        return True
+    left, right = max(e[0] for e in comb.extents_px), min(e[2] for e in comb.extents_px)
+    if right <= left:
+        return False
+
+    def marked(row: float) -> bool:
+        at = round(row)
+        lane = grey[max(0, at - 2) : at + 3, left:right]
+        between = grey[max(0, round(row - comb.pitch_px / 2) - 1) : round(row - comb.pitch_px / 2) + 2, left:right]
+        return bool(lane.size and between.size) and float(lane.max()) - float(between.mean()) > LEAST_GREY
+
+    following = (comb.y_px(comb.count), comb.y_px(comb.count + 1))
+    return following[0] > y + h + slack and all(row < len(grey) - 3 and marked(row) for row in following)
 
 
 def _thin(grey: NDArray[np.uint8], thick: int) -> NDArray[np.float32]:

@@ -78,3 +78,42 @@ def test_another_depth_is_noticed_and_tissue_and_clock_are_not() -> None:
 def test_another_picture_size_is_another_layout() -> None:
     watch = learned()
     assert watch.look(np.zeros((480, 640), np.uint8))
+
+
+def fan_screen(seed: int, *, half: float = 0.55, fade: float = 1.0, black_below: float = 1.0, scale: bool = False):
+    """A convex probe's fan of speckle among furniture, and its box."""
+    picture = np.zeros((600, 800), np.uint8)
+    cv2.putText(picture, "D 90 mm", (8, 90), cv2.FONT_HERSHEY_SIMPLEX, 0.55, 230, 1, cv2.LINE_AA)
+    raw = np.hypot(*np.random.default_rng(seed).standard_normal((2, 600, 800)))
+    tissue = cv2.GaussianBlur(raw, (0, 0), 1.6) * 56 + 8
+    y, x = np.mgrid[0:600, 0:800].astype(float)
+    radius, angle = np.hypot(x - 400, y + 60), np.arctan2(x - 400, y + 60)
+    inside = (radius >= 170) & (radius <= 600) & (np.abs(angle) <= half)
+    depth = np.clip((radius - 170) / 430, 0, 1)
+    tissue *= (1 - depth * (1 - fade)) ** 3
+    tissue[depth > black_below] = 0
+    picture[inside] = np.clip(tissue[inside], 0, 255).astype(np.uint8)
+    rows, columns = np.nonzero(inside)
+    box = (int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+    for mark in range(11) if scale else ():
+        row = box[1] + round(mark * (box[3] - 1) / 10)
+        cv2.line(picture, (box[0] + box[2] + 20, row), (box[0] + box[2] + 34, row), 220, 1)
+    return picture, box
+
+
+@pytest.mark.parametrize("half", [0.3, 0.55])
+def test_a_fan_is_found_by_its_sides_and_arcs(half: float) -> None:
+    pictures = [fan_screen(seed, half=half, scale=True)[0] for seed in range(4)]
+    found = propose_region(pictures)
+    assert found.sure and found.shape == "fan"
+    assert box_iou(found.box, fan_screen(0, half=half)[1]) > 0.97
+
+
+def test_a_fan_that_fades_into_black_is_for_a_person_to_draw() -> None:
+    found = propose_region([fan_screen(seed, fade=0.0)[0] for seed in range(4)])
+    assert not found.sure
+
+
+def test_a_fan_that_ends_before_its_depth_scale_is_for_a_person_to_draw() -> None:
+    found = propose_region([fan_screen(seed, black_below=0.7, scale=True)[0] for seed in range(4)])
+    assert not found.sure
