@@ -237,7 +237,10 @@ def _odds_along(
     inside &= (rows[:, middle] >= -0.5) & (rows[:, middle] <= height - 0.5)
     ways, columns, rows = ways[inside], columns[inside], rows[inside]
     seen = cv2.remap(
-        np.asarray(logits, np.float32), columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR,
+        np.asarray(logits, np.float32),
+        columns.astype(np.float32),
+        rows.astype(np.float32),
+        cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
     # The likeliest of three beside one another: a mask may be a pixel thin, and the axis half a pixel off.
