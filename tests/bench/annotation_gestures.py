@@ -62,9 +62,8 @@ def main() -> int:
         board = fill(store, args.labels)
         figures = measure(store, board, args.times)
         store.close()
-    print(
-        f"{args.labels} labels in a case; {args.times} gestures of each kind, wall ms: median, p95, most; cpu ms: median"
-    )
+    print(f"{args.labels} labels in a case, {args.times} gestures of each kind")
+    print("wall ms: median, p95, most; cpu ms: median")
     for name, (wall, cpu) in figures.items():
         p95 = float(np.percentile(wall, 95))
         print(f"  {name:<22} {np.median(wall):6.1f} {p95:6.1f} {max(wall):6.1f}   {np.median(cpu):6.1f}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from puncta.annotation.store_open import StoreUnreachable, open_engine, url_of
 from puncta.annotation.tables import CHANGES, COMMANDS
 from puncta.core.errors import UserError
 
+STORE_VARIABLE = "PUNCTA_STORE"
 SENT, REFUSED, SEEN = "sent", "refused", "seen:"
 BATCH = 100
 
@@ -282,3 +284,19 @@ class SharedStore(AnnotationStore):
                 store_rows.keep_frames(connection, case_id, [x.key for x in slots.values() if x is not None])
                 new = [(slot, text) for slot, text in texts.items() if current.get(slot) != text]
                 store_rows.write_contents(connection, case_id, rater, new, revision)
+
+
+def open_labels(where: Path | str | None = None, *, begin_anew: bool = False) -> AnnotationStore:
+    """Open the store to label in: a file, or a server through a copy that syncs by itself.
+
+    Parameters
+    ----------
+    where : Path or str or None
+        None takes what `PUNCTA_STORE` names, else this user's own store.
+    """
+    where = where if where is not None else os.environ.get(STORE_VARIABLE) or None
+    if url_of(where).get_backend_name() == "sqlite":
+        return AnnotationStore.open(where, begin_anew=begin_anew)
+    store = SharedStore.open(where, begin_anew=begin_anew)
+    store.start()
+    return store

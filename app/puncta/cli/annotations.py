@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +21,8 @@ HELP = "labels: cases, worklists, import, export, agreement"
 DESCRIPTION = """\
 Work with the labels of the program's store.
 
-The store is this user's own unless --store names a file or a PostgreSQL server (postgresql://HOST/NAME). CASE is the
-title, the clip's name, or the first letters of the id of a case, as 'puncta annotations list' shows them."""
+The store is this user's own unless --store or PUNCTA_STORE names a file or a server (postgresql://HOST/NAME).
+CASE is the title, the clip's name, or the first letters of the id of a case; 'puncta annotations list' shows them."""
 EPILOG = """\
 Examples:
   puncta annotations add clip.dcm --label-set needle-tip --subject S12
@@ -84,6 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the action; raises UserError for wrong use."""
+    from puncta.annotation.shared import STORE_VARIABLE
     from puncta.annotation.store import AnnotationStore
 
     actions = {
@@ -95,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         "agree": _agree,
         "check": _check,
     }
-    with AnnotationStore.open(args.store) as store:
+    with AnnotationStore.open(args.store or os.environ.get(STORE_VARIABLE) or None) as store:
         return actions[args.action](store, args)
 
 

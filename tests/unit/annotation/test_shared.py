@@ -13,7 +13,7 @@ from label_maker import do, key, make_case
 from puncta.annotation.assignments import Work, assign, assignment, mark
 from puncta.annotation.commands import Board, draw, erase, not_visible, set_flag
 from puncta.annotation.labels import Slot, TipLabel
-from puncta.annotation.shared import SharedStore
+from puncta.annotation.shared import SharedStore, open_labels
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 
@@ -180,6 +180,27 @@ def test_four_raters_and_a_thread_each(postgres: pg_server.Server, tmp_path: Pat
         store.close()
     assert problems == [] and len(found[0]) == 32
     assert all(one == found[0] for one in found)
+
+
+def test_the_window_opens_a_server_through_a_copy(
+    postgres: pg_server.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres.make_store("window")
+    with open_labels(tmp_path / "own.sqlite") as own:
+        assert type(own) is AnnotationStore
+    monkeypatch.setenv("PUNCTA_STORE", address)
+    with open_labels() as store:
+        case = store.add_case(make_case())
+        board = Board(case.id, "anna")
+        do(store, board, draw(board, "needle_tip", key(1), TipLabel((1, 1))))
+        assert isinstance(store, SharedStore)
+        for _ in range(400):  # its own thread sends it
+            if not store.waiting and store.connected:
+                break
+            threading.Event().wait(0.05)
+        assert store.waiting == 0
+    with AnnotationStore.open(address) as server:
+        assert len(server.labels(case.id)) == 1
 
 
 def test_a_shared_store_needs_a_server(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from puncta.annotation.shared import open_labels
 from puncta.annotation.store import AnnotationStore
 from puncta.gui.bridge import Bridge
 
@@ -29,7 +30,7 @@ class StoreThread(QObject):
     Parameters
     ----------
     where : Path or str or None
-        As `AnnotationStore.open`.
+        As `puncta.annotation.shared.open_labels`.
     """
 
     settled = Signal()
@@ -77,7 +78,7 @@ class StoreThread(QObject):
             error: Exception | None = None
             try:
                 if store is None:
-                    store = AnnotationStore.open(self.where)
+                    store = open_labels(self.where)
                 result = work(store)
             except Exception as caught:  # noqa: BLE001 - told where the work was asked for
                 error = caught
