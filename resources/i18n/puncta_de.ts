@@ -2963,5 +2963,9 @@
         <source>recorded with the session</source>
         <translation>mit der Sitzung aufgezeichnet</translation>
     </message>
+    <message>
+        <source>Out of the plane, while held</source>
+        <translation>Außerhalb der Ebene, solange gehalten</translation>
+    </message>
 </context>
 </TS>

@@ -72,7 +72,7 @@ def _digit(number: int, *, absent: bool) -> ActionSpec:
     name = f"{'absent' if absent else 'label'}_{number}"
     words = f"Flag {number} says no, while held" if absent else f"Class or flag {number}; a flag while held"
     if number == 0:
-        words = "Not visible, while held"
+        words = "Out of the plane, while held" if absent else "Not visible, while held"
     return ActionSpec(name, words, _LABEL, f"Shift+{number}" if absent else str(number), None, _ANNOTATE, hold=True)
 
 
@@ -183,7 +183,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _annotate("brighter", "Brighten the view", "Ctrl+Up"),
     _annotate("darker", "Darken the view", "Ctrl+Down"),
     *(_digit(number, absent=False) for number in range(10)),
-    *(_digit(number, absent=True) for number in range(1, 10)),
+    *(_digit(number, absent=True) for number in range(10)),
     ActionSpec("mode_live", "Live", _WINDOW, "Ctrl+1"),
     ActionSpec("mode_review", "Review", _WINDOW, "Ctrl+2"),
     ActionSpec("mode_annotate", "Annotate", _WINDOW, "Ctrl+3"),

@@ -166,6 +166,8 @@ def _suggestion(
     if apart is not None and apart > APART_MM:
         words = f"models disagree {apart:.1f} mm"
         return Suggestion(index, DISAGREEMENT, min(1.0, 0.3 + 0.7 * apart / FAR_MM), words, names)
+    if presence < SURE_ABSENT and any(isinstance(label.value, TipLabel) for label in labels):
+        return Suggestion(index, DISAGREEMENT, 0.7, "a tip without a needle", names)
     doubt = 1.0 - max((label.made.confidence or 0.0 for label in labels), default=0.0)
     if not labels:
         return Suggestion(index, DOUBT, max(0.6, 1.0 - abs(2.0 * presence - 1.0)), "needle lost", names)

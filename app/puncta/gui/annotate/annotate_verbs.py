@@ -18,6 +18,7 @@ from puncta.annotation.commands import (
 )
 from puncta.annotation.labels import LINE_SUFFIX, PHASE, LineLabel, PhaseLabel, Slot, State
 from puncta.core.frame import Frame
+from puncta.formats.dataset_values import Visibility
 from puncta.gui.annotate.label_desk import joined
 from puncta.gui.annotate.review_queue import next_in
 from puncta.gui.annotate.things import NOT_VISIBLE_DIGIT, Shape, Thing
@@ -62,7 +63,8 @@ class AnnotateVerbs:
             elif self._since is not None:
                 since, self._since = self._since, None
                 now = annotator.index()
-                self.say_not_visible(min(since, now), max(since, now))
+                why = Visibility.OUT_OF_PLANE if absent else Visibility.ABSENT
+                self.say_not_visible(min(since, now), max(since, now), why)
             return
         thing = next((t for t in annotator.things if t.digit == digit), None)
         if thing is None:
@@ -170,8 +172,8 @@ class AnnotateVerbs:
             command = reject(board, *self.span(), frame=self._a.index())
             self._do(command, tr("Nothing is proposed in this range."))
 
-    def say_not_visible(self, first: int, last: int) -> None:
-        """Say on every frame of a span that the thing in hand cannot be pointed at."""
+    def say_not_visible(self, first: int, last: int, why: Visibility = Visibility.ABSENT) -> None:
+        """Say on every frame of a span that the thing in hand cannot be pointed at, and why."""
         annotator, board = self._a, self._a.desk.board
         if board is None:
             return
@@ -181,7 +183,7 @@ class AnnotateVerbs:
             # Without a needle there is no tip, and the other way round.
             names = [name for name in (NEEDLE, TIP) if name in annotator.names]
         commands = [
-            not_visible(board, name, annotator.desk.key_of(index, self._frame(index)))
+            not_visible(board, name, annotator.desk.key_of(index, self._frame(index)), why)
             for index in range(first, last + 1)
             for name in names
         ]

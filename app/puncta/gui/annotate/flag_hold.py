@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LATCH_S = 0.35
-"""A second press this soon after the first let-go latches the key [s]."""
+"""A tap is no longer than this, and a second one this soon after it latches the key [s]."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class FlagHold:
     ) -> None:
         self._index, self._count, self._commit = index, count, commit
         self._held: dict[str, Held] = {}
-        self._let_go: dict[str, float] = {}
+        self._tapped: dict[tuple[str, int], float] = {}
         self._before = -1
 
     @property
@@ -55,7 +55,7 @@ class FlagHold:
             if there.latched:
                 self._finish(name)  # a latched key ends at its next press
             return
-        latched = now - self._let_go.get(name, -1e9) <= LATCH_S
+        latched = now - self._tapped.get((name, value), -1e9) <= LATCH_S
         self._held[name] = Held(name, value, self._index(), now, latched)
         self._before = self._index()
 
@@ -65,7 +65,8 @@ class FlagHold:
         held = self._held.get(name)
         if held is None or held.latched:
             return
-        self._let_go[name] = now
+        if now - held.at_s <= LATCH_S:
+            self._tapped[name, held.value] = now
         self._finish(name)
 
     def follow(self) -> None:

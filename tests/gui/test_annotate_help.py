@@ -1,0 +1,202 @@
+"""Help by models and by key frames: proposals on a worker, accepted, rejected, cancelled; nothing confirmed is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from annotate_window import HEIGHT, SHIFT, WIDTH, Hand, annotating, pose_at
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from puncta.annotation.labels import FlagLabel, Kind, NotVisible, Slot, State
+from puncta.annotation.store import AnnotationStore
+from puncta.core.frame import Frame
+from puncta.core.prompts import MaskPrompt, Prompt
+from puncta.core.results import Certainty, Detection, Line, MaskResult, PluginOutput, Result
+from puncta.imaging.needle_pose import mask_of_pose
+from puncta.pipeline.host import HostedPlugin, PluginHost
+from puncta.sdk.plugin import ResetReason, StepResult
+
+LOST_FROM, GONE_FROM, APART_AT, COUNT = 24, 27, 12, 30
+
+
+class KnowingTracker:
+    """Finds the needle where it is until it loses it; takes prompts, and may be held up."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self.gate: threading.Event | None = None
+        self.prompts: list[Prompt] = []
+
+    def prompt(self, prompt: Prompt) -> None:
+        self.prompts.append(prompt)
+
+    def reset(self, reason: ResetReason) -> None:
+        """Nothing is remembered."""
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def step(self, frame: Frame, upstream: Mapping[str, PluginOutput]) -> StepResult:
+        if self.gate is not None:
+            self.gate.wait(10.0)
+        index = frame.key.index
+        pose = pose_at(index, COUNT)
+        if self._label == "needle-tip":
+            if index >= GONE_FROM:
+                return StepResult((Detection("needle_tip", None, None, 0.1, certainty=Certainty.LOST, reason="gone"),))
+            off = 40.0 if index == APART_AT else 0.5
+            at = (pose.tip_px[0] + off, pose.tip_px[1])
+            return StepResult((Detection("needle_tip", (at[0] - 5, at[1] - 3, 10, 6), at, 0.9),))
+        if index >= LOST_FROM:
+            return StepResult((MaskResult("needle", None, (0, 0), 0.1, Certainty.LOST, "it has left the plane"),))
+        found: tuple[Result, ...] = (
+            MaskResult("needle", mask_of_pose(pose, (HEIGHT, WIDTH)), (0, 0), 0.8),
+            Line("needle", pose.entry_px, pose.tip_px, 0.8),
+            Detection("needle_tip", (pose.tip_px[0] - 5, pose.tip_px[1] - 3, 10, 6), pose.tip_px, 0.8),
+        )
+        return StepResult(found)
+
+
+def with_models(hand: Hand) -> KnowingTracker:
+    tracker, detector = KnowingTracker("breast-biopsy"), KnowingTracker("needle-tip")
+    plugins = (
+        HostedPlugin("needle-tip", "Needle tip", lambda: detector, lambda: ("tip-test 1.0", "a" * 64)),
+        HostedPlugin("breast-biopsy", "Tracker", lambda: tracker, lambda: ("track-test 2.0", "b" * 64), prompts=True),
+    )
+    hand.notes.jobs.models = lambda: PluginHost(plugins)
+    return tracker
+
+
+def label(hand: Hand, index: int, name: str):
+    return hand.notes.desk.board.get(Slot(index, name))
+
+
+def draw_true(hand: Hand, index: int) -> None:
+    pose = pose_at(index, COUNT)
+    hand.drag((pose.entry_px[0] - 1.0, pose.entry_px[1] + 0.6), pose.tip_px)
+
+
+def test_models_carry_a_needle_on_and_say_where_to_look(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    tracker = with_models(hand)
+    draw_true(hand, 0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert len(tracker.prompts) == 1 and isinstance(tracker.prompts[0], MaskPrompt)
+    mask = label(hand, 10, "needle")
+    assert mask.state is State.PROPOSED and mask.made.kind is Kind.PROPAGATED
+    assert (mask.made.by, mask.made.version, mask.made.base) == ("track-test", "2.0", "frame 0")
+    assert label(hand, 10, "needle_tip").made.by == "tip-test"
+    # Where the two part, the tracker's tip is proposed, and the frame stands first in the queue.
+    assert label(hand, APART_AT, "needle_tip").made.by == "track-test"
+    assert hand.notes.queue[0].index == APART_AT and "disagree" in hand.notes.queue[0].words
+    assert label(hand, 25, "needle") is None
+    assert any(doubt.index == 25 and doubt.words == "a tip without a needle" for doubt in hand.notes.queue)
+    assert isinstance(label(hand, 28, "needle").value, NotVisible)
+    hand.key(Qt.Key.Key_N)
+    hand.shows(APART_AT)
+    hand.key(Qt.Key.Key_V)
+    hand.calm()
+    assert label(hand, APART_AT, "needle").state is State.CONFIRMED
+    assert all(doubt.index != APART_AT for doubt in hand.notes.queue)
+    hand.go(5)
+    hand.key(Qt.Key.Key_X)
+    hand.calm()
+    assert label(hand, 5, "needle").state is State.REJECTED
+    assert hand.view.scene.items == ()
+
+
+def test_confirmed_frames_stay_as_they_are_when_models_run_over_them(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand)
+    hand.go(8)
+    wrong = pose_at(20, COUNT)
+    hand.drag(wrong.entry_px, wrong.tip_px)
+    hand.calm()
+    kept = label(hand, 8, "needle"), label(hand, 8, "needle_tip")
+    hand.go(0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert (label(hand, 8, "needle"), label(hand, 8, "needle_tip")) == kept
+    with AnnotationStore.open() as store:
+        (case,) = store.cases()
+        stored = {a.slot: a for a in store.labels(case.id, rater="T")}
+    assert stored[Slot(8, "needle")] == kept[0]
+    assert dict(hand.notes.desk.board.snapshot()) == stored
+
+
+def test_help_runs_beside_the_picture_and_can_be_cancelled(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    tracker = with_models(hand)
+    tracker.gate = threading.Event()
+    draw_true(hand, 0)
+    hand.calm()
+    hand.key(Qt.Key.Key_F)
+    assert hand.notes.jobs.running == "onward"
+    hand.wait(lambda: hand.notes.right.progress.isVisible())
+    hand.go(20)  # the picture goes on while the models wait
+    hand.parts.window.does.run("help_stop")
+    tracker.gate.set()
+    hand.calm()
+    assert not hand.notes.right.progress.isVisible()
+    assert label(hand, 25, "needle") is None
+
+
+def test_a_flag_key_held_while_playing_covers_frames_that_no_screen_showed(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot, "clip-flags:60", annotate={"label_set": "infant-lp"})
+    hand.parts.desk.set_rate(4.0)
+    hand.go(10)
+    QTest.keyPress(hand.view, Qt.Key.Key_1)
+    hand.key(Qt.Key.Key_Space)
+    hand.wait(lambda: hand.parts.desk.shown_index() >= 40)
+    hand.key(Qt.Key.Key_Space)
+    QTest.qWait(100)
+    last = hand.parts.desk.shown_index()
+    QTest.keyRelease(hand.view, Qt.Key.Key_1)
+    hand.calm()
+    name = next(t.name for t in hand.notes.things if t.digit == "1")
+    flagged = [i for i in range(60) if (a := label(hand, i, name)) is not None and a.value == FlagLabel(1)]
+    assert flagged == list(range(10, last + 1))
+    assert all(label(hand, i, name).state is State.BULK for i in flagged)
+    hand.go(50)
+    QTest.keyClick(hand.view, Qt.Key.Key_1, SHIFT)
+    hand.calm()
+    assert label(hand, 50, name).value == FlagLabel(0)
+
+
+def test_an_edge_of_a_flags_ribbon_can_be_dragged(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot, annotate={"label_set": "infant-lp"})
+    name = next(t.name for t in hand.notes.things if t.digit == "1")
+    hand.notes.verbs.set_flag(name, 1, 10, 15)
+    hand.calm()
+    ribbon = hand.notes.bar.timeline
+    y = round(ribbon.y_of(name))
+    begin, end = (ribbon.mapFromParent(ribbon.pos()) for _ in range(2))
+    begin.setX(round(ribbon.x_of(15.5)))
+    end.setX(round(ribbon.x_of(20.4)))
+    begin.setY(y)
+    end.setY(y)
+    QTest.mousePress(ribbon, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, begin)
+    QTest.mouseMove(ribbon, end)
+    QTest.mouseRelease(ribbon, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
+    hand.calm()
+    flagged = [i for i in range(30) if (a := label(hand, i, name)) is not None and a.value == FlagLabel(1)]
+    assert flagged == list(range(10, 21))
+
+
+def test_a_note_is_kept_with_its_frame(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.go(6)
+    hand.key(Qt.Key.Key_C)
+    field = hand.notes.right.note
+    assert field.hasFocus()
+    QTest.keyClicks(field, "rib shadow, v")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    hand.calm()
+    assert label(hand, 6, "note").value.text == "rib shadow, v"
+    assert label(hand, 6, "needle") is None
+    hand.go(7)
+    hand.notes.refresh()
+    assert field.text() == ""

@@ -1,0 +1,107 @@
+"""Small parts of Annotate without a window: held flags, ribbons, the review queue, digits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from puncta.annotation.labels import FlagLabel, Kind, Label, NotVisible, PhaseLabel, Provenance, State, TipLabel
+from puncta.annotation.store_suggestions import DISAGREEMENT, Suggestion
+from puncta.core.frame import FrameKey
+from puncta.formats.label_sets import find_label_set, shipped_label_sets
+from puncta.gui.annotate.flag_hold import FlagHold
+from puncta.gui.annotate.review_queue import next_in, queue_of
+from puncta.gui.annotate.ribbons import (
+    ABSENT,
+    HIDDEN,
+    PHASE_FIRST,
+    PRESENT,
+    PROPOSED,
+    bin_codes,
+    codes_of,
+    draw_codes,
+    runs_of,
+)
+from puncta.gui.annotate.things import things_of
+
+
+def label(index: int, name: str, value, state: State = State.CONFIRMED, confidence: float | None = None) -> Label:
+    made = Provenance(Kind.MODEL, "m", "1", confidence=confidence)
+    return Label(name, FrameKey("s", index, index), "T", value, made, state)
+
+
+class Screen:
+    """A frame on the screen and what was committed."""
+
+    def __init__(self) -> None:
+        self.index = 0
+        self.made: list[tuple[str, int, int, int]] = []
+        self.flags = FlagHold(lambda: self.index, lambda: 100, lambda *what: self.made.append(what))
+
+
+def test_a_held_flag_covers_its_span_and_a_clip_that_begins_anew_both_parts() -> None:
+    screen = Screen()
+    screen.index = 90
+    screen.flags.press("csf", 1, 0.0)
+    screen.index = 98
+    screen.flags.follow()
+    screen.index = 3
+    screen.flags.follow()
+    assert screen.made == [("csf", 1, 90, 99)]
+    screen.index = 7
+    screen.flags.release("csf", 5.0)
+    assert screen.made == [("csf", 1, 90, 99), ("csf", 1, 0, 7)]
+
+
+def test_two_taps_latch_until_the_next_press_and_a_long_hold_does_not() -> None:
+    screen = Screen()
+    screen.flags.press("csf", 1, 0.0)
+    screen.flags.release("csf", 0.1)
+    screen.flags.press("csf", 1, 0.2)
+    screen.flags.release("csf", 0.3)
+    assert screen.flags.held is not None and screen.flags.held.latched
+    screen.index = 40
+    screen.flags.press("csf", 1, 4.0)
+    assert screen.flags.held is None and screen.made[-1] == ("csf", 1, 0, 40)
+    screen.flags.press("cord", 1, 10.0)
+    screen.flags.release("cord", 12.0)
+    screen.flags.press("cord", 1, 12.1)
+    assert screen.flags.held is not None and not screen.flags.held.latched
+
+
+def test_codes_say_what_is_there_proposed_hidden_and_absent() -> None:
+    tip = TipLabel((1.0, 2.0))
+    labels = [
+        label(0, "needle_tip", tip), label(1, "needle_tip", tip, State.PROPOSED), label(2, "needle_tip", NotVisible()),
+        label(3, "needle_tip", tip, State.REJECTED), label(0, "csf", FlagLabel(0)), label(1, "csf", FlagLabel(1)),
+        label(2, "phase", PhaseLabel("b")), label(99, "csf", FlagLabel(1)),
+    ]  # fmt: skip
+    rows = codes_of(labels, ["needle_tip", "csf"], ["a", "b"], 5)
+    assert rows["needle_tip"].tolist() == [PRESENT, PRESENT + PROPOSED, HIDDEN, 0, 0]
+    assert rows["csf"].tolist() == [ABSENT, PRESENT, 0, 0, 0]
+    assert rows["phase"].tolist() == [0, 0, PHASE_FIRST + 1, 0, 0]
+    assert list(rows) == ["needle_tip", "csf", "phase"]
+    assert runs_of(rows["csf"]) == [(0, 0, ABSENT), (1, 1, PRESENT)]
+    pixels = draw_codes(bin_codes(rows["needle_tip"], 50), 10, 0xFFFF0000, 0xFF00FF00, 0xFF0000FF)
+    opaque = pixels >> np.uint32(24)
+    sure, proposed = opaque[:, :10], opaque[:, 10:20]
+    assert sure.min() > 150 and proposed.min() < 100 < proposed.max() and not opaque[:, 30:].any()
+
+
+def test_the_queue_is_ordered_by_doubt_and_goes_on_from_where_one_is() -> None:
+    tip = TipLabel((1.0, 2.0))
+    labels = [
+        label(1, "needle_tip", tip, State.PROPOSED, 0.4), label(2, "needle_tip", tip, State.PROPOSED, 0.9),
+        label(3, "needle_tip", tip), label(4, "csf", FlagLabel(1), State.PROPOSED, 0.1),
+    ]  # fmt: skip
+    queue = queue_of(labels, [Suggestion(2, DISAGREEMENT, 0.8, "apart"), Suggestion(3, DISAGREEMENT, 1.0, "old")])
+    assert [(d.index, d.words) for d in queue] == [(2, "apart"), (1, "m 0.40")]
+    assert next_in(queue, 0) == 2 and next_in(queue, 2) == 1 and next_in(queue, 1) == 2
+    assert next_in((), 4) is None
+
+
+def test_every_thing_of_the_shipped_label_sets_has_a_digit_of_its_own() -> None:
+    for name in shipped_label_sets():
+        label_set = find_label_set(name)
+        assert label_set is not None
+        digits = [thing.digit for thing in things_of(label_set)]
+        assert all(digits) and len(set(digits)) == len(digits) and "0" not in digits
