@@ -132,7 +132,8 @@ def _pixels(data: object, width: int, height: int, size: int) -> NDArray[np.uint
 def _geometry(pixels: NDArray[np.uint8], microns: float) -> ImageGeometry:
     """Cast sends the scan alone, without the App's texts: all of it is ultrasound, in the probe's own scale."""
     height, width = pixels.shape[:2]
-    calibration, notes = None, ("The probe states no pixel size.",)
+    calibration: Calibration | None = None
+    notes: tuple[str, ...] = ("The probe states no pixel size.",)
     if np.isfinite(microns) and SMALLEST_UM <= microns <= LARGEST_UM:
         spacing = float(f"{microns / 1000:.7g}")
         calibration, notes = Calibration((spacing, spacing), CalibrationOrigin.VENDOR, "Clarius Cast"), ()
