@@ -16,7 +16,7 @@ from puncta.core.errors import UserError
 from puncta.core.frame import SourceKind
 from puncta.core.last_seen import LostTip
 from puncta.core.overlay import OverlayScene, OverlayStyle, compose
-from puncta.core.overlay_kinds import Dash, Heat, Label, OverlayItem
+from puncta.core.overlay_kinds import Dash, Fill, Heat, Label, OverlayItem, Ring, Stroke
 from puncta.core.readings import ReadOut
 from puncta.core.results import Analysis, Detection
 from puncta.formats.results_lines import ResultLine
@@ -193,8 +193,9 @@ class SessionVerbs(QObject):
 
 def _as_other(item: OverlayItem) -> OverlayItem:
     """The same thing as the other analysis's: green, and dotted where a line can be."""
-    changes = {"colour": OTHER_COLOUR}
-    return replace(item, **changes, dash=Dash.DOTTED) if hasattr(item, "dash") else replace(item, **changes)
+    if isinstance(item, Stroke | Ring | Fill):
+        return replace(item, colour=OTHER_COLOUR, dash=Dash.DOTTED)
+    return replace(item, colour=OTHER_COLOUR)
 
 
 def _apart(analysis: Analysis, other: Analysis) -> ReadOut | None:

@@ -114,7 +114,7 @@ def _normal(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     square = np.zeros((SIDE_PX, SIDE_PX), np.float32)
     x, y = (SIDE_PX - size[0]) // 2, (SIDE_PX - size[1]) // 2
     square[y : y + size[1], x : x + size[0]] = small
-    square = cv2.GaussianBlur(square, (0, 0), 1.0)
+    square = np.asarray(cv2.GaussianBlur(square, (0, 0), 1.0), np.float32)
     square -= square.mean()
     power = float(np.sqrt((square * square).sum()))
     return np.asarray(square / max(power, 1e-6), np.float32)
@@ -126,7 +126,9 @@ def _patterns() -> tuple[tuple[int, tuple[NDArray[np.float32], float]], ...]:
     for index, letter in enumerate(GLYPHS):
         for picture in _drawings(letter):
             rows, columns = np.nonzero(picture > 100)
-            cut = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(np.float32) / 255
+            cut = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(
+                np.float32
+            ) / np.float32(255)
             drawn.append((index, (_normal(cut), cut.shape[1] / cut.shape[0])))
     return tuple(drawn)
 
@@ -151,8 +153,7 @@ def _drawings(letter: str) -> list[NDArray[np.uint8]]:
     fonts = [
         ImageFont.truetype(str(file), 56) for file in sorted((paths.resources_dir() / "fonts").glob("Inter-*.ttf"))
     ]
-    fonts.append(ImageFont.load_default(56))
-    for font in fonts:
+    for font in (*fonts, ImageFont.load_default(56)):
         image = Image.new("L", (90, 90), 0)
         ImageDraw.Draw(image).text((20, 10), letter, font=font, fill=255)
         pictures.append(np.asarray(image))

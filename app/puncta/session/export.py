@@ -300,6 +300,6 @@ def _check_targets(request: ExportRequest) -> None:
             raise UserError(f"{path} is a folder; name a file to write.")
         if folder is not None and path.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"{path} lies in the session itself, which stays as it is; name another place.")
-    for path, ending in ((request.raw, ".mp4"), (request.burned, ".mp4"), (request.dicom, ".dcm")):
-        if path is not None and path.suffix.lower() != ending:
-            raise UserError(f"{path} does not end in {ending}.")
+    for file, ending in ((request.raw, ".mp4"), (request.burned, ".mp4"), (request.dicom, ".dcm")):
+        if file is not None and file.suffix.lower() != ending:
+            raise UserError(f"{file} does not end in {ending}.")

@@ -32,10 +32,10 @@ class CompareDialog(QDialog):
         self.choices.addItem(tr("None"), "")
         for words, file in analyses:
             self.choices.addItem(words, str(file))
-        words = text_label(
+        note = text_label(
             tr("What this analysis found is drawn dotted and green, beside what the plugins find now."), "strong"
         )
-        words.setWordWrap(True)
+        note.setWordWrap(True)
         self.table = QPlainTextEdit()
         self.table.setReadOnly(True)
         self.table.setAccessibleName(tr("Differences from the recorded analysis"))
@@ -48,7 +48,7 @@ class CompareDialog(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 18, 20, 16)
         column.setSpacing(12)
-        column.addWidget(words)
+        column.addWidget(note)
         column.addWidget(self.choices)
         column.addWidget(self.table, 1)
         column.addWidget(buttons)
