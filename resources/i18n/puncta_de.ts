@@ -2967,5 +2967,73 @@
         <source>Out of the plane, while held</source>
         <translation>Außerhalb der Ebene, solange gehalten</translation>
     </message>
+    <message>
+        <source>Worklist</source>
+        <translation>Arbeitsliste</translation>
+    </message>
+    <message>
+        <source>Skip</source>
+        <translation>Überspringen</translation>
+    </message>
+    <message>
+        <source>Question</source>
+        <translation>Frage</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>Behalten</translation>
+    </message>
+    <message>
+        <source>Clip {place} of {total}, {state}</source>
+        <translation>Clip {place} von {total}, {state}</translation>
+    </message>
+    <message>
+        <source>to do</source>
+        <translation>zu tun</translation>
+    </message>
+    <message>
+        <source>skipped</source>
+        <translation>übersprungen</translation>
+    </message>
+    <message>
+        <source>has a question</source>
+        <translation>hat eine Frage</translation>
+    </message>
+    <message>
+        <source>Blind reading: labels of others are hidden.</source>
+        <translation>Blinde Beurteilung: Beschriftungen anderer sind verborgen.</translation>
+    </message>
+    <message>
+        <source>Models propose nothing here.</source>
+        <translation>Modelle schlagen hier nichts vor.</translation>
+    </message>
+    <message>
+        <source>There is no other clip on the list.</source>
+        <translation>Auf der Liste gibt es keinen anderen Clip.</translation>
+    </message>
+    <message>
+        <source>Why is it skipped?</source>
+        <translation>Warum wird übersprungen?</translation>
+    </message>
+    <message>
+        <source>What is the question?</source>
+        <translation>Was ist die Frage?</translation>
+    </message>
+    <message>
+        <source>This is a blind reading; models propose nothing here.</source>
+        <translation>Dies ist eine blinde Beurteilung; Modelle schlagen hier nichts vor.</translation>
+    </message>
+    <message>
+        <source>Next clip of the worklist</source>
+        <translation>Nächster Clip der Arbeitsliste</translation>
+    </message>
+    <message>
+        <source>Previous clip of the worklist</source>
+        <translation>Voriger Clip der Arbeitsliste</translation>
+    </message>
+    <message>
+        <source>This clip is done</source>
+        <translation>Dieser Clip ist erledigt</translation>
+    </message>
 </context>
 </TS>

@@ -9,6 +9,8 @@ from annotate_window import CONTROL, HEIGHT, SHIFT, WIDTH, Hand, annotating, ope
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from puncta.annotation.assignments import assign
+from puncta.annotation.cases import case_of_source
 from puncta.annotation.labels import (
     Kind,
     LineLabel,
@@ -27,6 +29,12 @@ from puncta.imaging.needle_pose import mask_of_pose
 
 def label(hand: Hand, index: int, name: str):
     return hand.notes.desk.board.get(Slot(index, name))
+
+
+def opened(hand: Hand, uri: str) -> None:
+    """Wait until another clip and its labels are open."""
+    desk = hand.parts.desk
+    hand.wait(lambda: desk.info is not None and desk.info.uri == uri and hand.notes.desk.board is not None)
 
 
 def draw_true(hand: Hand, index: int) -> None:
@@ -186,3 +194,38 @@ def test_review_shows_no_labels_and_keeps_the_clip(stage, qtbot) -> None:
     assert not [item for item in hand.view.scene.items if isinstance(item, Fill)]
     assert hand.view.hands is None and hand.parts.window.inspector.isVisible()
     assert open_clip("clip-a").info.frame_count == 30
+
+
+def test_the_next_clip_of_the_worklist_opens_at_its_first_open_frame(stage, qtbot) -> None:
+    with AnnotationStore.open() as store:
+        for name in ("clip-a", "clip-b"):
+            case = store.add_case(case_of_source(open_clip(name).info, "needle"))
+            assign(store, case.id, "T", blind=True)
+    hand = annotating(stage, qtbot)
+    hand.calm()
+    panel = hand.notes.work.panel
+    assert panel.isVisible() and panel.words.text().startswith("Clip 1 of 2, to do. Blind reading")
+    draw_true(hand, 0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert label(hand, 1, "needle") is None and not hand.notes.jobs.running
+    hand.key(Qt.Key.Key_Return, CONTROL)
+    hand.wait(lambda: panel.words.text().startswith("Clip 1 of 2, done"))
+    hand.key(Qt.Key.Key_PageDown)
+    opened(hand, "clip-b")
+    assert hand.parts.window.mode == "annotate"
+    hand.parts.player.pause()
+    hand.wait(lambda: panel.words.text().startswith("Clip 2 of 2, to do"))
+    hand.go(0)
+    draw_true(hand, 0)
+    hand.go(1)
+    draw_true(hand, 1)
+    hand.calm()
+    hand.notes.work.look()
+    hand.calm()
+    hand.key(Qt.Key.Key_PageUp)
+    opened(hand, "clip-a")
+    hand.parts.player.pause()
+    hand.notes.work.look()
+    hand.calm()
+    assert hand.notes.work.stand.next == ("clip-b", 2)

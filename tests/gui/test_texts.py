@@ -16,7 +16,7 @@ from puncta.core.frame import CalibrationOrigin
 from puncta.core.guidance import MISSES, OFF_PLAN, TARGET_LOST, TO_TARGET
 from puncta.core.target import LOSS_WORDS
 from puncta.gui import actions, sounds
-from puncta.gui.annotate import facts, things
+from puncta.gui.annotate import facts, things, worklist
 from puncta.gui.dialogs import settings as settings_dialog
 from puncta.gui.dialogs import simulator as simulator_dialog
 from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
@@ -57,6 +57,7 @@ def texts_of_source(root: Path) -> set[str]:
         things.WAY_WORDS,
         facts.STATE_WORDS,
         facts.VISIBILITY_WORDS,
+        worklist.STATE_WORDS,
     )
     for table in tables:
         found |= set(table.values())

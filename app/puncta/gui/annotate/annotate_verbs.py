@@ -29,6 +29,7 @@ from puncta.session.between_keys import NEEDLE, TIP, needle_values
 if TYPE_CHECKING:
     from puncta.gui.annotate.annotator import Annotator
     from puncta.gui.annotate.label_help import LabelHelp
+    from puncta.gui.annotate.worklist import Worklist
 
 GAIN_STEP = 1.12
 
@@ -44,6 +45,11 @@ class AnnotateVerbs:
     def help(self) -> LabelHelp:
         """What proposes."""
         return self._a.help
+
+    @property
+    def work(self) -> Worklist:
+        """The rater's list of clips."""
+        return self._a.work
 
     # --- what is in hand ---------------------------------------------------------------------------------------
 

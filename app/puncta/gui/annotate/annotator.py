@@ -10,7 +10,6 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from puncta.annotation.labels import LINE_SUFFIX, Slot, State
-from puncta.annotation.store import AnnotationStore
 from puncta.annotation.store_suggestions import Suggestion
 from puncta.core.errors import UserError
 from puncta.core.events import PlayState
@@ -36,6 +35,7 @@ from puncta.gui.annotate.status import AnnotateStatus
 from puncta.gui.annotate.store_thread import StoreThread
 from puncta.gui.annotate.strip import ProposalStrip
 from puncta.gui.annotate.things import Shape, Thing, things_of
+from puncta.gui.annotate.worklist import Worklist
 from puncta.gui.dialogs.rater import RaterDialog
 from puncta.gui.modes.annotate import AnnotateBar
 from puncta.gui.video.tools import Tool
@@ -77,6 +77,7 @@ class Annotator(QObject):
         self.verbs = AnnotateVerbs(self)
         self.help = LabelHelp(self)
         self.following = Following(self)
+        self.work = Worklist(self)
         run = window.does.run
         theme = window.theme
         self.bar = AnnotateBar(window.desk, theme, run)
@@ -112,6 +113,7 @@ class Annotator(QObject):
             beside = other.parentWidget().layout()
             assert isinstance(beside, QVBoxLayout)
             beside.insertWidget(0, part)
+        self.left.add_first(self.work.panel)
         window.bottom.addWidget(self.bar)
         stage, top = window.stage.layout(), window.top.layout()
         assert isinstance(stage, QVBoxLayout) and isinstance(top, QHBoxLayout)
@@ -122,7 +124,7 @@ class Annotator(QObject):
         view = self.window.stage.view
         view.compose = self.compose
         self.desk.opened.connect(self._opened)
-        self.desk.changed.connect(self._changed)
+        self.desk.changed.connect(self.changed)
         self.desk.saved.connect(self._show_saved)
         self.desk.failed.connect(self._failed)
         self.jobs.came.connect(self.help.take)
@@ -239,6 +241,7 @@ class Annotator(QObject):
         self.jobs.cancel()
         self.desk.close()
         self.suggestions = ()
+        self.work.close()
         return annotates
 
     def ask_rater(self) -> None:
@@ -285,7 +288,7 @@ class Annotator(QObject):
         needle = next((t for t in placed if t.name == NEEDLE), None)
         chosen = needle or (placed[0] if placed else None)
         self.verbs.take_up(chosen)
-        self._read_suggestions()
+        self.work.look(self.help.read_suggestions)
         self.help.refill()
 
     def choose_set(self, set_id: str) -> None:
@@ -304,21 +307,6 @@ class Annotator(QObject):
             from puncta.gui.dialogs.protocol import ProtocolDialog
 
             self.window.does.show_dialog(ProtocolDialog(label_set, self.window), "protocol")
-
-    def _read_suggestions(self) -> None:
-        case, rater = self.desk.case, self.desk.rater
-        if case is None:
-            return
-
-        def show(found: tuple[Suggestion, ...]) -> None:
-            if self.desk.case is not None and self.desk.case.id == case.id:
-                self.suggestions = found
-                self._changed()
-
-        def read(store: AnnotationStore) -> tuple[Suggestion, ...]:
-            return store.suggestions(case.id, rater)
-
-        self.store.ask(read, show)
 
     # --- following ---------------------------------------------------------------------------------------------
 
@@ -345,7 +333,8 @@ class Annotator(QObject):
         for part in (self.bar, self.right, self.strip):
             part.set_keys(words)
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """The labels, or what is suggested, are other ones."""
         if self.on:
             self.redraw()
             self._timer.start()

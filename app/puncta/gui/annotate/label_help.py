@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from puncta.annotation.commands import erase, propose
 from puncta.annotation.labels import LINE_SUFFIX, Kind, NotVisible, Slot, State
+from puncta.annotation.reading import visible_suggestions
 from puncta.annotation.store import AnnotationStore
 from puncta.annotation.store_suggestions import Suggestion
 from puncta.gui.annotate.help_jobs import ONWARD, Piece
@@ -78,6 +79,9 @@ class LabelHelp:
         annotator, board, case, info = self._a, self._a.desk.board, self._a.desk.case, self._a.desk.info
         if board is None or case is None or info is None:
             return
+        if not annotator.work.may_propose:
+            annotator.say(tr("This is a blind reading; models propose nothing here."))
+            return
         index = annotator.index()
         first, last = annotator.verbs.span()
         end = last if way > 0 else first
@@ -140,6 +144,20 @@ class LabelHelp:
             told = {s.index for s in piece.suggestions}
             annotator.suggestions = (*(s for s in annotator.suggestions if s.index not in told), *piece.suggestions)
             self._keep_suggestions(case.id)
+
+    def read_suggestions(self) -> None:
+        """Take up what was suggested before; nothing in a blind reading, since a queue tells what models think."""
+        annotator, case = self._a, self._a.desk.case
+        if case is None:
+            return
+        case_id, rater = case.id, annotator.desk.rater
+
+        def show(found: tuple[Suggestion, ...]) -> None:
+            if annotator.desk.case is not None and annotator.desk.case.id == case_id:
+                annotator.suggestions = found
+                annotator.changed()
+
+        annotator.store.ask(lambda store: visible_suggestions(store, case_id, rater), show)
 
     def _keep_suggestions(self, case_id: str) -> None:
         by_source: dict[str, list[Suggestion]] = {}

@@ -110,6 +110,12 @@ class AnnotatePanel(QWidget):
         self.phase_rows: dict[str, _Row] = {}
         self.show_queue((), 0)
 
+    def add_first(self, part: QWidget) -> None:
+        """Put a part above the queue."""
+        column = self.layout()
+        assert isinstance(column, QVBoxLayout)
+        column.insertWidget(0, part)
+
     @staticmethod
     def _head(words: str) -> QLabel:
         label = text_label(words.upper(), "head")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from puncta.annotation.assignments import Work
 from puncta.gui.annotate.annotate_verbs import AnnotateVerbs
 
 Verb = Callable[[AnnotateVerbs], object]
@@ -29,6 +30,9 @@ VERBS: Mapping[str, Verb] = {
     "ghost": lambda verbs: verbs.toggle("ghost"),
     "magnifier": lambda verbs: verbs.toggle("magnifier"),
     "snap": lambda verbs: verbs.toggle("snap"),
+    "clip_next": lambda verbs: verbs.work.go(1),
+    "clip_back": lambda verbs: verbs.work.go(-1),
+    "clip_done": lambda verbs: verbs.work.settle(Work.DONE),
     "brighter": lambda verbs: verbs.gain(True),
     "darker": lambda verbs: verbs.gain(False),
 }
