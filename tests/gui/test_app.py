@@ -19,6 +19,9 @@ from puncta.pipeline.consent import is_granted
 from puncta.pipeline.discover import discover
 from puncta.settings import Settings, load_settings, save_settings
 
+PATIENCE_S = 120
+"""No test waits this long [s] where all is well: each closes its window by itself."""
+
 
 def test_what_opens_first(monkeypatch: pytest.MonkeyPatch, repo_root: Path) -> None:
     monkeypatch.chdir(repo_root)
@@ -52,7 +55,7 @@ def test_a_first_start_plays_the_sample_with_three_things_to_try(qapp) -> None:
         timer.start(30)
 
     before = set(threading.enumerate())
-    assert run_window(None, on_ready=ready, quit_after_s=20) == 0
+    assert run_window(None, on_ready=ready, quit_after_s=PATIENCE_S) == 0
     assert seen == {
         "uri": str(paths.sample_case()),
         "state": PlayState.PLAYING,
@@ -71,7 +74,7 @@ def test_a_last_case_that_is_gone_gives_way_to_the_sample(qapp, tmp_path) -> Non
     def ready(parts: Parts) -> None:
         parts.desk.source_changed.connect(lambda: (seen.append(parts.desk.uri), parts.window.close()))
 
-    assert run_window(None, on_ready=ready, quit_after_s=20) == 0
+    assert run_window(None, on_ready=ready, quit_after_s=PATIENCE_S) == 0
     assert seen == [str(paths.sample_case())]
 
 
@@ -83,7 +86,7 @@ def test_our_own_fault_is_told_kindly_and_ends_in_status_1(qapp, caplog) -> None
         QTimer.singleShot(50, lambda: told.append(parts.window.stage.banners.texts().get("fault", "")))
         QTimer.singleShot(80, parts.window.close)
 
-    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20, keep_settings=False) == 1
+    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=PATIENCE_S, keep_settings=False) == 1
     assert told[0].startswith("Something went wrong inside Puncta.")
     assert any(record.exc_info for record in caplog.records)
 
@@ -99,7 +102,7 @@ def test_a_bad_setting_is_named_and_the_window_opens(qapp, user_home) -> None:
         told.append(f"{parts.window.theme.name} {parts.window.theme.scale}")
         parts.window.close()
 
-    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20) == 0
+    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=PATIENCE_S) == 0
     assert "theme" in told[0]
     assert told[1] == "dark 1.25"
 
@@ -112,7 +115,7 @@ def test_ctrl_c_closes_the_window_properly(qapp) -> None:
         parts_of.append(parts)
         QTimer.singleShot(200, lambda: signal.raise_signal(signal.SIGINT))
 
-    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20, keep_settings=False) == 0
+    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=PATIENCE_S, keep_settings=False) == 0
     assert parts_of[0].player.status().state is PlayState.EMPTY
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -138,7 +141,7 @@ def test_a_foreign_plugin_waits_for_consent(qapp) -> None:
         timer.timeout.connect(look)
         timer.start(30)
 
-    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=20, keep_settings=False) == 0
+    assert run_window("sim:breast?seed=1", on_ready=ready, quit_after_s=PATIENCE_S, keep_settings=False) == 0
     assert told[0] == "The plugin Middle by A stranger is new. It can read what you can read: allow it if you trust it."
     assert told[-1] == "Middle is allowed. It runs when Puncta starts next."
     found = discover().get("middle")
