@@ -189,8 +189,15 @@ def draw_tile(tile: Tile, tile_px: tuple[int, int]) -> Picture:
     image = Image.new("RGB", (width, height + _CAPTION), "white")
     image.paste(Image.fromarray(canvas), (0, 0))
     draw = ImageDraw.Draw(image)
-    draw.text((5, height - 5), tile.origin, font=font(11), fill=(225, 230, 235), anchor="ls", stroke_width=2,
-              stroke_fill=_HALO)
+    draw.text(
+        (5, height - 5),
+        tile.origin,
+        font=font(11),
+        fill=(225, 230, 235),
+        anchor="ls",
+        stroke_width=2,
+        stroke_fill=_HALO,
+    )
     if tile.badge:
         colour = WORST if tile.badge == "worst" else BEST
         draw.rectangle((0, 0, width - 1, height - 1), outline=colour, width=3)
@@ -259,8 +266,10 @@ def _dashes(tip: PointPx, entry: PointPx, first: float, on: float, off: float) -
         return []
     x, y = (entry[0] - tip[0]) / length, (entry[1] - tip[1]) / length
     begins = np.arange(first, length, on + off)
-    return [[(tip[0] + x * s, tip[1] + y * s), (tip[0] + x * min(s + on, length), tip[1] + y * min(s + on, length))]
-            for s in begins]
+    return [
+        [(tip[0] + x * s, tip[1] + y * s), (tip[0] + x * min(s + on, length), tip[1] + y * min(s + on, length))]
+        for s in begins
+    ]
 
 
 def _stroke(canvas: Picture, pieces: Sequence[NDArray[np.float64]], colour: RGB, halo: bool = True) -> None:
