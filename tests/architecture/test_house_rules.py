@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -77,9 +78,10 @@ def test_no_catch_all_names() -> None:
     assert [name_of(path) for path in MODULES if path.name in banned] == []
 
 
-def parse_modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in MODULES:
-        yield name_of(path), ast.parse(path.read_text(encoding="utf-8"), str(path))
+@functools.cache
+def parse_modules() -> tuple[tuple[str, ast.Module], ...]:
+    """Name and tree of every module, read once."""
+    return tuple((name_of(path), ast.parse(path.read_text(encoding="utf-8"), str(path))) for path in MODULES)
 
 
 def test_annotations_are_lazy_everywhere() -> None:
