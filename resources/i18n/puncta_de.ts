@@ -3035,5 +3035,9 @@
         <source>This clip is done</source>
         <translation>Dieser Clip ist erledigt</translation>
     </message>
+    <message>
+        <source>Begin an empty store</source>
+        <translation>Einen leeren Speicher beginnen</translation>
+    </message>
 </context>
 </TS>

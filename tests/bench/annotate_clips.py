@@ -45,7 +45,15 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--flags", action="store_true", help="hold flags over one playing pass of an infant's spine")
     args = parser.parse_args()
-    from labelled_clip import KnowingHand, KnownSource, judge_flags, judge_needle, preset_clips, simulate_clip
+    from labelled_clip import (
+        KnowingHand,
+        KnownSource,
+        changes_of,
+        judge_flags,
+        judge_needle,
+        preset_clips,
+        simulate_clip,
+    )
     from PySide6.QtWidgets import QApplication
 
     from conftest import Stage
@@ -74,8 +82,9 @@ def main() -> int:
             if args.flags:
                 knowing.hold_flags()
                 there, right = judge_flags(hand, clip)
-                row = {"name": clip.name, "presses": hand.presses, "labelled": there, "right": right}
-                print(f"{clip.name}: {there:.1%} labelled, {right:.1%} right, {hand.presses} presses", flush=True)
+                changes = changes_of(clip)
+                row = {"name": clip.name, "changes": changes, "labelled": there, "right": right}
+                print(f"{clip.name}: {there:.1%} labelled, {right:.1%} right, {changes} changes of flags", flush=True)
             else:
                 knowing.label_needle()
                 judged = judge_needle(hand, clip, hand.presses)

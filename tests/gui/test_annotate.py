@@ -23,6 +23,7 @@ from puncta.annotation.labels import (
     mask_of,
 )
 from puncta.annotation.store import AnnotationStore
+from puncta.annotation.store_open import default_store
 from puncta.core.overlay import Fill
 from puncta.imaging.needle_pose import mask_of_pose
 
@@ -229,3 +230,40 @@ def test_the_next_clip_of_the_worklist_opens_at_its_first_open_frame(stage, qtbo
     hand.notes.work.look()
     hand.calm()
     assert hand.notes.work.stand.next == ("clip-b", 2)
+
+
+def test_what_the_rater_changes_in_another_window_comes_in(stage, qtbot) -> None:
+    one = annotating(stage, qtbot)
+    two = annotating(stage, qtbot)
+    one.go(2)
+    draw_true(one, 2)
+    one.calm()
+    two.notes.desk.look()
+    two.wait(lambda: label(two, 2, "needle") is not None)
+    assert label(two, 2, "needle_tip") == label(one, 2, "needle_tip")
+    two.go(2)
+    two.key(Qt.Key.Key_Delete)
+    two.calm()
+    one.notes.desk.look()
+    one.wait(lambda: label(one, 2, "needle") is None)
+
+
+def test_a_damaged_store_is_told_and_nothing_is_begun_unasked(stage, qtbot) -> None:
+    place = default_store()
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"this is no database" * 400)
+    hand = annotating(stage, qtbot, rater="")
+    hand.parts.window.preferences.set("rater", "T")
+    hand.parts.window.does.dialogs["rater"].reject()
+    hand.parts.window.does.run("mode_review")
+    hand.parts.window.does.run("mode_annotate")
+    banners = hand.parts.window.stage.banners
+    hand.wait(lambda: "labels" in banners.texts())
+    assert "damaged" in banners.texts()["labels"] and hand.notes.desk.board is None
+    assert hand.notes.status.saved.words.text() == "Not saved"
+    hand.notes.begin_anew()
+    hand.wait(lambda: hand.notes.desk.board is not None)
+    draw_true(hand, 0)
+    hand.calm()
+    assert hand.notes.status.saved.words.text() == "Everything saved"
+    assert list(place.parent.glob("*.damaged-*"))

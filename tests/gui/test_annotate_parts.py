@@ -62,6 +62,14 @@ def test_two_taps_latch_until_the_next_press_and_a_long_hold_does_not() -> None:
     screen.index = 40
     screen.flags.press("csf", 1, 4.0)
     assert screen.flags.held is None and screen.made[-1] == ("csf", 1, 0, 40)
+    for at in (6.0, 6.2):
+        screen.flags.press("csf", 1, at)
+        screen.flags.release("csf", at + 0.1)
+    screen.index = 60
+    screen.flags.press("csf", 0, 8.0)
+    assert screen.made[-1] == ("csf", 1, 40, 60)
+    assert screen.flags.held is not None and (screen.flags.held.value, screen.flags.held.since) == (0, 60)
+    screen.flags.release("csf", 9.0)
     screen.flags.press("cord", 1, 10.0)
     screen.flags.release("cord", 12.0)
     screen.flags.press("cord", 1, 12.1)
@@ -90,13 +98,20 @@ def test_codes_say_what_is_there_proposed_hidden_and_absent() -> None:
 def test_the_queue_is_ordered_by_doubt_and_goes_on_from_where_one_is() -> None:
     tip = TipLabel((1.0, 2.0))
     labels = [
-        label(1, "needle_tip", tip, State.PROPOSED, 0.4), label(2, "needle_tip", tip, State.PROPOSED, 0.9),
+        label(11, "needle_tip", tip, State.PROPOSED, 0.4), label(2, "needle_tip", tip, State.PROPOSED, 0.9),
         label(3, "needle_tip", tip), label(4, "csf", FlagLabel(1), State.PROPOSED, 0.1),
     ]  # fmt: skip
     queue = queue_of(labels, [Suggestion(2, DISAGREEMENT, 0.8, "apart"), Suggestion(3, DISAGREEMENT, 1.0, "old")])
-    assert [(d.index, d.words) for d in queue] == [(2, "apart"), (1, "m 0.40")]
-    assert next_in(queue, 0) == 2 and next_in(queue, 2) == 1 and next_in(queue, 1) == 2
+    assert [(d.index, d.words) for d in queue] == [(2, "apart"), (11, "m 0.40")]
+    assert next_in(queue, 0) == 2 and next_in(queue, 2) == 11 and next_in(queue, 11) == 2
     assert next_in((), 4) is None
+
+
+def test_frames_side_by_side_are_one_look() -> None:
+    tip = TipLabel((1.0, 2.0))
+    labels = [label(i, "needle_tip", tip, State.PROPOSED, 0.4 if 10 <= i <= 14 else 0.6) for i in range(8, 26)]
+    order = [doubt.index for doubt in queue_of(labels)]
+    assert order[0] == 10 and order[1] >= 15 and sorted(order) == list(range(8, 26))
 
 
 def test_every_thing_of_the_shipped_label_sets_has_a_digit_of_its_own() -> None:

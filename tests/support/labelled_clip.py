@@ -31,6 +31,7 @@ from puncta.core.frame import (
 )
 from puncta.imaging.needle_pose import GAUGES_MM
 from puncta.sim.cine import CineGenerator
+from puncta.sim.controls import STILL, Controls
 
 SIZE_PX = (320, 256)
 NOISE_PT = 1.5
@@ -113,13 +114,17 @@ def simulate_clip(
         return _clip_of(fields)
     needle = procedure != "infant-lp"
     maker = CineGenerator(
-        procedure, machine, seed, size_px=SIZE_PX, furniture=False, needle=needle or None,
-        start="inside" if needle else "any", approach="in-plane" if needle else None,
+        procedure, machine, seed, size_px=SIZE_PX, furniture=False, needle=needle,
+        start="inside" if needle else "any", approach="in-plane" if needle else None, steered=not needle,
     )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    swing, beat = rng.uniform(4.0, 9.0), rng.uniform(60.0, 120.0)
     frames, masks, ends, flags, times = [], [], [], [], []
     gauge = 0.0
-    for _ in range(count):
-        pixels, truth = maker.next_frame()
+    for index in range(count):
+        # A spine is looked at with a probe that goes to and fro across it, so that its landmarks come and go.
+        step = swing * (math.sin(2 * math.pi * (index + 1) / beat) - math.sin(2 * math.pi * index / beat))
+        pixels, truth = maker.next_frame(STILL if needle else Controls(sweep_mm=step))
         frames.append(pixels)
         mask = maker.maps.physical_mask(maker.view) if needle else np.zeros(pixels.shape[:2], bool)
         if truth.visibility in {"absent", "out_of_plane"}:
@@ -283,6 +288,11 @@ def judge_needle(hand: Hand, clip: KnownClip, presses: int) -> Goodness:
         clip.name, presses, good, float(np.mean(masks)), float(np.mean(tips)), float(np.median(overlaps)),
         float(np.median(errors)), len(clip.frames),
     )  # fmt: skip
+
+
+def changes_of(clip: KnownClip) -> int:
+    """How often a flag changes in a clip."""
+    return int((np.diff(clip.flags.astype(np.int16), axis=0) != 0).sum())
 
 
 def judge_flags(hand: Hand, clip: KnownClip) -> tuple[float, float]:

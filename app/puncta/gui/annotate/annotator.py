@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from puncta.annotation.labels import LINE_SUFFIX, Slot, State
+from puncta.annotation.store_open import StoreDamaged
 from puncta.annotation.store_suggestions import Suggestion
 from puncta.core.errors import UserError
 from puncta.core.events import PlayState
@@ -37,6 +38,7 @@ from puncta.gui.annotate.strip import ProposalStrip
 from puncta.gui.annotate.things import Shape, Thing, things_of
 from puncta.gui.annotate.worklist import Worklist
 from puncta.gui.dialogs.rater import RaterDialog
+from puncta.gui.i18n import tr
 from puncta.gui.modes.annotate import AnnotateBar
 from puncta.gui.video.tools import Tool
 from puncta.imaging.needle_pose import NeedlePose
@@ -350,7 +352,7 @@ class Annotator(QObject):
         self.bar.timeline.set_held(None if held is None else (held.name, held.since, held.value > 0))
 
     def _show_saved(self) -> None:
-        if not self.desk.unsaved:
+        if self.desk.trouble is None:
             self.failure = ""
         self.status.show_saved(self.desk.unsaved, self.failure)
 
@@ -359,8 +361,17 @@ class Annotator(QObject):
 
     def _failed(self, words: str) -> None:
         self.failure = words
-        self.window.stage.banners.say("labels", "bad", words)
+        damaged = isinstance(self.desk.trouble, StoreDamaged)
+        mend = (tr("Begin an empty store"), self.begin_anew) if damaged else None
+        self.window.stage.banners.say("labels", "bad", words, mend)
         self.status.show_saved(self.desk.unsaved, words)
+
+    def begin_anew(self) -> None:
+        """Begin an empty store; the damaged one stays where it was set aside."""
+        self.window.stage.banners.hush("labels")
+        self.store.begin_anew = True
+        self.desk.close()
+        self._open_case()
 
     def close(self) -> None:
         """End what runs: help first, then the store, which commits what is under way."""

@@ -52,9 +52,11 @@ class FlagHold:
         now = time.monotonic() if now_s is None else now_s
         there = self._held.get(name)
         if there is not None:
-            if there.latched:
-                self._finish(name)  # a latched key ends at its next press
-            return
+            if not there.latched:
+                return
+            self._finish(name)  # a latched key ends at its next press
+            if there.value == value:
+                return
         latched = now - self._tapped.get((name, value), -1e9) <= LATCH_S
         self._held[name] = Held(name, value, self._index(), now, latched)
         self._before = self._index()

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from puncta.gui.annotate.annotator import Annotator
 
 
+ROOMY = 1240
+"""Below this width, in units of the font scale, the count at the top gives way."""
+
+
 class Following:
     """Counts labels again only where they have changed."""
 
@@ -25,6 +29,7 @@ class Following:
     def refresh(self) -> None:
         """Bring panels and ribbons up to the labels and the frame on the screen."""
         a = self._a
+        a.status.set_roomy(a.window.width() >= ROOMY * a.window.theme.scale)
         board, label_set = a.desk.board, a.desk.label_set
         index = a.index()
         labels = board.on_frame(index) if board is not None else ()

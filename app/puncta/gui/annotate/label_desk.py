@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from puncta.annotation.cases import Case, case_of_source
 from puncta.annotation.commands import Board, Change, Command, LabelConflict
 from puncta.annotation.labels import Label
-from puncta.annotation.store import AnnotationStore, Applied
+from puncta.annotation.store import AnnotationStore, Applied, Update
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame, FrameKey, SourceInfo
 from puncta.formats.label_sets import LabelSet, find_label_set
@@ -22,6 +22,8 @@ from puncta.gui.annotate.store_thread import StoreThread
 log = logging.getLogger(__name__)
 
 HISTORY = 40
+LOOK_MS = 1000
+"""So often the store is asked whether this rater has worked elsewhere [ms]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,14 @@ class LabelDesk(QObject):
         """Grows with every change of the labels, so that others know when to look again."""
         self._info: SourceInfo | None = None
         self._asked = 0
+        self._revision = 0
+        self.trouble: Exception | None = None
+        """Why the last work on the store failed."""
+        self._looking = False
         store.settled.connect(self.saved.emit)
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
+        self._timer.timeout.connect(self.look)
 
     @property
     def unsaved(self) -> int:
@@ -89,7 +98,7 @@ class LabelDesk(QObject):
         self._asked += 1
         asked = self._asked
 
-        def load(store: AnnotationStore) -> tuple[Case, LabelSet, tuple[Label, ...]]:
+        def load(store: AnnotationStore) -> tuple[Case, LabelSet, tuple[Label, ...], int]:
             case, used = store.find_case(info.stream, info.uri), label_set
             if case is None or case.frame_count != info.frame_count:
                 case = store.add_case(case_of_source(info, label_set.id))
@@ -97,14 +106,17 @@ class LabelDesk(QObject):
                 used = find_label_set(case.label_set) or label_set
             if case.label_set != used.id or case.uri != info.uri:
                 case = store.update_case(replace(case, label_set=used.id, uri=info.uri))
-            return case, used, store.labels(case.id, rater=rater)
+            revision = store.revision(case.id)
+            return case, used, store.labels(case.id, rater=rater), revision
 
-        def show(found: tuple[Case, LabelSet, tuple[Label, ...]]) -> None:
+        def show(found: tuple[Case, LabelSet, tuple[Label, ...], int]) -> None:
             if asked != self._asked:
                 return
-            self.case, self.label_set, labels = found
+            self.case, self.label_set, labels, self._revision = found
+            self.trouble = None
             self.board = Board(self.case.id, rater, labels)
             self.generation += 1
+            self._timer.start()
             self.opened.emit()
             self.changed.emit()
 
@@ -113,6 +125,7 @@ class LabelDesk(QObject):
     def close(self) -> None:
         """Forget the case; what was done is with the store."""
         self._asked += 1
+        self._timer.stop()
         self.case = self.board = self._info = None
         self.history.clear()
         self.generation += 1
@@ -186,7 +199,36 @@ class LabelDesk(QObject):
 
         self.store.ask(step, show, self._not_done)
 
+    def look(self) -> None:
+        """Take over what this rater has changed elsewhere: in another window, or on another machine of the lab."""
+        board, revision = self.board, self._revision
+        if board is None or self._looking:
+            return
+        self._looking = True
+
+        def see(store: AnnotationStore) -> Update | None:
+            return store.changes_since(board.case_id, revision) if store.revision(board.case_id) != revision else None
+
+        def show(update: Update | None) -> None:
+            self._looking = False
+            # A gesture under way is newer than what was read; the next look sees both.
+            if update is None or self.board is not board or self.store.waiting:
+                return
+            self._revision = update.revision
+            changed = [(slot, label) for rater, slot, label in update.changed if rater == board.rater]
+            changed = [(slot, label) for slot, label in changed if board.get(slot) != label]
+            for slot, label in changed:
+                board.set(slot, label)
+            if changed:
+                self._touch()
+
+        def failed(_error: Exception) -> None:
+            self._looking = False
+
+        self.store.ask(see, show, failed, quiet=True)
+
     def _applied(self, case_id: str, applied: Applied) -> None:
+        self.trouble = None
         if applied.passed_over and self.board is not None and self.board.case_id == case_id:
             self.reload()  # somebody confirmed meanwhile what a proposal stands over here
 
@@ -198,6 +240,7 @@ class LabelDesk(QObject):
     def _not_done(self, error: Exception) -> None:
         if not isinstance(error, UserError):
             log.error("the store failed", exc_info=error)
+        self.trouble = error
         self.failed.emit(str(error))
 
     def _touch(self) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from puncta.annotation.labels import FlagLabel, Kind, Label, PhaseLabel, State
 from puncta.annotation.store_suggestions import Suggestion
 
+APART = 4
+"""So near to each other, frames are seen at one look [frames]."""
 LEAST = 0.05
 """A proposal with less doubt than this waits for the range, not for a look."""
 
@@ -43,7 +45,22 @@ def queue_of(labels: Iterable[Label], suggestions: Iterable[Suggestion] = ()) ->
             continue
         if there is None or suggestion.score > there.score:
             worst[suggestion.index] = Doubt(suggestion.index, suggestion.score, suggestion.text or suggestion.reason)
-    return tuple(sorted((d for d in worst.values() if d.score >= LEAST), key=lambda d: (-d.score, d.index)))
+    ordered = sorted((d for d in worst.values() if d.score >= LEAST), key=lambda d: (-d.score, d.index))
+    return _spread(ordered)
+
+
+def _spread(ordered: list[Doubt]) -> tuple[Doubt, ...]:
+    """Put frames beside one that stands higher behind all others: one look there tells of them too."""
+    first: list[Doubt] = []
+    later: list[Doubt] = []
+    taken: set[int] = set()
+    for doubt in ordered:
+        if doubt.index in taken:
+            later.append(doubt)
+        else:
+            first.append(doubt)
+            taken.update(range(doubt.index - APART, doubt.index + APART + 1))
+    return (*first, *later)
 
 
 def _words(label: Label, score: float) -> str:

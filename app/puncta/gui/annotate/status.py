@@ -43,6 +43,10 @@ class AnnotateStatus(QWidget):
         """Show the progress."""
         self.count.setText(tr("{count} of {frames} frames confirmed").format(count=confirmed, frames=frames))
 
+    def set_roomy(self, roomy: bool) -> None:
+        """The count gives way where the window is narrow; what is saved and who labels does not."""
+        self.count.setVisible(roomy)
+
     def show_saved(self, unsaved: int, failure: str = "") -> None:
         """Say whether everything is in the store."""
         if failure:

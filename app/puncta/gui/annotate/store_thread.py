@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Work = Callable[[AnnotationStore], Any]
 Then = Callable[[Any], None] | None
 Failed = Callable[[Exception], None] | None
-_STOP: tuple[Work, Then, Failed] | None = None
+_STOP: tuple[Work, Then, Failed, bool] | None = None
 
 
 class StoreThread(QObject):
@@ -39,24 +39,33 @@ class StoreThread(QObject):
     def __init__(self, where: Path | str | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.where = where
-        self._work: queue.SimpleQueue[tuple[Work, Then, Failed] | None] = queue.SimpleQueue()
-        self._done: deque[tuple[Any, Exception | None, Then, Failed]] = deque()
+        self._work: queue.SimpleQueue[tuple[Work, Then, Failed, bool] | None] = queue.SimpleQueue()
+        self._done: deque[tuple[Any, Exception | None, Then, Failed, bool]] = deque()
         self._bridge = Bridge(self)
         self._bridge.woken.connect(self._deliver)
         self._thread: threading.Thread | None = None
         self._closed = False
         self.waiting = 0
+        self.begin_anew = False
+        """An empty store may be begun where a damaged one has been set aside."""
 
-    def ask(self, work: Work, then: Then = None, failed: Failed = None) -> None:
-        """Do ``work(store)`` after all work before it, then ``then(result)`` or ``failed(error)`` in the window."""
+    def ask(self, work: Work, then: Then = None, failed: Failed = None, *, quiet: bool = False) -> None:
+        """Do ``work(store)`` after all work before it, then ``then(result)`` or ``failed(error)`` in the window.
+
+        Parameters
+        ----------
+        quiet : bool
+            It only looks, so that nobody is told that something is being saved.
+        """
         if self._closed:
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="puncta-store")
             self._thread.start()
-        self.waiting += 1
-        self._work.put((work, then, failed))
-        self.settled.emit()
+        self._work.put((work, then, failed, quiet))
+        if not quiet:
+            self.waiting += 1
+            self.settled.emit()
 
     def close(self) -> None:
         """Commit what was asked for, then end the thread; nothing is delivered any more."""
@@ -73,16 +82,16 @@ class StoreThread(QObject):
     def _run(self) -> None:
         store: AnnotationStore | None = None
         while (item := self._work.get()) is not None:
-            work, then, failed = item
+            work, then, failed, quiet = item
             result: Any = None
             error: Exception | None = None
             try:
                 if store is None:
-                    store = open_labels(self.where)
+                    store = open_labels(self.where, begin_anew=self.begin_anew)
                 result = work(store)
             except Exception as caught:  # noqa: BLE001 - told where the work was asked for
                 error = caught
-            self._done.append((result, error, then, failed))
+            self._done.append((result, error, then, failed, quiet))
             self._bridge.wake()
         if store is not None:
             store.close()
@@ -91,8 +100,8 @@ class StoreThread(QObject):
 
     def _deliver(self) -> None:
         while self._done:
-            result, error, then, failed = self._done.popleft()
-            self.waiting -= 1
+            result, error, then, failed, quiet = self._done.popleft()
+            self.waiting -= 0 if quiet else 1
             if error is None:
                 if then is not None:
                     then(result)
