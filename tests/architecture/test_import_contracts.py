@@ -28,6 +28,8 @@ PLANTS = [
     ("pipeline/planted.py", "def f():\n    from puncta.session import planted", {LAYERS}),
     ("cli/planted.py", "from puncta import gui", {LAYERS}),
     ("inference/planted.py", "import puncta.sim", {LAYERS}),
+    ("annotation/planted.py", "import puncta.library.search", {LAYERS}),
+    ("library/planted.py", "from PySide6.QtCore import QObject", {QT}),
     ("gui/planted.py", "import puncta.training.data\nimport puncta.__main__", {LAYERS}),
     ("misplaced/__init__.py", "", {LAYERS}),
     ("misplaced.py", "", {LAYERS}),

@@ -1,6 +1,6 @@
 """Time every kind of gesture on a case with 20,000 labels, as the store ships (SQLite, every commit on the disk).
 
-    PYTHONPATH=app:tests/support python tests/bench/annotation_gestures.py [--where postgresql://...]
+    PYTHONPATH=app:tests/support python tests/bench/annotation_gestures.py [--postgres]
 
 Wall time is what a user waits for; the processor's time beside it tells how busy the machine was with other things.
 """
@@ -8,6 +8,7 @@ Wall time is what a user waits for; the processor's time beside it tells how bus
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import tempfile
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pg_server
 from label_maker import key, make_case, proposal
 
 from puncta.annotation.commands import (
@@ -54,11 +56,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=int, default=20_000)
     parser.add_argument("--times", type=int, default=50)
-    parser.add_argument("--where")
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL server that is started here")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        store = AnnotationStore.open(args.where or Path(folder) / "labels.sqlite")
+    with contextlib.ExitStack() as stack:
+        if args.postgres:
+            place: Path | str = stack.enter_context(pg_server.running_server()).make_store("gestures")
+        else:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd()))) / "labels.sqlite"
+        store = AnnotationStore.open(place)
         board = fill(store, args.labels)
         figures = measure(store, board, args.times)
         store.close()

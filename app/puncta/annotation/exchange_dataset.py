@@ -90,7 +90,9 @@ def dataset_of(parts: Sequence[CasePart], label_set: LabelSet, *, unconfirmed: b
     unconfirmed : bool
         Takes proposed labels too; they are marked as such.
     """
-    videos, images, annotations = [], [], []
+    videos: list[Video] = []
+    images: list[Image] = []
+    annotations: list[Annotation] = []
     for number, part in enumerate(parts, start=1):
         case = part.case
         videos.append(
@@ -268,9 +270,10 @@ def found_in_dataset(dataset: Dataset) -> list[Found]:
         out += _found_on_image(image)
     counts: dict[tuple[int, str], int] = {}
     for annotation in dataset.annotations:
-        image, name = images.get(annotation.image_id), names.get(annotation.category_id)
-        if image is None or name is None:
+        name = names.get(annotation.category_id)
+        if annotation.image_id not in images or name is None:
             continue
+        image = images[annotation.image_id]
         number = int(annotation.more.get("number", counts.get((image.id, name), 0)))
         counts[image.id, name] = max(counts.get((image.id, name), 0), number + 1)
         out += _found_in_annotation(annotation, image, name, number)

@@ -67,7 +67,8 @@ def rings_of_mask(mask: NDArray[np.bool_]) -> list[list[PointPx]]:
         while True:
             choices = following[at]
             # Where two parts touch at a corner, turn right: stay with the pixel at hand.
-            nearest = min(choices, key=lambda b, at=at, way=way: _turn(way, (b[0] - at[0], b[1] - at[1])))
+            turns = [_turn(way, (b[0] - at[0], b[1] - at[1])) for b in choices]
+            nearest = choices[turns.index(min(turns))]
             choices.remove(nearest)
             if not choices:
                 del following[at]

@@ -200,7 +200,7 @@ class AnnotationStore:
 
         Rules of blind reading are those of `reading.visible_labels`, which the window asks instead.
         """
-        where = [LABELS.c.content.is_not(None)]
+        where: list[sa.ColumnElement[bool]] = [LABELS.c.content.is_not(None)]
         if rater is not None:
             where.append(LABELS.c.rater == rater)
         if frame is not None:

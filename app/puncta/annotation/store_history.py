@@ -84,7 +84,7 @@ def log_changes(
     moves: Iterable[tuple[Slot, str | None, str | None]],
 ) -> None:
     """Write a gesture's changes, and drop what could be made again on its frames."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "command_id": command_id,
             "case_id": case_id,
@@ -98,7 +98,7 @@ def log_changes(
         }
         for slot, before, after in moves
     ]
-    frames = {row["frame_index"] for row in rows}
+    frames = {int(row["frame_index"]) for row in rows}
     query = sa.select(CHANGES.c.id, CHANGES.c.frame_index).where(
         CHANGES.c.case_id == case_id,
         CHANGES.c.rater == rater,

@@ -47,7 +47,7 @@ def read_cases(connection: Connection, where: Any = None) -> tuple[Case, ...]:
     tags: dict[str, list[str]] = {}
     for case_id, tag in connection.execute(sa.select(TAGS.c.case_id, TAGS.c.tag)):
         tags.setdefault(case_id, []).append(tag)
-    return tuple(case_of_row(row, tags.get(row["id"], ())) for row in rows)
+    return tuple(case_of_row(dict(row), tags.get(row["id"], ())) for row in rows)
 
 
 def stream_of(connection: Connection, case_id: str) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
@@ -124,14 +124,14 @@ def _list(store: AnnotationStore, args: argparse.Namespace) -> int:
     cases = search(store, args.text, args.tag)
     states = {}
     if args.rater:
-        work = worklist(store, args.rater)
-        order = {a.case_id: n for n, a in enumerate(work)}
-        states = {a.case_id: a for a in work}
+        own = worklist(store, args.rater)
+        order = {a.case_id: n for n, a in enumerate(own)}
+        states = {a.case_id: a for a in own}
         cases = tuple(sorted((c for c in cases if c.id in order), key=lambda c: order[c.id]))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for case in cases:
         done = progress(store, case, args.rater)
-        row = {
+        row: dict[str, Any] = {
             "id": case.id,
             "title": case.title,
             "label_set": case.label_set,
@@ -264,17 +264,15 @@ def _agree(store: AnnotationStore, args: argparse.Namespace) -> int:
         return 0
     words = "simulated, " if case.simulated else ""
     print(f"{case.title}: {found.a} and {found.b}, {words}{found.frames} frames judged by both")
-    for kappa in (*found.flags, *(k for k in found.visible)):
+    for kappa in (*found.flags, *found.visible):
         value = "not defined: both always say the same" if kappa.value is None else f"{kappa.value:.2f}"
         what = kappa.name if kappa in found.flags else f"{kappa.name} visible"
         print(f"  {what}: {kappa.method} {value}, the same on {kappa.observed:.0%} of {kappa.n}")
     for mask in found.masks:
         gap = "" if mask.boundary is None else f", outlines {mask.boundary:.2f} {mask.unit} apart"
         print(f"  {mask.name}: Dice {mask.dice_mean:.3f} (least {mask.dice_least:.3f}){gap}, {mask.n} frames")
-    for gap in found.distances:
-        print(
-            f"  {gap.name}: {gap.median:.2f} {gap.unit} median, {gap.p95:.2f} p95, {gap.most:.2f} most, {gap.n} frames"
-        )
+    for d in found.distances:
+        print(f"  {d.name}: {d.median:.2f} {d.unit} median, {d.p95:.2f} p95, {d.most:.2f} most, {d.n} frames")
     if found.proposals:
         print("  the raters could see or have used what models propose: they are not independent readers")
     return 0

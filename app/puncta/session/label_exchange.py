@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -117,7 +118,8 @@ def export_labels(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already; name a new folder.")
-    chosen, empty = [], []
+    chosen: list[tuple[Case, tuple[Label, ...]]] = []
+    empty: list[tuple[Case, tuple[Label, ...]]] = []
     for case in cases:
         who = rater_to_export(store, case, rater)
         labels = () if who is None else usable(store.labels(case.id, rater=who), unconfirmed=unconfirmed)
@@ -189,11 +191,7 @@ def _parts(
                 if tell is not None:
                     tell(done, total)
         own = tuple(replace(label, key=keys.get(label.key.index, label.key)) for label in labels)
-        parts.append(
-            CasePart(
-                case, own, lambda index, case=case: picture_name(case, index), hashes if folder is not None else None
-            )
-        )
+        parts.append(CasePart(case, own, partial(picture_name, case), hashes if folder is not None else None))
     return parts
 
 
