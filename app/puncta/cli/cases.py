@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     kind = "simulated" if summary.info.simulated else "recorded"
-    print(f"{summary.info.title} ({kind}): {summary.frames} frames, {summary.with_findings} with findings")
+    print(f"{summary.info.title} ({kind}): {summary.frames} frames, {summary.with_findings} analysed")
     for path in summary.written:
         print(f"  wrote {path}")
     print("Simulation and training only, not for clinical use.")

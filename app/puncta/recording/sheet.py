@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from puncta.core.flags import FLAG_WORDS, Flag
 from puncta.core.overlay import OverlayScene
 from puncta.core.results import Analysis
 from puncta.recording.raster import colours, draw_scene, font, point_size, rgb_from_pixels
@@ -49,6 +50,8 @@ def _footer(analysis: Analysis, scene: OverlayScene | None, width: int, height: 
     key = analysis.frame.key
     shown = scene.chips if scene else ()
     facts = [chip.words() for chip in shown if not chip.finding or chip.advice]
+    if scene is None and analysis.frame.source.simulated:
+        facts = [FLAG_WORDS[Flag.SIMULATED]]  # a film without an overlay says it too
     findings = [chip.words() for chip in shown if chip.finding and not chip.advice]
     figures = [f"{r.name} {r.text()}" for r in scene.read_outs if r.value is not None] if scene else []
     seconds = key.pts_ns / 1e9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,8 +15,8 @@ from made_session import make_session
 from PIL import Image
 
 from puncta.core.errors import UserError
-from puncta.recording.sheet import SAFETY_LINE
-from puncta.session.export import ExportRequest, export_case
+from puncta.recording.sheet import SAFETY_LINE, draw_sheet
+from puncta.session.export import ExportRequest, analysis_from_line, export_case
 from puncta.sources.factory import open_source
 
 
@@ -56,6 +57,10 @@ def test_everything_is_written_with_the_pixels_and_times_of_the_session(session:
     assert cine.SequenceOfUltrasoundRegions[0].PhysicalDeltaX == pytest.approx(0.01)
     assert "imulat" in cine.ImageComments and "not for clinical use" in cine.ImageComments
     assert cine.PatientID == "SIMULATED" and cine.BurnedInAnnotation == "NO"
+    # The film without an overlay says that it is simulated, too: its strip has more to read than one that is not.
+    wide = replace(frames[0], pixels=np.repeat(frames[0].pixels, 5, axis=1))
+    whole, real = analysis_from_line(wide, None), replace(wide, source=replace(wide.source, simulated=False))
+    assert not np.array_equal(draw_sheet(whole, None), draw_sheet(analysis_from_line(real, None), None))
     back = open_source(str(out / "c.dcm"))
     assert np.abs(back.info.times_ns - (np.array(times) - times[0])).max() <= 8
     back.close()
