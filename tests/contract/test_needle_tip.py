@@ -228,7 +228,11 @@ def places_mm(plugin: Plugin, pictures: list[NDArray[np.uint8]], box: Box) -> li
 def assert_agree(a: list[tuple[float, float] | None], b: list[tuple[float, float] | None]) -> None:
     both = [math.dist(p, q) for p, q in zip(a, b) if p is not None and q is not None]
     assert len(both) >= 12, "too few tips to compare"
-    assert sum((p is None) != (q is None) for p, q in zip(a, b)) <= 2
+    # A chance near the threshold may be shown a few frames later; from then on the two say the same.
+    begins = [next(k for k, p in enumerate(places) if p is not None) for places in (a, b)]
+    assert abs(begins[0] - begins[1]) <= 4
+    late = max(begins)
+    assert sum((p is None) != (q is None) for p, q in zip(a[late:], b[late:])) <= 1
     assert float(np.median(both)) <= 0.2 and max(both) <= SAME_PLACE_MM
 
 
