@@ -79,6 +79,8 @@ def test_frames_between_two_key_frames_are_proposed_and_accepted_as_a_range(stag
     hand.calm()
     proposed = [i for i in range(30) if label(hand, i, "needle").state is State.PROPOSED]
     assert proposed == list(range(1, 29))
+    hand.notes.help.refill()
+    assert not hand.notes.jobs.running  # what is proposed already is not proposed again
     middle = label(hand, 15, "needle")
     assert middle.made.kind is Kind.INTERPOLATED and middle.key.sha256
     # The needle does not move evenly, so the middle of the gap is off, and first in the queue.

@@ -9,7 +9,7 @@ from puncta.annotation.store_suggestions import DISAGREEMENT, Suggestion
 from puncta.core.frame import FrameKey
 from puncta.formats.label_sets import find_label_set, shipped_label_sets
 from puncta.gui.annotate.flag_hold import FlagHold
-from puncta.gui.annotate.review_queue import next_in, queue_of
+from puncta.gui.annotate.review_queue import doubt_of, next_in, ordered
 from puncta.gui.annotate.ribbons import (
     ABSENT,
     HIDDEN,
@@ -17,9 +17,12 @@ from puncta.gui.annotate.ribbons import (
     PRESENT,
     PROPOSED,
     bin_codes,
-    codes_of,
+    confirmed_counts,
     draw_codes,
+    empty_rows,
     runs_of,
+    shown_rows,
+    write_codes,
 )
 from puncta.gui.annotate.things import things_of
 
@@ -27,6 +30,15 @@ from puncta.gui.annotate.things import things_of
 def label(index: int, name: str, value, state: State = State.CONFIRMED, confidence: float | None = None) -> Label:
     made = Provenance(Kind.MODEL, "m", "1", confidence=confidence)
     return Label(name, FrameKey("s", index, index), "T", value, made, state)
+
+
+def queue_of(labels: list[Label], suggestions: list[Suggestion] | None = None):
+    doubts = {}
+    for index in {a.key.index for a in labels}:
+        doubt = doubt_of([a for a in labels if a.key.index == index])
+        if doubt is not None:
+            doubts[index] = doubt
+    return ordered(doubts, {a.key.index for a in labels if a.trusted}, suggestions or [])
 
 
 class Screen:
@@ -81,9 +93,13 @@ def test_codes_say_what_is_there_proposed_hidden_and_absent() -> None:
     labels = [
         label(0, "needle_tip", tip), label(1, "needle_tip", tip, State.PROPOSED), label(2, "needle_tip", NotVisible()),
         label(3, "needle_tip", tip, State.REJECTED), label(0, "csf", FlagLabel(0)), label(1, "csf", FlagLabel(1)),
-        label(2, "phase", PhaseLabel("b")), label(99, "csf", FlagLabel(1)),
+        label(2, "phase", PhaseLabel("b")),
     ]  # fmt: skip
-    rows = codes_of(labels, ["needle_tip", "csf"], ["a", "b"], 5)
+    full = empty_rows(["needle_tip", "csf"], 5)
+    for index in range(5):
+        write_codes(full, index, [a for a in labels if a.key.index == index], {"a": 0, "b": 1})
+    assert confirmed_counts(full) == ({"needle_tip": 2, "csf": 2}, 3, 1)
+    rows = shown_rows(full)
     assert rows["needle_tip"].tolist() == [PRESENT, PRESENT + PROPOSED, HIDDEN, 0, 0]
     assert rows["csf"].tolist() == [ABSENT, PRESENT, 0, 0, 0]
     assert rows["phase"].tolist() == [0, 0, PHASE_FIRST + 1, 0, 0]

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from puncta.annotation.labels import FlagLabel, NotVisible, PhaseLabel, Slot, State
+import numpy as np
+from numpy.typing import NDArray
+
+from puncta.annotation.commands import Board
+from puncta.annotation.labels import FlagLabel, PhaseLabel, Slot, State
+from puncta.annotation.store_suggestions import Suggestion
+from puncta.formats.label_sets import LabelSet
 from puncta.gui.annotate.facts import needle_facts, note_of, state_of, tip_facts
-from puncta.gui.annotate.review_queue import counted, queue_of
-from puncta.gui.annotate.ribbons import codes_of
+from puncta.gui.annotate.review_queue import Doubt, doubt_of, ordered
+from puncta.gui.annotate.ribbons import confirmed_counts, empty_rows, shown_rows, write_codes
 from puncta.gui.i18n import tr
 
 if TYPE_CHECKING:
@@ -23,7 +29,10 @@ class Following:
 
     def __init__(self, annotator: Annotator) -> None:
         self._a = annotator
-        self._seen: tuple[int, int, str] = (-1, 0, "")
+        self._case: tuple[Board | None, str, int] = (None, "", 0)
+        self._rows: dict[str, NDArray[np.uint8]] = {}
+        self._doubts: dict[int, Doubt] = {}
+        self._suggestions: tuple[Suggestion, ...] = ()
         self._counts: dict[str, int] = {}
 
     def refresh(self) -> None:
@@ -34,18 +43,7 @@ class Following:
         index = a.index()
         labels = board.on_frame(index) if board is not None else ()
         if board is not None and label_set is not None:
-            key = (a.desk.generation, len(a.suggestions), board.case_id)
-            if key != self._seen:
-                self._seen = key
-                a.queue = queue_of(board, a.suggestions)
-                self._counts, confirmed = counted(board, {t.name: t for t in a.things})
-                hidden = [label for label in board if label.trusted and isinstance(label.value, NotVisible)]
-                self._counts[""] = len({label.key.index for label in hidden})
-                phases = [phase.name for phase in label_set.phases]
-                rows = codes_of(board, [t.name for t in a.things], phases, a.count)
-                a.bar.timeline.set_rows(rows, {t.name: t for t in a.things}, a.count)
-                a.status.show_count(confirmed, a.count)
-                a.window.room.fit_bottom()
+            self._count(board, label_set)
         a.left.show_queue(a.queue, index)
         phase = next((label.value.phase for label in labels if isinstance(label.value, PhaseLabel)), "")
         a.left.show_things(a.things, self._counts, a.thing, a.shape, self._flag_words(index), phase)
@@ -60,6 +58,35 @@ class Following:
         if a.count:
             first, last = a.verbs.span()
             a.right.show_range(tr("{first} to {last}").format(first=f"{first:03d}", last=f"{last:03d}"))
+
+    def _count(self, board: Board, label_set: LabelSet) -> None:
+        """Look again at the frames whose labels have changed, and at all of them in another case."""
+        a = self._a
+        phases = {phase.name: number for number, phase in enumerate(label_set.phases)}
+        case = (board, label_set.id, a.count)
+        dirty = a.desk.take_dirty()
+        if case != self._case or dirty is None:
+            self._case, self._doubts = case, {}
+            self._rows = empty_rows([t.name for t in a.things], a.count)
+            dirty = set(board.labelled_frames())
+        elif not dirty and a.suggestions is self._suggestions:
+            return
+        self._suggestions = a.suggestions
+        for index in dirty:
+            labels = board.on_frame(index)
+            if index < a.count:
+                write_codes(self._rows, index, labels, phases)
+            doubt = doubt_of(labels)
+            if doubt is None:
+                self._doubts.pop(index, None)
+            else:
+                self._doubts[index] = doubt
+        self._counts, confirmed, self._counts[""] = confirmed_counts(self._rows)
+        trusted = {s.index for s in a.suggestions if any(label.trusted for label in board.on_frame(s.index))}
+        a.queue = ordered(self._doubts, trusted, a.suggestions)
+        a.bar.timeline.set_rows(shown_rows(self._rows), {t.name: t for t in a.things}, a.count)
+        a.status.show_count(confirmed, a.count)
+        a.window.room.fit_bottom()
 
     def _flag_words(self, index: int) -> dict[str, str]:
         a = self._a

@@ -58,8 +58,7 @@ class LabelDesk(QObject):
         self.label_set: LabelSet | None = None
         self.rater = ""
         self.history: deque[Gesture] = deque(maxlen=HISTORY)
-        self.generation = 0
-        """Grows with every change of the labels, so that others know when to look again."""
+        self._dirty: set[int] | None = None
         self._info: SourceInfo | None = None
         self._asked = 0
         self._revision = 0
@@ -115,7 +114,7 @@ class LabelDesk(QObject):
             self.case, self.label_set, labels, self._revision = found
             self.trouble = None
             self.board = Board(self.case.id, rater, labels)
-            self.generation += 1
+            self._dirty = None
             self._timer.start()
             self.opened.emit()
             self.changed.emit()
@@ -128,8 +127,13 @@ class LabelDesk(QObject):
         self._timer.stop()
         self.case = self.board = self._info = None
         self.history.clear()
-        self.generation += 1
+        self._dirty = None
         self.changed.emit()
+
+    def take_dirty(self) -> set[int] | None:
+        """Take the frames whose labels have changed since the last asking; None means that all may have."""
+        dirty, self._dirty = self._dirty, set()
+        return dirty
 
     def key_of(self, index: int, frame: Frame | None = None) -> FrameKey:
         """Return the key of a frame; with its hash where the frame itself is at hand."""
@@ -161,7 +165,7 @@ class LabelDesk(QObject):
             self.history.appendleft(Gesture(command.title, frames[0], frames[-1], time.monotonic()))
         case_id = command.case_id
         self.store.ask(lambda store: store.apply(command), lambda a: self._applied(case_id, a), self._refused)
-        self._touch()
+        self._touch(command.frames)
         return True
 
     def undo(self, frame: int, then: Callable[[], None] | None = None) -> None:
@@ -193,7 +197,7 @@ class LabelDesk(QObject):
             self.board.apply(applied.changes)
             frames = sorted(c.slot.index for c in applied.changes)
             self.history.appendleft(Gesture(applied.title, frames[0], frames[-1], time.monotonic(), taken_back=undo))
-            self._touch()
+            self._touch(frames)
             if then is not None:
                 then()
 
@@ -220,7 +224,7 @@ class LabelDesk(QObject):
             for slot, label in changed:
                 board.set(slot, label)
             if changed:
-                self._touch()
+                self._touch(slot.index for slot, _label in changed)
 
         def failed(_error: Exception) -> None:
             self._looking = False
@@ -243,8 +247,9 @@ class LabelDesk(QObject):
         self.trouble = error
         self.failed.emit(str(error))
 
-    def _touch(self) -> None:
-        self.generation += 1
+    def _touch(self, frames: Iterable[int]) -> None:
+        if self._dirty is not None:
+            self._dirty.update(frames)
         self.changed.emit()
 
 

@@ -13,6 +13,7 @@ from puncta.annotation.store_suggestions import Suggestion
 from puncta.gui.annotate.help_jobs import ONWARD, Piece
 from puncta.gui.annotate.label_desk import joined
 from puncta.gui.i18n import tr
+from puncta.imaging.needle_pose import NeedlePose
 from puncta.session.between_keys import NEEDLE, TIP, KeyPose
 from puncta.session.proposing import prompt_of
 
@@ -28,6 +29,7 @@ class LabelHelp:
     def __init__(self, annotator: Annotator) -> None:
         self._a = annotator
         self._wanted = False
+        self._filled: dict[tuple[int, int], tuple[NeedlePose | None, NeedlePose | None]] = {}
 
     def drawn(self, names: set[str]) -> None:
         """Something was drawn."""
@@ -45,8 +47,8 @@ class LabelHelp:
         keys = self.key_poses()
         if len(keys) < 2:
             return
-        first, last = keys[0].index, keys[-1].index
-        wanted = [i for i in range(first, last + 1) if self._stale(i)]
+        wanted = [index for a, b in zip(keys, keys[1:]) for index in self._wanted_between(a, b)]
+        self._filled = {(a.index, b.index): (a.pose, b.pose) for a, b in zip(keys, keys[1:])}
         if wanted:
             calibration = annotator.window.desk.calibration
             annotator.jobs.between(info.uri, case.id, keys, wanted, annotator.names, calibration)
@@ -67,12 +69,21 @@ class LabelHelp:
                 keys.append(KeyPose(index, pose))
         return keys
 
-    def _stale(self, index: int) -> bool:
-        """Whether a frame waits for a proposal between key frames: nothing confirmed, nothing rejected there."""
+    def _wanted_between(self, a: KeyPose, b: KeyPose) -> list[int]:
+        """Frames between two key frames that wait for a proposal; none where they have the one of these two needles."""
         board = self._a.desk.board
-        assert board is not None
-        labels = [a for a in board.on_frame(index) if a.name in NEEDLE_NAMES]
-        return not any(a.trusted or a.state is State.REJECTED for a in labels)
+        if board is None or (a.pose is None) != (b.pose is None):
+            return []
+        same = self._filled.get((a.index, b.index), (a.pose, b.pose)) == (a.pose, b.pose)
+        base = f"frames {a.index} and {b.index}"
+        wanted, fresh = [], same
+        for index in range(a.index + 1, b.index):
+            labels = [label for label in board.on_frame(index) if label.name in NEEDLE_NAMES]
+            if any(label.trusted or label.state is State.REJECTED for label in labels):
+                continue
+            wanted.append(index)
+            fresh = fresh and any(label.made.base == base for label in labels)
+        return [] if fresh else wanted
 
     def propagate(self, way: int) -> None:
         """Let the models carry the needle from this frame to the end of the range (1) or to its beginning (-1)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,35 +18,55 @@ PHASE_FIRST = 16
 HATCH_PX = 7
 
 
-def codes_of(labels: Iterable[Label], names: Sequence[str], phases: Sequence[str], count: int) -> dict[str, NDArray]:
-    """Return what is labelled, one array of codes a row: the names in order, then "phase" and "note" where there are.
+EXTRA = (PHASE, NOTE)
+"""Rows that every label set may have; shown where there is something in them."""
+
+
+def empty_rows(names: Sequence[str], count: int) -> dict[str, NDArray[np.uint8]]:
+    """Return a row of codes a name, and those that every label set may have."""
+    return {name: np.zeros(count, np.uint8) for name in (*names, *EXTRA)}
+
+
+def write_codes(
+    rows: Mapping[str, NDArray[np.uint8]], index: int, labels: Iterable[Label], phases: Mapping[str, int]
+) -> None:
+    """Write what one frame's labels say into the rows; lines belong to their category's row.
 
     Parameters
     ----------
-    names : sequence of str
-        Categories and flags; lines belong to their category's row.
+    phases : mapping of phase to its number
     """
-    rows = {name: np.zeros(count, np.uint8) for name in names}
-    extra = {PHASE: np.zeros(count, np.uint8), NOTE: np.zeros(count, np.uint8)}
-    number = {name: i for i, name in enumerate(phases)}
+    for row in rows.values():
+        row[index] = EMPTY
     for label in labels:
-        index, value = label.key.index, label.value
-        if label.state is State.REJECTED or not 0 <= index < count:
+        value, found = label.value, rows.get(label.name)
+        if found is None or label.state is State.REJECTED:
             continue
-        row = extra.get(label.name)
-        if row is None:
-            row = rows.get(label.name)
-            if row is None:
-                continue
         code = PRESENT
         if isinstance(value, NotVisible):
             code = HIDDEN
         elif isinstance(value, FlagLabel):
             code = PRESENT if value.value else ABSENT
         elif isinstance(value, PhaseLabel):
-            code = PHASE_FIRST + number.get(value.phase, 0)
-        row[index] = code if label.trusted or label.name in extra else code + PROPOSED
-    return {**rows, **{name: row for name, row in extra.items() if row.any()}}
+            code = PHASE_FIRST + phases.get(value.phase, 0)
+        found[index] = code if label.trusted or label.name in EXTRA else code + PROPOSED
+
+
+def shown_rows(rows: Mapping[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:
+    """Return the rows to show: phases and notes only where there are some."""
+    return {name: row for name, row in rows.items() if name not in EXTRA or row.any()}
+
+
+def confirmed_counts(rows: Mapping[str, NDArray[np.uint8]]) -> tuple[dict[str, int], int, int]:
+    """Return on how many frames each name is confirmed, on how many anything is, and on how many a thing is hidden."""
+    own = {name: row for name, row in rows.items() if name not in EXTRA}
+    sure = {name: (row > EMPTY) & (row < PROPOSED) for name, row in own.items()}
+    counts = {name: int(np.count_nonzero(known)) for name, known in sure.items()}
+    if not sure:
+        return counts, 0, 0
+    anything = np.logical_or.reduce(list(sure.values()))
+    hidden = np.logical_or.reduce([row == HIDDEN for row in own.values()])
+    return counts, int(np.count_nonzero(anything)), int(np.count_nonzero(hidden))
 
 
 def bin_codes(codes: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
