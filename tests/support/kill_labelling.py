@@ -21,28 +21,32 @@ from label_maker import key, make_case
 from puncta.annotation.commands import Board, Command, draw, not_visible, set_flag
 from puncta.annotation.labels import Label, MaskLabel, Slot, TipLabel
 from puncta.annotation.store import AnnotationStore
+from puncta.formats.dataset_values import Visibility
 
 CASE = "killed"
 FRAMES = 60
+HIDDEN = (Visibility.ABSENT, Visibility.OUT_OF_PLANE, Visibility.SHADOWED)
 
 
 def script(board: Board, number: int) -> Iterator[Command]:
-    """Yield the gestures of a labelling run from a number on; each is made from the board as it is then."""
+    """Yield the gestures of a labelling run from a number on; each is made from the board as it is then.
+
+    Every one of them changes something, so that the case's revision is the number of gestures.
+    """
     while True:
         frame = number % FRAMES
         kind = number % 5
-        value = number % 199
         if kind in {0, 1}:
             command = draw(board, "needle_tip", key(frame), TipLabel((float(number), 1.0)))
         elif kind == 2:
-            counts = (value, 20, 48 * 64 - 20 - value)
-            command = draw(board, "needle", key(frame), MaskLabel((48, 64), counts))
+            value = number % 199
+            command = draw(board, "needle", key(frame), MaskLabel((48, 64), (value, 20, 48 * 64 - 20 - value)))
         elif kind == 3:
-            command = set_flag(board, "csf", (number // 5) % 7, [key(i) for i in range(frame, frame + 25)])
+            command = set_flag(board, "csf", number, [key(i) for i in range(frame, frame + 25)])
         else:
-            command = not_visible(board, "needle", key(frame))
-        if command is not None:
-            yield command
+            command = not_visible(board, "needle", key(frame), HIDDEN[number // FRAMES % 3])
+        assert command is not None
+        yield command
         number += 1
 
 
@@ -68,17 +72,20 @@ class Told:
     torn: list[str] = field(default_factory=list)
 
 
-def state_after(revision: int) -> dict[Slot, Label]:
-    """What a store has to hold after so many gestures (the script is the same for every child)."""
-    board = Board(CASE, "anna")
-    count = 0
-    if revision:
-        for command in script(board, 0):
-            board.apply(command)
-            count += 1
-            if count == revision:
-                break
-    return dict(board.snapshot())
+class Replay:
+    """What a store has to hold after so many gestures: the script is the same for every child."""
+
+    def __init__(self) -> None:
+        self.board = Board(CASE, "anna")
+        self.count = 0
+        self._gestures = script(self.board, 0)
+
+    def advance(self, revision: int) -> dict[Slot, Label]:
+        """Make gestures up to a revision; return the labels."""
+        while self.count < revision:
+            self.board.apply(next(self._gestures))
+            self.count += 1
+        return dict(self.board.snapshot())
 
 
 def run(folder: Path, kills: int, seed: int = 0, longest_s: float = 1.0) -> Told:
@@ -86,6 +93,7 @@ def run(folder: Path, kills: int, seed: int = 0, longest_s: float = 1.0) -> Told
     chance = random.Random(seed)
     path = folder / "killed.sqlite"
     told = Told()
+    replay = Replay()
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     for number in range(kills):
         process = subprocess.Popen([sys.executable, __file__, str(path)], stdout=subprocess.PIPE, env=environ)
@@ -107,7 +115,7 @@ def run(folder: Path, kills: int, seed: int = 0, longest_s: float = 1.0) -> Told
             if whole and revision > whole[-1] + 1:
                 told.torn.append(f"kill {number}: {revision - whole[-1]} gestures that nobody was told of")
             found = {label.slot: values(label) for label in store.labels(CASE)}
-            wanted = {slot: values(label) for slot, label in state_after(revision).items()}
+            wanted = {slot: values(label) for slot, label in replay.advance(revision).items()}
             if found != wanted:
                 told.torn.append(f"kill {number}: the labels are not those of {revision} whole gestures")
     return told
