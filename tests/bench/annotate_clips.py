@@ -1,7 +1,7 @@
 """Labels simulated clips in the real window and tells how good the labels are: resources/docs/results/annotate.md.
 
     QT_QPA_PLATFORM=offscreen PYTHONPATH=app:tests/support:tests/gui python tests/bench/annotate_clips.py \
-        [--machine E] [--count 20] [--frames 100] [--seed 880000] [--keep DIR] [--json FILE] [--flags]
+        [--machine E] [--count 20] [--frames 100] [--seed 880000] [--keep DIR] [--json FILE] [--models] [--flags]
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=880000)
     parser.add_argument("--keep", type=Path, help="a folder that keeps the simulated clips")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--models", action="store_true", help="let the models carry the needle on from the first frame")
     parser.add_argument("--flags", action="store_true", help="hold flags over one playing pass of an infant's spine")
     args = parser.parse_args()
     from labelled_clip import (
@@ -86,7 +87,7 @@ def main() -> int:
                 row = {"name": clip.name, "changes": changes, "labelled": there, "right": right}
                 print(f"{clip.name}: {there:.1%} labelled, {right:.1%} right, {changes} changes of flags", flush=True)
             else:
-                knowing.label_needle()
+                knowing.label_needle(models=args.models)
                 judged = judge_needle(hand, clip, hand.presses)
                 row = asdict(judged)
                 shares = f"{judged.good:.0%} good (masks {judged.mask_good:.0%}, tips {judged.tip_good:.0%})"

@@ -196,16 +196,23 @@ class KnowingHand:
             self.hand.key(Qt.Key.Key_Minus)
         self.hand.calm()
 
-    def label_needle(self, most: int = MOST_PRESSES) -> None:
-        """Label the whole clip: first and last frame, then what the queue shows, then accept the range."""
+    def label_needle(self, most: int = MOST_PRESSES, *, models: bool = False) -> None:
+        """Label the whole clip: first frame, then last frame or models, then what the queue shows; accept the range."""
         hand, last = self.hand, len(self.clip.frames) - 1
         self.draw()
         self.choose_gauge()
-        hand.key(Qt.Key.Key_End)
-        hand.shows(last)
-        self.draw()
+        if models:
+            hand.key(Qt.Key.Key_F)
+            hand.wait(lambda: not hand.notes.jobs.running, 300.0)
+            hand.calm()
+        else:
+            hand.key(Qt.Key.Key_End)
+            hand.shows(last)
+            self.draw()
         while hand.presses + 3 <= most:
             before = hand.parts.desk.shown_index()
+            if not [doubt for doubt in hand.notes.queue if doubt.index != before]:
+                break
             hand.key(Qt.Key.Key_N)
             hand.wait(lambda before=before: hand.parts.desk.shown_index() != before)
             QTest.qWait(20)

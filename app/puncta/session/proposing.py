@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from puncta.annotation.labels import (
     LINE_SUFFIX,
@@ -210,14 +211,16 @@ def _apart_mm(one: Detection | None, other: Detection | None, frame: Frame) -> f
     return math.hypot((a[0] - b[0]) * sx, (a[1] - b[1]) * sy)
 
 
-def _whole(mask: MaskResult, frame: Frame) -> np.ndarray:
+def _whole(mask: MaskResult, frame: Frame) -> NDArray[np.bool_]:
     """The mask at the size of the whole picture."""
     assert mask.mask is not None
     whole = np.zeros(frame.pixels.shape[:2], bool)
     (x, y), (h, w) = mask.origin_px, mask.mask.shape
-    whole[max(0, y) : y + h, max(0, x) : x + w] = mask.mask[max(0, -y) :, max(0, -x) :][
-        : whole.shape[0] - max(0, y), : whole.shape[1] - max(0, x)
-    ]
+    left, top = max(0, x), max(0, y)
+    height, width = frame.pixels.shape[:2]
+    right, bottom = min(width, x + w), min(height, y + h)
+    if right > left and bottom > top:
+        whole[top:bottom, left:right] = mask.mask[top - y : bottom - y, left - x : right - x]
     return whole
 
 

@@ -112,7 +112,8 @@ class Annotator(QObject):
         """Put the parts into the window, each beside what it stands in for."""
         window = self.window
         for part, other in ((self.left, window.sources), (self.right, window.inspector)):
-            beside = other.parentWidget().layout()
+            around = other.parentWidget()
+            beside = around.layout() if around is not None else None
             assert isinstance(beside, QVBoxLayout)
             beside.insertWidget(0, part)
         self.left.add_first(self.work.panel)

@@ -273,9 +273,9 @@ class LabelTimeline(QWidget):
         else:
             near = self._edge_at(x, y) is not None
             self.setCursor(Qt.CursorShape.SizeHorCursor if near else Qt.CursorShape.ArrowCursor)
-            name = self.row_at(y)
+            row = self.row_at(y)
             words = tr("Frame {index}").format(index=index)
-            words = f"{words}\n{self._words(name)}" if name else words
+            words = f"{words}\n{self._words(row)}" if row else words
             QToolTip.showText(event.globalPosition().toPoint(), words, self)
 
     def mouseReleaseEvent(self, _event: QMouseEvent) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QMouseEvent
@@ -82,7 +83,7 @@ class AnnotatePanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         column.addWidget(self._head(tr("To review, most doubtful first")))
-        self.queue = [_Row(lambda n=n: self._open(n)) for n in range(QUEUE_SHOWN)]
+        self.queue = [_Row(partial(self._open, n)) for n in range(QUEUE_SHOWN)]
         for row in self.queue:
             column.addWidget(row)
         self.more = text_label(role="small")
@@ -158,7 +159,7 @@ class AnnotatePanel(QWidget):
             self._things_box.addSpacing(12)
             self._things_box.addWidget(self._head(tr("Phase from here on")))
         for phase in phases:
-            row = _Row(lambda name=phase.name: self._phase(name))
+            row = _Row(partial(self._phase, phase.name))
             row.setToolTip(tr(phase.meaning))
             row.show_words(tr(phase.title), "")
             self._things_box.addWidget(row)
