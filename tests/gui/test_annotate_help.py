@@ -200,3 +200,21 @@ def test_a_note_is_kept_with_its_frame(stage, qtbot) -> None:
     hand.go(7)
     hand.notes.refresh()
     assert field.text() == ""
+
+
+def test_the_surer_of_model_and_key_frames_is_proposed_and_a_redrawn_needle_has_the_gauge_in_hand(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand)
+    draw_true(hand, 0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    hand.go(20)
+    draw_true(hand, 20)
+    hand.calm()
+    middle, beside = label(hand, 10, "needle").made, label(hand, 19, "needle").made
+    assert middle.kind is Kind.PROPAGATED and middle.confidence > 0.5
+    assert beside.kind is Kind.INTERPOLATED and beside.confidence > 0.8
+    drawn = label(hand, 20, "needle")
+    assert drawn.state is State.CONFIRMED
+    true = mask_of_pose(pose_at(20, COUNT), (HEIGHT, WIDTH))
+    assert abs(drawn.value.area_px - true.sum()) < 0.15 * true.sum()

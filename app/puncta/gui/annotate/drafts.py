@@ -15,6 +15,8 @@ from puncta.imaging.needle_pose import NeedlePose
 
 LEAST_PX = 4.0
 """A needle, line or box shorter than this [px] is a slip of the hand."""
+ANEW = 0.5
+"""A needle's entry or middle that is dragged by more than this share of its length is drawn anew."""
 CLOSE_PT = 9.0
 """A click this near to a polygon's first corner closes it [display points]."""
 STEP_PX = 0.8
@@ -52,6 +54,8 @@ class NeedleDraft:
     tip_name: str = ""
     was: NeedlePose | None = None
     """The needle that was taken in hand."""
+    begun: PointPx | None = None
+    """Where the hand took it."""
 
     @property
     def hides(self) -> frozenset[str]:
@@ -59,13 +63,17 @@ class NeedleDraft:
         return frozenset({self.thing.name, self.thing.name + LINE_SUFFIX, self.tip_name})
 
     def move(self, point: PointPx) -> None:
-        """Move the part that is held; the entry drawn past the middle of the needle begins it anew, on to its tip."""
-        if self.part == "entry" and self.was is not None:
-            if math.dist(point, self.was.tip_px) < math.dist(point, self.was.entry_px):
-                self.pose = NeedlePose(point, self.was.entry_px, self.pose.width_px)
+        """Move the part that is held; a long way along the needle draws it anew, from where the hand began."""
+        if self.was is not None and self.part != "tip":
+            if self.begun is None:
+                self.begun = self.held_at
+            if math.dist(point, self.begun) > ANEW * self.was.length_px:
+                self.pose = NeedlePose(point, self.begun, self.pose.width_px)
                 return
-            self.pose = NeedlePose(self.was.tip_px, point, self.pose.width_px)
-            return
+            if self.part == "entry":
+                self.pose = NeedlePose(self.was.tip_px, point, self.pose.width_px)
+                return
+            self.pose, self.held_at = self.was, self.begun
         pose, by = self.pose, (point[0] - self.held_at[0], point[1] - self.held_at[1])
         tip, entry = pose.tip_px, pose.entry_px
         if self.part in {"tip", "all"}:

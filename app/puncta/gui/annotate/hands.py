@@ -14,6 +14,7 @@ from puncta.annotation.labels import (
     LineLabel,
     MaskLabel,
     PolygonLabel,
+    Slot,
     State,
     TipLabel,
     Value,
@@ -134,11 +135,13 @@ class LabelHands:
     def _grabbed(self, at: PointPx) -> tuple[NeedlePose, str] | None:
         """The needle of this frame and the part of it under the hand."""
         annotator = self._annotator
-        assert annotator.thing is not None and self._frame is not None
+        assert annotator.thing is not None and self._frame is not None and annotator.desk.board is not None
         pose = annotator.pose_on(self._frame.key.index)
         if pose is None:
             return None
-        if pose.width_px <= 0:
+        mask = annotator.desk.board.get(Slot(self._frame.key.index, annotator.thing.name))
+        if pose.width_px <= 0 or mask is None or not mask.trusted:
+            # A model's mask may be thinner than the needle; who fixes it has chosen the gauge.
             pose = NeedlePose(pose.tip_px, pose.entry_px, annotator.width_px())
         near = GRAB_PT / max(1e-6, annotator.scale())
         for part, end in (("tip", pose.tip_px), ("entry", pose.entry_px)):

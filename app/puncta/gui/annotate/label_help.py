@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from puncta.annotation.commands import erase, propose
-from puncta.annotation.labels import LINE_SUFFIX, Kind, NotVisible, Slot, State
+from puncta.annotation.commands import Board, erase, propose
+from puncta.annotation.labels import LINE_SUFFIX, Kind, Label, NotVisible, Slot, State
 from puncta.annotation.reading import visible_suggestions
 from puncta.annotation.store import AnnotationStore
 from puncta.annotation.store_suggestions import Suggestion
@@ -74,9 +74,11 @@ class LabelHelp:
         board = self._a.desk.board
         if board is None or (a.pose is None) != (b.pose is None):
             return []
-        same = self._filled.get((a.index, b.index), (a.pose, b.pose)) == (a.pose, b.pose)
+        filled = self._filled.get((a.index, b.index))
+        if filled == (a.pose, b.pose):
+            return []
         base = f"frames {a.index} and {b.index}"
-        wanted, fresh = [], same
+        wanted, fresh = [], filled is None
         for index in range(a.index + 1, b.index):
             labels = [label for label in board.on_frame(index) if label.name in NEEDLE_NAMES]
             if any(label.trusted or label.state is State.REJECTED for label in labels):
@@ -134,9 +136,11 @@ class LabelHelp:
         assert board is not None and case is not None
         labels = piece.labels
         if piece.kind == ONWARD:
-            # Between key frames a person's hand knows more than a model.
+            # What lies between key frames is compared when these two needles are followed; here it stays.
             known = {a.key.index for a in board if a.name in NEEDLE_NAMES and a.made.kind is Kind.INTERPOLATED}
             labels = tuple(a for a in labels if a.key.index not in known)
+        else:
+            labels = tuple(a for a in labels if not _surer(board, a))
         labels = tuple(a for a in labels if (b := board.get(a.slot)) is None or b.state is not State.REJECTED)
         title = "Between key frames" if piece.kind != ONWARD else "Propagate"
         fresh = {(a.key.index, a.slot) for a in labels}
@@ -180,3 +184,11 @@ class LabelHelp:
                 store.put_suggestions(case_id, source, found)
 
         self._a.store.ask(keep)
+
+
+def _surer(board: Board, label: Label) -> bool:
+    """Whether what a model proposes on the frame is surer than this: then that stays."""
+    there = [a for a in board.on_frame(label.key.index) if a.name in NEEDLE_NAMES and a.state is State.PROPOSED]
+    models = [a.made.confidence or 0.0 for a in there if a.made.kind is Kind.PROPAGATED]
+    visible = any(not isinstance(a.value, NotVisible) for a in there)
+    return bool(models) and visible and min(models) >= (label.made.confidence or 0.0)
