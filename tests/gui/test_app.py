@@ -72,7 +72,16 @@ def test_a_last_case_that_is_gone_gives_way_to_the_sample(qapp, tmp_path) -> Non
     seen: list[str] = []
 
     def ready(parts: Parts) -> None:
-        parts.desk.source_changed.connect(lambda: (seen.append(parts.desk.uri), parts.window.close()))
+        def look() -> None:
+            if parts.desk.info is None or parts.desk.analysis is None:
+                return  # the sample may have opened before this was called, or be under way
+            timer.stop()
+            seen.append(parts.desk.uri)
+            parts.window.close()
+
+        timer = QTimer(parts.window)
+        timer.timeout.connect(look)
+        timer.start(30)
 
     assert run_window(None, on_ready=ready, quit_after_s=PATIENCE_S) == 0
     assert seen == [str(paths.sample_case())]
