@@ -185,7 +185,8 @@ def _check_file(path: Path) -> None:
 
 def _damaged_text(path: Path, kept: Path) -> str:
     return (
-        f"The store {path.name} is damaged and is kept as {kept}; put a backup back, or begin a new store on purpose."
+        f"The store {path.name} is damaged and is kept as {kept}; put a backup back, or begin "
+        "an empty one with 'puncta annotations check --begin-anew'."
     )
 
 

@@ -33,13 +33,17 @@ Examples:
 Simulation and training only, not for clinical use."""
 
 
+STORE_WORDS = "another store than this user's own or the one that PUNCTA_STORE names"
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.add_argument("--store", metavar="FILE_OR_URL", help=STORE_WORDS)
     verbs = parser.add_subparsers(dest="action", required=True, metavar="list|add|assign|import|export|agree|check")
 
     def add(name: str, words: str) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=words, description=words[:1].upper() + words[1:] + ".")
-        verb.add_argument("--store", metavar="FILE_OR_URL", help="another store than this user's own")
+        verb.add_argument("--store", metavar="FILE_OR_URL", default=argparse.SUPPRESS, help=STORE_WORDS)
         return verb
 
     verb = add("list", "list the cases and how far they are labelled")
@@ -80,7 +84,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verb.add_argument("a", metavar="RATER")
     verb.add_argument("b", metavar="RATER")
     verb.add_argument("--json", action="store_true", help="print machine-readable")
-    add("check", "check the store")
+    verb = add("check", "check the store")
+    verb.add_argument(
+        "--begin-anew", action="store_true", help="begin an empty store where a damaged one was set aside"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,8 +104,14 @@ def run(args: argparse.Namespace) -> int:
         "agree": _agree,
         "check": _check,
     }
-    with AnnotationStore.open(args.store or os.environ.get(STORE_VARIABLE) or None) as store:
+    where = args.store or os.environ.get(STORE_VARIABLE) or None
+    with AnnotationStore.open(where, begin_anew=getattr(args, "begin_anew", False)) as store:
         return actions[args.action](store, args)
+
+
+def count_of(number: int, what: str) -> str:
+    """A number with its noun: 1 case, 2 cases."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def find_case(store: AnnotationStore, text: str) -> Case:
@@ -219,7 +232,8 @@ def _export(store: AnnotationStore, args: argparse.Namespace) -> int:
         )
     finally:
         line.clear()
-    print(f"{done.labels} labels on {done.frames} frames of {done.cases} cases in {done.folder}")
+    where = f"{count_of(done.frames, 'frame')} of {count_of(done.cases, 'case')}"
+    print(f"{count_of(done.labels, 'label')} on {where} in {done.folder}")
     if done.empty:
         print(f"without labels and left out: {', '.join(done.empty)}")
     return 0
@@ -256,7 +270,9 @@ def _agree(store: AnnotationStore, args: argparse.Namespace) -> int:
     for rater in (args.a, args.b):
         own = store.labels(case.id, rater=rater)
         if not own:
-            raise UserError(f"{rater} has no labels in {case.title}; there are {', '.join(store.raters(case.id))}.")
+            others = ", ".join(store.raters(case.id))
+            there = f"there are labels of {others}" if others else "nobody has labelled it yet"
+            raise UserError(f"{rater} has no labels in {case.title}; {there}.")
         labels.append(own)
     found = agreement(case, *labels, proposals=saw_proposals(store, case.id, (args.a, args.b)))
     if args.json:
@@ -284,5 +300,5 @@ def _check(store: AnnotationStore, _args: argparse.Namespace) -> int:
     cases = store.cases()
     count = sum(len(store.labels(case.id)) for case in cases)
     where = store.engine.url.render_as_string(hide_password=True)
-    print(f"{where}: form {newest_form()}, {len(cases)} cases, {count} labels, all read")
+    print(f"{where}: form {newest_form()}, {count_of(len(cases), 'case')}, {count_of(count, 'label')}, all read")
     return 0

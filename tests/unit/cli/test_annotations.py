@@ -88,7 +88,7 @@ def test_cases_are_added_listed_and_assigned(clip: Path, capsys: pytest.CaptureF
     assert (row["title"], row["frames"], row["labelled"], row["raters"]) == ("First", 8, 7, ["anna"])
     assert "0 of 8 frames labelled, 0 proposed  open (blind)" in say(capsys, "list", "--rater", "bert")[1]
     assert say(capsys, "list", "moon")[1] == "No case fits.\n"
-    assert "1 cases, 19 labels, all read" in say(capsys, "check")[1]
+    assert "1 case, 19 labels, all read" in say(capsys, "check")[1]
 
 
 @pytest.mark.parametrize(("words", "told"), [
@@ -119,7 +119,7 @@ def test_export_and_import_give_equal_labels(
 ) -> None:
     out = tmp_path / "out"
     status, told, err = say(capsys, "export", out, "--format", kind)
-    assert status == 0 and "19 labels on 7 frames of 1 cases" in told, err
+    assert status == 0 and "19 labels on 7 frames of 1 case in" in told, err
     assert len(list((out / "images").rglob("*.png"))) == 7
     assert not list(tmp_path.glob(".out*"))
     before = labels_of("anna")
@@ -204,3 +204,24 @@ def test_flags_of_infants(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert validate(tmp_path / "out").problems == ()
     assert say(capsys, "import", tmp_path / "out", "--case", "clip", "--rater", "bert", "--proposed")[0] == 0
     assert {state for _k, _v, state in labels_of("bert").values()} == {"proposed"}
+
+
+def test_a_damaged_store_is_begun_anew_only_when_asked(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "labels.sqlite"
+    assert say(capsys, "--store", store, "add", clip, "--label-set", "needle-tip")[0] == 0
+    assert "1 case, 0 labels" in say(capsys, "check", "--store", store)[1]
+    store.write_bytes(b"no database at all" * 400)
+    for _ in range(2):
+        status, _, told = say(capsys, "--store", store, "list")
+        assert status == 2 and "damaged" in told and "check --begin-anew" in told and "Traceback" not in told
+    assert "0 cases, 0 labels" in say(capsys, "check", "--begin-anew", "--store", store)[1]
+    assert say(capsys, "list", "--store", store)[:2] == (0, "There are no cases.\n")
+    assert list(tmp_path.glob("labels.sqlite?*")), "the damaged file stays"
+
+
+def test_agreement_with_nobody_says_so(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    say(capsys, "add", clip, "--label-set", "needle-tip", "--title", "one")
+    status, _, told = say(capsys, "agree", "one", "anna", "bert")
+    assert status == 2 and "nobody has labelled it yet" in told
