@@ -121,6 +121,25 @@ def test_undo_stays_on_its_frame_and_survives_a_restart(stage, qtbot) -> None:
     assert label(again, 3, "needle_tip").state is State.CONFIRMED
 
 
+def test_an_accepted_proposal_is_taken_back_and_made_again(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    draw_true(hand, 0)
+    hand.go(29)
+    draw_true(hand, 29)
+    hand.calm()
+    hand.go(12)
+    for key, state in (
+        ((Qt.Key.Key_V,), State.CONFIRMED),
+        ((Qt.Key.Key_Z, CONTROL), State.PROPOSED),
+        ((Qt.Key.Key_Z, CONTROL | SHIFT), State.CONFIRMED),
+        ((Qt.Key.Key_Z, CONTROL), State.PROPOSED),
+    ):
+        hand.key(*key)
+        hand.calm()
+        assert hand.parts.desk.shown_index() == 12
+        assert label(hand, 12, "needle").state is state
+
+
 def test_dragging_an_end_fixes_a_proposal_and_keeps_who_proposed_it(stage, qtbot) -> None:
     hand = annotating(stage, qtbot)
     draw_true(hand, 0)

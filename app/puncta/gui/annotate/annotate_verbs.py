@@ -310,13 +310,16 @@ class AnnotateVerbs:
             self._a.say(tr("There is no labelled frame in this direction."))
 
     def undo(self) -> None:
-        """Take back the last gesture on this frame."""
+        """Take back the last gesture on this frame.
+
+        Frames between key frames are not proposed anew here: that would be a further gesture, and take redo away.
+        """
         if not self._a.hands.put_down():
-            self._a.desk.undo(self._a.index(), self._a.help.refill)
+            self._a.desk.undo(self._a.index())
 
     def redo(self) -> None:
         """Make again what was taken back on this frame."""
-        self._a.desk.redo(self._a.index(), self._a.help.refill)
+        self._a.desk.redo(self._a.index())
 
     def gain(self, more: bool) -> None:
         """Brighten or darken the view; labels, models and exports never see it."""
