@@ -20,9 +20,9 @@ QUEUE_SHOWN = 5
 
 
 class _Row(QFrame):
-    """A line that can be clicked: key, words, figure."""
+    """A line that can be clicked: key, words, figure. With ``words_stay`` a long figure gives way, not the words."""
 
-    def __init__(self, act: Callable[[], None], key: str = "") -> None:
+    def __init__(self, act: Callable[[], None], key: str = "", *, words_stay: bool = False) -> None:
         super().__init__()
         self.setObjectName("sourceRow")
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -33,16 +33,19 @@ class _Row(QFrame):
         self.key = text_label(key, "key")
         if not key:
             self.key.hide()
-        self.words = ElidedLabel("")
-        self.figure = text_label(role="small")
+        self.words: QLabel = text_label() if words_stay else ElidedLabel("")
+        self.figure: QLabel = ElidedLabel("", role="small") if words_stay else text_label(role="small")
         row.addWidget(self.key)
-        row.addWidget(self.words, 1)
-        row.addWidget(self.figure)
+        row.addWidget(self.words, 0 if words_stay else 1)
+        row.addWidget(self.figure, 1 if words_stay else 0)
 
     def show_words(self, words: str, figure: str, *, current: bool = False) -> None:
         """Show what the line says."""
-        self.words.set_full(words)
-        self.figure.setText(figure)
+        for label, text in ((self.words, words), (self.figure, figure)):
+            if isinstance(label, ElidedLabel):
+                label.set_full(text)
+            else:
+                label.setText(text)
         self.setAccessibleName(f"{words} {figure}".strip())
         set_property(self, "current", "true" if current else "false")
 
@@ -83,7 +86,7 @@ class AnnotatePanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         column.addWidget(self._head(tr("To review, most doubtful first")))
-        self.queue = [_Row(partial(self._open, n)) for n in range(QUEUE_SHOWN)]
+        self.queue = [_Row(partial(self._open, n), words_stay=True) for n in range(QUEUE_SHOWN)]
         for row in self.queue:
             column.addWidget(row)
         self.more = text_label(role="small")
@@ -195,7 +198,7 @@ class AnnotatePanel(QWidget):
         if "" in self.rows:
             self.rows[""].show_words(tr("Not visible"), str(counts.get("", 0)))
         for name, row in self.phase_rows.items():
-            row.show_words(row.words.full(), "", current=name == phase)
+            row.show_words(row.accessibleName(), "", current=name == phase)
 
     def show_queue(self, queue: Sequence[Doubt], current: int) -> None:
         """Show the head of the queue."""
