@@ -184,9 +184,9 @@ def _parts(
         keys: dict[int, FrameKey] = {}
         wanted = {label.key.index: label.key for label in labels}
         if folder is not None:
-            for frame in _frames(case, sorted(wanted)):
+            for frame in frames_of_case(case, sorted(wanted)):
                 keys[frame.key.index] = _checked(frame, wanted[frame.key.index], case)
-                hashes[frame.key.index] = _write_picture(frame, folder / picture_name(case, frame.key.index))
+                hashes[frame.key.index] = write_picture(frame, folder / picture_name(case, frame.key.index))
                 done += 1
                 if tell is not None:
                     tell(done, total)
@@ -210,7 +210,8 @@ def _checked(frame: Frame, key: FrameKey, case: Case) -> FrameKey:
     return replace(key, sha256=found)
 
 
-def _write_picture(frame: Frame, path: Path) -> str:
+def write_picture(frame: Frame, path: Path) -> str:
+    """Write a frame as a dataset keeps it, an 8-bit grey PNG; return the hash of what was written."""
     grey = grey_from_pixels(frame.pixels)
     path.parent.mkdir(parents=True, exist_ok=True)
     _good, data = cv2.imencode(".png", grey)
@@ -231,7 +232,8 @@ def _open(case: Case) -> FrameSource:
     return source
 
 
-def _frames(case: Case, indices: Sequence[int]) -> Iterator[Frame]:
+def frames_of_case(case: Case, indices: Sequence[int]) -> Iterator[Frame]:
+    """Yield some frames of a case's clip, given in order; raises UserError where the clip is another one."""
     source = _open(case)
     try:
         at = 0

@@ -19,6 +19,8 @@ PLACES = {
     "tip": "puncta.training.experiment",
     "tracker": "puncta.training.tracker.recipe",
     "landmarks": "puncta.training.landmarks.recipe",
+    "tip-site": "puncta.training.site.recipe",
+    "tracker-site": "puncta.training.site.tracker_recipe",
 }
 """The module of each recipe; it holds a `Recipe` named ``RECIPE``."""
 

@@ -1,0 +1,217 @@
+"""What is kept of a training that the program runs: one small file, and what its process has written beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from puncta.core.errors import UserError
+from puncta.formats.atomic import write_text_atomic
+from puncta.formats.progress import Progress, parse_progress
+
+State = Literal[
+    "waiting", "making data", "running", "paused", "interrupted", "cancelled", "failed", "done"
+]
+ACTIVE = ("making data", "running")
+RECORD, EXPERIMENT, OUT, PROGRESS, ERRORS, PAUSE = (
+    "job.json", "experiment.toml", "training", "progress.jsonl", "errors.txt", "pause",
+)
+STAGES = {"samples": "training", "clips tuned on": "setting thresholds"}
+_TAIL = 64_000
+"""Bytes at the end of a file that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """How a training stands.
+
+    Attributes
+    ----------
+    state : str
+        "waiting", "making data", "running", "paused", "interrupted", "cancelled", "failed" or "done".
+    stage : str
+        What it does now, in words.
+    done, total, unit : float, float or None, str
+        Of this stage.
+    elapsed_s, left_s : float, float or None
+        Of the whole training, pauses not counted [s].
+    message : str
+        One sentence: why it stopped, or what came out.
+    folder : Path
+    """
+
+    id: str
+    name: str
+    recipe: str
+    plugin: str
+    base: str
+    state: State
+    stage: str
+    done: float
+    total: float | None
+    unit: str
+    elapsed_s: float
+    left_s: float | None
+    metrics: Mapping[str, float | None]
+    message: str
+    folder: Path
+    model: str = ""
+    data: str = ""
+    created_utc: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Its process runs."""
+        return self.state in ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """What `RECORD` holds of a training.
+
+    Attributes
+    ----------
+    pid, born : int, float
+        Of the process that trains: number, and when it began, so that another with the same number is not taken for it.
+    spent_s : float
+        Time of earlier legs [s].
+    stages : tuple of (str, float)
+        Stages in order with what they have taken [s].
+    """
+
+    id: str
+    name: str
+    recipe: str
+    plugin: str
+    base: str
+    data: str
+    model: str
+    created_utc: str
+    state: State = "waiting"
+    stage: str = ""
+    done: float = 0.0
+    total: float | None = None
+    unit: str = ""
+    message: str = ""
+    spent_s: float = 0.0
+    pid: int = 0
+    born: float = 0.0
+    work: float = 0.0
+    stages: tuple[tuple[str, float], ...] = ()
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+    def status(self, folder: Path, elapsed_s: float, left_s: float | None) -> JobStatus:
+        """Return it as others see it."""
+        return JobStatus(
+            self.id, self.name, self.recipe, self.plugin, self.base, self.state, self.stage, self.done, self.total,
+            self.unit, elapsed_s, left_s, dict(self.metrics), self.message, folder, self.model, self.data,
+            self.created_utc,
+        )
+
+
+def write_record(folder: Path, record: JobRecord) -> None:
+    """Write a training's record, whole or not at all; raises UserError where the disk is full."""
+    write_text_atomic(folder / RECORD, json.dumps({"version": 1, **asdict(record)}, indent=2) + "\n")
+
+
+def read_record(folder: Path) -> JobRecord | None:
+    """Read a training's record; None where there is none that can be read."""
+    try:
+        found: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        known = {k: v for k, v in found.items() if k in JobRecord.__dataclass_fields__}
+        known["stages"] = tuple((str(s), float(t)) for s, t in known.get("stages", ()))
+        return JobRecord(**known)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def is_alive(record: JobRecord) -> bool:
+    """Tell whether the process of a record still runs."""
+    if not record.pid:
+        return False
+    try:
+        process = psutil.Process(record.pid)
+        same = math.isclose(process.create_time(), record.born, abs_tol=2.0)
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def settled(record: JobRecord) -> JobRecord:
+    """Return a record of an earlier run of the program as it is now: what has no process any more is interrupted."""
+    if record.state in ACTIVE and not is_alive(record):
+        return replace(record, state="interrupted", message="Its process ended before it was done; resume goes on.")
+    if record.state == "waiting":
+        return replace(record, state="interrupted", message="The program ended before it began; resume begins it.")
+    return record
+
+
+class ProgressTail:
+    """Reads the progress lines that a process appends to a file.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._at, self._rest = path, 0, b""
+
+    def read(self) -> list[Progress]:
+        """Return what has come since the last call; half a line waits for its end."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                data = self._rest + file.read()
+                self._at = file.tell()
+        except OSError:
+            return []
+        *lines, self._rest = data.split(b"\n")
+        out = []
+        for line in lines:
+            try:
+                out.append(parse_progress(line.decode("utf-8", "replace")))
+            except UserError:  # something else printed a line there
+                continue
+        return out
+
+
+def last_words(folder: Path) -> str:
+    """Return the last sentence that the process of a training said on its error stream, or ""."""
+    try:
+        data = (folder / ERRORS).read_bytes()[-_TAIL:]
+    except OSError:
+        return ""
+    lines = [text.strip() for text in data.decode("utf-8", "replace").splitlines() if text.strip()]
+    said = [text for text in lines if text.startswith("puncta: ")]
+    return said[-1].removeprefix("puncta: ") if said else (lines[-1] if lines else "")
+
+
+def read_curves(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Return the curves of a training: name -> (samples, values); losses of training, figures of the tune split."""
+    out: dict[str, tuple[list[float], list[float]]] = {}
+    try:
+        lines = (folder / OUT / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return out
+    for text in lines:
+        try:
+            line = json.loads(text)
+            at, values = float(line["samples"]), line.get("losses") or line.get("metrics") or {}
+        except (ValueError, KeyError, TypeError):  # half a line of a process that was killed
+            continue
+        kind = "loss" if line.get("split") == "train" else "tune"
+        told = {f"{kind}: {k.replace('_', ' ')}": float(v) for k, v in values.items()}
+        if kind == "loss" and values:
+            told = {"loss": float(sum(values.values())), **told}
+        for name, value in told.items():
+            xs, ys = out.setdefault(name, ([], []))
+            xs.append(at)
+            ys.append(value)
+    return out

@@ -1,0 +1,1 @@
+"""Adapting finished networks to one site: little data, nothing forgotten, thresholds that still hold."""
