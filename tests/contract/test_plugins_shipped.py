@@ -57,7 +57,10 @@ def test_each_plugin_that_names_a_model_finds_it() -> None:
     registry = Registry.load()
     for found in discover(entry_points=False).found:
         if found.manifest.model is not None:
-            assert choose_card(registry, found.id, found.manifest.model).plugin == found.id
+            card = choose_card(registry, found.id, manifest_model=found.manifest.model)
+            assert card.plugin == found.id
+            # So that lists and promotions, which know no manifest, mean the same model.
+            assert card == registry.default_for(found.id)
 
 
 def test_no_model_lies_in_the_folder_unregistered() -> None:

@@ -1,4 +1,4 @@
-"""`puncta models`: which models are registered, whether their files are the recorded ones, how fast they run here."""
+"""`puncta models`: which models are here, which are in use, whether they are unchanged, how fast they run here."""
 
 from __future__ import annotations
 
@@ -8,20 +8,34 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from puncta.cli import model_pictures
+from puncta.cli import model_pictures, models_use
 from puncta.core.errors import UserError
 from puncta.inference.registry import ModelCard, Registry
 from puncta.inference.tuning import TuningTable, measure, remember, stored_tuning
+from puncta.session.plugins import all_models
 
 NAME = "models"
-HELP = "list, verify, time and picture the models"
+HELP = "list, install, promote, verify and time the models"
+DESCRIPTION = """\
+Each plugin uses one model wherever none is named with --model: the one you have promoted, else the one that comes with
+Puncta. Training and installing add models and change nothing else; 'promote' puts one into use, 'rollback' takes that
+back. A file whose hash differs from the recorded one is never loaded."""
+EPILOG = """\
+Examples:
+  puncta models list
+  puncta models install my-models
+  puncta evaluate needle-tip --data sets/tip-hard --model my-tip@0.1 --against needle-tip-ut@0.3
+  puncta models promote my-tip@0.1
+  puncta models rollback needle-tip
+
+Simulation and training only, not for clinical use."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    verbs = parser.add_subparsers(dest="models_verb", required=True, metavar="list|verify|bench|pictures")
+    verbs = parser.add_subparsers(dest="models_verb", required=True, metavar="ACTION", title="actions")
     for name, words in (
-        ("list", "show the registered models"),
+        ("list", "show the models, where they come from and which are in use"),
         ("verify", "compare every file with its recorded hash"),
         ("bench", "time the settings on this machine and keep the best"),
     ):
@@ -29,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name != "list":
             verb.add_argument("id", nargs="*", metavar="ID", help="only these models")
         verb.add_argument("--json", action="store_true", help="print machine-readable JSON")
+    models_use.add_parsers(verbs)
     model_pictures.add_parser(verbs)
 
 
@@ -40,7 +55,16 @@ def run(args: argparse.Namespace) -> int:
     UserError
         Wrong use or bad input.
     """
-    verbs = {"list": _list, "verify": _verify, "bench": _bench, "pictures": model_pictures.run}
+    verbs = {
+        "list": _list,
+        "verify": _verify,
+        "bench": _bench,
+        "pictures": model_pictures.run,
+        "promote": models_use.run_promote,
+        "rollback": models_use.run_rollback,
+        "install": models_use.run_install,
+        "remove": models_use.run_remove,
+    }
     return verbs[args.models_verb](args)
 
 
@@ -49,46 +73,57 @@ def _chosen(registry: Registry, ids: list[str]) -> list[ModelCard]:
 
 
 def _list(args: argparse.Namespace) -> int:
-    registry = Registry.load()
+    registry = all_models()
     if args.json:
-        print(
-            json.dumps({"models": [_facts(c) for c in registry.cards], "problems": list(registry.problems)}, indent=2)
-        )
+        rows = [_facts(c, registry) for c in registry.cards]
+        print(json.dumps({"models": rows, "problems": list(registry.problems)}, indent=2))
         return 0
     if not registry.cards:
         print("No models are registered.")
     else:
-        rows = [["model", "plugin", "precision", "licence", "origin", "settings here", "trained on"]]
-        for card in registry.cards:
+        table = [["model", "plugin", "use", "from", "precision", "licence", "settings here", "trained on"]]
+        for card in sorted(registry.cards, key=lambda c: c.plugin):
             tuning = stored_tuning(card)
             data = f"{card.training_data}{' (simulated)' if card.simulated else ''}"
-            rows.append(
+            table.append(
                 [
-                    f"{card.identity}{' *' if card.default else ''}",
+                    card.identity,
                     card.plugin,
+                    _use_of(card, registry),
+                    _ORIGINS[card.origin],
                     "/".join(f.precision for f in card.files),
                     card.licence,
-                    card.origin,
                     tuning.words() if tuning else "not measured",
                     data,
                 ]
             )
-        _print_table(rows)
-        if any(c.default for c in registry.cards):
-            print("* used where nobody names a model")
+        _print_table(table)
     _print_problems(registry)
     return 0
 
 
-def _facts(card: ModelCard) -> dict[str, Any]:
+_ORIGINS = {"shipped": "Puncta", "user": "you", "plugin": "its plugin"}
+
+
+def _use_of(card: ModelCard, registry: Registry) -> str:
+    """Say whether a model is in use and since when it is promoted."""
+    promotion = registry.promotion_of(card)
+    if promotion is not None:
+        return f"promoted {promotion.at_utc[:10]}"
+    return "in use" if registry.is_in_use(card) else "-"
+
+
+def _facts(card: ModelCard, registry: Registry) -> dict[str, Any]:
     facts = {
         name: getattr(card, name)
         for name in ("id", "version", "plugin", "file", "sha256", "precision", "default", "licence", "licence_url")
         + ("training_data", "simulated", "card", "recipe", "origin")
     }
-    tuning = stored_tuning(card)
+    tuning, promotion = stored_tuning(card), registry.promotion_of(card)
     return {
         **facts,
+        "in_use": registry.is_in_use(card),
+        "promoted_utc": promotion.at_utc if promotion is not None else None,
         "input": dict(card.input),
         "outputs": list(card.outputs),
         "metrics": dict(card.metrics),

@@ -99,13 +99,13 @@ def _model_of(found: FoundPlugin, registry: Registry) -> str | None:
     registry = registry.with_plugin_models(found.folder)
     if found.manifest.model is None and not registry.for_plugin(found.id):
         return None
-    return choose_card(registry, found.id, found.manifest.model).identity
+    return choose_card(registry, found.id, manifest_model=found.manifest.model).identity
 
 
 def _check(args: argparse.Namespace) -> int:
     def open_model(manifest: PluginManifest) -> SessionOpener:
         registry = Registry.load().with_plugin_models(args.path)
-        return opener_for(manifest.id, manifest.model, Tuning.deterministic(), registry)
+        return opener_for(manifest.id, None, Tuning.deterministic(), registry, manifest.model)
 
     report = check_plugin(args.path, open_model)
     if args.json:

@@ -37,6 +37,7 @@ _NAMES = {
     "label-set.json": "label-set",
     "moves.toml": "moves",
     "attempt.json": "attempt",
+    "promoted.json": "promotions",
 }
 _FOLDER_HEADS = ("dataset.json", "session.json", "training.json", "truth.json", "plugin.toml", "registry.toml")
 _FORMATS = {
@@ -47,6 +48,7 @@ _FORMATS = {
     "puncta-bench": "bench",
     "puncta-attempt": "attempt",
     "puncta-moves": "moves",
+    "puncta-promotions": "promotions",
 }
 _LINE_KINDS = {
     "results": {"key", "outputs"},
@@ -89,6 +91,7 @@ TITLES = {
     "evaluation": "evaluation",
     "plugin-manifest": "plugin manifest",
     "model-registry": "model registry",
+    "promotions": "promoted models",
     "bench": "bench figures",
     "moves": "script of moves",
     "attempt": "record of an attempt",
@@ -242,6 +245,15 @@ def _check_registry(path: Path) -> Findings:
     return Findings(problems) if problems else Findings(validate_folders.check_models(table, file.parent))
 
 
+def _check_promotions(path: Path) -> Findings:
+    document = read_json(path)
+    problems = schemas.check("promotions", document)
+    if problems:
+        return Findings(problems)
+    used = [f"{plugin} uses {kept[-1]['model']}" for plugin, kept in sorted(document["plugins"].items()) if kept]
+    return Findings([], used or ["nothing is promoted"])
+
+
 def _check_dataset_spec(path: Path) -> Findings:
     return Findings(check_dataset_spec(read_toml(path)))
 
@@ -310,6 +322,7 @@ _CHECKS: dict[str, Callable[[Path], Findings]] = {
     "study-flags": _check_flag_study,
     "plugin-manifest": _check_plugin,
     "model-registry": _check_registry,
+    "promotions": _check_promotions,
     "dataset-spec": _check_dataset_spec,
     "case-pack": _check_pack,
 }

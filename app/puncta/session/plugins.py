@@ -8,7 +8,7 @@ from typing import Any
 
 from puncta.core.errors import UserError
 from puncta.inference.opener import opener_for
-from puncta.inference.registry import Registry
+from puncta.inference.registry import ModelCard, Registry
 from puncta.inference.session import Tuning
 from puncta.pipeline.consent import is_granted
 from puncta.pipeline.discover import Discovery, FoundPlugin, discover, load
@@ -106,13 +106,40 @@ def models_by_plugin(model_ids: Sequence[str], registry: Registry | None = None)
     return chosen
 
 
+def all_models(discovery: Discovery | None = None) -> Registry:
+    """Return every registered model, also those that plugins bring in their folders, and what is promoted."""
+    registry = Registry.load()
+    for found in (discovery or discover()).found:
+        registry = registry.with_plugin_models(found.folder)
+    return registry
+
+
+def try_model(card: ModelCard, discovery: Discovery | None = None) -> None:
+    """Start a model's plugin with it once and close it again, so that nothing is promoted that cannot run.
+
+    Raises
+    ------
+    UserError
+        The plugin is not there or may not run, or it cannot start with the model.
+    """
+    discovery = discovery or discover()
+    if discovery.get(card.plugin) is None:
+        raise UserError(f'The model "{card.identity}" is for the plugin "{card.plugin}", which is not here.')
+    try:
+        models = {card.plugin: card.identity}
+        plugin = hosted_plugins([card.plugin], models=models, tuning=Tuning(), discovery=discovery)[0].create()
+    except UserError as error:
+        raise UserError(f'The plugin "{card.plugin}" cannot start with the model "{card.identity}": {error}') from error
+    plugin.close()
+
+
 def _hosted(
     found: FoundPlugin, registry: Registry, model_id: str | None, tuning: Tuning | None, options: PluginOptions
 ) -> HostedPlugin:
     manifest = found.manifest
     opened: list[ModelSession] = []
     models = registry.with_plugin_models(found.folder)
-    opener = opener_for(found.id, model_override=model_id or manifest.model, registry=models, tuning=tuning)
+    opener = opener_for(found.id, model_id, tuning, models, manifest.model)
 
     def open_model(model_id: str | None = None) -> ModelSession:
         session = opener(model_id)

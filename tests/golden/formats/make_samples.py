@@ -615,6 +615,15 @@ def make_registry(folder: Path) -> None:
     (folder / "registry.toml").write_text(tomli_w.dumps({"version": 1, "models": [model]}), encoding="utf-8")
 
 
+def make_promotions(folder: Path) -> None:
+    first = {"model": "tip-made 0.1", "sha256": sha_of_text("made up, not a network"), "at_utc": WHEN}
+    second = {"model": "tip-made 0.2", "sha256": sha_of_text("made up anew, not a network"), "at_utc": WHEN}
+    document = {
+        "format": "puncta-promotions", "version": 1, "plugins": {"infant-lp": [], "needle-tip": [first, second]}
+    }
+    (folder / "promoted.json").write_text(json_document(document), encoding="utf-8")
+
+
 def make_bench(folder: Path) -> None:
     document = {
         "format": "puncta-bench",
@@ -724,6 +733,7 @@ MAKERS = {
     "evaluation": make_evaluation,
     "plugin-manifest": make_plugin,
     "model-registry": make_registry,
+    "promotions": make_promotions,
     "bench": make_bench,
     "moves": make_moves,
     "attempt": make_attempt,
