@@ -4,8 +4,9 @@
 
 Each peer is killed and started again, held where it stands, and put behind a line that is silent, damaged and slow.
 "told" ends when the dot says it, the sentence stands there and nothing found before is drawn; for a damaged or slow
-line when a loss is counted or the rate on show has fallen. "back" ends with the first picture that plugins have looked
-at again, without a sentence against it. Exit status 1 where something is not told or does not come back.
+line when the sentence stands there. "back" ends with the first picture that plugins have looked at again, without a
+sentence against it (which goes a second after the last damage). Exit status 1 where something is not told or does
+not come back.
 """
 
 from __future__ import annotations
@@ -104,12 +105,10 @@ class Scene:
         bare = scene is None or not scene.items
         return window.top.latency.word == "lost" and "source" in self.sentences() and bare
 
-    def spoilt(self, usual: float) -> bool:
-        """Losses are counted, the source is lost, or its rate on show has fallen."""
+    def spoilt(self) -> bool:
+        """A sentence says what is wrong; a figure that has changed would not be enough."""
         health = self.parts.desk.status.health
-        if health is None:
-            return False
-        return bool(health.drops) or not health.flowing or health.rate is None or health.rate < 0.6 * usual
+        return health is not None and health.problem is not SourceProblem.NONE and "source" in self.sentences()
 
     def sentences(self) -> dict[str, str]:
         return self.parts.window.stage.banners.texts()
@@ -212,11 +211,9 @@ def measure(app: QApplication, kind: str, rounds: int, folder: Path) -> list[dic
                     if scene.wait(scene.well) == float("inf"):
                         raise SystemExit(f"{kind} does not play")
                     scene.rest(SETTLE_S)
-                    health = scene.parts.desk.status.health
-                    usual = (health.rate if health is not None else None) or 0.0
                     cause()
                     hard = fault in ("killed", "held", "silent line")
-                    told.append(scene.wait(scene.lost if hard else lambda: scene.spoilt(usual)))  # noqa: B023
+                    told.append(scene.wait(scene.lost if hard else scene.spoilt))
                     mend()
                     back.append(scene.wait(scene.well))
                 finally:

@@ -10,7 +10,8 @@ import numpy as np
 from PySide6.QtWidgets import QDialog
 
 from puncta.gui.i18n import tr
-from puncta.sources.live import DeviceFacts, Grab, LiveSource
+from puncta.sources.live import LiveSource
+from puncta.sources.live_device import DeviceFacts, Grab
 
 PATIENCE_MS = 20_000
 BOX = (90, 30, 200, 190)

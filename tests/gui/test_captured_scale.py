@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from puncta.core.frame import CalibrationOrigin
-from puncta.sources.live import DeviceFacts, Grab, LiveSource
+from puncta.sources.live import LiveSource
+from puncta.sources.live_device import DeviceFacts, Grab
 
 PATIENCE_MS = 20_000
 BOX = (150, 50, 400, 460)

@@ -86,6 +86,7 @@ class SourceProblem(StrEnum):
     LOST = "lost"
     BLACK = "black"
     FROZEN = "frozen"
+    DAMAGED = "damaged"
     SLOW = "slow"
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from puncta.core.errors import SourceLost
 from puncta.core.ports import Clock, SystemClock
-from puncta.sources.live import DeviceFacts, Grab, LiveSource
+from puncta.sources.live import LiveSource
 from puncta.sources.live_address import CameraAddress, parse_camera
+from puncta.sources.live_device import DeviceFacts, Grab
 
 FAILURES = 3
 """So many failed grabs in a row end a connection; one may be a damaged picture."""

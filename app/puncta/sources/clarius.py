@@ -17,8 +17,9 @@ from puncta.core.errors import SourceError, SourceLost
 from puncta.core.frame import Calibration, CalibrationOrigin, ImageGeometry, UltrasoundRegion
 from puncta.core.ports import Clock, SystemClock
 from puncta.sources.clarius_library import WRONG_VERSION, Caster, load_library
-from puncta.sources.live import DeviceFacts, Grab, LiveSource
+from puncta.sources.live import LiveSource
 from puncta.sources.live_address import ClariusAddress, parse_clarius
+from puncta.sources.live_device import DeviceFacts, Grab
 
 CERTIFICATE = "research"
 """What the vendor's interface takes where no certificate is asked for."""
@@ -47,6 +48,7 @@ class ClariusDevice:
         self._arrived = threading.Condition()
         self._pictures: deque[tuple[NDArray[np.uint8], float, int, int]] = deque()
         self._busy, self._damaged, self._wrong = 0, 0, False
+        self.damage = 0
         self.rests = ""
 
     def open(self, stop: threading.Event) -> DeviceFacts:
@@ -103,6 +105,7 @@ class ClariusDevice:
             self.rests = ""
             if pixels is None:
                 self._damaged += 1
+                self.damage += 1
                 return
             if len(self._pictures) >= WAITING:
                 self._pictures.popleft()

@@ -19,8 +19,9 @@ from puncta.core.frame import Calibration, CalibrationOrigin, ImageGeometry, Ult
 from puncta.core.ports import Clock, SystemClock
 from puncta.sources.igtl_messages import HEADER, BadMessage, Header, Image, crc64, read_header, read_image
 from puncta.sources.igtl_tracking import KINDS, LONGEST_BODY, read_transforms
-from puncta.sources.live import DeviceFacts, Grab, LiveSource
+from puncta.sources.live import LiveSource
 from puncta.sources.live_address import NetworkAddress, parse_igtl
+from puncta.sources.live_device import DeviceFacts, Grab
 from puncta.sources.tcp import connect_tcp
 from puncta.sources.transforms import Transform
 
@@ -44,6 +45,7 @@ class IgtlDevice:
         self._whole: NDArray | None = None
         self._peak = 0.0
         self._damaged, self._damaged_transforms = 0, 0
+        self.damage = 0
         self._transforms: deque[Transform] = deque(maxlen=KEPT_TRANSFORMS)
         self._matrix: tuple[float, ...] = ()
 
@@ -114,11 +116,13 @@ class IgtlDevice:
         # Some senders leave the checksum out.
         if header.crc and crc64(body) != header.crc:
             self._damaged += 1
+            self.damage += 1
             return None
         try:
             image = read_image(header, body)
         except BadMessage:
             self._damaged += 1
+            self.damage += 1
             return None
         if image.size[2] != 1:
             raise SourceError(
@@ -148,6 +152,7 @@ class IgtlDevice:
             found = None
         if found is None:
             self._damaged_transforms += 1
+            self.damage += 1
         else:
             self._transforms.extend((name, matrix, t_ns) for name, matrix in found)
 

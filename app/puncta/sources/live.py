@@ -10,17 +10,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from puncta.core.errors import SourceError, SourceLost, UserError
 from puncta.core.events import LinkState, SourceHealth, SourceProblem
 from puncta.core.frame import Frame, FrameKey, ImageGeometry, SourceInfo, SourceKind, UltrasoundRegion
 from puncta.core.ports import Clock, SystemClock
-from puncta.sources.health import HealthMeter, words_of_problem
+from puncta.sources.health import DAMAGED_WORDS, HealthMeter, words_of_problem
+from puncta.sources.live_device import DeviceFacts, Grab, LiveDevice
 from puncta.sources.transforms import Transform, TransformBox
 
 log = logging.getLogger(__name__)
@@ -34,84 +30,12 @@ GIVE_UP_S = 1.5
 """A connection without a picture for this long [s], or for five intervals, is closed and opened afresh."""
 FIRST_PICTURE_S = 8.0
 """A connection may take this long [s] until its first picture: a stream shows one only at its next key picture."""
+HEALING_S = 3.0
+"""A connection over which damage still comes is given this long [s] to heal: opening it afresh takes longer."""
 CLOCKS_APART_NS = 1_000_000_000
 """A sender's time that is further than this [ns] from the arrival is laid on the arrival anew."""
 PARTING_S = 0.5
 """Closing waits this long [s] for the device's thread; a call that hangs longer ends by its own time-out."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Grab:
-    """One picture from a device.
-
-    Attributes
-    ----------
-    t_ns : int
-        Monotonic time of arrival [ns], before decoding.
-    lost : tuple of (str, int)
-        Pictures the device knows were lost just before this one, by cause.
-    geometry : ImageGeometry or None
-        Where the device knows a region or a calibration; otherwise it is the picture's size.
-    fresh : bool
-        The sender began anew: nothing before this picture belongs to it.
-    sent_ns : int or None
-        The sender's own time of the picture [ns], from any beginning; where it runs forward, frame keys follow it.
-    planes : tuple of ndarray
-        Native planes; empty where ``pixels`` is native.
-    transforms : tuple of (str, 16 floats, int)
-        What came beside the pictures since the last one: name, 4 x 4 matrix row by row [mm], moment of arrival [ns].
-    damaged_transforms : int
-        Transforms that came but could not be used.
-    """
-
-    pixels: NDArray[np.uint8]
-    t_ns: int
-    lost: tuple[tuple[str, int], ...] = ()
-    geometry: ImageGeometry | None = None
-    fresh: bool = False
-    sent_ns: int | None = None
-    planes: tuple[NDArray, ...] = ()
-    transforms: tuple[Transform, ...] = ()
-    damaged_transforms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceFacts:
-    """What a device says of itself once it is open."""
-
-    details: tuple[tuple[str, str], ...] = ()
-    frame_rate: float | None = None
-
-
-class LiveDevice(Protocol):
-    """One connection to a device or a peer; used by one thread, thrown away when it is lost.
-
-    One that is paused at its own end may have an attribute ``rests``, the sentence that says so.
-    """
-
-    def open(self, stop: threading.Event) -> DeviceFacts:
-        """Connect; returns early with any result once ``stop`` is set.
-
-        Raises
-        ------
-        SourceError
-            A plain sentence: what is wrong and what to do.
-        """
-        ...
-
-    def grab(self) -> Grab | None:
-        """Return the next picture; None where none came within about 0.2 s.
-
-        Raises
-        ------
-        SourceLost
-            The connection is gone.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release the device; never raises."""
-        ...
 
 
 class LiveSource:
@@ -255,12 +179,12 @@ class LiveSource:
                 link = LinkState.RECONNECTING
             else:
                 link = LinkState.SILENT if gone else LinkState.STREAMING
-            words = self._words if link is LinkState.RECONNECTING else self._rests or self._silent_words
+            words = self._words if link is LinkState.RECONNECTING else self._rests or self._silence(seen.spoilt)
             retry = max(0.0, (self._retry_ns - now_ns) / 1e9) if self._retry_ns is not None else None
             attempts, connections, promised = self._attempts, self._connections, self._facts.frame_rate
         problem = SourceProblem.LOST if link in {LinkState.SILENT, LinkState.RECONNECTING} else seen.problem
         if link is LinkState.STREAMING:
-            words = words_of_problem(problem, seen.still_ns, seen.rate, promised)
+            words = words_of_problem(seen, promised)
         return SourceHealth(
             link,
             SourceProblem.NONE if link is LinkState.CONNECTING else problem,
@@ -275,6 +199,10 @@ class LiveSource:
             retry,
             self._transforms.rates(now_ns),
         )
+
+    def _silence(self, spoilt: bool) -> str:  # noqa: FBT001
+        """Return why no picture comes: something does arrive, or nothing."""
+        return DAMAGED_WORDS if spoilt else self._silent_words
 
     def flowing(self) -> bool:
         """Tell whether pictures come; True before the first one."""
@@ -327,16 +255,20 @@ class LiveSource:
         waited_ns = self._clock.now_ns()
         self._meter.begin(waited_ns, facts.frame_rate)
         allowed_ns = round(FIRST_PICTURE_S * 1e9)
-        first = True
+        first, damage = True, 0
         while not self._stop.is_set():
             grab = device.grab()
             now_ns = self._clock.now_ns()
+            found, damage = getattr(device, "damage", 0) - damage, getattr(device, "damage", 0)
+            if found > 0:
+                self._meter.damaged(now_ns, found)
+                allowed_ns = max(allowed_ns, round(HEALING_S * 1e9))
             self._rests = "" if grab is not None else getattr(device, "rests", "")
             if grab is None:
                 if self._rests:
                     waited_ns = now_ns
                 elif now_ns - waited_ns > allowed_ns:
-                    raise SourceLost(self._silent_words)
+                    raise SourceLost(self._silence(self._meter.snapshot(now_ns).spoilt))
                 continue
             waited_ns = now_ns
             allowed_ns = max(round(GIVE_UP_S * 1e9), 2 * self._meter.patience_ns)

@@ -12,8 +12,9 @@ import numpy as np
 
 from puncta.core.errors import SourceError, SourceLost
 from puncta.core.ports import Clock, SystemClock
-from puncta.sources.live import DeviceFacts, Grab, LiveSource
+from puncta.sources.live import LiveSource
 from puncta.sources.live_address import parse_screen
+from puncta.sources.live_device import DeviceFacts, Grab
 
 if TYPE_CHECKING:
     from mss.base import MSSBase

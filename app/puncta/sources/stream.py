@@ -12,13 +12,14 @@ from av.codec.context import Flags
 from puncta.core.errors import SourceError, SourceLost
 from puncta.core.ports import Clock, SystemClock
 from puncta.sources.datagrams import DatagramFile
-from puncta.sources.live import FIRST_PICTURE_S, GIVE_UP_S, DeviceFacts, Grab, LiveSource
+from puncta.sources.live import FIRST_PICTURE_S, GIVE_UP_S, LiveSource
 from puncta.sources.live_address import parse_rtsp, parse_udp, scheme_of, without_secret
+from puncta.sources.live_device import DeviceFacts, Grab
 from puncta.sources.tcp import connect_tcp
 from puncta.sources.video_pixels import display_pixels, is_grey, native_planes
 
 LOW_DELAY = {
-    "fflags": "nobuffer+discardcorrupt",
+    "fflags": "nobuffer",
     "flags": "low_delay",
     "probesize": "500000",
     "analyzeduration": "1000000",
@@ -33,6 +34,8 @@ RESTART_S = 2.0
 HEAL_S = 2.0
 """After damage pictures are withheld until the next whole one, but no longer than this [s]: some streams have none."""
 LOOK_FOR_COLOUR = 30
+STRICT_TRIES = 5
+"""A sender of JPEG pictures none of the first of which is by the book is read as it is."""
 
 
 class StreamDevice:
@@ -57,6 +60,8 @@ class StreamDevice:
         self._last_s: float | None = None
         self._damaged_since_ns: int | None = None
         self._withheld = 0
+        self.damage = 0
+        self._strict: av.VideoCodecContext | None = None
         self._grey: bool | None = None
         self._count = 0
 
@@ -73,6 +78,10 @@ class StreamDevice:
         # Threads that work on several pictures at once hold each of them back.
         stream.thread_type = "SLICE"
         stream.codec_context.flags |= Flags.low_delay
+        if stream.codec_context.name == "mjpeg":
+            # FFmpeg shows a broken JPEG picture as a smear unless it is told to be strict.
+            self._strict = av.CodecContext.create("mjpeg", "r")
+            self._strict.options = {"err_detect": "explode"}
         self._packets = container.demux(stream)
         rate = float(stream.guessed_rate or stream.average_rate or 0)
         self._rate = rate if 0 < rate <= LARGEST_RATE else None
@@ -117,17 +126,30 @@ class StreamDevice:
             while len(self._arrivals) > 64:
                 self._arrivals.pop(next(iter(self._arrivals)))
         if packet.is_corrupt:
-            self._note_damage(t_ns)
+            # Before the first picture this is only the part of one that was joined half-way.
+            if self._count:
+                self._note_damage(t_ns)
+            self._withhold()
+            return []
         try:
-            return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+            frames = self._strict.decode(packet) if self._strict is not None else packet.decode()
         except av.error.FFmpegError:
             self._note_damage(t_ns)
-            self._withheld += 1
+            self._withhold()
+            if self._strict is not None and not self._count and self._withheld >= STRICT_TRIES:
+                self._strict = None
             return []
+        return [frame for frame in frames if isinstance(frame, av.VideoFrame)]
 
     def _note_damage(self, t_ns: int) -> None:
         if self._damaged_since_ns is None:
             self._damaged_since_ns = t_ns
+
+    def _withhold(self) -> None:
+        """Count a picture that came and cannot be shown; before the first one it only waits for a whole one."""
+        self._withheld += 1
+        if self._count:
+            self.damage += 1
 
     def _take(self, frame: av.VideoFrame) -> Grab | None:
         t_ns = self._arrivals.pop(frame.pts, None) if frame.pts is not None else None
@@ -137,7 +159,7 @@ class StreamDevice:
         if self._damaged_since_ns is not None:
             healed = frame.key_frame and not frame.is_corrupt
             if not healed and t_ns - self._damaged_since_ns < HEAL_S * 1e9:
-                self._withheld += 1
+                self._withhold()
                 return None
             self._damaged_since_ns = None
         lost = [("damaged on the way", self._withheld)] if self._withheld else []

@@ -50,7 +50,7 @@ def test_a_source_below_its_promise_is_slow() -> None:
     assert meter.snapshot(end).problem is SourceProblem.SLOW
 
 
-@pytest.mark.parametrize(("step_ms", "patience_ms"), [(40.0, 800), (1000.0, 3000)])
+@pytest.mark.parametrize(("step_ms", "patience_ms"), [(40.0, 500), (150.0, 500), (1000.0, 3000)])
 def test_patience_is_below_a_second_but_three_intervals_for_slow_sources(step_ms: float, patience_ms: int) -> None:
     meter = HealthMeter()
     meter.begin(0, None)
