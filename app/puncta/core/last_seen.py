@@ -41,6 +41,7 @@ class _Sight:
     tip_px: PointPx
     box: Box
     t_ns: int
+    model_sha256: str
 
 
 class TipMemory:
@@ -58,7 +59,7 @@ class TipMemory:
     def take(self, analysis: Analysis) -> tuple[LostTip, ...]:
         """Take the next analysis shown; return the tips that it lost.
 
-        A new source, a step back or a jump farther than the fade forgets what was seen.
+        A new source, a step back, a jump farther than the fade or another model of the plugin forgets what was seen.
         """
         frame = analysis.frame
         # A live stream is as old as its arrival; its stored times may begin anew or stand still.
@@ -69,14 +70,16 @@ class TipMemory:
         lost: list[LostTip] = []
         for output in analysis.outputs:
             sight = self._sights.get(output.plugin_id)
-            if sight is not None and not 0 <= now_ns - sight.t_ns < LOST_FADE_NS:
+            other = sight is not None and sight.model_sha256 != output.model_sha256
+            if sight is not None and (other or not 0 <= now_ns - sight.t_ns < LOST_FADE_NS):
                 del self._sights[output.plugin_id]
                 sight = None
             tip = next((r for r in output.results if isinstance(r, Detection) and r.label == "needle_tip"), None)
             if tip is None:
                 continue
             if tip.tip_px is not None and tip.box is not None and tip.certainty is not Certainty.LOST:
-                self._sights[output.plugin_id] = _Sight(tip.tip_px, tip.box, now_ns - _age_ns(output, analysis))
+                seen_ns = now_ns - _age_ns(output, analysis)
+                self._sights[output.plugin_id] = _Sight(tip.tip_px, tip.box, seen_ns, output.model_sha256)
             elif sight is not None:
                 left = 1.0 - (now_ns - sight.t_ns) / LOST_FADE_NS
                 lost.append(LostTip(output.plugin_id, sight.tip_px, sight.box, left))

@@ -49,6 +49,8 @@ class Desk(QObject):
     target_changed = Signal()
     loop_changed = Signal()
     failed = Signal(str)
+    model_switched = Signal(object)
+    """Carries a `ModelSwitch`: how a switch of a plugin's model has ended."""
 
     def __init__(self, player: Player, preferences: Preferences, bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -136,6 +138,8 @@ class Desk(QObject):
             self.take_raw()
         self._seeks.send()
         self.status_changed.emit()
+        for switch in self.player.take_switches():
+            self.model_switched.emit(switch)
 
     def take_raw(self) -> bool:
         """Take what is there; during a stall these are raw pictures, which nobody wakes for. True when one came."""
@@ -351,6 +355,18 @@ class Desk(QObject):
             del self.preferences.settings.rulers[ruler_identity(self.info)]
             self.preferences.touch("rulers")
         self.player.set_calibration(None)
+
+    # --- models ------------------------------------------------------------------------------------------------
+
+    def reload_plugin(self, plugin_id: str) -> None:
+        """Let a plugin take the model that is in use now, while the pictures go on; `model_switched` tells the end.
+
+        Raises
+        ------
+        UserError
+            No such plugin.
+        """
+        self.player.reload_plugin(plugin_id)
 
     # --- measurements ------------------------------------------------------------------------------------------
 

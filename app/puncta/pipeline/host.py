@@ -1,6 +1,7 @@
 """Runs the plugins on a frame: in dependency order, each in its own `try`, with a breaker a plugin.
 
-The host belongs to one inference thread. Only `set_enabled`, `prompt` and `statuses` may be called from another.
+The host belongs to one inference thread. Only `set_enabled`, `set_option`, `prompt`, `swap` and `statuses` may be
+called from another.
 """
 
 from __future__ import annotations
@@ -8,13 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
-
-import numpy as np
 
 from puncta.core.errors import PunctaError, UserError
 from puncta.core.events import PluginStatus
@@ -23,72 +22,18 @@ from puncta.core.flags import Flag
 from puncta.core.frame import Frame
 from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis, PluginOutput, flags_of_frame
-from puncta.pipeline.options import PluginOptions
+from puncta.pipeline.hosted import HostedPlugin, Slot, status_of
 from puncta.pipeline.policy import FAULTS_TO_OPEN
 from puncta.sdk.plugin import Configurable, Plugin, Promptable, ResetReason, StepResult
 from puncta.sdk.result_checks import find_result_faults
 
+__all__ = ["HostedPlugin", "PluginHost"]
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class HostedPlugin:
-    """A plugin the host may run: what its manifest says, and how to create it.
-
-    Attributes
-    ----------
-    create : callable
-        Returns the plugin; called in the inference thread on first use. Raises UserError with a plain sentence.
-    identity : callable
-        Returns (model identity, sha256) once created; empty strings without a model.
-    after : tuple of str
-        Upstream plugins whose outputs of the same frame it sees.
-    every : int
-        Runs on every n-th frame; its last output is carried forward in between and keeps its own frame. Older than
-        100 ms of the frames' time it is flagged STALE.
-    budget_ms : float or None
-        Time it promises to keep; judged only in live delivery, so that results stay repeatable.
-    history_frames : int
-        Earlier frames its result may depend on.
-    prompts : bool
-        It takes a user's prompts.
-    options : PluginOptions or None
-        What the user may change while it runs; `create` reads them too.
-    emits : tuple of str
-        Kinds of results that it may give.
-    """
-
-    plugin_id: str
-    title: str
-    create: Callable[[], Plugin]
-    identity: Callable[[], tuple[str, str]] = lambda: ("", "")
-    after: tuple[str, ...] = ()
-    every: int = 1
-    budget_ms: float | None = None
-    history_frames: int = 0
-    prompts: bool = False
-    options: PluginOptions | None = None
-    emits: tuple[str, ...] = ()
 
 
 MOST_PROMPTS = 256
 """Prompts kept a plugin; beyond that the oldest is forgotten."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    spec: HostedPlugin
-    enabled: bool
-    plugin: Plugin | None = None
-    faults: int = 0
-    breaker_open: bool = False
-    message: str = ""
-    fresh: bool = False
-    renew: bool = False
-    since_run: int = 0
-    last: PluginOutput | None = None
-    times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=300))
-    prompts: dict[int | None, Prompt] = field(default_factory=dict)
 
 
 class PluginHost:
@@ -107,9 +52,10 @@ class PluginHost:
     def __init__(
         self, plugins: Sequence[HostedPlugin], enabled: Sequence[str] | None = None, *, live: bool = False
     ) -> None:
-        self._slots = [_Slot(p, enabled is None or p.plugin_id in enabled) for p in plugins]
+        self._slots = [Slot(p, enabled is None or p.plugin_id in enabled) for p in plugins]
         self._live = live
         self._lock = threading.Lock()
+        self._closed = False
 
     @property
     def history_frames(self) -> int:
@@ -184,8 +130,33 @@ class PluginHost:
             slot.renew = slot.renew or changed
             return changed
 
+    def swap(self, spec: HostedPlugin, plugin: Plugin) -> None:
+        """Put another plugin, created already, in the place of the one of its id, between two frames.
+
+        Nothing of the one before is carried over, and a breaker it opened is closed. A newer swap replaces one that
+        waits. Where the host is closed already, the plugin is closed too.
+
+        Raises
+        ------
+        UserError
+            There is no such plugin.
+        """
+        with self._lock:
+            slot = self._find(spec.plugin_id)
+            unused = plugin if self._closed else (slot.incoming[1] if slot.incoming is not None else None)
+            if not self._closed:
+                slot.incoming = (spec, plugin)
+        if unused is not None:
+            _close(spec.plugin_id, unused)
+
     def reset(self, reason: ResetReason) -> None:
-        """Empty the plugins' memory; outputs of before are not carried over."""
+        """Empty the plugins' memory; outputs of before are not carried over.
+
+        Where a model changed, only its own plugin begins anew: the others go on with what they have seen.
+        """
+        self._take_in()
+        if reason is ResetReason.MODEL_CHANGED:
+            return
         for slot in self._slots:
             slot.last, slot.since_run = None, 0
             if slot.plugin is not None:
@@ -206,6 +177,7 @@ class PluginHost:
         every : bool
             Run those too whose turn it is not: a picture that is held is judged itself.
         """
+        self._take_in()
         outputs: dict[str, PluginOutput] = {}
         timings: list[tuple[str, int]] = []
         for slot in self._active():
@@ -218,30 +190,43 @@ class PluginHost:
 
     def close(self) -> None:
         """Close every plugin; a failure in one is logged and does not keep the others open."""
-        for slot in self._slots:
-            if slot.plugin is not None:
-                plugin, slot.plugin = slot.plugin, None
-                try:
-                    plugin.close()
-                except Exception:
-                    log.exception("plugin %s failed to close", slot.spec.plugin_id)
+        with self._lock:
+            self._closed = True
+            waiting = [(s.spec.plugin_id, s.incoming[1]) for s in self._slots if s.incoming is not None]
+            running = [(s.spec.plugin_id, s.plugin) for s in self._slots if s.plugin is not None]
+            for slot in self._slots:
+                slot.plugin = slot.incoming = None
+        for plugin_id, plugin in (*running, *waiting):
+            _close(plugin_id, plugin)
 
     def statuses(self) -> tuple[PluginStatus, ...]:
         """One snapshot a plugin, for the inspector."""
         with self._lock:
-            return tuple(_status(slot) for slot in self._slots)
+            return tuple(status_of(slot) for slot in self._slots)
 
-    def _active(self) -> Iterator[_Slot]:
+    def _take_in(self) -> None:
+        for slot in self._slots:
+            with self._lock:
+                if slot.incoming is None:
+                    continue
+                gone = slot.take_in()
+            if gone is not None:
+                _close(slot.spec.plugin_id, gone)
+            plugin = slot.plugin
+            assert plugin is not None
+            self._guard(slot, partial(plugin.reset, ResetReason.MODEL_CHANGED))
+
+    def _active(self) -> Iterator[Slot]:
         return (s for s in self._slots if s.enabled and not s.breaker_open)
 
-    def _find(self, plugin_id: str) -> _Slot:
+    def _find(self, plugin_id: str) -> Slot:
         for slot in self._slots:
             if slot.spec.plugin_id == plugin_id:
                 return slot
         known = ", ".join(s.spec.plugin_id for s in self._slots) or "none"
         raise UserError(f"There is no plugin '{plugin_id}'; the plugins here are: {known}.")
 
-    def _ensure(self, slot: _Slot) -> bool:
+    def _ensure(self, slot: Slot) -> bool:
         if slot.plugin is not None:
             return True
         try:
@@ -262,7 +247,7 @@ class PluginHost:
                 )
             return False
 
-    def _renew(self, slot: _Slot) -> None:
+    def _renew(self, slot: Slot) -> None:
         """Hand changed options over; a plugin that cannot take them while it runs is created anew."""
         with self._lock:
             if not slot.renew:
@@ -279,7 +264,7 @@ class PluginHost:
         self._guard(slot, plugin.close)
 
     def _step_one(
-        self, slot: _Slot, frame: Frame, outputs: Mapping[str, PluginOutput], every: bool
+        self, slot: Slot, frame: Frame, outputs: Mapping[str, PluginOutput], every: bool
     ) -> PluginOutput | None:
         spec = slot.spec
         self._renew(slot)
@@ -320,7 +305,7 @@ class PluginHost:
         )
         return slot.last
 
-    def _hand_prompt(self, slot: _Slot, frame: Frame) -> None:
+    def _hand_prompt(self, slot: Slot, frame: Frame) -> None:
         """Hand a plugin what was drawn for this frame; what was drawn for the next one holds once."""
         with self._lock:
             once = slot.prompts.pop(None, None)
@@ -328,7 +313,7 @@ class PluginHost:
         if prompt is not None and isinstance(slot.plugin, Promptable):
             slot.plugin.prompt(prompt)
 
-    def _guard(self, slot: _Slot, call: Callable[[], StepResult | None]) -> StepResult | None:
+    def _guard(self, slot: Slot, call: Callable[[], StepResult | None]) -> StepResult | None:
         """Call into a plugin; a failure is logged, counted, and opens the breaker the third time in a row."""
         try:
             return call()
@@ -347,6 +332,13 @@ class PluginHost:
             return None
 
 
+def _close(plugin_id: str, plugin: Plugin) -> None:
+    try:
+        plugin.close()
+    except Exception:
+        log.exception("plugin %s failed to close", plugin_id)
+
+
 def _carried(output: PluginOutput, frame: Frame) -> PluginOutput:
     """An older output beside a new frame: it cost nothing now, and says so when it is too old for this picture."""
     flags = output.flags | {Flag.STALE} if carried_ns(output, frame) > FRESH_NS else output.flags
@@ -357,25 +349,6 @@ def _reason(error: Exception) -> str:
     """Kind and words of an error, short enough for a banner."""
     words = " ".join(str(error).split())
     return f"{type(error).__name__}: {words[:117]}..." if len(words) > 120 else f"{type(error).__name__}: {words}"
-
-
-def _status(slot: _Slot) -> PluginStatus:
-    times = list(slot.times_ms)
-    p50, p95 = (float(v) for v in np.percentile(times, (50, 95))) if times else (None, None)
-    model = slot.spec.identity()[0] if slot.plugin is not None else ""
-    return PluginStatus(
-        slot.spec.plugin_id,
-        slot.spec.title,
-        slot.enabled,
-        model,
-        slot.faults,
-        slot.breaker_open,
-        slot.message,
-        p50,
-        p95,
-        slot.spec.options.offers() if slot.spec.options is not None else (),
-        slot.spec.emits,
-    )
 
 
 def _checked(result: StepResult, frame: Frame) -> StepResult:

@@ -122,10 +122,16 @@ class Transport:
         self.seek(min(base + delta, self._last_index()))
 
     def refresh(self, reason: ResetReason) -> None:
-        """Analyse the shown frame again (a plugin was switched, a calibration changed)."""
+        """Analyse the shown frame again (a plugin was switched, a calibration or a model changed).
+
+        While it plays, the next frame begins the new epoch.
+        """
         with self._condition:
             if self._info is None or self._index < 0:
                 return
+            if reason is ResetReason.MODEL_CHANGED and (self._state is not PlayState.PLAYING or self._aim is not None):
+                # The frames before it come by again, so the other plugins begin anew with them.
+                reason = ResetReason.SEEK
             self._new_epoch(reason)
             if self._seekable() and (self._aim is not None or self._state is not PlayState.PLAYING):
                 # A seek that is not done yet stays the user's wish.

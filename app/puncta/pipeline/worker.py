@@ -11,6 +11,7 @@ from puncta.core.channels import ChannelClosed, LatestSlot
 from puncta.core.results import Analysis
 from puncta.pipeline.host import PluginHost
 from puncta.pipeline.policy import Job
+from puncta.sdk.plugin import ResetReason
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,9 @@ class InferenceWorker:
     def _step(self, job: Job) -> None:
         self.busy_since_ns = time.monotonic_ns()
         if job.frame.epoch != self._epoch:
-            self._host.reset(job.reason)
+            # An epoch that never came here began for another reason, which holds too.
+            passed_over = job.reason is ResetReason.MODEL_CHANGED and job.frame.epoch != self._epoch + 1
+            self._host.reset(ResetReason.SEEK if passed_over else job.reason)
             self._epoch = job.frame.epoch
         for earlier in job.pre_roll:
             if self._outdated(job.frame.epoch):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from typing import Any
 
 from puncta.core.channels import LatestSlot
 from puncta.core.events import PipelineStatus, PlayState
 from puncta.core.frame import Frame
-from puncta.core.ports import as_live
+from puncta.core.ports import FrameSource, as_live
 from puncta.core.results import Analysis
 from puncta.pipeline.host import PluginHost
 from puncta.pipeline.hub import Hub
@@ -104,3 +106,29 @@ class Opened:
         """Whether a live source that should be running gives nothing."""
         live = as_live(self.hub.source)
         return live is not None and self._shown.newest is not None and not live.flowing()
+
+
+def open_run(
+    open_source: Callable[[], FrameSource],
+    host: PluginHost,
+    deliver: Callable[[Hub, LatestSlot[Analysis], Analysis], None],
+    **capture: Any,
+) -> Opened:
+    """Join a source, a host and the channels between them; nothing runs before `start`.
+
+    Parameters
+    ----------
+    deliver : callable
+        Takes the capture side, the slot to the screen and each analysis, in the inference thread.
+    **capture
+        Further parameters of `Hub`.
+    """
+    jobs: LatestSlot[Job] = LatestSlot("infer")
+    preview: LatestSlot[Frame] = LatestSlot("preview")
+    # Its own slot: an analysis that comes too late for its source never reaches the next one's screen.
+    screen: LatestSlot[Analysis] = LatestSlot("screen")
+    hub = Hub(open_source, jobs, preview, history_frames=lambda: host.history_frames, **capture)
+    worker = InferenceWorker(
+        host, jobs, lambda analysis: deliver(hub, screen, analysis), lambda epoch: epoch < hub.valid_from
+    )
+    return Opened(hub, worker, host, jobs, screen, preview)

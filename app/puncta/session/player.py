@@ -25,15 +25,14 @@ from puncta.core.results import Analysis
 from puncta.core.target import TargetFix
 from puncta.pipeline.host import HostedPlugin, PluginHost
 from puncta.pipeline.hub import Hub
-from puncta.pipeline.policy import Delivery, Job, Presentation
-from puncta.pipeline.worker import InferenceWorker
-from puncta.sdk.plugin import ResetReason
-from puncta.session.confidence_track import ConfidenceTrack
-from puncta.session.flag_ribbons import FlagRibbons
+from puncta.pipeline.policy import Delivery, Presentation
+from puncta.sdk.plugin import Plugin, ResetReason
 from puncta.session.latency import LatencyMeter, LatencySnapshot
-from puncta.session.opened import Opened
+from puncta.session.model_switch import ModelSwitch, ModelSwitches
+from puncta.session.opened import Opened, open_run
 from puncta.session.plugins import hosted_plugins
 from puncta.session.target import TargetKeeper
+from puncta.session.timeline import Timeline
 from puncta.sources.factory import open_source
 from puncta.sources.steering import Steering
 
@@ -89,8 +88,10 @@ class Player:
         self._failed = ""
         self._epoch = 0
         self._meter = LatencyMeter()
-        self._track, self._ribbons = ConfidenceTrack(), FlagRibbons()
-        self._target = TargetKeeper()
+        self._timeline, self._target = Timeline(), TargetKeeper()
+        # A model is put in either before a source opens with it or after, never in between.
+        self._opening = threading.Lock()
+        self._switches = ModelSwitches(self._put_model, self._nudge)
         self._on_frame: Callable[[Frame], None] = lambda _frame: None
         self._on_analysis: Callable[[Analysis], None] = lambda _analysis: None
 
@@ -99,6 +100,10 @@ class Player:
     def open(self, uri: str, *, paused: bool = False, start_index: int = 0) -> None:
         """Open a source in the capture thread and play it; returns at once. What was open is closed first."""
         self.close_source()
+        with self._opening:
+            self._open(uri, paused, start_index)
+
+    def _open(self, uri: str, paused: bool, start_index: int) -> None:
         try:
             plugins = self._hosted()
         except UserError as error:
@@ -112,34 +117,20 @@ class Player:
                     plugin.options.forget_case()
         self._uri = uri
         host = PluginHost(plugins, tuple(self._enabled), live=self._delivery is Delivery.LIVE)
-        jobs: LatestSlot[Job] = LatestSlot("infer")
-        preview: LatestSlot[Frame] = LatestSlot("preview")
-        # Its own slot: an analysis that comes too late for its source never reaches the next one's screen.
-        screen: LatestSlot[Analysis] = LatestSlot("screen")
         self._meter.clear()
-        self._track.clear()
-        self._ribbons.clear()
+        self._timeline.clear()
         self._target.clear()
         self._epoch += 1
-        hub = Hub(
+        self._run = open_run(
             lambda: self._opener(uri),
-            jobs,
-            preview,
+            host,
+            self._deliver,
             first_epoch=self._epoch,
             delivery=self._delivery,
-            history_frames=lambda: host.history_frames,
-            on_change=self._nudge,
-            on_frame=lambda frame: self._on_frame(frame),
-            paused=paused,
-            start_index=start_index,
-            rate=self._rate,
-            repeat=self._repeat,
+            on_change=self._nudge, on_frame=lambda frame: self._on_frame(frame),
+            paused=paused, start_index=start_index, rate=self._rate, repeat=self._repeat,
             calibration_of=self._calibration_of,
         )
-        worker = InferenceWorker(
-            host, jobs, lambda analysis: self._deliver(hub, screen, analysis), lambda epoch: epoch < hub.valid_from
-        )
-        self._run = Opened(hub, worker, host, jobs, screen, preview)
         self._run.start()
 
     def close_source(self) -> None:
@@ -152,6 +143,7 @@ class Player:
     def close(self) -> None:
         """Close for good."""
         self._wake = lambda: None
+        self._switches.close()
         self.close_source()
 
     def listen(self, on_frame: Callable[[Frame], None], on_analysis: Callable[[Analysis], None]) -> None:
@@ -248,6 +240,23 @@ class Player:
         if run is not None and changed and self.status().state is not PlayState.PLAYING:
             run.hub.refresh(ResetReason.ENABLED)
 
+    def reload_plugin(self, plugin_id: str) -> None:
+        """Load the model that a plugin uses now and put it in between two frames; returns at once.
+
+        Pictures go on with the old one meanwhile. `take_switches` tells when it was put in, or why not; from then on
+        nothing is shown that the old one has found, and a held picture is analysed again.
+
+        Raises
+        ------
+        UserError
+            No such plugin.
+        """
+        self._switches.begin(self._hosted(), plugin_id)
+
+    def take_switches(self) -> tuple[ModelSwitch, ...]:
+        """Return how switches of models have ended since the last call."""
+        return self._switches.take()
+
     def promptable(self) -> tuple[str, ...]:
         """Plugins that run now and take prompts."""
         run = self._run
@@ -342,13 +351,24 @@ class Player:
 
     def track(self) -> Mapping[str, NDArray[np.float32]]:
         """Return confidence by frame, one array a track ("tip", "CSF", ...); NaN where not analysed yet."""
-        return self._track.arrays()
+        return self._timeline.tracks()
 
     def ribbons(self) -> Mapping[str, NDArray[np.uint8]]:
         """Return what was said of each frame, one array of `RIBBON_CODES` a finding."""
-        return self._ribbons.arrays()
+        return self._timeline.ribbons()
 
-    # --- called in the inference and capture threads ---------------------------------------------------------------
+    # --- called in the inference, capture and loading threads ------------------------------------------------------
+
+    def _put_model(self, spec: HostedPlugin, plugin: Plugin) -> None:
+        with self._opening:
+            self._plugins = tuple(spec if p.plugin_id == spec.plugin_id else p for p in self._plugins or ())
+            run = self._run
+            if run is None:
+                plugin.close()  # it can be loaded; the next source does so
+                return
+            run.host.swap(spec, plugin)
+            run.hub.refresh(ResetReason.MODEL_CHANGED)
+        self._timeline.clear(spec.emits)
 
     def _deliver(self, hub: Hub, screen: LatestSlot[Analysis], analysis: Analysis) -> None:
         fix = self._target.step(analysis.frame, hub.source)
@@ -359,8 +379,8 @@ class Player:
         except ChannelClosed:
             return  # the source is being closed; nobody waits for this picture
         self._on_analysis(analysis)
-        self._track.note(analysis)
-        self._ribbons.note(analysis)
+        if analysis.frame.epoch >= hub.valid_from:
+            self._timeline.note(analysis)
         self._nudge()
 
     def _nudge(self) -> None:

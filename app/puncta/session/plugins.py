@@ -165,4 +165,5 @@ def _hosted(
         prompts=manifest.prompts,
         options=options,
         emits=tuple(sorted({entry.type for entry in manifest.results})),
+        rebuild=lambda: _hosted(found, Registry.load(), None, tuning, options),
     )

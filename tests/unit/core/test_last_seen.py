@@ -74,6 +74,18 @@ def test_nothing_is_lost_that_was_never_there_or_that_lies_ahead_or_in_another_s
     assert memory.take(analysis(700, GONE, stream="other")) == ()
 
 
+def test_what_another_model_saw_is_not_said_to_be_lost():
+    def by(model: str, seen: Analysis) -> Analysis:
+        return replace(seen, outputs=tuple(replace(o, model_sha256=model) for o in seen.outputs))
+
+    memory = TipMemory()
+    memory.take(by("old", analysis(0, tip_at(50, 60))))
+    assert len(memory.take(by("old", analysis(100, GONE)))) == 1
+    assert memory.take(by("new", analysis(200, GONE))) == ()
+    memory.take(by("new", analysis(300, tip_at(50, 60))))
+    assert len(memory.take(by("new", analysis(400, GONE)))) == 1
+
+
 def test_a_result_carried_forward_is_as_old_as_its_own_frame():
     memory = TipMemory()
     memory.take(analysis(500, tip_at(50, 60), carried_ms=300))
