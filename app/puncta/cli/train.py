@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
+import json
 from pathlib import Path
 
-from puncta.cli.train_progress import TrainingProgress
+from puncta.cli.train_progress import TRAINING, TrainingProgress
 from puncta.cli.train_study import refuse, run_study_file
 from puncta.core.errors import UserError
 
@@ -23,6 +25,9 @@ A study (a TOML file that names runs and sets, or "ultratiny", which ships) trai
 with the same budget and writes one table of them: table.md and table.json. It skips what is finished; test sets that
 are not there are built."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PAUSED = 3
+"""Exit status of a training that was asked to pause."""
 _NO_TORCH = (
     'Training needs PyTorch, which is not installed here; install it with: pip install "puncta[train]" '
     "--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -51,6 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     study.add_argument("--table", action="store_true", help="only make the table anew from the answers that are kept")
     study.add_argument("--sets", metavar="DIR", type=Path, help="where the test sets are (default: DIR/sets of --out)")
     study.add_argument("--jobs", metavar="N", type=int, help="rows trained at the same time (default: one a core)")
+    program = parser.add_argument_group("for a program that runs it")
+    program.add_argument("--pause-file", metavar="FILE", type=Path,
+                         help="pause as soon as this file is there: write a checkpoint and end with status 3")
+    program.add_argument("--parent", metavar="PID", type=int,
+                         help="pause likewise as soon as the process of this number is gone")
     parser.add_argument("--progress", choices=["json"], help="print progress as JSON lines on standard output")
 
 
@@ -76,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
     from puncta.training.experiment import find_experiment, read_experiment
     from puncta.training.recipes import function_at, recipe_of
     from puncta.training.register import register_training
+    from puncta.training.run import Progress
+    from puncta.training.stopping import Paused, pause_if_asked, pause_when
     from puncta.training.study import find_study
 
     study = None if args.preset else find_study(args.experiment)
@@ -86,16 +98,42 @@ def run(args: argparse.Namespace) -> int:
     if args.data is not None and not args.data.is_dir():
         raise UserError(f"There is no folder {args.data}; --data names the folder with backgrounds and datasets.")
     shown = TrainingProgress(args.progress == "json")
-    head = function_at(recipe_of(experiment.config).train)(
-        experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
-        start_from=args.start_from, tell=shown.tell,
-    )
+    pause_when(args.pause_file, args.parent)
+
+    def tell(told: Progress) -> None:
+        shown.tell(told)
+        if told.stage != TRAINING:  # the loop itself writes a checkpoint first
+            pause_if_asked()
+
+    try:
+        head = function_at(recipe_of(experiment.config).train)(
+            experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
+            start_from=args.start_from, tell=tell,
+        )
+    except Paused:
+        return _paused(shown)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UserError(
+            f"The disk is full, so the training has stopped; make room for {args.out} and its clips, and go on with "
+            "--resume."
+        ) from error
+    finally:
+        pause_when(None, None)
+    if json.loads(head.read_text(encoding="utf-8"))["state"] != "done":
+        return _paused(shown)
     if args.register is not None:
         register_training(args.out, args.register)
     shown.finish(f"trained {experiment.name}")
     if args.progress != "json":
         print(f"Trained {experiment.name}: {head}")
     return 0
+
+
+def _paused(shown: TrainingProgress) -> int:
+    shown.stop("paused; --resume goes on")
+    return PAUSED
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from puncta.cli.progress import ProgressLine
-from puncta.formats.progress import ProgressLines
+from puncta.formats.progress import ProgressLines, TaskState
 
 TRAINING = "samples"
 """The stage that trains; those before it make clips."""
@@ -64,6 +64,14 @@ class TrainingProgress:
             last = next((line for (stage, _), line in self._lines.items() if stage == TRAINING), None)
             if last is not None:
                 last.finish(message=message)
+        elif self._line is not None:
+            self._line.clear()
+
+    def stop(self, message: str) -> None:
+        """Say that it has stopped before it was done."""
+        if self._as_json:
+            for line in list(self._lines.values())[-1:]:
+                line.finish(TaskState.CANCELLED, message)
         elif self._line is not None:
             self._line.clear()
 

@@ -64,7 +64,7 @@ __all__ = [
     "open_training_data", "plan_split",
 ]
 
-PICTURES = ("validation-site.png", "validation.png")
+PICTURES = ("validation-stills.png", "validation.png")
 
 Callback = Callable[[JobStatus], None]
 

@@ -40,6 +40,8 @@ class Target:
         Unit vector from the tip towards the entry, in input pixels.
     present : float
         1, 0, or -1 where nothing is to be learnt from the frame.
+    axis : bool
+        False where the tip is known but the axis behind it is not: then shaft and direction are not asked for.
     """
 
     heat: NDArray[np.float32]
@@ -48,6 +50,7 @@ class Target:
     offset: tuple[float, float]
     direction: tuple[float, float]
     present: float
+    axis: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,9 +156,10 @@ def _target_of(clip: Clip, number: int, warp: NDArray[np.float64], size: int, lo
     tip, entry = (warp @ np.append(p[number], 1.0) for p in (clip.tip_px, clip.entry_px))
     has_tip = clip.judged[number] == 1
     inside = has_tip and bool((tip > 1).all() and (tip < size - 2).all())
-    heat, shaft, cell, offset, direction = _targets(tip, entry, size, inside, has_tip)
+    axis = not (has_tip and np.isnan(entry).any())
+    heat, shaft, cell, offset, direction = _targets(tip, entry if axis else tip, size, inside, has_tip)
     unknown = clip.judged[number] < 0 or (inside and look is not None and look.hides(tip))
-    return Target(heat, shaft, cell, offset, direction, -1.0 if unknown else float(inside))
+    return Target(heat, shaft, cell, offset, direction, -1.0 if unknown else float(inside), axis)
 
 
 def _targets(

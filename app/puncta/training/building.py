@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from puncta.training.data import Report, cache_name
+from puncta.training.stopping import is_orphan
 
 WORTH_IT = 24
 """Fewer missing clips than this are made in this process: starting others takes seconds."""
+AT_ONCE = 8
+"""Clips, about, that a process makes before it looks for more: whoever asks for a pause waits no longer than that."""
 _LOOKED_S = 0.5
 
 
@@ -42,16 +45,25 @@ def build_together(
     jobs = jobs or os.cpu_count() or 1
     if jobs < 2 or spec.clips - _count(folder) < WORTH_IT:
         return build(spec, *places, report)
+    # Listing and hashing stills takes a while, so there each process gets one large part.
+    count = jobs if root is not None else jobs * max(1, spec.clips // (jobs * AT_ONCE))
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        parts = [pool.submit(build, spec, *places, _say_nothing, part=(k, jobs)) for k in range(jobs)]
+        parts = [pool.submit(build, spec, *places, _end_if_orphan, part=(k, count)) for k in range(count)]
         left = set(parts)
-        while left:
-            done, left = wait(left, _LOOKED_S, FIRST_EXCEPTION)
-            if any(part.exception() for part in done):
-                pool.shutdown(wait=True, cancel_futures=True)
-            report(what, min(_count(folder), spec.clips), spec.clips)
+        try:
+            while left:
+                done, left = wait(left, _LOOKED_S, FIRST_EXCEPTION)
+                if any(part.exception() for part in done):
+                    break
+                report(what, min(_count(folder), spec.clips), spec.clips)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        if left:
+            pool.shutdown(wait=True, cancel_futures=True)
         for part in parts:
-            part.result()
+            if not part.cancelled():
+                part.result()
     return folder
 
 
@@ -59,5 +71,7 @@ def _count(folder: Path) -> int:
     return sum(1 for _ in folder.glob("[!.]*.json")) if folder.is_dir() else 0
 
 
-def _say_nothing(_what: str, _done: int, _total: int) -> None:
-    return None
+def _end_if_orphan(_what: str, _done: int, _total: int) -> None:
+    """Called in a process of the pool after every clip: where whoever began it was killed, nobody wants the rest."""
+    if is_orphan():
+        os._exit(1)

@@ -237,8 +237,15 @@ def square_cine(
     entries: list[tuple[float, float] | None],
     judged: list[int],
     mm_per_px: tuple[float, float] | None,
+    need_axis: bool = True,
 ) -> Cine:
-    """Cut the region out of every frame, stretch it to the cached square, and take the truth along."""
+    """Cut the region out of every frame, stretch it to the cached square, and take the truth along.
+
+    Parameters
+    ----------
+    need_axis : bool
+        False keeps a tip whose axis is not known; its direction is not asked for then.
+    """
     size = (CACHE_SIZE, CACHE_SIZE)
     nowhere = (float("nan"), float("nan"))
     pictures, tip_px, entry_px = [], [], []
@@ -249,8 +256,8 @@ def square_cine(
         entry_px.append(mapping.model_from_image(np.array(entry or nowhere)))
     told = np.array(judged, np.int8)
     points, starts = np.array(tip_px), np.array(entry_px)
-    # A tip without its axis cannot be asked for a direction.
-    told[(told == 1) & (np.isnan(points).any(axis=1) | np.isnan(starts).any(axis=1))] = -1
+    lacking = np.isnan(points).any(axis=1) | (need_axis & np.isnan(starts).any(axis=1))
+    told[(told == 1) & lacking] = -1
     points[told != 1] = np.nan
     starts[told != 1] = np.nan
     scale = (boxes[0][2] / CACHE_SIZE, boxes[0][3] / CACHE_SIZE)

@@ -6,9 +6,9 @@ the same weights as one that was never stopped, and the same seed gives the same
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,10 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from puncta.formats.atomic import AtomicFile, plain_os_error
 from puncta.training.augment import STRIDE, Sample, make_sample
 from puncta.training.data import Clip
 from puncta.training.device import choose_device, move_to
 from puncta.training.losses import Targets, tip_loss
+from puncta.training.stopping import asked_to_pause
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -161,6 +163,7 @@ def stack_samples(samples: Sequence[Sample]) -> Batch:
             offset=torch.tensor([t.offset for t in told], dtype=torch.float32),
             direction=torch.tensor([t.direction for t in told], dtype=torch.float32),
             present=torch.tensor([t.present for t in told], dtype=torch.float32),
+            axis=torch.tensor([t.axis for t in told], dtype=torch.bool),
         ),
     )
 
@@ -274,7 +277,7 @@ def train_net(
         update_average(average, net, step, settings.ema)
         for name, value in parts.items():
             sums[name] = sums.get(name, value) * 0.95 + 0.05 * value
-        stop = settings.stop_after is not None and step >= settings.stop_after
+        stop = (settings.stop_after is not None and step >= settings.stop_after) or asked_to_pause()
         elapsed = time.monotonic() - began
         if step % settings.checkpoint_every == 0 or step == settings.steps or stop:
             _log(folder / LOG, step, settings, "train", elapsed, rate, losses=sums)
@@ -300,10 +303,22 @@ def _lay_out(net: nn.Module) -> nn.Module:
 def _save(
     folder: Path, step: int, elapsed: float, sums: dict[str, float], net: nn.Module, average: nn.Module, optimiser: Any
 ) -> None:
-    temporary = folder / f".{CHECKPOINT}.part"
     state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-    torch.save({"step": step, "elapsed": elapsed, "sums": sums, **state}, temporary)
-    os.replace(temporary, folder / CHECKPOINT)
+    save_whole({"step": step, "elapsed": elapsed, "sums": sums, **state}, folder / CHECKPOINT)
+
+
+def save_whole(state: Any, path: Path) -> None:
+    """Write what PyTorch saves to a file that is whole or not there.
+
+    Raises
+    ------
+    UserError
+        It cannot be written; the disk is full.
+    """
+    packed = io.BytesIO()
+    torch.save(state, packed)
+    with AtomicFile(path, binary=True) as file:
+        file.write(packed.getvalue())
 
 
 def _resume(
@@ -343,8 +358,11 @@ def _log(
         "learning_rate": round(rate, 8),
         **{kind: {k: round(v, 5) for k, v in values.items()} for kind, values in figures.items()},
     }
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise plain_os_error(error, path, "write") from error
 
 
 def decode_cells(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

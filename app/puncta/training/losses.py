@@ -19,6 +19,7 @@ class Targets:
     offset: Tensor
     direction: Tensor
     present: Tensor
+    axis: Tensor
 
 
 def gaussian_focal(logits: Tensor, heat: Tensor) -> Tensor:
@@ -44,17 +45,24 @@ def tip_loss(maps: Tensor, presence: Tensor, targets: Targets) -> tuple[Tensor, 
     told = targets.present >= 0
     maps, presence = maps.reshape(-1, *maps.shape[-3:]).float()[told], presence.reshape(-1).float()[told]
     targets = Targets(*(getattr(targets, name)[told] for name in Targets.__slots__))
+    if not len(maps):
+        # Nobody has judged a frame of this batch: there is nothing to learn from it, and no mean of nothing.
+        return maps.sum() + presence.sum(), {}
     parts = {"tip": gaussian_focal(maps[:, 0], targets.heat)}
-    parts["shaft"] = 8.0 * F.binary_cross_entropy_with_logits(maps[:, 5], targets.shaft)
+    if targets.axis.any():
+        parts["shaft"] = 8.0 * F.binary_cross_entropy_with_logits(maps[targets.axis, 5], targets.shaft[targets.axis])
     parts["presence"] = F.binary_cross_entropy_with_logits(presence, targets.present)
     with_tip = torch.nonzero(targets.cell[:, 0] >= 0)[:, 0]
     if len(with_tip):
         rows, columns = targets.cell[with_tip, 0], targets.cell[with_tip, 1]
         at = maps[with_tip, :, rows, columns]
         parts["offset"] = F.smooth_l1_loss(at[:, 1:3], targets.offset[with_tip], beta=0.2)
-        unit = F.normalize(at[:, 3:5], dim=1, eps=1e-4)
-        parts["direction"] = (1 - (unit * targets.direction[with_tip]).sum(dim=1)).mean() + 0.01 * (
-            at[:, 3:5].pow(2).sum(dim=1) - 1
-        ).pow(2).mean()
+        # A tip whose axis nobody drew is asked for its place alone.
+        at, wanted = at[targets.axis[with_tip]], targets.direction[with_tip][targets.axis[with_tip]]
+        if len(at):
+            unit = F.normalize(at[:, 3:5], dim=1, eps=1e-4)
+            parts["direction"] = (1 - (unit * wanted).sum(dim=1)).mean() + 0.01 * (
+                at[:, 3:5].pow(2).sum(dim=1) - 1
+            ).pow(2).mean()
     total = torch.stack(list(parts.values())).sum()
     return total, {name: float(value.detach()) for name, value in parts.items()}

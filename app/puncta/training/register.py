@@ -16,6 +16,7 @@ from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.formats.schemas import check
 from puncta.imaging.motion_history import HISTORY_FRAMES
+from puncta.training.card import card_of
 from puncta.training.folder import CALIBRATION, GRAPH, HEAD, LEGS, TABLE, WEIGHTS
 from puncta.training.loop import LOG
 from puncta.training.quantise import MODEL as INT8_GRAPH
@@ -32,6 +33,10 @@ RUN_FILES = (HEAD, LOG, CALIBRATION, TABLE, WEIGHTS, CURVES, PICTURES, INT8_RECO
 Pictures on real stills are not among them: they are not ours to hand on.
 """
 _HEADER = "# The models that ship. A file whose hash differs is refused.\n"
+
+
+SITES = ("tip-site", "tracker-site")
+"""Recipes whose models are for one site: none of them is used before somebody promotes it."""
 
 
 def entry_of(folder: Path) -> dict[str, Any]:
@@ -55,6 +60,7 @@ def entry_of(folder: Path) -> dict[str, Any]:
     legs = [*_legs_of(folder), config]
     recipe = recipe_of(config)
     seen = list(dict.fromkeys(words for leg in legs for words in describe_data(leg)))
+    told = [calibration["learnt_from"]] if "learnt_from" in calibration else []
     registered = function_at(recipe.registered) if recipe.registered else _input_of
     entry = {
         "id": model["id"],
@@ -63,9 +69,9 @@ def entry_of(folder: Path) -> dict[str, Any]:
         "file": f"{name}.onnx",
         "sha256": _digest(folder / GRAPH),
         "precision": "fp32",
-        "default": True,
+        "default": config.get("recipe") not in SITES,
         "licence": "Apache-2.0",
-        "training_data": model.get("training_data", "; ".join([*seen, recipe.made])),
+        "training_data": model.get("training_data", "; ".join([*seen, *told, recipe.made])),
         "simulated": True,
         "card": f"{name}.md",
         "recipe": model.get("recipe", _recipe([c["name"] for c in legs])),
@@ -114,7 +120,8 @@ def _digest(path: Path) -> str:
 def register_training(folder: Path, models: Path) -> Path:
     """Copy the model and write its entry, replacing one of the same id and version; return the ONNX file's new path.
 
-    It becomes the one that its plugin uses where nobody names a model.
+    In the registry that ships it becomes the one that its plugin uses where nobody names a model; a model of one site
+    does not. Where there is no card one is written.
 
     Raises
     ------
@@ -138,7 +145,8 @@ def register_training(folder: Path, models: Path) -> Path:
         entry["metrics"].update(kept if old.get("sha256") == entry["sha256"] else {})
     others = [m for m in table.get("models", []) if (m["id"], m["version"]) != (entry["id"], entry["version"])]
     for other in others:
-        other["default"] = bool(other.get("default")) and other.get("plugin") != entry["plugin"]
+        replaced = entry["default"] and other.get("plugin") == entry["plugin"]
+        other["default"] = bool(other.get("default")) and not replaced
     table["models"] = [*others, entry]
     problems = check("model-registry", table)
     if problems:
@@ -147,6 +155,9 @@ def register_training(folder: Path, models: Path) -> Path:
     write_bytes(target, (folder / GRAPH).read_bytes())
     for variant in entry.get("variants", ()):
         write_bytes(models / variant["file"], (folder / INT8_GRAPH).read_bytes())
+    if not (models / entry["card"]).exists():
+        head, calibration = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (HEAD, CALIBRATION))
+        write_text_atomic(models / entry["card"], card_of(entry, head, calibration))
     write_text_atomic(registry, header + tomli_w.dumps(table))
     run = models / "runs" / f"{entry['id']}-{entry['version']}"
     run.mkdir(parents=True, exist_ok=True)

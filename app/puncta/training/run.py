@@ -22,10 +22,10 @@ from puncta.training.data import (
     CompositeSpec,
     SimulatorSpec,
     build_composites,
-    build_from_dataset,
     build_simulated,
     load_clips,
 )
+from puncta.training.dataset_reading import build_labelled_clips
 from puncta.training.device import choose_device
 from puncta.training.experiment import Experiment, experiment_from
 from puncta.training.export import export_onnx
@@ -40,7 +40,7 @@ from puncta.training.folder import (
     read_weights,
     write_head,
 )
-from puncta.training.loop import LOG, ClipPool, LoopSettings, examine_samples, train_net
+from puncta.training.loop import LOG, ClipPool, LoopSettings, examine_samples, save_whole, train_net
 from puncta.training.nets.tip_stream import TipStream
 from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity, open_exported
@@ -135,8 +135,8 @@ def gather_data(
         if data_root is None:
             raise UserError("The experiment names datasets; say where they are with --data DIR.")
         if to_train:
-            train.append((1 - share, load_clips(build_from_dataset(data_root / name, "train", cache, report))))
-        tune.append(load_clips(build_from_dataset(data_root / name, "tune", cache, report)))
+            train.append((1 - share, load_clips(build_labelled_clips(data_root / name, "train", cache, report))))
+        tune.append(load_clips(build_labelled_clips(data_root / name, "tune", cache, report)))
     if to_train and not any(clips for _, clips in train):
         raise UserError("The experiment names no data: give it `clips`, `composites` or `datasets`.")
     return Splits(tuple(train), tuple(tune))
@@ -230,7 +230,7 @@ def train_experiment(
         write_head(out, experiment, "done", settings, settings.steps, parameters, started, parity,
                    best if math.isfinite(value) else None)
     else:
-        write_head(out, experiment, "cancelled", settings, stop_after or 0, parameters, started)
+        write_head(out, experiment, "cancelled", settings, logged_step(out / LOG), parameters, started)
     redraw(out)
     return out / HEAD
 
@@ -252,7 +252,7 @@ def settings_of(experiment: Experiment, stop_after: int | None = None) -> LoopSe
 
 def _finish(net: Any, experiment: Experiment, splits: Splits, fixed: list[Sample], out: Path) -> Parity:
     """Write weights, graph, thresholds and table of a trained network; return how well the graph agrees with it."""
-    torch.save(net.state_dict(), out / WEIGHTS)
+    save_whole(net.state_dict(), out / WEIGHTS)
     example = torch.from_numpy(np.stack([s.channels for s in fixed[:8]]))
     tune = [clip for clips in splits.tune for clip in clips]
     # Every kind of picture that it is made for: those it learnt from, and the tune split with its needle-free stills.

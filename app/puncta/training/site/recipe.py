@@ -62,7 +62,7 @@ def describe(config: Mapping[str, Any]) -> list[str]:
         return describe_data(config)
     data, parts = config.get("data", {}), []
     if data.get("datasets"):
-        parts.append(f"the labelled frames of {', '.join(data['datasets'])} (split train)")
+        parts.append(f"the split train of {', '.join(data['datasets'])}")
     if data.get("clips"):
         parts.append(
             f"{data['clips']:,} simulated cines of machines {', '.join(data.get('machines', ()))}, "

@@ -1,0 +1,307 @@
+"""Adapts a finished tip network to one site: labelled frames teach, everything else keeps to what it said before."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from puncta.core.errors import UserError
+from puncta.formats.atomic import write_text_atomic
+from puncta.formats.dataset import load_dataset
+from puncta.imaging.motion_history import CHANNELS
+from puncta.imaging.tip_network import TipNetwork
+from puncta.training.answers import Answers, answer_clip, follow
+from puncta.training.building import build_together
+from puncta.training.card import learnt_from
+from puncta.training.data import Clip, SimulatorSpec, build_simulated, load_clips
+from puncta.training.dataset_reading import build_labelled_clips
+from puncta.training.device import choose_device
+from puncta.training.experiment import Experiment
+from puncta.training.export import export_onnx
+from puncta.training.folder import (
+    CALIBRATION,
+    GRAPH,
+    HEAD,
+    TABLE,
+    WEIGHTS,
+    keep_leg,
+    logged_step,
+    open_folder,
+    read_weights,
+    write_head,
+)
+from puncta.training.loop import LOG, ClipPool, examine_samples, save_whole, train_net
+from puncta.training.nets.tip_stream import TipStream
+from puncta.training.pace import Pace, stages_of
+from puncta.training.parity import Parity, open_exported
+from puncta.training.report_pictures import choose_frames
+from puncta.training.report_run import Redrawing, redraw, write_pictures
+from puncta.training.run import LOOKS, TUNE_SEED, Progress, Tell, fixed_samples, settings_of
+from puncta.training.site.distil import KeptStatistics, site_task
+from puncta.training.site.kept_familiar import familiar_after
+from puncta.training.site.mixing import SHARES, Mixed, mix_back
+from puncta.training.site.thresholds import Settled, read_calibration, settle
+
+LEAST_FRAMES = 20
+"""Labelled frames below which adapting is refused; a program asks for more."""
+EXAMPLES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSplits:
+    """Clips of the site that teach, simulated ones that keep what was known, and both to tune on."""
+
+    site: list[Clip]
+    known: list[Clip]
+    tune_known: list[Clip]
+    tune_site: list[Clip]
+    words: str
+
+    @property
+    def told(self) -> int:
+        """Labelled frames of the site to learn from."""
+        return int(sum((clip.judged >= 0).sum() for clip in self.site))
+
+    @property
+    def tune(self) -> list[Clip]:
+        """The tune split: the known machines', then the site's."""
+        return [*self.tune_known, *self.tune_site]
+
+
+def gather_site(experiment: Experiment, data_root: Path | None, cache: Path, tell: Tell) -> SiteSplits:
+    """Make or read every clip that the experiment names.
+
+    Raises
+    ------
+    UserError
+        The dataset is not there, or has too few labelled frames to learn from.
+    """
+    data = experiment.section("data")
+    names = tuple(data["datasets"])
+    if not names or data_root is None:
+        raise UserError("Adapting to a site needs its dataset; say in which folder it is with --data DIR.")
+
+    def report(what: str, done: int, total: int) -> None:
+        tell(Progress(what, done, total, {}))
+
+    site: list[Clip] = []
+    tune_site: list[Clip] = []
+    for name in names:
+        site += load_clips(build_labelled_clips(data_root / name, "train", cache, report))
+        tune_site += load_clips(build_labelled_clips(data_root / name, "tune", cache, report))
+    told = int(sum((clip.judged >= 0).sum() for clip in site))
+    if told < LEAST_FRAMES:
+        raise UserError(
+            f"The dataset {', '.join(names)} has {told} frames of its split train on which a tip is judged; label "
+            f"{LEAST_FRAMES} or more."
+        )
+    machines, procedures, frames = tuple(data["machines"]), tuple(data["procedures"]), int(data["frames"])
+
+    def simulated(count: int, seed: int) -> list[Clip]:
+        if not count:
+            return []
+        spec = SimulatorSpec(machines, procedures, count, frames, seed)
+        return load_clips(build_together(build_simulated, "simulated clips", spec, cache, report))[:count]
+
+    known = simulated(int(data["clips"]), int(data["seed"]))
+    tune_known = simulated(int(data["tune_clips"]), TUNE_SEED)
+    if not known or not tune_known:
+        raise UserError("Adapting to a site needs simulated clips of other machines: give it `clips` and `tune_clips`.")
+    tuned = [c for c in tune_site if (c.judged >= 0).any()]
+    return SiteSplits(site, known, tune_known, tuned, words_of([data_root / name for name in names], told))
+
+
+def words_of(folders: Sequence[Path], frames: int) -> str:
+    """Say in words which labels were learnt from."""
+    datasets = [load_dataset(folder) for folder in folders]
+    images = [i for dataset in datasets for i in dataset.images if i.split == "train"]
+    subjects = {i.subject for i in images if i.subject}
+    machines = tuple(sorted({i.machine for i in images if i.machine}))
+    simulated = all(dataset.info.simulated for dataset in datasets)
+    return learnt_from(", ".join(f.name for f in folders), frames, len(subjects), machines, simulated)
+
+
+def build_tip(experiment: Experiment, known: dict[str, torch.Tensor], start_from: Path) -> TipStream:
+    """Build the network with the weights that it begins with.
+
+    Raises
+    ------
+    UserError
+        They belong to another network.
+    """
+    model = experiment.section("model")
+    net = TipStream(len(CHANNELS), model["widths"], shift=model["net"] == "tip_stream")
+    try:
+        net.load_state_dict(known)
+    except RuntimeError as error:
+        raise UserError(f"The weights of {start_from} belong to a network of another size.") from error
+    return net
+
+
+def adapt_tip(
+    experiment: Experiment,
+    out: Path,
+    *,
+    data_root: Path | None = None,
+    cache: Path | None = None,
+    resume: bool = False,
+    start_from: Path | None = None,
+    tell: Tell | None = None,
+    stop_after: int | None = None,
+) -> Path:
+    """Adapt, take back what costs other machines, export, check the thresholds; return the path of the head.
+
+    Parameters and errors as of `puncta.training.run.train_experiment`; a network to begin with is needed.
+    """
+    say = tell or (lambda _progress: None)
+    choose_device(str(experiment.section("training")["device"]))
+    if start_from is None:
+        raise UserError("Adapting begins with a finished training; name its folder with --start-from DIR.")
+    known = read_weights(start_from)
+    read_calibration(start_from)  # said before minutes go into clips
+    before = build_tip(experiment, known, start_from)
+    open_folder(out, experiment, resume)
+    keep_leg(start_from, out)
+    started = time.monotonic()
+    settings, options = settings_of(experiment, stop_after), experiment.section("training")
+    splits = gather_site(experiment, data_root, cache or out / "cache", say)
+    groups = (splits.tune_known, splits.tune_site) if splits.tune_site else (splits.tune_known,)
+    fixed = fixed_samples(groups, settings.size, settings.length)
+    shown = choose_frames(groups)
+    pace = Pace(stages_of(experiment.config), settings.samples)
+
+    def watch(step: int, losses: dict[str, float], rate: float) -> None:
+        seen = step * settings.batch
+        speed, left_s = pace.note(seen, time.monotonic())
+        figures = {"loss": sum(losses.values()), **losses, "learning_rate": rate}
+        figures |= {} if speed is None else {"samples_per_s": speed}
+        say(Progress("samples", seen, settings.samples, figures, left_s))
+
+    def examine(net: Any) -> dict[str, float]:
+        write_pictures(net, shown, settings.size, out)
+        return examine_samples(net, fixed, settings.size)
+
+    task = functools.lru_cache(functools.partial(
+        site_task, augment=settings.augment, length=settings.length, plain_looks=settings.plain_looks,
+        distil=float(options["distil"]),
+    ))
+    share = float(experiment.section("data")["site_share"])
+    pool = ClipPool(((share, splits.site), (1 - share, splits.known)), experiment.seed)
+    every = settings.checkpoint_every * max(1, round(settings.steps / LOOKS / settings.checkpoint_every))
+    write_head(out, experiment, "running", settings, 0, 0, started)
+    try:
+        learnt, done = train_net(
+            lambda: KeptStatistics(build_tip(experiment, known, start_from), before, bool(options["keep_statistics"])),
+            pool, settings, out, watch, examine, every, task, Redrawing(out),
+        )
+    except KeyboardInterrupt:
+        write_head(out, experiment, "cancelled", settings, logged_step(out / LOG), 0, started)
+        redraw(out)
+        raise
+    net: Any = learnt.net
+    parameters = sum(p.numel() for p in net.parameters())
+    if not done:
+        write_head(out, experiment, "cancelled", settings, logged_step(out / LOG), parameters, started)
+        redraw(out)
+        return out / HEAD
+    parity, share_kept = finish_site(net.cpu().eval(), before.cpu(), experiment, splits, out, start_from, say)
+    write_pictures(net, shown, settings.size, out)
+    best = {"step": settings.steps, "metric": "share_kept", "value": share_kept}
+    write_head(out, experiment, "done", settings, settings.steps, parameters, started, parity, best)
+    redraw(out)
+    return out / HEAD
+
+
+def finish_site(
+    net: TipStream, before: TipStream, experiment: Experiment, splits: SiteSplits, out: Path, start_from: Path,
+    say: Tell,
+) -> tuple[Parity, float]:
+    """Take back what costs other machines, write weights, graph and thresholds; return parity and the share kept."""
+    size, options = experiment.size, experiment.section("training")
+    tolerance = float(experiment.section("export")["tolerance"])
+    example = torch.from_numpy(np.stack([s.channels for s in fixed_samples((splits.tune_known,), size, 2)[:EXAMPLES]]))
+    scoring, filtering = read_calibration(start_from)
+    shares = SHARES if options["mix_back"] else ()
+    looks = (len(shares) + 1) * len(splits.tune)
+    looked = 0
+
+    def answer(some: nn.Module) -> list[Answers]:
+        nonlocal looked
+        trial = out / ".trial.onnx"
+        try:
+            # Strangeness comes last, when the weights are settled.
+            export_onnx(some, example[:1], trial, tolerance)  # type: ignore[arg-type]
+            network = TipNetwork(open_exported(trial))
+            answers = []
+            for clip in splits.tune:
+                answers.append(answer_clip(network, clip))
+                looked += 1
+                say(Progress("clips tuned on", min(looked, looks), looks, {}))
+            return answers
+        finally:
+            trial.unlink(missing_ok=True)
+
+    old = {name: value.clone() for name, value in before.state_dict().items()}
+    mixed = mix_back(
+        net, old, answer, lambda answers: follow(answers, scoring, filtering), len(splits.tune_known),
+        float(options["loss_most"]), shares,
+    ) if shares else Mixed(1.0, (), ())
+    net.eval()
+    save_whole(net.state_dict(), out / WEIGHTS)
+    familiar, with_old = familiar_after(net, before, start_from, splits.known, splits.site, size)
+    parity = export_onnx(net, example, out / GRAPH, tolerance, familiar)
+    network = TipNetwork(open_exported(out / GRAPH))
+    final: list[Answers] = []
+    for clip in splits.tune:
+        final.append(answer_clip(network, clip))
+        looked += 1
+        say(Progress("clips tuned on", min(looked, looks), looks, {}))
+    count = len(splits.tune_known)
+    settled = settle(final[:count], final[count:], scoring, filtering)
+    _write(out, settled, mixed, splits, with_old)
+    return parity, mixed.share
+
+
+def _write(out: Path, settled: Settled, mixed: Mixed, splits: SiteSplits, with_old: bool) -> None:
+    """Write `calibration.json` and `table.md`."""
+    calibration = settled.calibration
+    figures = {**calibration.figures, "site_frames": float(splits.told), "share_kept": mixed.share}
+    for judged in mixed.tried:
+        if judged.share in (0.0, mixed.share):
+            when = "before" if judged.share == 0.0 else "after"
+            figures |= {f"known_hits_{when}": round(judged.hits, 4), f"known_alarms_{when}": round(judged.alarms, 4)}
+            figures |= {} if judged.site is None else {f"site_usefulness_{when}": round(judged.site, 4)}
+    text = {
+        **calibration.as_spec(), "figures": figures, "thresholds": settled.words, "familiar_before": with_old,
+        "learnt_from": splits.words,
+    }
+    write_text_atomic(out / CALIBRATION, json.dumps(text, indent=2) + "\n")
+    lines = [
+        "Tune split (never the test sets): simulated machines of training, and the site's own tune clips.", "",
+        f"Thresholds: {settled.words}.", "",
+        f"Of what was learnt {100 * mixed.share:.0f} % was kept, the share that is best at the site and costs the "
+        "machines known before next to nothing.", "",
+    ]
+    if mixed.tried:
+        lines += ["| share | tips shown within 2 mm, known machines | false alarms there | usefulness at the site |",
+                  "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {j.share:g} | {j.hits:.4f} | {j.alarms:.4f} | {'none' if j.site is None else f'{j.site:.4f}'} |"
+            for j in sorted(mixed.tried, key=_share_of)
+        ]
+        lines.append("")
+    lines += ["| figure | value |", "| --- | --- |", *(f"| {k} | {v:g} |" for k, v in figures.items())]
+    write_text_atomic(out / TABLE, "\n".join(lines) + "\n")
+
+
+def _share_of(judged: Any) -> float:
+    return judged.share

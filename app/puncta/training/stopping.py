@@ -1,0 +1,85 @@
+"""Asking a training to pause: a file that appears, or the program that began it being gone.
+
+A training looks between two steps, writes a checkpoint and ends; while clips are made it looks after each few of them.
+Looking for a file works on every system, needs no thread, and survives whoever asked.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import psutil
+
+LOOK_S = 0.5
+"""Time between two looks [s]."""
+
+
+class Stopping:
+    """Looks whether somebody wants a training to pause.
+
+    Parameters
+    ----------
+    file : Path or None
+        As soon as it is there, the training pauses.
+    parent : int or None
+        Number of a process; as soon as it is gone, the training pauses.
+    """
+
+    def __init__(self, file: Path | None = None, parent: int | None = None) -> None:
+        self._file = file
+        self._parent, self._born = parent, _born(parent)
+        self._asked = False
+        self._looked_s = -LOOK_S
+
+    def asked(self) -> bool:
+        """Tell whether the training has to pause; once asked, it stays asked."""
+        now_s = time.monotonic()
+        if not self._asked and now_s - self._looked_s >= LOOK_S:
+            self._looked_s = now_s
+            here = self._file is not None and self._file.exists()
+            gone = self._parent is not None and (self._born is None or _born(self._parent) != self._born)
+            self._asked = here or gone
+        return self._asked
+
+
+def _born(pid: int | None) -> float | None:
+    """When a process began; None where there is none any more."""
+    try:
+        if pid is None:
+            return None
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+class Paused(Exception):  # noqa: N818 - it is no error
+    """A training was asked to pause while it had nothing to save yet, or had saved everything."""
+
+
+_stopping = Stopping()
+
+
+def pause_when(file: Path | None, parent: int | None) -> None:
+    """Have the trainings of this process look for a file and at another process; both None ends that."""
+    global _stopping
+    _stopping = Stopping(file, parent)
+
+
+def asked_to_pause() -> bool:
+    """Tell whether a training of this process has to pause."""
+    return _stopping.asked()
+
+
+def pause_if_asked() -> None:
+    """Raise `Paused` where a training has to pause."""
+    if _stopping.asked():
+        raise Paused
+
+
+def is_orphan() -> bool:
+    """Tell whether this process was begun by another one of ours that has gone."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
