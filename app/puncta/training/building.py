@@ -1,22 +1,25 @@
-"""Making the clips of a cache in several processes: each makes every n-th clip, so the same clips come out."""
+"""Making the clips of a cache in several processes: each makes every n-th clip, so the same clips come out.
+
+A process that was killed leaves nobody behind: the others look after every clip whether whoever began them is there.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from puncta.core.errors import UserError
 from puncta.training.data import Report, cache_name
 from puncta.training.stopping import is_orphan
 
 WORTH_IT = 24
 """Fewer missing clips than this are made in this process: starting others takes seconds."""
-AT_ONCE = 8
-"""Clips, about, that a process makes before it looks for more: whoever asks for a pause waits no longer than that."""
 _LOOKED_S = 0.5
+_PATIENCE_S = 10.0
 
 
 def build_together(
@@ -24,6 +27,8 @@ def build_together(
     jobs: int | None = None,
 ) -> Path:
     """Make the clips that a cache lacks, in as many processes as there are cores; return their folder.
+
+    Whatever ``report`` raises ends all of them at once; clips are whole or not there.
 
     Parameters
     ----------
@@ -38,33 +43,72 @@ def build_together(
     Raises
     ------
     UserError
-        What ``build`` raises.
+        What ``build`` raises, or that a process was killed.
     """
     places = (cache,) if root is None else (root, cache)
     folder = cache / cache_name(spec)
     jobs = jobs or os.cpu_count() or 1
     if jobs < 2 or spec.clips - _count(folder) < WORTH_IT:
         return build(spec, *places, report)
-    # Listing and hashing stills takes a while, so there each process gets one large part.
-    count = jobs if root is not None else jobs * max(1, spec.clips // (jobs * AT_ONCE))
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        parts = [pool.submit(build, spec, *places, _end_if_orphan, part=(k, count)) for k in range(count)]
-        left = set(parts)
-        try:
-            while left:
-                done, left = wait(left, _LOOKED_S, FIRST_EXCEPTION)
-                if any(part.exception() for part in done):
-                    break
-                report(what, min(_count(folder), spec.clips), spec.clips)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        if left:
-            pool.shutdown(wait=True, cancel_futures=True)
-        for part in parts:
-            if not part.cancelled():
-                part.result()
+    context = multiprocessing.get_context("spawn")
+    makers, ends = [], []
+    try:
+        for k in range(jobs):
+            here, there = context.Pipe(duplex=False)
+            maker = context.Process(target=_make, args=(build, spec, places, (k, jobs), there), name=f"clips-{k}")
+            maker.start()
+            there.close()
+            makers.append(maker)
+            ends.append(here)
+        while any(maker.exitcode is None for maker in makers):
+            multiprocessing.connection.wait([m.sentinel for m in makers if m.exitcode is None], _LOOKED_S)
+            if any(maker.exitcode not in (None, 0) for maker in makers):
+                break
+            report(what, min(_count(folder), spec.clips), spec.clips)
+        for maker, end in zip(makers, ends):
+            if maker.exitcode not in (None, 0):
+                raise _complaint(end, maker.exitcode)
+        report(what, min(_count(folder), spec.clips), spec.clips)
+    finally:
+        for maker in makers:
+            if maker.exitcode is None:
+                maker.terminate()
+        for maker in makers:
+            maker.join(_PATIENCE_S)
+            for left in folder.glob(f".*.{maker.pid}.*"):  # half a clip of one that was stopped
+                left.unlink(missing_ok=True)
+        for end in ends:
+            end.close()
     return folder
+
+
+def _complaint(end: Any, status: int | None) -> BaseException:
+    """What a process that failed has said; of one that was killed that it was."""
+    try:
+        if end.poll():
+            said = end.recv()
+            if isinstance(said, BaseException):
+                return said
+    except (EOFError, OSError):
+        pass
+    return UserError(
+        f"A process that makes clips was ended from outside (status {status}), perhaps because memory ran out; go on "
+        "with --resume."
+    )
+
+
+def _make(
+    build: Callable[..., Path], spec: Any, places: tuple[Path, ...], part: tuple[int, int], end: Any
+) -> None:
+    """Make a part of the clips in a process of its own; what goes wrong is sent to whoever began it."""
+    try:
+        build(spec, *places, _end_if_orphan, part=part)
+    except Exception as error:  # noqa: BLE001 - it is raised again where it is wanted
+        try:
+            end.send(error)
+        except (OSError, TypeError, ValueError, AttributeError):  # nobody is there, or it cannot be sent
+            pass
+        os._exit(1)
 
 
 def _count(folder: Path) -> int:
@@ -72,6 +116,6 @@ def _count(folder: Path) -> int:
 
 
 def _end_if_orphan(_what: str, _done: int, _total: int) -> None:
-    """Called in a process of the pool after every clip: where whoever began it was killed, nobody wants the rest."""
+    """Called after every clip: where whoever began this process was killed, nobody wants the rest."""
     if is_orphan():
         os._exit(1)

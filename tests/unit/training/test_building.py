@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from puncta.core.errors import UserError
 from puncta.training import building
 from puncta.training.data import CompositeSpec, build_composites, cache_name
+from puncta.training.stopping import Paused
 
 
 def stills(folder: Path) -> Path:
@@ -43,3 +49,72 @@ def test_what_a_process_complains_of_is_said(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(UserError, match="is not in"):
         building.build_together(build_composites, "composites", CompositeSpec(("nowhere",), 5), tmp_path / "cache",
                                 lambda *_: None, tmp_path, jobs=2)
+
+
+def slow(spec: CompositeSpec, root: Path, cache: Path, report, part: tuple[int, int] = (0, 1)) -> Path:
+    """Makes a clip every tenth of a second, and tells its process."""
+    folder = cache / cache_name(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(part[0], spec.clips, part[1]):
+        (folder / f"{k:05d}.json").write_text(str(os.getpid()))
+        time.sleep(0.1)
+        report("clips", k + 1, spec.clips)
+    return folder
+
+
+def makers_of(folder: Path) -> list[psutil.Process]:
+    there = []
+    for pid in {int(p.read_text() or 0) for p in folder.glob("*/*.json")}:
+        try:
+            there.append(psutil.Process(pid))
+        except psutil.Error:
+            continue
+    return [p for p in there if p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_pause_ends_all_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "WORTH_IT", 2)
+
+    def report(_what: str, done: int, _total: int) -> None:
+        if done:
+            raise Paused
+
+    with pytest.raises(Paused):
+        building.build_together(slow, "clips", CompositeSpec(("x",), 10_000), tmp_path, report, tmp_path, jobs=2)
+    assert makers_of(tmp_path) == []
+    assert 0 < len(list(tmp_path.glob("*/*.json"))) < 10_000
+
+
+KILLED = """
+import importlib.util, sys
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("test_building", sys.argv[1])
+made = sys.modules["test_building"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(made)
+if __name__ == "__main__":
+    made.building.WORTH_IT = 2
+    there = Path(sys.argv[2])
+    wanted = made.CompositeSpec(("x",), 10_000)
+    made.building.build_together(made.slow, "clips", wanted, there, lambda *_: None, there, jobs=2)
+"""
+
+
+def test_a_killed_training_leaves_no_process_behind(tmp_path: Path) -> None:
+    script = tmp_path / "begin.py"
+    script.write_text(KILLED, encoding="utf-8")
+    places = [str(Path(building.__file__).parents[2]), str(Path(__file__).parent)]
+    began = subprocess.Popen(
+        [sys.executable, str(script), __file__, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+    )
+    try:
+        until = time.monotonic() + 240
+        while len({p.read_text() for p in tmp_path.glob("*/*.json")} - {""}) < 2 and time.monotonic() < until:
+            assert began.poll() is None
+            time.sleep(0.1)
+    finally:
+        began.kill()
+        began.wait()
+    left = makers_of(tmp_path)
+    _gone, alive = psutil.wait_procs(left, timeout=60)
+    assert alive == []
