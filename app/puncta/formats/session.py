@@ -198,8 +198,10 @@ def results_entry(events: Sequence[Mapping[str, Any]], plugins: set[str]) -> lis
     """Return the manifest's `results` from lines of events; empty where no plugin has a result."""
     if not plugins:
         return []
-    models = [{"id": e["id"], "sha256": e["sha256"]} for e in events if e["type"] == "model"]
-    return [{"file": RESULTS_FILE, "plugins": sorted(plugins), "models": models}]
+    # One that comes back after another has an event each time and stands here once.
+    models = {(e["plugin"], e["id"], e["sha256"]): None for e in events if e["type"] == "model"}
+    listed = [{"id": name, "sha256": sha256} for _plugin, name, sha256 in models]
+    return [{"file": RESULTS_FILE, "plugins": sorted(plugins), "models": listed}]
 
 
 def gap_from_event(event: Mapping[str, Any], stream: str) -> dict[str, Any]:

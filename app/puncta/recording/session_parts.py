@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from puncta.core.frame import Calibration
 from puncta.core.results import Analysis
@@ -46,6 +48,30 @@ class Found:
 
     line: ResultLine
     models: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was stored and what was lost, and which models took part."""
+
+    stored: int = 0
+    lost: int = 0
+    pre_roll: int = 0
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    markers: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    models: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
+    plugins: set[str] = field(default_factory=set)
+    transforms: Counter[str] = field(default_factory=Counter)
+    running: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def take_model(self, plugin: str, name: str, sha256: str) -> bool:
+        """Note a frame's model; tell whether it is another than before, also where one comes back."""
+        if self.running.get(plugin) == (name, sha256):
+            return False
+        self.running[plugin] = name, sha256
+        self.models[plugin, name, sha256] = {"id": name, "sha256": sha256}
+        return True
 
 
 @dataclass(frozen=True, slots=True)

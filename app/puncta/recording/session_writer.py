@@ -9,8 +9,7 @@ import os
 import shutil
 import uuid
 import zlib
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from puncta.formats.session import (
     utc_now,
 )
 from puncta.recording.repeating import Repeating
-from puncta.recording.session_parts import Coded, Found, SessionFacts
+from puncta.recording.session_parts import Coded, Found, SessionFacts, Tally
 
 SPARE_FILE = ".spare"
 SPARE_BYTES = 1 << 20
@@ -46,21 +45,6 @@ SILENT = "no picture came: the source was away, or the picture was held"
 
 class DiskFull(Exception):
     """Nothing more fits; what was written is whole."""
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What was stored and what was lost."""
-
-    stored: int = 0
-    lost: int = 0
-    pre_roll: int = 0
-    gaps: list[dict[str, Any]] = field(default_factory=list)
-    markers: list[dict[str, Any]] = field(default_factory=list)
-    changes: list[dict[str, Any]] = field(default_factory=list)
-    models: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    plugins: set[str] = field(default_factory=set)
-    transforms: Counter[str] = field(default_factory=Counter)
 
 
 class SessionWriter:
@@ -86,7 +70,7 @@ class SessionWriter:
         self, folder: Path, facts: SessionFacts, *, spare: bool = True, sync_every_s: float | None = SYNC_S
     ) -> None:
         self.folder, self.facts = Path(folder), facts
-        self.tally = _Tally()
+        self.tally = Tally()
         self.written = 0
         self._synced = 0
         self._syncing: Repeating | None = None
@@ -255,8 +239,7 @@ class SessionWriter:
         line = replace(found.line, key=FrameKey("", record.index, record.pts_ns, record.sha256))
         self.tally.plugins.update(line.outputs)
         for plugin, name, sha256 in found.models:
-            if (plugin, name) not in self.tally.models:
-                self.tally.models[plugin, name] = {"id": name, "sha256": sha256}
+            if self.tally.take_model(plugin, name, sha256):
                 self.add_event("model", plugin=plugin, id=name, sha256=sha256)
         self._append(RESULTS_FILE, text_from_line(line).encode())
 

@@ -242,6 +242,23 @@ def test_results_stand_in_the_kept_pictures_pixels_and_join_by_key(recorder: Rec
     assert validate(tmp_path / "s").problems == ()
 
 
+def test_each_change_of_a_model_is_an_event_also_where_one_comes_back(recorder: Recorder, tmp_path: Path) -> None:
+    recorder.begin(tmp_path / "s")
+    for frame, model in zip(frames(5), "aabba", strict=True):
+        recorder.put_wait(frame)
+        found = analysis_of(frame)
+        output = replace(found.outputs[0], model=f"tip {model}", model_sha256=model * 64)
+        recorder.put_analysis(replace(found, outputs=(output,)))
+    recorder.end()
+    assert recorder.wait_idle()
+    events = [json.loads(line) for line in (tmp_path / "s" / "events.jsonl").read_text().splitlines()]
+    told = [(e["after_index"], e["id"]) for e in events if e["type"] == "model"]
+    assert [name for _, name in told] == ["tip a", "tip b", "tip a"]
+    manifest = json.loads((tmp_path / "s" / "session.json").read_text())
+    assert [m["id"] for m in manifest["results"][0]["models"]] == ["tip a", "tip b"]
+    assert validate(tmp_path / "s").problems == ()
+
+
 def test_the_target_stands_with_each_frame_in_the_kept_pictures_pixels(recorder: Recorder, tmp_path: Path) -> None:
     sent = frames(4)
     x0, y0, *_ = sent[0].geometry.region.box

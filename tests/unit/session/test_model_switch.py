@@ -150,6 +150,8 @@ def test_a_seek_that_a_switch_passes_over_still_resets_everyone(make) -> None:  
     wait_for(lambda: player.status().analysed > 3)
     (_, other), = second.made
     other.gate = threading.Event()
+    seen = len(other.seen)
+    wait_for(lambda: len(other.seen) > seen + 1 or player.stalled())
     first.use = "b"
     player.seek(200)
     wait_for(lambda: player.status().index > 200)  # handed out, while the inference is busy with an older frame
