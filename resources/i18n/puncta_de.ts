@@ -3039,5 +3039,1181 @@
         <source>Begin an empty store</source>
         <translation>Einen leeren Speicher beginnen</translation>
     </message>
+    <message>
+        <source>A phase is never absent: take one of the two.</source>
+        <translation>Eine Phase fehlt nie: Nehmen Sie eine der beiden.</translation>
+    </message>
+    <message>
+        <source>Adjudication needs two readings; this case has confirmed labels of {raters}.</source>
+        <translation>Zum Abgleich braucht es zwei Lesungen; dieser Fall hat bestätigte Beschriftungen von {raters}.</translation>
+    </message>
+    <message>
+        <source>Agreement</source>
+        <translation>Übereinstimmung</translation>
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation>Antwort</translation>
+    </message>
+    <message>
+        <source>Apart</source>
+        <translation>Abstand</translation>
+    </message>
+    <message>
+        <source>Area</source>
+        <translation>Fläche</translation>
+    </message>
+    <message>
+        <source>Confirmed labels go out, with the key of every frame.</source>
+        <translation>Bestätigte Beschriftungen gehen hinaus, mit dem Schlüssel jedes Bildes.</translation>
+    </message>
+    <message>
+        <source>Consensus by {name}</source>
+        <translation>Konsens durch {name}</translation>
+    </message>
+    <message>
+        <source>Consensus: {answer}.</source>
+        <translation>Konsens: {answer}.</translation>
+    </message>
+    <message>
+        <source>Differences settled</source>
+        <translation>Geklärte Unterschiede</translation>
+    </message>
+    <message>
+        <source>Differences, largest first</source>
+        <translation>Unterschiede, der größte zuerst</translation>
+    </message>
+    <message>
+        <source>Differences</source>
+        <translation>Unterschiede</translation>
+    </message>
+    <message>
+        <source>Draw it yourself</source>
+        <translation>Selbst zeichnen</translation>
+    </message>
+    <message>
+        <source>Draw it; the label is yours. {key} goes on.</source>
+        <translation>Zeichnen Sie; die Beschriftung ist Ihre. {key} geht weiter.</translation>
+    </message>
+    <message>
+        <source>Ends apart</source>
+        <translation>Abstand der Enden</translation>
+    </message>
+    <message>
+        <source>Every difference has an answer.</source>
+        <translation>Jeder Unterschied hat eine Antwort.</translation>
+    </message>
+    <message>
+        <source>Export the consensus</source>
+        <translation>Konsens exportieren</translation>
+    </message>
+    <message>
+        <source>Format</source>
+        <translation>Format</translation>
+    </message>
+    <message>
+        <source>Frames {first} to {last} keep what the key frames propose. Where models part from it, the queue says so.</source>
+        <translation>Die Bilder {first} bis {last} behalten, was die Schlüsselbilder vorschlagen. Wo Modelle davon abweichen, sagt es die Liste.</translation>
+    </message>
+    <message>
+        <source>It is absent: neither of the two</source>
+        <translation>Es fehlt: keines von beiden</translation>
+    </message>
+    <message>
+        <source>Leave</source>
+        <translation>Verlassen</translation>
+    </message>
+    <message>
+        <source>Make one of two readings</source>
+        <translation>Aus zwei Lesungen eine machen</translation>
+    </message>
+    <message>
+        <source>Make one of two readings, or leave</source>
+        <translation>Aus zwei Lesungen eine machen, oder verlassen</translation>
+    </message>
+    <message>
+        <source>New folder</source>
+        <translation>Neuer Ordner</translation>
+    </message>
+    <message>
+        <source>Nobody is labelling yet. Press “Who is labelling?” at the top right to begin.</source>
+        <translation>Noch beschriftet niemand. Drücken Sie oben rechts „Wer beschriftet?“, um zu beginnen.</translation>
+    </message>
+    <message>
+        <source>Outlines apart</source>
+        <translation>Abstand der Umrisse</translation>
+    </message>
+    <message>
+        <source>Reader {name}</source>
+        <translation>Leser {name}</translation>
+    </message>
+    <message>
+        <source>Seen or not</source>
+        <translation>Gesehen oder nicht</translation>
+    </message>
+    <message>
+        <source>Show both readings, or one alone</source>
+        <translation>Beide Lesungen zeigen, oder eine allein</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>Größe</translation>
+    </message>
+    <message>
+        <source>Take what the first reader says</source>
+        <translation>Nehmen, was der erste Leser sagt</translation>
+    </message>
+    <message>
+        <source>Take what the second reader says</source>
+        <translation>Nehmen, was der zweite Leser sagt</translation>
+    </message>
+    <message>
+        <source>The difference before</source>
+        <translation>Der Unterschied davor</translation>
+    </message>
+    <message>
+        <source>The labels cannot be written.</source>
+        <translation>Die Beschriftungen lassen sich nicht schreiben.</translation>
+    </message>
+    <message>
+        <source>The raters could see what models propose: they are not independent.</source>
+        <translation>Die Leser konnten sehen, was Modelle vorschlagen: Sie sind nicht unabhängig.</translation>
+    </message>
+    <message>
+        <source>The readings cannot be compared.</source>
+        <translation>Die Lesungen lassen sich nicht vergleichen.</translation>
+    </message>
+    <message>
+        <source>The two readings agree.</source>
+        <translation>Die beiden Lesungen stimmen überein.</translation>
+    </message>
+    <message>
+        <source>The two readings are being compared.</source>
+        <translation>Die beiden Lesungen werden verglichen.</translation>
+    </message>
+    <message>
+        <source>This has no place in the picture: take one of the two, or say that it is absent.</source>
+        <translation>Das hat keinen Ort im Bild: Nehmen Sie eine der beiden Antworten, oder sagen Sie, dass es fehlt.</translation>
+    </message>
+    <message>
+        <source>This source has no end. Record it first and label the recording.</source>
+        <translation>Diese Quelle hat kein Ende. Nehmen Sie sie erst auf und beschriften Sie die Aufnahme.</translation>
+    </message>
+    <message>
+        <source>Two readings</source>
+        <translation>Zwei Lesungen</translation>
+    </message>
+    <message>
+        <source>Two readings become one</source>
+        <translation>Aus zwei Lesungen wird eine</translation>
+    </message>
+    <message>
+        <source>Weighted kappa</source>
+        <translation>Gewichtetes Kappa</translation>
+    </message>
+    <message>
+        <source>absent</source>
+        <translation>fehlt</translation>
+    </message>
+    <message>
+        <source>always the same, n {n}</source>
+        <translation>immer gleich, n {n}</translation>
+    </message>
+    <message>
+        <source>draw my own</source>
+        <translation>selbst zeichnen</translation>
+    </message>
+    <message>
+        <source>drawn</source>
+        <translation>gezeichnet</translation>
+    </message>
+    <message>
+        <source>least</source>
+        <translation>kleinster</translation>
+    </message>
+    <message>
+        <source>models part from the key frames, {apart} mm</source>
+        <translation>Modelle weichen von den Schlüsselbildern ab, {apart} mm</translation>
+    </message>
+    <message>
+        <source>not done yet</source>
+        <translation>noch nicht fertig</translation>
+    </message>
+    <message>
+        <source>not judged</source>
+        <translation>nicht beurteilt</translation>
+    </message>
+    <message>
+        <source>one alone</source>
+        <translation>eine allein</translation>
+    </message>
+    <message>
+        <source>take the first</source>
+        <translation>ersten nehmen</translation>
+    </message>
+    <message>
+        <source>the second</source>
+        <translation>den zweiten</translation>
+    </message>
+    <message>
+        <source>{count} are confirmed and stay</source>
+        <translation>{count} sind bestätigt und bleiben</translation>
+    </message>
+    <message>
+        <source>{count} frames are proposed</source>
+        <translation>{count} Bilder sind vorgeschlagen</translation>
+    </message>
+    <message>
+        <source>{count} frames still wait for an answer; they go out without one.</source>
+        <translation>{count} Bilder warten noch auf eine Antwort; sie gehen ohne hinaus.</translation>
+    </message>
+    <message>
+        <source>{count} keep what the key frames propose</source>
+        <translation>{count} behalten, was die Schlüsselbilder vorschlagen</translation>
+    </message>
+    <message>
+        <source>{count} labels</source>
+        <translation>{count} Beschriftungen</translation>
+    </message>
+    <message>
+        <source>{count} labels agree and are taken over</source>
+        <translation>{count} Beschriftungen stimmen überein und sind übernommen</translation>
+    </message>
+    <message>
+        <source>{count} stay open</source>
+        <translation>{count} bleiben offen</translation>
+    </message>
+    <message>
+        <source>{frames} frames that both have judged.</source>
+        <translation>{frames} Bilder, die beide beurteilt haben.</translation>
+    </message>
+    <message>
+        <source>{labels} labels on {frames} frames are in {folder}</source>
+        <translation>{labels} Beschriftungen auf {frames} Bildern liegen in {folder}</translation>
+    </message>
+    <message>
+        <source>{rater} has not judged this. Take the other one, draw your own, or say that it is absent.</source>
+        <translation>{rater} hat das nicht beurteilt. Nehmen Sie die andere Antwort, zeichnen Sie selbst, oder sagen Sie, dass es fehlt.</translation>
+    </message>
+    <message>
+        <source>{settled} of {total} differences settled</source>
+        <translation>{settled} von {total} Unterschieden geklärt</translation>
+    </message>
+    <message>
+        <source>{words} by {rater}</source>
+        <translation>{words} von {rater}</translation>
+    </message>
+    <message>
+        <source>{rater} alone is shown.</source>
+        <translation>Nur {rater} ist zu sehen.</translation>
+    </message>
+    <message>
+        <source>Both readings are shown.</source>
+        <translation>Beide Lesungen sind zu sehen.</translation>
+    </message>
+    <message>
+        <source>Take {rater}</source>
+        <translation>{rater} nehmen</translation>
+    </message>
+    <message>
+        <source>Draw my own</source>
+        <translation>Selbst zeichnen</translation>
+    </message>
+    <message>
+        <source>Both absent</source>
+        <translation>Beide fehlen</translation>
+    </message>
+    <message>
+        <source>Dataset of Puncta, for training and evaluation</source>
+        <translation>Datensatz von Puncta, zum Trainieren und Auswerten</translation>
+    </message>
+    <message>
+        <source>COCO</source>
+        <translation>COCO</translation>
+    </message>
+    <message>
+        <source>YOLO</source>
+        <translation>YOLO</translation>
+    </message>
+    <message>
+        <source>MOT</source>
+        <translation>MOT</translation>
+    </message>
+    <message>
+        <source>Masks (PNG)</source>
+        <translation>Masken (PNG)</translation>
+    </message>
+    <message>
+        <source>Table (CSV)</source>
+        <translation>Tabelle (CSV)</translation>
+    </message>
+    <message>
+        <source>1 subject</source>
+        <translation>1 Person</translation>
+    </message>
+    <message>
+        <source>A new training</source>
+        <translation>Ein neues Training</translation>
+    </message>
+    <message>
+        <source>Adapt to this site</source>
+        <translation>An diesen Standort anpassen</translation>
+    </message>
+    <message>
+        <source>Adapted to this site, {version}</source>
+        <translation>An diesen Standort angepasst, {version}</translation>
+    </message>
+    <message>
+        <source>All figures</source>
+        <translation>Alle Zahlen</translation>
+    </message>
+    <message>
+        <source>All of them are simulated.</source>
+        <translation>Alle sind simuliert.</translation>
+    </message>
+    <message>
+        <source>All of them are simulated: measured on simulated or drawn needles, none on a patient.</source>
+        <translation>Alle sind simuliert: gemessen an simulierten oder gezeichneten Nadeln, keine an Patienten.</translation>
+    </message>
+    <message>
+        <source>Begun</source>
+        <translation>Begonnen</translation>
+    </message>
+    <message>
+        <source>Beside the model in use</source>
+        <translation>Neben dem Modell in Gebrauch</translation>
+    </message>
+    <message>
+        <source>Both models look at the held-out frames.</source>
+        <translation>Beide Modelle sehen die zurückgehaltenen Bilder an.</translation>
+    </message>
+    <message>
+        <source>Cancel it</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <source>Cancel the training that is shown, asked twice</source>
+        <translation>Das gezeigte Training abbrechen, nach Rückfrage</translation>
+    </message>
+    <message>
+        <source>Cancel this training? What it has learnt is not used.</source>
+        <translation>Dieses Training abbrechen? Was es gelernt hat, wird nicht benutzt.</translation>
+    </message>
+    <message>
+        <source>Choose what to learn from.</source>
+        <translation>Wählen Sie, woraus gelernt wird.</translation>
+    </message>
+    <message>
+        <source>Comparing on the held out frames</source>
+        <translation>Vergleich an den zurückgehaltenen Bildern</translation>
+    </message>
+    <message>
+        <source>Curves begin with its first measurements.</source>
+        <translation>Kurven beginnen mit den ersten Messungen.</translation>
+    </message>
+    <message>
+        <source>Dataset {name}</source>
+        <translation>Datensatz {name}</translation>
+    </message>
+    <message>
+        <source>Difference, 95 of 100 within</source>
+        <translation>Unterschied, 95 von 100 innerhalb</translation>
+    </message>
+    <message>
+        <source>Figure</source>
+        <translation>Zahl</translation>
+    </message>
+    <message>
+        <source>Figures</source>
+        <translation>Zahlen</translation>
+    </message>
+    <message>
+        <source>Figures, on the tune frames</source>
+        <translation>Zahlen, an den Einstellbildern</translation>
+    </message>
+    <message>
+        <source>For</source>
+        <translation>Für</translation>
+    </message>
+    <message>
+        <source>Give the training a name.</source>
+        <translation>Geben Sie dem Training einen Namen.</translation>
+    </message>
+    <message>
+        <source>Go back to the model before</source>
+        <translation>Zum Modell davor zurück</translation>
+    </message>
+    <message>
+        <source>Go back to the one before</source>
+        <translation>Zurück zum vorigen</translation>
+    </message>
+    <message>
+        <source>Go on training</source>
+        <translation>Weiter trainieren</translation>
+    </message>
+    <message>
+        <source>Goes on from</source>
+        <translation>Geht aus von</translation>
+    </message>
+    <message>
+        <source>How</source>
+        <translation>Wie</translation>
+    </message>
+    <message>
+        <source>How it learns</source>
+        <translation>Wie es lernt</translation>
+    </message>
+    <message>
+        <source>In use</source>
+        <translation>In Gebrauch</translation>
+    </message>
+    <message>
+        <source>It learns from {count} subjects and may fit those alone. Look at the held out ones before use.</source>
+        <translation>Es lernt von {count} Personen und passt vielleicht nur zu diesen. Sehen Sie vor dem Gebrauch die zurückgehaltenen an.</translation>
+    </message>
+    <message>
+        <source>It ran for {time}.</source>
+        <translation>Es lief {time}.</translation>
+    </message>
+    <message>
+        <source>It runs in a process of its own while you go on, and changes nothing until you put its model in use.</source>
+        <translation>Es läuft in einem eigenen Prozess, während Sie weiterarbeiten, und ändert nichts, bis Sie sein Modell in Gebrauch nehmen.</translation>
+    </message>
+    <message>
+        <source>Its card</source>
+        <translation>Sein Steckbrief</translation>
+    </message>
+    <message>
+        <source>Keep it</source>
+        <translation>Behalten</translation>
+    </message>
+    <message>
+        <source>Kept in</source>
+        <translation>Liegt in</translation>
+    </message>
+    <message>
+        <source>Labels made here, label set {name}</source>
+        <translation>Hier gemachte Beschriftungen, Satz {name}</translation>
+    </message>
+    <message>
+        <source>Learn from</source>
+        <translation>Lernen aus</translation>
+    </message>
+    <message>
+        <source>Learns from</source>
+        <translation>Lernt aus</translation>
+    </message>
+    <message>
+        <source>Learnt from</source>
+        <translation>Gelernt aus</translation>
+    </message>
+    <message>
+        <source>Learnt from simulated needles</source>
+        <translation>Aus simulierten Nadeln gelernt</translation>
+    </message>
+    <message>
+        <source>Leave the plan or the question</source>
+        <translation>Plan oder Frage verlassen</translation>
+    </message>
+    <message>
+        <source>Left of the line is worse, right of it better</source>
+        <translation>Links der Linie ist schlechter, rechts davon besser</translation>
+    </message>
+    <message>
+        <source>Licence</source>
+        <translation>Lizenz</translation>
+    </message>
+    <message>
+        <source>Looking at the labels.</source>
+        <translation>Die Beschriftungen werden angesehen.</translation>
+    </message>
+    <message>
+        <source>Loss</source>
+        <translation>Verlust</translation>
+    </message>
+    <message>
+        <source>Loss, on what it learns from</source>
+        <translation>Verlust, an dem, woraus es lernt</translation>
+    </message>
+    <message>
+        <source>Made by</source>
+        <translation>Gemacht mit</translation>
+    </message>
+    <message>
+        <source>Makes the model</source>
+        <translation>Macht das Modell</translation>
+    </message>
+    <message>
+        <source>Making the dataset</source>
+        <translation>Der Datensatz entsteht</translation>
+    </message>
+    <message>
+        <source>Measured on frames that were labelled here.</source>
+        <translation>Gemessen an Bildern, die hier beschriftet wurden.</translation>
+    </message>
+    <message>
+        <source>Model card</source>
+        <translation>Steckbrief des Modells</translation>
+    </message>
+    <message>
+        <source>Models</source>
+        <translation>Modelle</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>Name</translation>
+    </message>
+    <message>
+        <source>Name of the training</source>
+        <translation>Name des Trainings</translation>
+    </message>
+    <message>
+        <source>No figure tells the two models apart. More held-out subjects would.</source>
+        <translation>Keine Zahl unterscheidet die beiden Modelle. Mehr zurückgehaltene Personen könnten es.</translation>
+    </message>
+    <message>
+        <source>No labels for this yet. Label frames in Annotate, or put a dataset into {folder}.</source>
+        <translation>Dafür gibt es noch keine Beschriftungen. Beschriften Sie Bilder in Annotieren, oder legen Sie einen Datensatz in {folder}.</translation>
+    </message>
+    <message>
+        <source>No model was put in use here. The one that comes with Puncta is at work.</source>
+        <translation>Hier wurde kein Modell in Gebrauch genommen. Es arbeitet das, das mit Puncta kommt.</translation>
+    </message>
+    <message>
+        <source>Nobody is held out, so the new model cannot be compared with the old one.</source>
+        <translation>Niemand wird zurückgehalten, also kann das neue Modell nicht mit dem alten verglichen werden.</translation>
+    </message>
+    <message>
+        <source>None yet. A training learns from labels made here, in a process of its own.</source>
+        <translation>Noch keines. Ein Training lernt aus hier gemachten Beschriftungen, in einem eigenen Prozess.</translation>
+    </message>
+    <message>
+        <source>Not in use</source>
+        <translation>Nicht in Gebrauch</translation>
+    </message>
+    <message>
+        <source>Old and new</source>
+        <translation>Alt und neu</translation>
+    </message>
+    <message>
+        <source>Old: {old}. New: {new}.</source>
+        <translation>Alt: {old}. Neu: {new}.</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation>Anhalten</translation>
+    </message>
+    <message>
+        <source>Pause the training that is shown, or resume it</source>
+        <translation>Das gezeigte Training anhalten oder fortsetzen</translation>
+    </message>
+    <message>
+        <source>Pictures learnt from</source>
+        <translation>Gelernte Bilder</translation>
+    </message>
+    <message>
+        <source>Pictures learnt from, thousands</source>
+        <translation>Gelernte Bilder, Tausend</translation>
+    </message>
+    <message>
+        <source>Plan</source>
+        <translation>Plan</translation>
+    </message>
+    <message>
+        <source>Plan a training from the model that is shown</source>
+        <translation>Ein Training vom gezeigten Modell aus planen</translation>
+    </message>
+    <message>
+        <source>Progress of this stage</source>
+        <translation>Fortschritt dieses Schritts</translation>
+    </message>
+    <message>
+        <source>Put in use</source>
+        <translation>In Gebrauch genommen</translation>
+    </message>
+    <message>
+        <source>Remove it</source>
+        <translation>Entfernen</translation>
+    </message>
+    <message>
+        <source>Remove the training that is shown, asked twice</source>
+        <translation>Das gezeigte Training entfernen, nach Rückfrage</translation>
+    </message>
+    <message>
+        <source>Remove this training with its files? The model it made stays.</source>
+        <translation>Dieses Training mit seinen Dateien entfernen? Das Modell, das es gemacht hat, bleibt.</translation>
+    </message>
+    <message>
+        <source>Rests on {count} frames</source>
+        <translation>Beruht auf {count} Bildern</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>Fortsetzen</translation>
+    </message>
+    <message>
+        <source>Resume goes on from its last checkpoint.</source>
+        <translation>Fortsetzen geht vom letzten Zwischenstand aus.</translation>
+    </message>
+    <message>
+        <source>Retrain from this</source>
+        <translation>Von hier aus trainieren</translation>
+    </message>
+    <message>
+        <source>Share</source>
+        <translation>Anteil</translation>
+    </message>
+    <message>
+        <source>Simulated frames are among them: figures on these say nothing about patients.</source>
+        <translation>Simulierte Bilder sind darunter: Zahlen daran sagen nichts über Patienten.</translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>Beginnen</translation>
+    </message>
+    <message>
+        <source>Start the training that is planned</source>
+        <translation>Das geplante Training beginnen</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>Anhalten</translation>
+    </message>
+    <message>
+        <source>Stop making the dataset of a training</source>
+        <translation>Den Datensatz eines Trainings nicht weiter machen</translation>
+    </message>
+    <message>
+        <source>The card states no figure.</source>
+        <translation>Der Steckbrief nennt keine Zahl.</translation>
+    </message>
+    <message>
+        <source>The new model is better in {better} figures and worse in {worse}. Look at each.</source>
+        <translation>Das neue Modell ist in {better} Zahlen besser und in {worse} schlechter. Sehen Sie jede an.</translation>
+    </message>
+    <message>
+        <source>The new model is better in {count} of {all} figures and worse in none.</source>
+        <translation>Das neue Modell ist in {count} von {all} Zahlen besser und in keiner schlechter.</translation>
+    </message>
+    <message>
+        <source>The new model is worse in {count} of {all} figures and better in none.</source>
+        <translation>Das neue Modell ist in {count} von {all} Zahlen schlechter und in keiner besser.</translation>
+    </message>
+    <message>
+        <source>The training {name} was paused when the program closed.</source>
+        <translation>Das Training {name} wurde angehalten, als das Programm schloss.</translation>
+    </message>
+    <message>
+        <source>There are {frames} labelled frames to learn from, and {least} are needed: {needs}.</source>
+        <translation>Zum Lernen gibt es {frames} beschriftete Bilder, nötig sind {least}: {needs}.</translation>
+    </message>
+    <message>
+        <source>There is no other model to compare it with.</source>
+        <translation>Es gibt kein anderes Modell, mit dem es verglichen werden kann.</translation>
+    </message>
+    <message>
+        <source>There is no way to train a model for this plugin yet.</source>
+        <translation>Für dieses Plugin lässt sich noch kein Modell trainieren.</translation>
+    </message>
+    <message>
+        <source>Train a model</source>
+        <translation>Ein Modell trainieren</translation>
+    </message>
+    <message>
+        <source>Trained here from nothing, {version}</source>
+        <translation>Hier von Grund auf trainiert, {version}</translation>
+    </message>
+    <message>
+        <source>Training</source>
+        <translation>Training</translation>
+    </message>
+    <message>
+        <source>Training: {name}</source>
+        <translation>Training: {name}</translation>
+    </message>
+    <message>
+        <source>Trainings</source>
+        <translation>Trainings</translation>
+    </message>
+    <message>
+        <source>Use the model that is shown</source>
+        <translation>Das gezeigte Modell benutzen</translation>
+    </message>
+    <message>
+        <source>Use this model</source>
+        <translation>Dieses Modell benutzen</translation>
+    </message>
+    <message>
+        <source>Version {version}</source>
+        <translation>Version {version}</translation>
+    </message>
+    <message>
+        <source>Waits until the training before it has ended</source>
+        <translation>Wartet, bis das Training davor zu Ende ist</translation>
+    </message>
+    <message>
+        <source>What it is</source>
+        <translation>Was es ist</translation>
+    </message>
+    <message>
+        <source>What it says on tune frames</source>
+        <translation>Was es zu Einstellbildern sagt</translation>
+    </message>
+    <message>
+        <source>What the network says on tune frames</source>
+        <translation>Was das Netz zu Einstellbildern sagt</translation>
+    </message>
+    <message>
+        <source>Where it comes from</source>
+        <translation>Woher es kommt</translation>
+    </message>
+    <message>
+        <source>Who is held out</source>
+        <translation>Wer zurückgehalten wird</translation>
+    </message>
+    <message>
+        <source>about {count} min</source>
+        <translation>etwa {count} min</translation>
+    </message>
+    <message>
+        <source>all together</source>
+        <translation>alle zusammen</translation>
+    </message>
+    <message>
+        <source>better</source>
+        <translation>besser</translation>
+    </message>
+    <message>
+        <source>cannot be told</source>
+        <translation>lässt sich nicht sagen</translation>
+    </message>
+    <message>
+        <source>in use</source>
+        <translation>in Gebrauch</translation>
+    </message>
+    <message>
+        <source>in use, {origin}</source>
+        <translation>in Gebrauch, {origin}</translation>
+    </message>
+    <message>
+        <source>machines {name}</source>
+        <translation>Geräte {name}</translation>
+    </message>
+    <message>
+        <source>nobody</source>
+        <translation>niemand</translation>
+    </message>
+    <message>
+        <source>not stated</source>
+        <translation>nicht angegeben</translation>
+    </message>
+    <message>
+        <source>on tune frames</source>
+        <translation>an Einstellbildern</translation>
+    </message>
+    <message>
+        <source>pause, resume</source>
+        <translation>anhalten, fortsetzen</translation>
+    </message>
+    <message>
+        <source>points</source>
+        <translation>Punkte</translation>
+    </message>
+    <message>
+        <source>recorded</source>
+        <translation>aufgenommen</translation>
+    </message>
+    <message>
+        <source>start</source>
+        <translation>beginnen</translation>
+    </message>
+    <message>
+        <source>train</source>
+        <translation>trainieren</translation>
+    </message>
+    <message>
+        <source>use this model</source>
+        <translation>dieses Modell benutzen</translation>
+    </message>
+    <message>
+        <source>worse</source>
+        <translation>schlechter</translation>
+    </message>
+    <message>
+        <source>{count} frames</source>
+        <translation>{count} Bilder</translation>
+    </message>
+    <message>
+        <source>{count} labelled frames</source>
+        <translation>{count} beschriftete Bilder</translation>
+    </message>
+    <message>
+        <source>{count} min</source>
+        <translation>{count} min</translation>
+    </message>
+    <message>
+        <source>{count} s</source>
+        <translation>{count} s</translation>
+    </message>
+    <message>
+        <source>{count} subjects</source>
+        <translation>{count} Personen</translation>
+    </message>
+    <message>
+        <source>{done} of {total}</source>
+        <translation>{done} von {total}</translation>
+    </message>
+    <message>
+        <source>{frames} frames are few. Twice as many would teach it more surely.</source>
+        <translation>{frames} Bilder sind wenig. Doppelt so viele lehren es sicherer.</translation>
+    </message>
+    <message>
+        <source>{frames} frames, {clips} clips and {subjects} subjects that the new model has not learnt from.</source>
+        <translation>{frames} Bilder, {clips} Clips und {subjects} Personen, aus denen das neue Modell nicht gelernt hat.</translation>
+    </message>
+    <message>
+        <source>{hours} h {minutes} min</source>
+        <translation>{hours} h {minutes} min</translation>
+    </message>
+    <message>
+        <source>{low} to {high}</source>
+        <translation>{low} bis {high}</translation>
+    </message>
+    <message>
+        <source>{low} to {high} min</source>
+        <translation>{low} bis {high} min</translation>
+    </message>
+    <message>
+        <source>{model} is there. It changes nothing until you put it in use.</source>
+        <translation>{model} ist da. Es ändert nichts, bis Sie es in Gebrauch nehmen.</translation>
+    </message>
+    <message>
+        <source>{names} and {count} more</source>
+        <translation>{names} und {count} weitere</translation>
+    </message>
+    <message>
+        <source>{plugin} now uses: {model}.</source>
+        <translation>{plugin} benutzt jetzt: {model}.</translation>
+    </message>
+    <message>
+        <source>{recipe}, goes on from {base}</source>
+        <translation>{recipe}, geht aus von {base}</translation>
+    </message>
+    <message>
+        <source>{state}, {time} left</source>
+        <translation>{state}, noch {time}</translation>
+    </message>
+    <message>
+        <source>{time} left</source>
+        <translation>noch {time}</translation>
+    </message>
+    <message>
+        <source>{time} on this machine, by earlier trainings.</source>
+        <translation>{time} auf diesem Rechner, nach früheren Trainings.</translation>
+    </message>
+    <message>
+        <source>{time} so far</source>
+        <translation>{time} bisher</translation>
+    </message>
+    <message>
+        <source>{time}. This is a guess, since none of this kind has run here yet.</source>
+        <translation>{time}. Das ist geschätzt, denn noch keines dieser Art lief hier.</translation>
+    </message>
+    <message>
+        <source>Waiting</source>
+        <translation>Wartet</translation>
+    </message>
+    <message>
+        <source>Making data</source>
+        <translation>Macht Daten</translation>
+    </message>
+    <message>
+        <source>Paused</source>
+        <translation>Angehalten</translation>
+    </message>
+    <message>
+        <source>Interrupted</source>
+        <translation>Unterbrochen</translation>
+    </message>
+    <message>
+        <source>Cancelled</source>
+        <translation>Abgebrochen</translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation>Gescheitert</translation>
+    </message>
+    <message>
+        <source>comes with Puncta</source>
+        <translation>kommt mit Puncta</translation>
+    </message>
+    <message>
+        <source>made or installed here</source>
+        <translation>hier gemacht oder installiert</translation>
+    </message>
+    <message>
+        <source>comes with the plugin</source>
+        <translation>kommt mit dem Plugin</translation>
+    </message>
+    <message>
+        <source>goes on from a model</source>
+        <translation>geht von einem Modell aus</translation>
+    </message>
+    <message>
+        <source>adds a small adapter to a model</source>
+        <translation>setzt einem Modell einen kleinen Adapter auf</translation>
+    </message>
+    <message>
+        <source>begins from nothing</source>
+        <translation>beginnt von Grund auf</translation>
+    </message>
+    <message>
+        <source>learns from frames without labels first</source>
+        <translation>lernt zuerst aus Bildern ohne Beschriftung</translation>
+    </message>
+    <message>
+        <source>no clear difference</source>
+        <translation>kein klarer Unterschied</translation>
+    </message>
+    <message>
+        <source>Tips found within 2 mm</source>
+        <translation>Spitzen innerhalb 2 mm gefunden</translation>
+    </message>
+    <message>
+        <source>Tips found within 3 mm</source>
+        <translation>Spitzen innerhalb 3 mm gefunden</translation>
+    </message>
+    <message>
+        <source>Tip error, median</source>
+        <translation>Fehler der Spitze, Median</translation>
+    </message>
+    <message>
+        <source>Missed</source>
+        <translation>Verpasst</translation>
+    </message>
+    <message>
+        <source>False alarms</source>
+        <translation>Fehlalarme</translation>
+    </message>
+    <message>
+        <source>Tips shown</source>
+        <translation>Gezeigte Spitzen</translation>
+    </message>
+    <message>
+        <source>Shown tips within 2 mm</source>
+        <translation>Gezeigte Spitzen innerhalb 2 mm</translation>
+    </message>
+    <message>
+        <source>Shown where there is no tip</source>
+        <translation>Gezeigt, wo keine Spitze ist</translation>
+    </message>
+    <message>
+        <source>Tips inside their 90 % circle</source>
+        <translation>Spitzen in ihrem 90-%-Kreis</translation>
+    </message>
+    <message>
+        <source>Needles shown</source>
+        <translation>Gezeigte Nadeln</translation>
+    </message>
+    <message>
+        <source>Overlap of the mask (IoU)</source>
+        <translation>Überlappung der Maske (IoU)</translation>
+    </message>
+    <message>
+        <source>Overlap of shown masks (IoU)</source>
+        <translation>Überlappung gezeigter Masken (IoU)</translation>
+    </message>
+    <message>
+        <source>Masks where there is no needle</source>
+        <translation>Masken, wo keine Nadel ist</translation>
+    </message>
+    <message>
+        <source>Angle error, median</source>
+        <translation>Winkelfehler, Median</translation>
+    </message>
+    <message>
+        <source>Flags, F1</source>
+        <translation>Merkmale, F1</translation>
+    </message>
+    <message>
+        <source>Frames with all flags right</source>
+        <translation>Bilder mit allen Merkmalen richtig</translation>
+    </message>
+    <message>
+        <source>Quality right</source>
+        <translation>Qualität richtig</translation>
+    </message>
+    <message>
+        <source>Cord right</source>
+        <translation>Rückenmark richtig</translation>
+    </message>
+    <message>
+        <source>CSF right</source>
+        <translation>Liquor richtig</translation>
+    </message>
+    <message>
+        <source>Flags decided</source>
+        <translation>Entschiedene Merkmale</translation>
+    </message>
+    <message>
+        <source>Wrong among the decided</source>
+        <translation>Falsch unter den entschiedenen</translation>
+    </message>
+    <message>
+        <source>Error of the confidence (ECE)</source>
+        <translation>Fehler der Sicherheit (ECE)</translation>
+    </message>
+    <message>
+        <source>Changes of a flag a minute</source>
+        <translation>Wechsel eines Merkmals in der Minute</translation>
+    </message>
+    <message>
+        <source>Tips within 5 % of the picture</source>
+        <translation>Spitzen innerhalb 5 % des Bildes</translation>
+    </message>
+    <message>
+        <source>Tells needle from none (AUC)</source>
+        <translation>Unterscheidet Nadel von keiner (AUC)</translation>
+    </message>
+    <message>
+        <source>Maps that point right</source>
+        <translation>Karten, die richtig zeigen</translation>
+    </message>
+    <message>
+        <source>Held out subjects</source>
+        <translation>Zurückgehaltene Personen</translation>
+    </message>
+    <message>
+        <source>This site, held out</source>
+        <translation>Dieser Standort, zurückgehalten</translation>
+    </message>
+    <message>
+        <source>New cases, machines it has learnt from</source>
+        <translation>Neue Fälle, Geräte, von denen es lernte</translation>
+    </message>
+    <message>
+        <source>Machines it has never seen</source>
+        <translation>Geräte, die es nie sah</translation>
+    </message>
+    <message>
+        <source>Tune frames, which set its thresholds</source>
+        <translation>Einstellbilder, die seine Schwellen setzen</translation>
+    </message>
+    <message>
+        <source>Sets thresholds by</source>
+        <translation>Setzt Schwellen an</translation>
+    </message>
+    <message>
+        <source>Held out, to judge</source>
+        <translation>Zurückgehalten, zum Urteilen</translation>
+    </message>
+    <message>
+        <source>needle or none</source>
+        <translation>Nadel oder keine</translation>
+    </message>
+    <message>
+        <source>place</source>
+        <translation>Ort</translation>
+    </message>
+    <message>
+        <source>direction</source>
+        <translation>Richtung</translation>
+    </message>
+    <message>
+        <source>mask</source>
+        <translation>Maske</translation>
+    </message>
+    <message>
+        <source>overlap</source>
+        <translation>Überlappung</translation>
+    </message>
+    <message>
+        <source>centre line</source>
+        <translation>Mittellinie</translation>
+    </message>
+    <message>
+        <source>flags</source>
+        <translation>Merkmale</translation>
+    </message>
+    <message>
+        <source>other pictures</source>
+        <translation>andere Bilder</translation>
+    </message>
+    <message>
+        <source>map</source>
+        <translation>Karte</translation>
+    </message>
+    <message>
+        <source>shaft</source>
+        <translation>Schaft</translation>
+    </message>
+    <message>
+        <source>Begins</source>
+        <translation>Beginnt</translation>
+    </message>
+    <message>
+        <source>Learns</source>
+        <translation>Lernt</translation>
+    </message>
+    <message>
+        <source>Sets thresholds</source>
+        <translation>Setzt Schwellen</translation>
+    </message>
+    <message>
+        <source>Makes clips to learn from</source>
+        <translation>Macht Clips zum Lernen</translation>
+    </message>
+    <message>
+        <source>Needle tip: adapt to one site</source>
+        <translation>Nadelspitze: an einen Standort anpassen</translation>
+    </message>
+    <message>
+        <source>Needle tip: train from nothing</source>
+        <translation>Nadelspitze: von Grund auf trainieren</translation>
+    </message>
+    <message>
+        <source>Needle mask and tracking: adapt to one site</source>
+        <translation>Nadelmaske und Verfolgung: an einen Standort anpassen</translation>
+    </message>
+    <message>
+        <source>Infant landmarks: adapt to one site</source>
+        <translation>Landmarken beim Säugling: an einen Standort anpassen</translation>
+    </message>
+    <message>
+        <source>Goes on from a finished model, learns the labelled frames and keeps close to what the model said before on simulated cines of other machines and on frames without a label.</source>
+        <translation>Geht von einem fertigen Modell aus, lernt die beschrifteten Bilder und bleibt nahe an dem, was das Modell zuvor zu simulierten Clips anderer Geräte und zu Bildern ohne Beschriftung sagte.</translation>
+    </message>
+    <message>
+        <source>Trains a new network on 1,800 simulated cines and the labelled frames. Takes long, and knows no picture of other sites.</source>
+        <translation>Trainiert ein neues Netz an 1.800 simulierten Clips und den beschrifteten Bildern. Dauert lange und kennt kein Bild anderer Standorte.</translation>
+    </message>
+    <message>
+        <source>Goes on from a finished tracker and learns the labelled masks beside simulated cines of other machines.</source>
+        <translation>Geht von einem fertigen Verfolger aus und lernt die beschrifteten Masken neben simulierten Clips anderer Geräte.</translation>
+    </message>
+    <message>
+        <source>Low-rank adapters on a finished network learn the labelled frames beside simulated infants of other machines; they are added into its weights at the end.</source>
+        <translation>Kleine Adapter auf einem fertigen Netz lernen die beschrifteten Bilder neben simulierten Säuglingen anderer Geräte; am Ende gehen sie in seine Gewichte ein.</translation>
+    </message>
+    <message>
+        <source>tips, or 'not visible', on single frames; frames in between may stay open</source>
+        <translation>Spitzen oder „nicht sichtbar“ auf einzelnen Bildern; Bilder dazwischen dürfen offen bleiben</translation>
+    </message>
+    <message>
+        <source>tips, or 'not visible', on single frames</source>
+        <translation>Spitzen oder „nicht sichtbar“ auf einzelnen Bildern</translation>
+    </message>
+    <message>
+        <source>needle masks, or 'no needle', on successive frames</source>
+        <translation>Nadelmasken oder „keine Nadel“ auf aufeinanderfolgenden Bildern</translation>
+    </message>
+    <message>
+        <source>all three flags (quality, cord, CSF) on single frames</source>
+        <translation>alle drei Merkmale (Qualität, Rückenmark, Liquor) auf einzelnen Bildern</translation>
+    </message>
+    <message>
+        <source>A recording asked for on {when} ended with the program before its first picture was stored: {name} is not there.</source>
+        <translation>Eine am {when} begonnene Aufnahme endete mit dem Programm, bevor ihr erstes Bild gespeichert war: {name} ist nicht da.</translation>
+    </message>
 </context>
 </TS>

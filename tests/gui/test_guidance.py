@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -13,6 +14,8 @@ from puncta.core.cues import Cue
 from puncta.core.events import PlayState
 from puncta.core.guidance import TARGET_LOST
 from puncta.core.overlay import Dash, Layer, Ring, Stroke
+from puncta.formats.results_lines import read_results
+from puncta.formats.validate import validate
 from puncta.gui.dialogs.keys import KeysDialog
 from puncta.gui.i18n import tr
 from puncta.gui.sounds import NO_PACKAGE, Sounds, samples_of
@@ -114,6 +117,51 @@ def test_a_planned_path_is_drawn_to_the_target_and_goes_with_it(live, qtbot) -> 
     assert path.points_px[1] == live.desk.analysis.target.point_px
     live.does.run("plan_clear")
     qtbot.waitUntil(lambda: not dashed(), timeout=PATIENCE_MS)
+
+
+def test_a_recording_shows_the_target_and_the_path_it_was_made_with(live, qtbot) -> None:  # noqa: ANN001
+    set_target(live, qtbot)
+    qtbot.waitUntil(lambda: live.desk.analysis.target is not None, timeout=PATIENCE_MS)
+    live.does.run("plan")
+    x0, y0, w, _h = live.desk.analysis.frame.geometry.region.box
+    at = live.stage.view.transform().display_from_image((x0 + 0.1 * w, y0 + 2))
+    qtbot.mouseClick(live.stage.view, Qt.MouseButton.LeftButton, pos=QPointF(*at).toPoint())
+    planned = live.guidance.plan_px
+    live.recording.toggle()
+    qtbot.waitUntil(lambda: live.recording.status.stored > 15, timeout=PATIENCE_MS)
+    live.does.run("plan_clear")
+    live.recording.toggle()
+    qtbot.waitUntil(lambda: "Saved as" in live.status_line.message, timeout=PATIENCE_MS)
+    folder = live.recording.status.folder
+    assert validate(folder).problems == ()
+    markers = json.loads((folder / "session.json").read_text())["markers"]
+    assert {"path planned", "path removed"} >= {m["text"] for m in markers if m["kind"] == "target"} != set()
+    lines = [line for line in read_results(folder / "results.jsonl") if line.target and line.target.entry_px]
+    assert lines and math.dist(lines[0].target.plan_px, planned) < 0.01
+
+    live.open_uri(str(folder))
+    qtbot.waitUntil(lambda: live.mode == "review" and live.desk.info.title == folder.name, timeout=PATIENCE_MS)
+    live.desk.player.pause()
+    live.desk.seek(lines[0].key.index)
+    qtbot.waitUntil(
+        lambda: live.desk.analysis is not None and live.desk.analysis.frame.key.index == lines[0].key.index
+        and live.desk.analysis.target is not None,
+        timeout=PATIENCE_MS,
+    )  # fmt: skip
+    assert live.desk.analysis.target == lines[0].target
+    qtbot.waitUntil(lambda: len(drawn_paths(live)) == 1, timeout=PATIENCE_MS)
+    assert math.dist(drawn_paths(live)[0].points_px[1], lines[0].target.point_px) < 0.01
+    assert "planned path" in dict(live.desk.info.details)["Target"]
+    # A target of one's own takes its place, and goes again.
+    live.desk.set_target((x0 + 5.0, y0 + 5.0))
+    qtbot.waitUntil(lambda: not drawn_paths(live), timeout=PATIENCE_MS)
+    live.does.run("target_clear")
+    qtbot.waitUntil(lambda: len(drawn_paths(live)) == 1, timeout=PATIENCE_MS)
+
+
+def drawn_paths(window) -> list[Stroke]:  # noqa: ANN001
+    items = window.stage.view.scene.items if window.stage.view.scene is not None else ()
+    return [i for i in items if isinstance(i, Stroke) and i.layer is Layer.TARGET and i.dash is Dash.DASHED]
 
 
 def test_a_lost_target_is_told_in_words_and_not_drawn(live, qtbot) -> None:  # noqa: ANN001

@@ -11,6 +11,7 @@ from paced_source import PacedSource
 
 from puncta.core.frame import Frame
 from puncta.core.results import Analysis, Certainty, ClassResult, Detection, MaskResult, PluginOutput
+from puncta.core.target import TargetFix
 from puncta.recording.recorder import Recorder
 from puncta.sources.native_layout import layout_of
 
@@ -33,7 +34,9 @@ def found_on(frame: Frame) -> tuple:
     )
 
 
-def make_session(folder: Path, count: int = 8, *, find: Finder = found_on, **options: object) -> Path:
+def make_session(
+    folder: Path, count: int = 8, *, find: Finder = found_on, target: TargetFix | None = None, **options: object
+) -> Path:
     """Record some frames with what is found on them."""
     source = PacedSource(count=count, **options)
     recorder = Recorder(layout_of, pre_roll_s=0.0)
@@ -42,7 +45,8 @@ def make_session(folder: Path, count: int = 8, *, find: Finder = found_on, **opt
         for number in range(count):
             frame = replace(source.read(), frame_id=number)
             recorder.put_wait(frame)
-            recorder.put_analysis(Analysis(frame, (PluginOutput("needle-tip", number, find(frame)),)))
+            found = (PluginOutput("needle-tip", number, find(frame)),)
+            recorder.put_analysis(Analysis(frame, found, target=target))
         recorder.end()
         assert recorder.wait_idle()
     finally:

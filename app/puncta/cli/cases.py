@@ -17,7 +17,8 @@ EXPORT = """\
 Export a session or a file: a film with or without the overlay, a DICOM cine, single pictures, a table.
 
 The findings are those that were recorded with the session; --results names another analysis of it, as 'puncta run'
-writes it. Nothing is analysed here, and the session stays as it is. Either everything asked for is written, or nothing.
+writes it. Nothing is analysed here, and the session stays as it is. Either everything asked for is written, or nothing;
+a file that is there already is refused, unless --force is given.
 Films are coded with loss (H.264) at the stored times; the DICOM cine and the pictures keep every pixel."""
 EXPORT_EPILOG = """\
 Examples:
@@ -51,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--png", type=Path, metavar="DIR", help="a new folder with one PNG a frame and a table of them")
     export.add_argument("--csv", type=Path, metavar="X.csv", help="what was found, one row a result")
     export.add_argument("--results", type=Path, metavar="X.jsonl", help="another analysis than the recorded one")
+    export.add_argument("--force", action="store_true", help="write over files that are there already")
     export.add_argument("--frames", metavar="A:B", help="half-open range of frames, from 0; A: and :B work too")
 
 
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         args.codec,
         args.png,
         args.csv,
+        args.force,
     )
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from puncta.core.errors import UserError
 from puncta.session.compare import (
+    ANALYSES,
     compare_results,
     next_analysis_file,
     spacing_of_session,
@@ -16,6 +18,14 @@ from puncta.session.compare import (
 )
 from puncta.session.export import findings_of, own_results, session_folder
 from puncta.session.run import RunRequest, RunSummary
+
+
+def tidy_comparison(request: RunRequest) -> None:
+    """Take the folder for a session's further analyses away again where a run that failed left it empty."""
+    results = request.results
+    if results is not None and results.parent.name == ANALYSES:
+        with contextlib.suppress(OSError):  # something lies in it
+            results.parent.rmdir()
 
 
 def prepare_comparison(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from puncta.cli.run import LONGEST_S, stop_signals
 from puncta.core.errors import UserError
+from puncta.recording.begun import take_never_began
 from puncta.recording.recorder import RecordingStatus
 from puncta.session.plugins import models_by_plugin
 from puncta.session.record import RecordRequest, RecordSummary, record_case
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     request = RecordRequest(
         args.source, args.out, args.seconds, plugins, models_by_plugin(args.model), args.whole_picture
     )
+    for earlier in take_never_began():
+        print(f"puncta: {earlier.words}", file=sys.stderr)
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}
     line = _Line()

@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from puncta.cli.compare import prepare_comparison
+from puncta.cli.compare import prepare_comparison, tidy_comparison
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.core.findings import STATE_WORDS
@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         line.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
+        tidy_comparison(request)
     _print(summary)
     if compare is not None:
         compare(summary)

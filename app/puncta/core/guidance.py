@@ -36,7 +36,8 @@ class Guide:
     word : str
         What the target is, in one word: "target", "vessel".
     plan_px : vector or None
-        From the target to the planned entry [px]; the path moves with the target.
+        From the target to the planned entry [px]; the path moves with the target. None leaves the path that was
+        recorded with the target, if there is one.
     """
 
     word: str = "target"
@@ -58,15 +59,16 @@ def compose_guided(
     region = analysis.frame.geometry.region
     if fix.point_px is None:
         return _lost_scene(scene, fix)
+    plan_px = guide.plan_px or fix.plan_px
     items = [_renamed(item, guide.word) for item in scene.items]
-    own = [*_doubt_items(fix, region), *_plan_items(fix.point_px, guide.plan_px, region)]
+    own = [*_doubt_items(fix, region), *_plan_items(fix.point_px, plan_px, region)]
     shown = [
         replace(item, opacity=item.opacity * style.opacity.get(item.layer, 1.0))
         for item in own
         if style.visible.get(item.layer, True)
     ]
     read_outs = [_with_doubt(entry, fix, region) for entry in scene.read_outs]
-    read_outs += plan_read_outs(analysis, fix.point_px, guide.plan_px)
+    read_outs += plan_read_outs(analysis, fix.point_px, plan_px)
     return replace(scene, items=(*items, *shown), read_outs=tuple(read_outs))
 
 

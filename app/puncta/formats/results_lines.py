@@ -256,19 +256,22 @@ def json_from_line(line: ResultLine) -> dict[str, Any]:
 
 def _json_from_target(fix: TargetFix) -> dict[str, Any]:
     lost = fix.point_px is None
+    path = {} if lost or fix.entry_px is None else {"entry_px": _px(fix.entry_px, "path's entry")}
     return {
         "point_px": _px(fix.point_px, "target"),
         "doubt_px": rounded(fix.doubt_px, PX_DECIMALS, "doubt of the target"),
         "true": bool(fix.true),
         "reason": str(fix.loss or TargetLoss.SOURCE) if lost else None,
+        **path,
     }
 
 
-def _target_from_json(document: Mapping[str, Any] | None) -> TargetFix | None:
+def target_from_json(document: Mapping[str, Any] | None) -> TargetFix | None:
+    """Return the target of a checked line's member `target`; None where the line has none."""
     if document is None:
         return None
-    loss = TargetLoss(document["reason"] or "")
-    return TargetFix(_tuple(document["point_px"]), float(document["doubt_px"]), loss, bool(document["true"]))
+    loss, entry_px = TargetLoss(document["reason"] or ""), _tuple(document.get("entry_px"))
+    return TargetFix(_tuple(document["point_px"]), float(document["doubt_px"]), loss, bool(document["true"]), entry_px)
 
 
 def text_from_line(line: ResultLine) -> str:
@@ -285,7 +288,7 @@ def line_from_json(document: Mapping[str, Any], stream: str = "") -> ResultLine:
         flags=frozenset(Flag(flag) for flag in document["flags"]),
         timings_ns=document.get("timings_ns"),
         carried=document.get("carried", {}),
-        target=_target_from_json(document.get("target")),
+        target=target_from_json(document.get("target")),
     )
 
 
@@ -304,6 +307,9 @@ def find_line_faults(document: Mapping[str, Any]) -> list[str]:
                     f"outputs.{name}[{number}]: {height} x {width} cells want {height * width} values, "
                     f"not {len(result['values'])}"
                 )
+    target = document.get("target")
+    if target is not None and target["point_px"] is None and "entry_px" in target:
+        faults.append("target.entry_px: a path leads to a target, and this one is lost; leave it out")
     for name, index in document.get("carried", {}).items():
         if name not in document["outputs"]:
             faults.append(f"carried.{name}: there are no outputs of this plugin on the line")

@@ -49,6 +49,11 @@ class Guidance:
         return procedure_of(self._window.preferences.settings.procedure)
 
     @property
+    def plan_px(self) -> PointPx | None:
+        """From the target to the planned entry [px]; None where no path is planned. Safe from any thread."""
+        return self._plan_px
+
+    @property
     def guide(self) -> Guide:
         """What the overlay is told."""
         return Guide(tr(self.procedure.target), self._plan_px)
@@ -61,8 +66,11 @@ class Guidance:
     def compose(
         self, analysis: Analysis, style: OverlayStyle, now_ns: int | None, lost: Sequence[LostTip] = ()
     ) -> OverlayScene:
-        """Compose the scene of a picture, with the target where it is on it."""
-        if analysis.target is not None:
+        """Compose the scene of a picture, with the target where it is on it.
+
+        A recording shows the target and the path it was made with, until somebody sets another target in Review.
+        """
+        if analysis.target is not None and style.target_px is None:
             return compose_guided(analysis, style, self.guide, now_ns, lost)
         return self._inner(analysis, style, now_ns, lost)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,10 @@ from PySide6.QtCore import QObject, QTimer
 from puncta import paths
 from puncta.core.frame import Frame
 from puncta.core.geometry import PointPx
+from puncta.core.results import Analysis
 from puncta.gui.i18n import tr
 from puncta.gui.panels.source_panel import words_of
+from puncta.recording.begun import take_never_began
 from puncta.recording.kept_region import NO_REGION
 from puncta.recording.recorder import Recorder, RecorderState, RecordingStatus
 from puncta.sources.native_layout import layout_of
@@ -39,12 +42,26 @@ class Recording(QObject):
         self._look.setInterval(LOOK_MS)
         self._look.timeout.connect(self.show_status)
         self._target_px: PointPx | None = None
+        self._plan_px: PointPx | None = None
         window.desk.target_changed.connect(self._mark_target)
+        QTimer.singleShot(0, self.tell_never_began)
 
     @property
     def status(self) -> RecordingStatus:
         """What the recorder does."""
         return self._recorder.status() if self._recorder is not None else RecordingStatus()
+
+    def tell_never_began(self) -> None:
+        """Say which recordings of an earlier run ended before anything of them was stored."""
+        missing = take_never_began()
+        if not missing:
+            return
+        words = tr(
+            "A recording asked for on {when} ended with the program before its first picture was stored: {name} is not "
+            "there."
+        )
+        last = missing[-1]
+        self._window.stage.banners.say("begun", "caution", words.format(when=last.when, name=last.folder.name))
 
     def take_source(self) -> None:
         """Another source is open: what was recorded of the last one ends."""
@@ -62,7 +79,13 @@ class Recording(QObject):
             for name, matrix, t_ns in player.take_transforms():
                 recorder.put_transform(name, matrix, t_ns)
 
-        player.listen(hear, recorder.put_analysis)
+        def take(analysis: Analysis) -> None:
+            fix, plan_px = analysis.target, self._window.guidance.plan_px
+            if fix is not None and plan_px is not None:
+                analysis = replace(analysis, target=fix.with_plan(plan_px))
+            recorder.put_analysis(analysis)
+
+        player.listen(hear, take)
         self._told = 0
         self._look.start()
 
@@ -97,13 +120,22 @@ class Recording(QObject):
         self.show_status()
 
     def _mark_target(self) -> None:
-        """Mark in the session where a target was set or removed; where it goes stands with each frame's results."""
-        target_px = self._window.desk.target_px
-        if target_px == self._target_px:
+        """Mark in the session where target and path were set or removed; where they go stands with each frame."""
+        target_px, plan_px = self._window.desk.target_px, self._window.guidance.plan_px
+        target_new, plan_new = target_px != self._target_px, plan_px != self._plan_px
+        self._target_px, self._plan_px = target_px, plan_px
+        if self._recorder is None:
             return
-        self._target_px = target_px
-        if self._recorder is not None:
+        if target_new:
             self._recorder.mark("target", "set" if target_px is not None else "removed", target_px)
+        if plan_new:
+            self._recorder.mark("target", "path removed" if plan_px is None else "path planned", self._entry_px())
+
+    def _entry_px(self) -> PointPx | None:
+        """Where the planned path enters on the picture that is shown [px]."""
+        analysis, plan_px = self._window.desk.analysis, self._window.guidance.plan_px
+        fix = analysis.target if analysis is not None else None
+        return fix.with_plan(plan_px).entry_px if fix is not None else None
 
     def save_last(self) -> None:
         """Save what just happened."""

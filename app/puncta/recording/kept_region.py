@@ -157,7 +157,9 @@ def shift_result(result: Result, by_px: tuple[int, int]) -> Result:
 
 def shift_target(fix: TargetFix | None, by_px: tuple[int, int]) -> TargetFix | None:
     """Return a target in the pixels of the kept picture; see `shift_result`."""
-    return None if fix is None else replace(fix, point_px=_moved(fix.point_px, *by_px))
+    if fix is None:
+        return None
+    return replace(fix, point_px=_moved(fix.point_px, *by_px), entry_px=_moved(fix.entry_px, *by_px))
 
 
 def _moved(point_px: tuple[float, float] | None, x: int, y: int) -> tuple[float, float] | None:

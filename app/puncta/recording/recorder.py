@@ -19,6 +19,7 @@ from puncta.core.errors import UserError
 from puncta.core.frame import Frame, SourceKind
 from puncta.core.results import Analysis
 from puncta.formats.frames_log import FrameRecord
+from puncta.recording.begun import Begun, note_begun
 from puncta.recording.disk_watch import DiskSeen, DiskWatch
 from puncta.recording.frame_coder import FrameCoder
 from puncta.recording.intake import QUEUE_BYTES, Intake, Offered
@@ -85,8 +86,8 @@ class Recorder:
         self._wanted: Path | None = None
         self._pending: Counter[str] = Counter()
         self._records: dict[int, FrameRecord] = {}
-        self._next_look = 0.0
-        self._watch = DiskWatch()
+        self._begun = Begun()
+        self._next_look, self._watch = 0.0, DiskWatch()
         self._disk: DiskSeen | None = None
         self._thread = threading.Thread(target=self._work, name="puncta-recorder")
         self._thread.start()
@@ -120,7 +121,8 @@ class Recorder:
     def begin(self, folder: Path) -> None:
         """Start a session in a new folder, with what is remembered of the last seconds before it."""
         self._wanted_flag.set()
-        self._intake.say(lambda: self._begin(Path(folder)))
+        begun = note_begun(folder)
+        self._intake.say(lambda: self._begin(Path(folder), begun))
 
     def end(self, why: str = "The recording was stopped.") -> None:
         """End the session after the frames handed in so far."""
@@ -230,11 +232,12 @@ class Recorder:
         self._ring.clear()
         self._coder = None
 
-    def _begin(self, folder: Path) -> None:
+    def _begin(self, folder: Path, begun: Begun) -> None:
         if self._writer is not None or self._wanted is not None:
+            begun.done()
             return
         self._message, self._failed = "", False
-        self._wanted = folder
+        self._wanted, self._begun = folder, begun
         if self._ring and self._coder is not None:
             # What is remembered is stored at once: a source that gives no further frame loses nothing of it.
             self._open_session(self._ring.take_all())
@@ -309,6 +312,8 @@ class Recorder:
 
     def _keep_safe(self) -> None:
         """About once a second: see whether all comes to the disk, and end before the disk is full."""
+        if self._wanted is None:
+            self._begun.done()
         writer, now = self._writer, time.monotonic()
         if writer is None or now < self._next_look:
             return
@@ -369,14 +374,12 @@ class Recorder:
         self._on_change()
 
     def _tell(self, message: str, *, failed: bool, writer: SessionWriter | None = None) -> None:
-        self._message, self._failed = message, failed
-        self._told += 1
+        self._message, self._failed, self._told = message, failed, self._told + 1
         self._show(writer)
         self._on_change()
 
     def _show(self, ended: SessionWriter | None = None) -> None:
-        writer = self._writer or ended
-        disk = self._disk
+        writer, disk = self._writer or ended, self._disk
         status = RecordingStatus(
             RecorderState.RECORDING if self._writer is not None or self._wanted is not None else RecorderState.IDLE,
             writer.seconds if writer else 0.0,

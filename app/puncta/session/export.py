@@ -13,8 +13,9 @@ from typing import Protocol, TypeVar
 
 from puncta.core.errors import UserError
 from puncta.core.frame import Calibration, Frame, SourceInfo, SourceKind
+from puncta.core.guidance import Guide, compose_guided
 from puncta.core.last_seen import TipMemory
-from puncta.core.overlay import OverlayStyle, compose
+from puncta.core.overlay import OverlayStyle
 from puncta.core.ports import FrameSource
 from puncta.core.results import Analysis, PluginOutput, flags_of_frame
 from puncta.dicom.write import RECORDED_REGION, RECORDED_WHOLE, SIMULATED, Codec, Labels, write_cine
@@ -44,6 +45,8 @@ class ExportRequest:
         Films without and with the overlay.
     pictures : Path or None
         A new folder of single pictures.
+    replace : bool
+        Files that are there already are written over; else they are refused.
     """
 
     uri: str
@@ -55,6 +58,7 @@ class ExportRequest:
     codec: Codec = "rle"
     pictures: Path | None = None
     table: Path | None = None
+    replace: bool = False
 
     @property
     def targets(self) -> tuple[Path, ...]:
@@ -180,7 +184,7 @@ class _Export:
                 if raw:
                     raw.put(draw_sheet(analysis, None), frame.key.pts_ns)
                 if burned:
-                    scene = compose(analysis, OverlayStyle(), lost=self._memory.take(analysis))
+                    scene = compose_guided(analysis, OverlayStyle(), Guide(), lost=self._memory.take(analysis))
                     burned.put(draw_sheet(analysis, scene), frame.key.pts_ns)
                 if pictures:
                     pictures.put(frame)
@@ -300,6 +304,8 @@ def _check_targets(request: ExportRequest) -> None:
             raise UserError(f"{path} is a folder; name a file to write.")
         if folder is not None and path.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"{path} lies in the session itself, which stays as it is; name another place.")
+        if path is not request.pictures and path.is_file() and not request.replace:
+            raise UserError(f"{path} is there already; give another name, or --force to write over it.")
     for file, ending in ((request.raw, ".mp4"), (request.burned, ".mp4"), (request.dicom, ".dcm")):
         if file is not None and file.suffix.lower() != ending:
             raise UserError(f"{file} does not end in {ending}.")

@@ -31,6 +31,15 @@ class KnowsTissue(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsTarget(Protocol):
+    """A recording that holds the target it was made with."""
+
+    def target_at(self, index: int) -> TargetFix | None:
+        """Where the target was on a frame; None where none was chosen then."""
+        ...
+
+
 class TargetKeeper:
     """The target of one player. Safe from any thread; `step` belongs to one thread."""
 
@@ -54,12 +63,12 @@ class TargetKeeper:
         self.set(None, None)
 
     def step(self, frame: Frame, source: object | None) -> TargetFix | None:
-        """Follow to a frame; None where nothing was chosen."""
+        """Follow to a frame, or tell what was recorded with it; None where nothing was chosen."""
         with self._lock:
             begun, fresh = self._begun, self._fresh
             self._fresh = False
         if begun is None:
-            return None
+            return source.target_at(frame.key.index) if isinstance(source, KnowsTarget) else None
         if fresh:
             self._begin(*begun, source)
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +12,16 @@ import numpy as np
 from puncta.core.errors import SourceError, UserError
 from puncta.core.frame import Frame, ImageGeometry, SourceInfo, SourceKind, UltrasoundRegion
 from puncta.core.ports import Clock
-from puncta.formats.session import Session, calibration_from_json, open_session
+from puncta.core.target import TargetFix
+from puncta.formats.results_lines import target_from_json
+from puncta.formats.session import RESULTS_FILE, Session, calibration_from_json, open_session
 from puncta.recording.kept_region import Layout
 from puncta.recording.plane_codec import KNOWN_CODECS, PlaneDecoder
 from puncta.sources.frame_cache import CACHE_BYTES, FrameCache
 from puncta.sources.native_layout import pixels_of
 from puncta.sources.recorded import Picture, RecordedSource
+
+TARGET_MARK = b'"target":{'
 
 
 class SessionReader:
@@ -70,9 +77,21 @@ class SessionReader:
 class SessionSource(RecordedSource):
     """A session that plays; its frames say how many were lost just before them."""
 
-    def __init__(self, info: SourceInfo, reader: SessionReader, session: Session, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        info: SourceInfo,
+        reader: SessionReader,
+        session: Session,
+        clock: Clock | None = None,
+        targets: Mapping[int, TargetFix] | None = None,
+    ) -> None:
         super().__init__(info, reader, clock=clock)
+        self._targets = dict(targets or {})
         self._lost = [record.lost for record in session.index.records]
+
+    def target_at(self, index: int) -> TargetFix | None:
+        """Where the target was on a frame when it was recorded; None where none was chosen then."""
+        return self._targets.get(index)
 
     def _frame(self, index: int, picture: Picture, skipped: int) -> Frame:
         return super()._frame(index, picture, skipped + self._lost[index])
@@ -103,6 +122,7 @@ def open_session_folder(path: Path, uri: str | None = None, clock: Clock | None 
     times_ns = np.array([record.pts_ns for record in records], np.int64)
     gaps = session.manifest["gaps"]
     lost = sum(gap["frames"] or 0 for gap in gaps)
+    targets = read_targets(session.folder / RESULTS_FILE)
     info = SourceInfo(
         uri=uri or str(path),
         stream=stream["stream"],
@@ -120,10 +140,38 @@ def open_session_folder(path: Path, uri: str | None = None, clock: Clock | None 
             ("Kept", str(stream.get("kept", "whole picture"))),
             ("Lost", f"{lost}: {'; '.join(sorted({gap['cause'] for gap in gaps}))}" if gaps else "none"),
             *_transform_facts(session),
+            *_target_facts(targets),
             *(("Recording", note) for note in session.notes),
         ),
     )
-    return SessionSource(info, SessionReader(session, geometry), session, clock)
+    return SessionSource(info, SessionReader(session, geometry), session, clock, targets)
+
+
+def read_targets(path: Path) -> dict[int, TargetFix]:
+    """Return the target by frame as it was recorded; lines that say nothing of it, or are damaged, are passed over."""
+    targets: dict[int, TargetFix] = {}
+    try:
+        with path.open("rb") as file:
+            # An hour of masks is hundreds of megabytes: only lines that can hold a target are read as JSON.
+            for line in file:
+                if TARGET_MARK not in line:
+                    continue
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                    document = json.loads(line)
+                    fix = target_from_json(document.get("target"))
+                    if fix is not None:
+                        targets[int(document["key"]["index"])] = fix
+    except OSError:
+        return targets
+    return targets
+
+
+def _target_facts(targets: Mapping[int, TargetFix]) -> tuple[tuple[str, str], ...]:
+    if not targets:
+        return ()
+    seen = sum(fix.point_px is not None for fix in targets.values())
+    path = ", with a planned path" if any(fix.entry_px is not None for fix in targets.values()) else ""
+    return (("Target", f"on {seen} frames{path}; lost on {len(targets) - seen}"),)
 
 
 def _transform_facts(session: Session) -> tuple[tuple[str, str], ...]:

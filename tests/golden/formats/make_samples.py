@@ -101,7 +101,8 @@ def make_results(folder: Path) -> None:
         for number, (outputs, flags, carried) in enumerate(rows):
             key = FrameKey("made.mp4", number, number * 40_000_000, hash_planes((draw_frame(number, not number),)))
             timings = {name: 3_100_000 for name in outputs if name not in carried}
-            target = TargetFix((27.0, 20.0), 1.25) if number == 0 else TargetFix(None, 9.0, TargetLoss.PLANE)
+            planned = TargetFix((27.0, 20.0), 1.25, entry_px=(3.0, 2.0))
+            target = planned if number == 0 else TargetFix(None, 9.0, TargetLoss.PLANE)
             writer.put_line(ResultLine(key, outputs, frozenset(flags), timings, carried, target))
 
 

@@ -225,7 +225,7 @@ def test_reader_names_file_line_and_place(tmp_path: Path) -> None:
 
 
 targets = st.one_of(
-    st.builds(TargetFix, points, sizes, st.just(TargetLoss.NONE), st.booleans()),
+    st.builds(TargetFix, points, sizes, st.just(TargetLoss.NONE), st.booleans(), st.none() | points),
     st.builds(TargetFix, st.none(), sizes, st.sampled_from([loss for loss in TargetLoss if loss]), st.booleans()),
 )
 
@@ -245,3 +245,15 @@ def test_a_line_without_a_target_has_no_member_for_it_and_a_lost_one_needs_a_rea
     assert "reason" in schemas.check("results", {**plain, "target": lost})[0]
     there = {"point_px": [1.0, 2.0], "doubt_px": 3.0, "true": False, "reason": "plane"}
     assert "reason" in schemas.check("results", {**plain, "target": there})[0]
+
+
+def test_a_path_goes_with_its_target_and_is_never_told_of_a_lost_one() -> None:
+    planned = TargetFix((20.0, 10.0)).with_plan((-15.0, -8.0))
+    assert planned.entry_px == (5.0, 2.0) and planned.plan_px == (-15.0, -8.0)
+    assert planned.with_plan(None) == TargetFix((20.0, 10.0))
+    gone = TargetFix(None, 4.0, TargetLoss.PLANE, entry_px=(5.0, 2.0))
+    assert gone.plan_px is None and gone.with_plan((1.0, 1.0)).entry_px is None
+    document = json_from_line(ResultLine(FrameKey("", 3, -40, SHA), {}, target=gone))
+    assert "entry_px" not in document["target"] and find_line_faults(document) == []
+    document["target"]["entry_px"] = [5.0, 2.0]
+    assert schemas.check("results", document) == [] and "target.entry_px" in find_line_faults(document)[0]

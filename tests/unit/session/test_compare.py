@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from made_session import found_on, make_session
 
+from puncta.cli import run as run_verb
 from puncta.cli.compare import prepare_comparison
+from puncta.cli.main import main
 from puncta.core.errors import UserError
 from puncta.core.results import Detection, MaskResult
 from puncta.formats.results_lines import read_results
@@ -102,3 +104,19 @@ def test_a_comparison_without_anything_to_compare_with(tmp_path: Path) -> None:
         prepare_comparison(RunRequest("clip.mp4"), "", None)
     with pytest.raises(UserError, match="belongs to --compare"):
         prepare_comparison(RunRequest("clip.mp4"), None, tmp_path / "d.csv")
+
+
+def test_a_run_that_fails_leaves_no_empty_folder(two: tuple[Path, Path], monkeypatch, capsys) -> None:  # noqa: ANN001
+    def fail(*_all: object, **_named: object) -> None:
+        assert (two[0] / "analyses").is_dir()
+        raise UserError("The model is not here.")
+
+    monkeypatch.setattr(run_verb, "run_case", fail)
+    assert main(["run", str(two[0]), "--compare"]) == 2
+    assert "The model is not here." in capsys.readouterr().err
+    assert not (two[0] / "analyses").exists()
+    (two[0] / "analyses").mkdir()
+    earlier = two[0] / "analyses" / "02-needle-tip.jsonl"
+    earlier.write_bytes((two[1] / "results.jsonl").read_bytes())
+    assert main(["run", str(two[0]), "--compare"]) == 2
+    assert earlier.is_file(), "what lies in it stays"

@@ -14,7 +14,9 @@ import pytest
 from made_session import make_session
 from PIL import Image
 
+from puncta.cli.main import main
 from puncta.core.errors import UserError
+from puncta.core.target import TargetFix
 from puncta.recording.sheet import SAFETY_LINE, draw_sheet
 from puncta.session.export import ExportRequest, analysis_from_line, export_case
 from puncta.sources.factory import open_source
@@ -154,3 +156,25 @@ def test_a_recording_of_a_whole_screen_does_not_claim_that_names_are_gone(tmp_pa
     cine = pydicom.dcmread(tmp_path / "c.dcm")
     assert (cine.PatientIdentityRemoved, cine.BurnedInAnnotation) == ("NO", "YES")
     assert cine.PatientID == "TRAINING" and "not for clinical use" in cine.ImageComments
+
+
+def test_what_is_there_already_is_written_over_only_when_asked(session: Path, tmp_path: Path, capsys) -> None:  # noqa: ANN001
+    table, film = tmp_path / "f.csv", tmp_path / "film.mp4"
+    table.write_text("mine\n")
+    command = ["cases", "export", str(session), "--csv", str(table), "--burned", str(film)]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert f"{table} is there already" in said and "--force" in said and said.count("\n") == 1
+    assert table.read_text() == "mine\n" and not film.exists()
+    assert main([*command, "--force"]) == 0
+    assert table.read_text() != "mine\n" and film.is_file()
+
+
+def test_a_burned_film_shows_the_target_and_the_path_of_its_recording(tmp_path: Path) -> None:
+    plain = make_session(tmp_path / "plain")
+    planned = make_session(tmp_path / "planned", target=TargetFix((60.0, 60.0), entry_px=(30.0, 34.0)))
+    films = []
+    for folder in (plain, planned):
+        export_case(ExportRequest(str(folder), burned=tmp_path / f"{folder.name}.mp4"))
+        films.append(np.stack(pictures_of(tmp_path / f"{folder.name}.mp4")[0]).astype(int))
+    assert np.abs(films[0] - films[1]).max() > 60
