@@ -19,6 +19,7 @@ import pytest
 from live_peers import (
     Peer,
     cpp_igtl_server,
+    cpp_tracking_server,
     free_port,
     need_program,
     pyigtl_server,
@@ -32,12 +33,15 @@ from live_peers import (
 from puncta.core.errors import SourceError
 from puncta.core.events import LinkState, SourceProblem
 from puncta.core.frame import Frame
+from puncta.core.ports import SystemClock
 from puncta.formats.validate import validate
 from puncta.recording.recorder import RecordingStatus
 from puncta.session.record import RecordRequest, record_case
 from puncta.sources.factory import open_source
-from puncta.sources.igtl_messages import HEADER, crc64
+from puncta.sources.igtl import IgtlDevice
+from puncta.sources.igtl_messages import HEADER, crc64, read_header
 from puncta.sources.live import LiveSource
+from puncta.sources.live_address import parse_igtl
 
 SLOW_MACHINE_S = 60.0
 
@@ -262,6 +266,51 @@ def test_damaged_and_foreign_bytes_of_openigtlink_never_become_a_picture() -> No
         hand.send()
         before = source.connection
         assert next_frame(source).pixels[0, 0] == 5 and source.connection == before + 1
+    finally:
+        source.close()
+        hand.close()
+
+
+def test_a_cpp_server_that_waits_for_the_question_is_asked_for_its_poses(tmp_path: Path) -> None:
+    port = free_port()
+    with running(cpp_tracking_server(port, tmp_path)):
+        wait_for_port(port, SLOW_MACHINE_S)
+        # The look at the port was a client, too; the server takes the next one when it has let that one go.
+        device = IgtlDevice(parse_igtl(f"igtl://127.0.0.1:{port}"), SystemClock())
+        device.open(threading.Event())
+        try:
+            wait_for(lambda: device.grab() is None and len(device._transforms) >= 6, SLOW_MACHINE_S)
+        finally:
+            device.close()
+    assert {name for name, _matrix, _t in device._transforms} == {"Channel 0", "Channel 1", "Channel 2"}
+    assert device.damage == 0
+
+
+def test_a_server_that_waits_for_the_question_is_asked_once_and_one_that_sends_by_itself_never() -> None:
+    hand = Hand()
+    source = open_source(f"igtl://127.0.0.1:{hand.port}?device=Probe")
+    try:
+        hand.accept()
+        assert hand.link is not None
+        hand.link.settimeout(SLOW_MACHINE_S)
+        asked = b""
+        while len(asked) < 2 * HEADER.size + 36:
+            asked += hand.link.recv(4096)
+        poses, rest = read_header(asked[: HEADER.size]), asked[HEADER.size :]
+        body, rest = rest[: poses.body_size], rest[poses.body_size :]
+        assert (poses.kind, poses.crc, struct.unpack(">i32s", body)[0]) == ("STT_TDATA", crc64(body), 20)
+        pictures = read_header(rest)
+        assert (pictures.kind, pictures.device, pictures.body_size) == ("STT_IMAGE", "Probe", 0)
+        hand.send()
+        assert next_frame(source).pixels[0, 0] == 1
+        # The next connection sends by itself within the second: nothing is asked of it.
+        hand.accept()
+        hand.link.settimeout(3.0)
+        for x_mm in range(3):
+            hand.send_transform(float(x_mm))
+            hand.send()
+        with contextlib.suppress(TimeoutError):
+            assert hand.link.recv(4096) == b""
     finally:
         source.close()
         hand.close()

@@ -166,17 +166,27 @@ def pyigtl_server(port: int, rate: float = 25.0, spacing_mm: float | None = None
     return Peer([sys.executable, "-c", PYIGTL_SERVER, str(port), str(rate), *more])
 
 
+def cpp_tracking_server(port: int, folder: Path) -> Peer:
+    """The C++ tracking server of OpenIGTLink's examples; it sends poses to whoever asks for them."""
+    return Peer([str(_compiled("TrackingDataServer", EXAMPLES.parent / "TrackingData", folder)), str(port)])
+
+
 def cpp_igtl_server(port: int, folder: Path, rate: float = 50.0) -> Peer:
     """The C++ image server of OpenIGTLink's examples; it comes as source text and is compiled here."""
+    program = _compiled("ImagerServer", EXAMPLES, folder)
+    return Peer([str(program), str(port), str(rate), str(EXAMPLES / "img")])
+
+
+def _compiled(name: str, examples: Path, folder: Path) -> Path:
     compiler = need_program("g++", "g++")
-    source = EXAMPLES / "ImagerServer.cxx"
+    source = examples / f"{name}.cxx"
     headers = sorted(Path("/usr/include").glob("igtl*")) + sorted(Path("/usr/include").glob("openigtlink*"))
     headers = [h for h in headers if h.is_dir()]
     if not source.is_file() or not headers:
-        pytest.skip("the C++ image server is absent (Debian: openigtlink-examples libopenigtlink-dev)")
-    program = folder / "ImagerServer"
+        pytest.skip("the C++ server is absent (Debian: openigtlink-examples libopenigtlink-dev)")
+    program = folder / name
     command = [compiler, "-O1", "-w", *(f"-I{h}" for h in headers), str(source), "-o", str(program)]
     done = subprocess.run([*command, "-lOpenIGTLink", "-lpthread"], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"the C++ image server does not compile here: {done.stderr[-300:]}")
-    return Peer([str(program), str(port), str(rate), str(EXAMPLES / "img")])
+        pytest.skip(f"the C++ server does not compile here: {done.stderr[-300:]}")
+    return program

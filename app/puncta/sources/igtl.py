@@ -6,6 +6,7 @@ that polls adds some 10 ms to every picture.
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from puncta.core.errors import SourceError, SourceLost
 from puncta.core.frame import Calibration, CalibrationOrigin, ImageGeometry, UltrasoundRegion
 from puncta.core.ports import Clock, SystemClock
 from puncta.sources.igtl_messages import HEADER, BadMessage, Header, Image, crc64, read_header, read_image
+from puncta.sources.igtl_requests import start_pictures, start_poses
 from puncta.sources.igtl_tracking import KINDS, LONGEST_BODY, read_transforms
 from puncta.sources.live import LiveSource
 from puncta.sources.live_address import NetworkAddress, parse_igtl
@@ -26,6 +28,8 @@ from puncta.sources.tcp import connect_tcp
 from puncta.sources.transforms import Transform
 
 GRAB_S = 0.2
+ASK_S = 1.0
+"""Poses and pictures that have not come by themselves so long [s] after the first look are asked for, once."""
 KEPT_TRANSFORMS = 1024
 """So many transforms wait for the next picture, which takes them along."""
 SMALLEST_MM, LARGEST_MM = 0.005, 5.0
@@ -48,6 +52,8 @@ class IgtlDevice:
         self.damage = 0
         self._transforms: deque[Transform] = deque(maxlen=KEPT_TRANSFORMS)
         self._matrix: tuple[float, ...] = ()
+        self._ask_at_s: float | None = None
+        self._posed = self._pictured = False
 
     def open(self, stop: threading.Event) -> DeviceFacts:
         """Connect."""
@@ -60,6 +66,7 @@ class IgtlDevice:
         deadline_s = time.monotonic() + GRAB_S
         while time.monotonic() < deadline_s:
             if not self._fill():
+                self._ask()
                 continue
             body, self._have = self._buffer, 0
             if self._header is None:
@@ -76,6 +83,20 @@ class IgtlDevice:
         """Close the connection."""
         if self._link is not None:
             self._link.close()
+
+    def _ask(self) -> None:
+        """Ask once for what has not come by itself; a server that does not know the question passes over it."""
+        now_s = time.monotonic()
+        self._ask_at_s = now_s + ASK_S if self._ask_at_s is None else self._ask_at_s
+        if now_s < self._ask_at_s:
+            return
+        self._ask_at_s = math.inf
+        wanted = (b"" if self._posed else start_poses()) + (b"" if self._pictured else start_pictures(self._chosen))
+        assert self._link is not None
+        try:
+            self._link.sendall(wanted)
+        except OSError as error:
+            raise SourceLost(self._gone()) from error
 
     def _fill(self) -> bool:
         """Receive into the buffer; True once it is full."""
@@ -109,6 +130,7 @@ class IgtlDevice:
     def _take_body(self, header: Header, body: memoryview) -> Grab | None:
         t_ns = self._clock.now_ns()
         if header.kind in KINDS:
+            self._posed = True
             self._take_transforms(header, body, t_ns)
             return None
         if header.kind != "IMAGE" or (self._chosen and header.device != self._chosen):
@@ -129,7 +151,7 @@ class IgtlDevice:
                 f"{header.device or 'The sender'} sends volumes, not pictures; choose a device with pictures by "
                 "?device=NAME in the address."
             )
-        self._chosen = header.device
+        self._chosen, self._pictured = header.device, True
         if image.matrix != self._matrix:
             # Where the picture lies belongs to the transforms; it is told when it changes.
             self._matrix = image.matrix
