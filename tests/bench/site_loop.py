@@ -1,0 +1,368 @@
+"""Closes the loop once, whole: 300 labelled frames of machine F, retraining, and what that did to F and to others.
+
+    PYTHONPATH=app python tests/bench/site_loop.py --out DIR [--sets DIR] [--step sets|site|full|evaluate|table]
+        [--cache DIR] [--stills DIR]
+
+Five steps, each taken up where it was stopped: simulated sets are built; the recipe tip_site learns from 300 labelled
+frames of F (train and tune together), through the jobs of the program; what it is compared with learns from thirty
+times as many frames of F; the shipped model and both are judged on other subjects of F and on machines A to E; and the
+table is written to resources/docs/results/site-loop.md. Without --step all run. Nothing is chosen on what judges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "app"))
+
+BASE = "needle-tip-ut 0.3"
+LABELLED = 300
+PER_CLIP = 15
+"""Labelled frames of a clip: every second one of 30."""
+SUBJECTS = LABELLED // PER_CLIP
+TUNE_SUBJECTS = 4
+PROCEDURES = ["breast", "nerve", "vessel"]
+SIZES = [[320, 256], [256, 256], [384, 320]]
+HELD_OUT, FULL = 96, 400
+MORE_SAMPLES = 134_400
+SETS = ("f-held-out", "tip-same-machine", "tip-unseen-machine", "no-needle")
+TITLES = {
+    "f-held-out": "F, other subjects", "tip-same-machine": "A, B and C",
+    "tip-unseen-machine": "D and E (kept for tests)", "no-needle": "A to E without a needle",
+    "tip-real-background": "needles in real stills",
+    "real-background-negatives": "real stills without a needle",
+}
+FIGURES = (
+    ("tip_within_2mm", "tip within 2 mm [%]", 100.0), ("miss_rate", "misses [%]", 100.0),
+    ("false_alarm_rate", "false alarms [%]", 100.0), ("tip_error_mm", "tip error, median [mm]", 1.0),
+    ("coverage90", "in their 90 % circle [%]", 100.0), ("ece", "calibration error [%]", 100.0),
+)
+
+
+def part(split: str, seeds: tuple[int, int], frames: int, every: int, **more: Any) -> dict[str, Any]:
+    """A part of a dataset's specification on machine F."""
+    return {
+        "split": split, "procedures": PROCEDURES, "machines": ["F"], "seeds": list(seeds), "frames": frames,
+        "every": every, "sizes_px": SIZES, "needle_free": 0.15, "late": 0.25, **more,
+    }
+
+
+def specs() -> dict[str, list[dict[str, Any]]]:
+    """Specifications of the sets of machine F; every clip is a subject of its own."""
+    train = SUBJECTS - TUNE_SUBJECTS
+    return {
+        "f-site-all": [
+            part("train", (890_000, 890_000 + train), 2 * PER_CLIP, 1),
+            part("tune", (890_500, 890_500 + TUNE_SUBJECTS), 2 * PER_CLIP, 1),
+        ],
+        "f-full": [
+            part("train", (892_000, 892_000 + FULL), 24, 1), part("tune", (893_000, 893_048), 24, 1),
+        ],
+        "f-held-out": [part("test", (891_000, 891_000 + HELD_OUT), 24, 2)],
+    }
+
+
+class Bench:
+    """The run in one folder.
+
+    Parameters
+    ----------
+    out, sets, cache : Path
+        Everything it makes; test sets that may be there already; simulated clips that trainings share.
+    stills : Path or None
+        Needle-free stills; with them two sets on real stills judge as well.
+    """
+
+    def __init__(self, out: Path, sets: Path, cache: Path, stills: Path | None) -> None:
+        self.out, self.sets, self.cache, self.stills = out, sets, cache, stills
+        out.mkdir(parents=True, exist_ok=True)
+        # Models, trainings and their pace lie here and not with the user's own.
+        os.environ["PUNCTA_HOME"] = str(out / "home")
+
+    def step(self, name: str) -> None:
+        """Take one step."""
+        began = time.monotonic()
+        getattr(self, f"step_{name}")()
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+    # Sets.
+
+    def place(self, name: str) -> Path:
+        """Folder of a set: one that is there already, else one of ours."""
+        there = self.sets / name
+        return there if (there / "dataset.json").is_file() else self.out / "sets" / name
+
+    def home_of(self, name: str) -> Path:
+        """Folder of a set to learn from."""
+        return self.place(name) if name != "f-site" else self.out / "sets" / name
+
+    def step_sets(self) -> None:
+        """Build what is missing."""
+        import tomli_w
+
+        from puncta.paths import resources_dir
+        from puncta.sim.dataset_spec import read_spec
+        from puncta.sim.datasets import build_dataset
+
+        folder = self.out / "specs"
+        folder.mkdir(exist_ok=True)
+        wanted = {name: resources_dir() / "datasets" / f"{name}.toml" for name in self.judges()[1:]}
+        for name, parts in specs().items():
+            wanted[name] = folder / f"{name}.toml"
+            table = {"name": name, "description": "Simulated punctures on machine F.", "license": "CC0-1.0"}
+            wanted[name].write_text(tomli_w.dumps({**table, "part": parts}), encoding="utf-8")
+        for name, path in wanted.items():
+            target = self.place(name)
+            if (target / "dataset.json").is_file() and not (target / ".build.json").is_file():
+                continue
+            print(f"building {name}", flush=True)
+            build_dataset(read_spec(path), target, os.cpu_count() or 1, lambda _done, _all: None, self.stills)
+        self.thin(self.place("f-site-all"), self.out / "sets" / "f-site")
+
+    @staticmethod
+    def thin(whole: Path, target: Path) -> None:
+        """Label every second frame alone; those in between stay without a label, as somebody in a hurry leaves them."""
+        from puncta.formats.dataset import Review, load_dataset, save_dataset
+
+        if (target / "dataset.json").is_file():
+            return
+        dataset = load_dataset(whole)
+        images = tuple(
+            i if i.frame_index % 2 == 1 else replace(i, review=Review.UNSEEN, labelled=(), difficulty=None)
+            for i in dataset.images
+        )
+        told = {i.id for i in images if i.labelled}
+        target.mkdir(parents=True, exist_ok=True)
+        link = target / "images"
+        if not link.exists():
+            link.symlink_to((whole / "images").resolve(), target_is_directory=True)
+        notes = tuple(a for a in dataset.annotations if a.image_id in told)
+        info = replace(dataset.info, more={**dataset.info.more, "name": target.name})
+        save_dataset(replace(dataset, info=info, images=images, annotations=notes), target)
+        assert len(told) == LABELLED, f"{len(told)} frames are labelled"
+
+    # Trainings.
+
+    def step_site(self) -> None:
+        """Retrain on the 300 frames."""
+        self.train("site", "f-site", {})
+
+    def step_full(self) -> None:
+        """Train what the other is compared with: the same recipe on all of F, longer, nothing held back."""
+        self.train("full", "f-full", {
+            "data": {"site_share": 0.75},
+            "training": {
+                "samples": MORE_SAMPLES, "stages": [{"size": 192, "samples": MORE_SAMPLES // 2}],
+                "learning_rate": 6e-4, "distil": 0.2, "mix_back": False,
+            },
+        })
+
+    def train(self, name: str, data: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Run a training as a job of the program, or go on with it."""
+        from puncta.session.retrain import RetrainJobs, RetrainPlan, estimate
+
+        note = self.out / f"{name}.json"
+        kept = json.loads(note.read_text()) if note.exists() else {}
+        if kept.get("state") == "done":
+            return
+        jobs = RetrainJobs(cache=self.cache)
+        try:
+            if not kept:
+                plan = RetrainPlan(name, "tip_site", self.home_of(data), BASE, changes=changes)
+                print(f"estimated: {estimate(plan, cache=self.cache).in_words()}", flush=True)
+                kept = {"job": jobs.start(plan)}
+                note.write_text(json.dumps(kept))
+            elif jobs.status(kept["job"]).state not in ("waiting", "making data", "running", "done"):
+                jobs.resume(kept["job"])
+            last = ""
+            while (status := jobs.status(kept["job"])).active or status.state == "waiting":
+                if status.stage != last:
+                    last = status.stage
+                    print(f"  {status.elapsed_s:5.0f} s  {status.stage}", flush=True)
+                time.sleep(1.0)
+            card = jobs.result(kept["job"])
+            if card is None:
+                raise SystemExit(f"{name}: {status.state}: {status.message}")
+            stages = json.loads((status.folder / "job.json").read_text())["stages"]
+            kept |= {"state": "done", "model": card.identity, "seconds": status.elapsed_s, "stages": stages,
+                     "metrics": dict(card.metrics)}
+            note.write_text(json.dumps(kept, indent=2))
+        finally:
+            jobs.close()
+
+    # Judging.
+
+    def judges(self) -> tuple[str, ...]:
+        """Names of the sets that judge."""
+        return SETS if self.stills is None else (*SETS, "tip-real-background", "real-background-negatives")
+
+    def models(self) -> dict[str, str]:
+        """Identity of each model by what it is called in the table."""
+        out = {"before": BASE}
+        for name in ("site", "full"):
+            note = self.out / f"{name}.json"
+            kept = json.loads(note.read_text()) if note.exists() else {}
+            if kept.get("state") == "done":
+                out[name] = kept["model"]
+        return out
+
+    def answers(self, data: str, model: str) -> Path:
+        """File of a model's answers to a set."""
+        return self.out / "answers" / f"{data}-{model.replace(' ', '-')}.pickle"
+
+    def step_evaluate(self) -> None:
+        """Run every model over every set that it has not seen yet."""
+        from puncta.session.evaluate import open_labelled_data, run_plugin
+
+        (self.out / "answers").mkdir(exist_ok=True)
+        for data in self.judges():
+            opened = None
+            for model in self.models().values():
+                target = self.answers(data, model)
+                if target.exists():
+                    continue
+                opened = opened or open_labelled_data(self.place(data), "test")
+                print(f"  {model} on {data}", flush=True)
+                run = run_plugin("needle-tip", opened, model=model.replace(" ", "@"), timings=False)
+                temporary = target.with_suffix(".part")
+                temporary.write_bytes(pickle.dumps(run))
+                temporary.replace(target)
+
+    # The table.
+
+    def step_table(self) -> None:
+        """Write the table from the answers that are there."""
+        text = self.markdown()
+        path = REPO / "resources" / "docs" / "results" / "site-loop.md"
+        path.write_text(text, encoding="utf-8")
+        print(text)
+
+    def markdown(self) -> str:
+        """Return the table."""
+        from puncta.metrics.summary import compare, summarise
+
+        models = self.models()
+        lines = HEADER.splitlines()
+        for data in self.judges():
+            runs = {
+                name: pickle.loads(self.answers(data, model).read_bytes())  # noqa: S301 - our own file
+                for name, model in models.items()
+                if self.answers(data, model).exists()
+            }
+            if "before" not in runs:
+                continue
+            found = {name: summarise(run.frames) for name, run in runs.items()}
+            apart = {name: compare(run.frames, runs["before"].frames) for name, run in runs.items() if name != "before"}
+            clips = len({f.clip for f in runs["before"].frames})
+            frames = len(runs["before"].frames)
+            lines += ["", f"## {TITLES[data]}", "", f"`{data}`, {clips} clips, {frames} frames.", ""]
+            heads = [NAMES[name] for name in runs]
+            lines.append("| figure | " + " | ".join(heads) + "".join(f" | {NAMES[n]}: change" for n in apart) + " |")
+            lines.append("| --- |" + " --- |" * (len(heads) + len(apart)))
+            for key, title, scale in FIGURES:
+                cells = [told(found[n].get(key), scale) for n in runs] + [told(apart[n].get(key), scale) for n in apart]
+                if any(c != "-" for c in cells):
+                    lines.append(f"| {title} | " + " | ".join(cells) + " |")
+            if data == SETS[0] and {"site", "full"} <= runs.keys():
+                lines += ["", self.way({n: runs[n].frames for n in ("before", "site", "full")})]
+        return "\n".join([*lines, "", *self.told_trainings()]) + "\n"
+
+    @staticmethod
+    def way(frames: Mapping[str, Sequence[Any]]) -> str:
+        """Say how much of the way to a model trained on F the 300 frames went, with its interval over clips."""
+        import numpy as np
+
+        from puncta.metrics.intervals import draw_resamples
+        from puncta.metrics.summary import statistics_of
+
+        numbers = {clip: n for n, clip in enumerate(sorted({f.clip for f in frames["before"]}))}
+        weights = np.concatenate([np.ones((1, len(numbers))), draw_resamples(len(numbers))])
+        values = {
+            name: statistics_of([replace(f, clip=numbers[f.clip]) for f in some], len(numbers))["tip_within_2mm"]
+            .values(weights)
+            for name, some in frames.items()
+        }
+        gained, whole = values["site"] - values["before"], values["full"] - values["before"]
+        if not whole[0] > 0:
+            return (
+                f"The model trained on F gains {100 * whole[0]:.1f} points of tips within 2 mm, the one of 300 frames "
+                f"{100 * gained[0]:.1f}: there is no way to speak of a share of."
+            )
+        share = (gained / np.where(whole > 0.002, whole, np.nan))[1:]
+        low, high = np.nanpercentile(share, [2.5, 97.5])
+        return (
+            f"**300 frames go {100 * gained[0] / whole[0]:.0f} % of the way to a model trained on F** (tips within 2 "
+            f"mm: {100 * gained[0]:+.1f} of {100 * whole[0]:+.1f} points; 95 % interval over clips {100 * low:.0f} to "
+            f"{100 * high:.0f} %)."
+        )
+
+    def told_trainings(self) -> list[str]:
+        """Say how long the trainings took and what they kept."""
+        lines = ["## Trainings", "", "| | model | time | clips made | training | end | share kept |",
+                 "| --- | --- | --- | --- | --- | --- | --- |"]
+        for name in ("site", "full"):
+            note = self.out / f"{name}.json"
+            kept = json.loads(note.read_text()) if note.exists() else {}
+            if kept.get("state") != "done":
+                continue
+            stages = dict(kept["stages"])
+            samples = stages.pop("samples", 0.0)
+            end = stages.pop("clips tuned on", 0.0)
+            share = kept["metrics"].get("tune_share_kept", 1.0)
+            took = f"{kept['seconds'] / 60:.1f} min | {sum(stages.values()):.0f} s | {samples:.0f} s | {end:.0f} s"
+            lines.append(f"| {NAMES[name]} | {kept['model']} | {took} | {100 * share:.0f} % |")
+        return lines
+
+
+HEADER = """# The loop back into the model, closed once
+
+Everything here is simulated. Machine F is a site: neither its machine nor its subjects were in any training of the
+model that ships. 20 subjects with 15 labelled frames each, 300 in all, are what somebody labels in an afternoon: 16
+subjects teach, 4 set what is kept, and the frames in between have no label. `tip_site` retrains the shipped model on
+them as Models mode does it. What it is compared with is the same recipe on 400 subjects of F, 9,600 labelled frames,
+four times as long and with nothing held back for the sake of other machines. Intervals are 95 %, over clips; changes
+are paired. A silent frame with a tip counts as not within 2 mm.
+
+`PYTHONPATH=app python tests/bench/site_loop.py --out DIR`"""
+NAMES = {"before": "shipped", "site": "300 frames of F", "full": "all of F"}
+
+
+def told(estimate: Any, scale: float) -> str:
+    """A figure with its interval."""
+    if estimate is None or estimate.value is None:
+        return "-"
+    digits = 1 if scale == 100.0 else 2
+    value = f"{scale * estimate.value:.{digits}f}"
+    if estimate.low is None:
+        return value
+    return f"{value} ({scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f})"
+
+
+def main() -> int:
+    """Run the steps."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--sets", type=Path, help="where test sets may lie already")
+    parser.add_argument("--cache", type=Path, help="simulated clips that trainings share")
+    parser.add_argument("--stills", type=Path, help="needle-free stills, for two further sets")
+    parser.add_argument("--step", action="append", choices=["sets", "site", "full", "evaluate", "table"])
+    args = parser.parse_args()
+    out = args.out.resolve()
+    bench = Bench(out, (args.sets or out / "sets").resolve(), (args.cache or out / "cache").resolve(), args.stills)
+    for name in args.step or ["sets", "site", "full", "evaluate", "table"]:
+        bench.step(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
