@@ -72,6 +72,8 @@ class Settings(BaseModel):
     """Who labels; asked once, written on every label."""
     annotate: dict[str, bool | int | float | str] = Field(default_factory=dict)
     """What Annotate was left with: label set, gauge, brush."""
+    paused_trainings: list[str] = Field(default_factory=list)
+    """Trainings that were under way when the program ended, to be offered at the next start."""
     procedure: str = "free"
     """What Live is set up for; one of `session.procedures`."""
     sounds: bool = False

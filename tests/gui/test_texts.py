@@ -20,6 +20,8 @@ from puncta.gui.annotate import facts, things, worklist
 from puncta.gui.dialogs import settings as settings_dialog
 from puncta.gui.dialogs import simulator as simulator_dialog
 from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
+from puncta.gui.models import split_bar, training_page
+from puncta.gui.models import words as model_words
 from puncta.gui.panels import latency, layers_panel, read_outs, source_panel, steer_panel, top_bar, try_card
 from puncta.gui.steering import summary
 from puncta.gui.steering import words as steering_words
@@ -27,6 +29,7 @@ from puncta.gui.video import stage as video_stage
 from puncta.imaging.unfamiliar import EMPTY, NO_SPECKLE
 from puncta.sdk.manifest import read_manifest
 from puncta.session.procedures import PROCEDURES
+from puncta.session.retrain_recipes import RECIPES
 
 
 def texts_of_source(root: Path) -> set[str]:
@@ -58,9 +61,19 @@ def texts_of_source(root: Path) -> set[str]:
         facts.STATE_WORDS,
         facts.VISIBILITY_WORDS,
         worklist.STATE_WORDS,
+        model_words.STATE_WORDS,
+        model_words.ORIGIN_WORDS,
+        model_words.KIND_WORDS,
+        model_words.VERDICT_WORDS,
+        model_words.SET_WORDS,
+        split_bar.SIDE_WORDS,
+        training_page.LOSS_WORDS,
+        training_page.STAGE_WORDS,
     )
     for table in tables:
         found |= set(table.values())
+    found |= {words for words, _unit in model_words.FIGURE_WORDS.values()}
+    found |= {words for recipe in RECIPES for words in (recipe.title, recipe.what, recipe.needs)}
     found |= {words for _name, words in (*top_bar.MODES, *try_card.THINGS)}
     found |= {words for row in (*steer_panel.HAND_KEYS, *steer_panel.HAND_VERBS) for words in row[1:]}
     found |= {words for row in steer_panel.HAND_MOUSE for words in row}

@@ -54,10 +54,13 @@ class ActionSpec:
 
 
 _PLAY, _RANGE, _VIEW, _CASE, _WINDOW = "Play", "Range", "Picture", "Case", "Window"
-_LABEL = "Annotate"
+_LABEL, _TRAIN = "Annotate", "Models"
 _PROBE, _NEEDLE, _ATTEMPT = "Steering: probe", "Steering: needle", "Steering: attempt"
 _REVIEW = ("review", "annotate")
 _ANNOTATE = ("annotate",)
+_PICTURE = ("live", "review", "annotate", STEER)
+"""Modes in which a picture stands in the middle."""
+_MODELS = ("models",)
 _FREE = ("live", "review")
 """A steered simulation has its own target."""
 
@@ -65,6 +68,11 @@ _FREE = ("live", "review")
 def _annotate(name: str, words: str, keys: str, cvat: str = "", *, hint: str = "") -> ActionSpec:
     """A row of Annotate; CVAT's keys for going about take some of ours."""
     return ActionSpec(name, words, _LABEL, keys, {"CVAT": cvat} if cvat else None, _ANNOTATE, hint=hint)
+
+
+def _model(name: str, words: str, keys: str, *, hint: str = "") -> ActionSpec:
+    """A row of Models."""
+    return ActionSpec(name, words, _TRAIN, keys, None, _MODELS, hint=hint)
 
 
 def _digit(number: int, *, absent: bool) -> ActionSpec:
@@ -82,7 +90,7 @@ def _steer(name: str, words: str, group: str, keys: str, one_hand: str, *, hold:
 
 
 ACTIONS: tuple[ActionSpec, ...] = (
-    ActionSpec("play", "Play or pause", _PLAY, "Space", {"Slicer": "Ctrl+Shift+Down"}, hint="play, pause"),
+    ActionSpec("play", "Play or pause", _PLAY, "Space", {"Slicer": "Ctrl+Shift+Down"}, _PICTURE, hint="play, pause"),
     ActionSpec(
         "frame_back", "One frame back", _PLAY, "Left", {"Slicer": "Ctrl+Shift+Left", "CVAT": "D"}, _REVIEW, repeats=True
     ),
@@ -110,7 +118,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("range_first", "Range starts here", _RANGE, "I", None, _REVIEW, hint="range starts"),
     ActionSpec("range_last", "Range ends here", _RANGE, "O", None, _REVIEW, hint="ends"),
     ActionSpec("range_loop", "Loop the range, or stop looping", _RANGE, "Return", None, _REVIEW, hint="loop"),
-    ActionSpec("hide_overlay", "Hide the overlay while held", _VIEW, "H", hint="hold to hide overlay", hold=True),
+    ActionSpec(
+        "hide_overlay", "Hide the overlay while held", _VIEW, "H", None, _PICTURE,
+        hint="hold to hide overlay", hold=True,
+    ),
     ActionSpec("target", "Set the target at the cursor", _VIEW, "T", None, _FREE, hint="set target"),
     ActionSpec("target_clear", "Remove the target", _VIEW, "Shift+T", None, _FREE),
     ActionSpec("plan", "Plan a path to the target", _VIEW, "P", None, ("live",), hint="plan"),
@@ -118,12 +129,14 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("sounds", "Sounds on or off", _VIEW, "Ctrl+Shift+U", None, ("live",)),
     ActionSpec("needle_here", "Show the needle: draw along it, or a box with Shift", _VIEW, "N", None, _FREE),
     ActionSpec("needle_forget", "Take back what was drawn on this frame", _VIEW, "Shift+N", None, _FREE),
-    ActionSpec("ruler", "Calibrate with a two-point ruler", _VIEW, "Ctrl+R"),
-    ActionSpec("zoom_in", "Magnify", _VIEW, "Ctrl++", repeats=True),
-    ActionSpec("zoom_out", "Make smaller", _VIEW, "Ctrl+-", repeats=True),
-    ActionSpec("fit", "Show the whole picture", _VIEW, "Ctrl+0"),
-    ActionSpec("snapshot", "Save the picture with its overlay", _CASE, "Ctrl+Shift+S", hint="save picture"),
-    ActionSpec("snapshot_raw", "Save the picture without overlay", _CASE, "Ctrl+Alt+Shift+S"),
+    ActionSpec("ruler", "Calibrate with a two-point ruler", _VIEW, "Ctrl+R", None, _PICTURE),
+    ActionSpec("zoom_in", "Magnify", _VIEW, "Ctrl++", None, _PICTURE, repeats=True),
+    ActionSpec("zoom_out", "Make smaller", _VIEW, "Ctrl+-", None, _PICTURE, repeats=True),
+    ActionSpec("fit", "Show the whole picture", _VIEW, "Ctrl+0", None, _PICTURE),
+    ActionSpec(
+        "snapshot", "Save the picture with its overlay", _CASE, "Ctrl+Shift+S", None, _PICTURE, hint="save picture"
+    ),
+    ActionSpec("snapshot_raw", "Save the picture without overlay", _CASE, "Ctrl+Alt+Shift+S", None, _PICTURE),
     ActionSpec("export", "Export this case: films, DICOM, pictures, table", _CASE, "Ctrl+E", None, ("review",)),
     ActionSpec("compare", "Compare with another analysis of this session", _CASE, "Ctrl+Shift+E", None, ("review",)),
     ActionSpec("record", "Record, or stop recording", _CASE, "R", None, ("live",), hint="record"),
@@ -187,9 +200,19 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _annotate("darker", "Darken the view", "Ctrl+Down"),
     *(_digit(number, absent=False) for number in range(10)),
     *(_digit(number, absent=True) for number in range(10)),
+    _model("model_use", "Use the model that is shown", "Ctrl+U", hint="use this model"),
+    _model("model_back", "Go back to the model before", "Ctrl+Shift+U"),
+    _model("model_train", "Plan a training from the model that is shown", "Ctrl+T", hint="train"),
+    _model("training_start", "Start the training that is planned", "Ctrl+Return", hint="start"),
+    _model("training_pause", "Pause the training that is shown, or resume it", "Space", hint="pause, resume"),
+    _model("training_cancel", "Cancel the training that is shown, asked twice", "Ctrl+."),
+    _model("training_remove", "Remove the training that is shown, asked twice", "Ctrl+Delete"),
+    _model("training_stop", "Stop making the dataset of a training", "Ctrl+Shift+."),
+    _model("models_back", "Leave the plan or the question", "Backspace"),
     ActionSpec("mode_live", "Live", _WINDOW, "Ctrl+1"),
     ActionSpec("mode_review", "Review", _WINDOW, "Ctrl+2"),
     ActionSpec("mode_annotate", "Annotate", _WINDOW, "Ctrl+3"),
+    ActionSpec("mode_models", "Models", _WINDOW, "Ctrl+4"),
     ActionSpec("panel_left", "Show or hide the sources", _WINDOW, "Ctrl+Shift+L"),
     ActionSpec("panel_right", "Show or hide the inspector", _WINDOW, "Ctrl+Shift+I"),
     ActionSpec("full_screen", "Full screen", _WINDOW, "F11"),

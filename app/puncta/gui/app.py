@@ -59,6 +59,7 @@ class Parts:
         self.player.close()
         self.window.recording.close()
         self.window.annotator.close()
+        self.window.modeller.close()
         self.jobs.close()
         self.preferences.save_now()
 

@@ -9,10 +9,7 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
-    QFrame,
-    QHBoxLayout,
     QMainWindow,
-    QScrollArea,
     QSplitter,
     QStackedWidget,
     QVBoxLayout,
@@ -31,8 +28,10 @@ from puncta.gui.guidance import Guidance
 from puncta.gui.i18n import tr
 from puncta.gui.keyboard import Keyboard
 from puncta.gui.menus import make_menu
+from puncta.gui.models.modeller import Modeller
 from puncta.gui.modes.annotate import AnnotateBar
 from puncta.gui.modes.live import LiveBar
+from puncta.gui.modes.models import ModelsBar
 from puncta.gui.modes.review import ReviewBar
 from puncta.gui.modes.steer import SteerBar
 from puncta.gui.panels.finding_rows import finding_tiles
@@ -47,7 +46,7 @@ from puncta.gui.preferences import Preferences
 from puncta.gui.prompting import Prompting
 from puncta.gui.recording import Recording
 from puncta.gui.remembered import remembered_ruler
-from puncta.gui.room import Room
+from puncta.gui.room import Room, side_panel
 from puncta.gui.second_screen import SecondScreen
 from puncta.gui.steering.cockpit import Cockpit
 from puncta.gui.theme import apply_theme, make_theme
@@ -101,9 +100,11 @@ class MainWindow(QMainWindow):
         self._figures.timeout.connect(self.show_figures)
         self._assemble()
         self.annotator = Annotator(self)
+        self.modeller = Modeller(self)
         self._connect()
         self.keyboard.set_keys(settings.key_set, settings.keys, settings.pedals)
         self._show_keys()
+        self.top.set_profile(settings.profile)
         self.set_mode("review")
         self.room.restore()
         self.sources.show_sources(settings.recent)
@@ -128,7 +129,7 @@ class MainWindow(QMainWindow):
         stack.addWidget(self.cockpit.panel)
         stack.addWidget(self.guidance.panel)
         stack.addWidget(self.inspector, 1)
-        self.left, self.right = _side(left, "left"), _side(right, "right")
+        self.left, self.right = side_panel(left, "left"), side_panel(right, "right")
         self.split = QSplitter(Qt.Orientation.Horizontal)
         for widget in (self.left, self.stage, self.right):
             self.split.addWidget(widget)
@@ -171,16 +172,18 @@ class MainWindow(QMainWindow):
         """Open a source in the mode that suits it. Where it cannot be opened, the current case stays."""
         self.stage.banners.hush("open")
         self.stage.set_tool(Tool.NONE)
+        self.does.modes.opening = True
         self.desk.open(uri, fallbacks=fallbacks, start_index=start_index)
 
     def set_mode(self, mode: str) -> None:
         """Show the bars of a mode; `WindowActions.enter_mode` also brings its source."""
         self.mode = mode
         self.top.set_mode(mode)
-        for bar in (self.live, self.review, self.cockpit.bar, self.annotator.bar):
+        for bar in (self.live, self.review, self.cockpit.bar, self.annotator.bar, self.modeller.bar):
             bar.setVisible(bar is self._bar)
         self.bottom.setCurrentWidget(self._bar)
         self.annotator.follow_mode()
+        self.modeller.follow_mode()
         self.room.fit_bottom()
         self.keyboard.set_mode(self._key_mode)
         self.status_line.set_hints(self.keyboard.hints(self._key_mode))
@@ -191,7 +194,9 @@ class MainWindow(QMainWindow):
         return STEER if self.mode == "live" and self.cockpit.on else self.mode
 
     @property
-    def _bar(self) -> LiveBar | ReviewBar | SteerBar | AnnotateBar:
+    def _bar(self) -> LiveBar | ReviewBar | SteerBar | AnnotateBar | ModelsBar:
+        if self.mode == "models":
+            return self.modeller.bar
         if self.mode == "annotate":
             return self.annotator.bar
         if self.mode != "live":
@@ -206,7 +211,8 @@ class MainWindow(QMainWindow):
         self.captured.take_source()
         self.recording.take_source()
         annotates = self.annotator.take_source()
-        self.set_mode("live" if desk.is_live else "annotate" if annotates else "review")
+        self.modeller.take_source()
+        self.does.modes.settle("live" if desk.is_live else "annotate" if annotates else "review")
         self._thumbnail_of = desk.uri
         title = words_of(desk.uri)[0]
         self.setWindowTitle(f"{title} – Puncta")
@@ -217,7 +223,7 @@ class MainWindow(QMainWindow):
             rate = 1e9 / info.interval_ns
             second = f"{info.geometry.width_px} × {info.geometry.height_px}, {rate:.0f} fps"
         self.sources.mark(desk.uri, second)
-        self.stage.simulated.setVisible(info is not None and info.simulated)
+        self.stage.simulated.setVisible(info is not None and info.simulated and self.mode != "models")
         self.refresh()
 
     def _show_picture(self) -> None:
@@ -266,7 +272,7 @@ class MainWindow(QMainWindow):
         figures = self.preferences.settings.profile != "trainee"
         self.inspector.show_plugins(status.plugins, figures=figures)
         self.top.latency.show_values(
-            status, self.desk.latency(), stalled=self.desk.stalled, figures=figures and self.room.roomy
+            status, self.desk.latency(), stalled=self.desk.stalled, figures=figures, room=self.top.has_room_for_figures
         )
         self._bar.refresh()
         self.does.show_faults()
@@ -311,6 +317,8 @@ class MainWindow(QMainWindow):
             self.desk.player.set_every_frame(settings.every_frame)
         elif name == "recent":
             self.sources.show_sources(settings.recent)
+        elif name == "profile":
+            self.top.set_profile(settings.profile)
         self.refresh()
 
     def apply_look(self) -> None:
@@ -327,8 +335,10 @@ class MainWindow(QMainWindow):
 
     def _show_keys(self) -> None:
         words = self.keyboard.words()
-        for part in (self.top, self.stage, self.live, self.review, self.cockpit, self.guidance, self.annotator):
+        for part in (self.top, self.stage, self.live, self.review, self.cockpit, self.guidance):
             part.set_keys(words)
+        for mode in (self.annotator, self.modeller):
+            mode.set_keys(words)
         self.status_line.set_hints(self.keyboard.hints(self._key_mode))
 
     def _size_read_outs(self) -> None:
@@ -382,18 +392,3 @@ def first_sources(asked: str | None, last: str) -> tuple[str, ...]:
         return (str(Path(asked).absolute()) if Path(asked).exists() else asked,)
     sample = str(paths.sample_case())
     return tuple(dict.fromkeys(uri for uri in (last, sample, "sim:breast?seed=1") if uri))
-
-
-def _side(content: QWidget, side: str) -> QFrame:
-    frame = QFrame()
-    frame.setObjectName("sidePanel")
-    frame.setProperty("side", side)
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setWidget(content)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    row = QHBoxLayout(frame)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.addWidget(area)
-    return frame

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray
-from PySide6.QtWidgets import QFrame, QScrollArea
+from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
 
 if TYPE_CHECKING:
     from puncta.gui.main_window import MainWindow
@@ -19,18 +19,11 @@ SCROLL_BAR_PX = 10
 
 
 class Room:
-    """Sizes of one window.
-
-    Attributes
-    ----------
-    roomy : bool
-        Whether the top bar has room for figures.
-    """
+    """Sizes of one window."""
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
         self._chosen: dict[str, bool] = {}
-        self.roomy = True
 
     def _sides(self) -> dict[str, QFrame]:
         return {"left": self._window.left, "right": self._window.right}
@@ -48,13 +41,13 @@ class Room:
         """Fit everything to the size of the window."""
         window, grow = self._window, self._grow()
         room = window.width() / grow
-        self.roomy = room >= NARROW
         low = window.height() / grow < LOW
         window.stage.read_outs.set_inline(low and not window.preferences.settings.far_view)
         window.review.timeline.set_compact(low)
         self.fit_bottom()
-        window.left.setVisible(self._chosen.get("left", room >= NARROW))
-        window.right.setVisible(self._chosen.get("right", room >= NARROW * 0.7))
+        models = window.mode == "models"  # its list is the way to its pages, and there is no picture to inspect
+        window.left.setVisible(self._chosen.get("left", room >= NARROW) or models)
+        window.right.setVisible(self._chosen.get("right", room >= NARROW * 0.7) and not models)
 
     def fit_bottom(self) -> None:
         """Give the bottom bar the height of the mode that is shown."""
@@ -106,3 +99,19 @@ def _bytes(text: str) -> QByteArray:
 
 def _text(data: QByteArray) -> str:
     return bytes(data.toBase64().data()).decode("ascii")
+
+
+def side_panel(content: QWidget, side: str) -> QFrame:
+    """Put what stands at a side of the picture into a panel that scrolls."""
+    frame = QFrame()
+    frame.setObjectName("sidePanel")
+    frame.setProperty("side", side)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setWidget(content)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    row = QHBoxLayout(frame)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.addWidget(area)
+    return frame

@@ -22,6 +22,7 @@ from puncta.gui.dialogs.settings import SettingsDialog
 from puncta.gui.dialogs.simulator import SimulatorDialog
 from puncta.gui.i18n import tr
 from puncta.gui.mode_change import ModeChange
+from puncta.gui.models.model_verbs import ACTIONS as MODEL_ACTIONS
 from puncta.gui.panels.source_panel import is_stream, words_of
 from puncta.gui.panels.top_bar import calibration_words
 from puncta.gui.second_screen import SecondScreen
@@ -47,7 +48,7 @@ class WindowActions:
         self.modes = ModeChange(window)
         self.dialogs: dict[str, QDialog] = {}
         step: Callable[[int], Callable[[], None]] = lambda by: lambda: window.desk.step(by)  # noqa: E731
-        self._verbs: dict[str, Callable[[], None]] = {
+        self._verbs: dict[str, Callable[[], object]] = {
             "play": lambda: window.desk.toggle(),
             "frame_back": step(-1),
             "frame_on": step(1),
@@ -95,14 +96,16 @@ class WindowActions:
             "mode_live": lambda: self.modes.enter("live"),
             "mode_review": lambda: self.modes.enter("review"),
             "mode_annotate": lambda: self.modes.enter("annotate"),
+            "mode_models": lambda: self.modes.enter("models"),
             **{name: partial(self._annotate, name) for name in VERBS},
+            **{name: partial(lambda name: window.modeller.verbs.do(name), name) for name in MODEL_ACTIONS},
             "panel_left": lambda: window.room.toggle("left"),
             "panel_right": lambda: window.room.toggle("right"),
             "full_screen": self.full_screen,
             "settings": self.settings,
             "keys": self.keys,
             "escape": self.escape,
-            "quit": lambda: _close(window),
+            "quit": window.close,
         }
 
     @cached_property
@@ -353,7 +356,7 @@ class WindowActions:
         window = self._window
         if window.stage.view.tool is not Tool.NONE:
             self._put_down()
-        elif window.annotator.on and window.annotator.verbs.put_down():
+        elif (window.annotator.on and window.annotator.verbs.put_down()) or window.modeller.back():
             pass
         elif window.cockpit.summary.isVisible():
             window.cockpit.summary.setVisible(False)
@@ -391,7 +394,3 @@ class WindowActions:
 
         dialog.finished.connect(gone)
         dialog.open()
-
-
-def _close(window: MainWindow) -> None:
-    window.close()

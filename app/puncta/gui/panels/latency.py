@@ -175,7 +175,7 @@ class LatencyButton(QPushButton):
         self.setToolTip(tr("Latency, drops and age of the overlay"))
         self._theme = theme
         self._mark = ("", "", "")
-        self._with_figures = False
+        self._with_figures = self._wants_figures = False
         self._latest: tuple[PipelineStatus, LatencySnapshot] | None = None
         self.details: LatencyDetails | None = None
         self.clicked.connect(self._open)
@@ -186,9 +186,13 @@ class LatencyButton(QPushButton):
         self.setMinimumWidth(0)
         self._mark = ("", "", "")
 
-    def show_values(self, status: PipelineStatus, latency: LatencySnapshot, *, stalled: bool, figures: bool) -> None:
-        """Follow the meter."""
+    def show_values(
+        self, status: PipelineStatus, latency: LatencySnapshot, *, stalled: bool, figures: bool, room: bool = True
+    ) -> None:
+        """Follow the meter; figures that are wanted wait until there is room."""
         self._latest = (status, latency)
+        self._wants_figures = figures and status.state is PlayState.PLAYING
+        figures = figures and room
         mark = judge_latency(status, latency, time.monotonic_ns(), stalled=stalled)
         if mark != self._mark:
             self._mark = mark
@@ -206,6 +210,23 @@ class LatencyButton(QPushButton):
             self.setAccessibleName(tr("Latency: {word}").format(word=mark[0]))
         if self.details is not None and self.details.isVisible():
             self.details.show_values(status, latency)
+
+    def width_of(self, *, figures: bool) -> int:
+        """Width with the figures, where they are wanted, or with the word alone [display px]."""
+        metrics = self.fontMetrics()
+        alone = self.minimumSizeHint().width() - metrics.horizontalAdvance(self.text())
+        words = metrics.horizontalAdvance(self._mark[0])
+        if not figures or not self._wants_figures:
+            return alone + words
+        usual = "   30 fps   188 ms   p95 188   188 " + tr("{count} dropped").replace("{count}", "").strip()
+        return max(alone + words + metrics.horizontalAdvance(usual), self.minimumWidth() if self._with_figures else 0)
+
+    def drop_figures(self) -> None:
+        """Say the word alone; the figures come back where `show_values` is asked for them."""
+        if self._with_figures:
+            self._with_figures = False
+            self.setMinimumWidth(0)
+            self.setText(self._mark[0])
 
     @property
     def word(self) -> str:

@@ -1,0 +1,298 @@
+"""Joins the window to models and trainings. Nothing here is done on the GUI thread but asking and being told."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from puncta.annotation.shared import open_labels
+from puncta.core.errors import UserError
+from puncta.gui.bridge import Bridge, Jobs
+from puncta.gui.models.shelf import Shelf, read_card_text, read_shelf
+from puncta.gui.models.training_desk import TrainingDesk
+from puncta.inference.registry import ModelCard
+
+if TYPE_CHECKING:
+    from puncta.session.model_comparison import Comparison
+    from puncta.session.retrain import Estimated, SplitPlan, TrainingData
+
+log = logging.getLogger(__name__)
+
+Failed = Callable[[Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is about to be trained.
+
+    Attributes
+    ----------
+    data : TrainingData
+    split : SplitPlan
+    recipe, base, name : str
+        Id of the recipe, "id version" of the model to begin with ("" for none), and a name for people.
+    """
+
+    data: TrainingData
+    split: SplitPlan
+    recipe: str
+    base: str
+    name: str
+
+
+class ModelDesk(QObject):
+    """Models, trainings and comparisons of one window.
+
+    Signals carry nothing: read `shelf`, `data`, `progress`.
+
+    Parameters
+    ----------
+    store : callable
+        Returns where the labels are, as `open_labels` takes it.
+    """
+
+    models_changed = Signal()
+    data_changed = Signal()
+    progressed = Signal()
+    failed = Signal(str)
+
+    def __init__(self, store: Callable[[], Path | str | None], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._work = Jobs(self)
+        self._bridge = Bridge(self)
+        self._bridge.woken.connect(self.progressed)
+        self.trainings = TrainingDesk(self._ask, self)
+        self.trainings.ended.connect(self.look)
+        self.stop = threading.Event()
+        self.shelf: Shelf | None = None
+        self.data: tuple[TrainingData, ...] = ()
+        self.data_known = False
+        self.comparisons: dict[tuple[str, str, str], Comparison] = {}
+        self.progress: tuple[str, float, float | None] = ("", 0.0, None)
+        """What takes long besides the trainings: words, done, total; the words are empty while nothing does."""
+
+    # --- models ------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Read which models there are."""
+
+        def there(shelf: Shelf) -> None:
+            self.shelf = shelf
+            self.models_changed.emit()
+
+        self._ask(read_shelf, there)
+
+    def read_card(self, card: ModelCard, then: Callable[[str], None]) -> None:
+        """Read the words of a model's card."""
+        self._ask(lambda: read_card_text(card), then)
+
+    def promote(self, card: ModelCard, then: Callable[[], None]) -> None:
+        """Put a model in use, if its files are the recorded ones."""
+
+        def work() -> Shelf:
+            from puncta.inference.promotion import promote
+            from puncta.session.plugins import try_model
+
+            try_model(card)
+            promote(read_shelf().registry, card)
+            return read_shelf()
+
+        self._change(work, then)
+
+    def roll_back(self, plugin: str, then: Callable[[], None]) -> None:
+        """Take back what was put in use last."""
+
+        def work() -> Shelf:
+            from puncta.inference.promotion import roll_back
+
+            roll_back(read_shelf().registry, plugin)
+            return read_shelf()
+
+        self._change(work, then)
+
+    def _change(self, work: Callable[[], Shelf], then: Callable[[], None]) -> None:
+        def there(shelf: Shelf) -> None:
+            self.shelf = shelf
+            self.models_changed.emit()
+            then()
+
+        self._ask(work, there)
+
+    # --- what to learn from ------------------------------------------------------------------------------------
+
+    def fetch_data(self) -> None:
+        """Read what there is to learn from."""
+
+        def work() -> tuple[tuple[TrainingData, ...], str]:
+            from puncta.session.retrain import datasets_at_hand
+
+            try:
+                store = open_labels(self._store())
+            except UserError as error:
+                return datasets_at_hand(None), str(error)
+            with store:
+                return datasets_at_hand(store), ""
+
+        def there(found: tuple[tuple[TrainingData, ...], str]) -> None:
+            self.data, problem = found
+            self.data_known = True
+            self.data_changed.emit()
+            if problem:
+                self.failed.emit(problem)
+
+        self._ask(work, there)
+
+    def split(self, data: TrainingData, plugin: str, then: Callable[[SplitPlan], None], failed: Failed) -> None:
+        """Divide data by subject."""
+
+        def work() -> SplitPlan:
+            from puncta.session.retrain import plan_split
+
+            return plan_split(data, plugin)
+
+        self._ask(work, then, failed)
+
+    def estimate(self, recipe: str, base: str, then: Callable[[Estimated], None], failed: Failed) -> None:
+        """Say how long a recipe will take here, or that it cannot be carried out."""
+
+        def work() -> Estimated:
+            from puncta.session.retrain import RetrainPlan, base_run, estimate, find_recipe
+            from puncta.session.retrain_plans import NO_TORCH
+
+            chosen = find_recipe(recipe)
+            if importlib.util.find_spec("torch") is None:
+                raise UserError(NO_TORCH)
+            if chosen.needs_base:
+                base_run(read_shelf().registry, base, chosen.plugin)
+            return estimate(RetrainPlan("plan", recipe, Path()))
+
+        self._ask(work, then, failed)
+
+    def start(self, draft: Draft, then: Callable[[str], None], failed: Failed) -> None:
+        """Make the dataset of a draft, unless it is one already, and begin its training."""
+        trainer = self.trainings.trainer
+        if trainer is None:
+            return
+        stop = self._begin_long()
+
+        def work() -> str:
+            from puncta.session.retrain import RetrainPlan, make_dataset
+
+            folder = draft.data.path if keeps_its_split(draft) else None
+            if folder is None:
+                folder = _free_folder(draft.name)
+                told: dict[str, Any] = {"tell": self._tell, "cancelled": stop.is_set}
+                if draft.data.path is not None:
+                    make_dataset(None, draft.data, draft.split, folder, **told)
+                else:
+                    with open_labels(self._store()) as store:
+                        make_dataset(store, draft.data, draft.split, folder, **told)
+            plan = RetrainPlan(draft.name, draft.recipe, folder, draft.base)
+            return trainer.start(plan)
+
+        def there(job: str) -> None:
+            self._end_long()
+            self.trainings.read()
+            then(job)
+
+        def wrong(error: Exception) -> None:
+            self._end_long()
+            failed(error)
+
+        self._ask(work, there, wrong)
+
+    # --- comparison --------------------------------------------------------------------------------------------
+
+    def compare(
+        self, plugin: str, old: str, new: str, data: Path, then: Callable[[Comparison], None], failed: Failed
+    ) -> None:
+        """Judge two models on the same held-out frames; what was judged before is known at once."""
+        key = (old, new, str(data))
+        if key in self.comparisons:
+            then(self.comparisons[key])
+            return
+        stop = self._begin_long()
+
+        def work() -> Comparison:
+            from puncta.session.model_comparison import compare_models
+
+            return compare_models(plugin, old, new, data, tell=self._tell_frames, cancelled=stop.is_set)
+
+        def there(comparison: Comparison) -> None:
+            self._end_long()
+            self.comparisons[key] = comparison
+            then(comparison)
+
+        def wrong(error: Exception) -> None:
+            self._end_long()
+            failed(error)
+
+        self._ask(work, there, wrong)
+
+    def stop_long(self) -> None:
+        """End what takes long besides the trainings."""
+        self.stop.set()
+
+    def _begin_long(self) -> threading.Event:
+        self.stop.set()
+        self.stop = threading.Event()
+        self.progress = ("begin", 0.0, None)
+        self.progressed.emit()
+        return self.stop
+
+    def _end_long(self) -> None:
+        self.progress = ("", 0.0, None)
+        self.progressed.emit()
+
+    def _tell(self, what: str, done: float, total: float | None) -> None:
+        self.progress = (what, done, total)
+        self._bridge.wake()
+
+    def _tell_frames(self, done: float, total: float | None) -> None:
+        self._tell("comparing", done, total)
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Pause what trains and end what compares."""
+        self.stop.set()
+        self._bridge.close()
+        self.trainings.leave()
+        self._work.close()
+        self.trainings.close()
+
+    def _ask(
+        self, work: Callable[[], Any], then: Callable[[Any], None] | None = None, failed: Failed | None = None
+    ) -> None:
+        self._work.run(work, then, failed or self._say)
+
+    def _say(self, error: Exception) -> None:
+        if not isinstance(error, UserError):
+            log.error("work on models failed", exc_info=error)
+        self.failed.emit(str(error))
+
+
+def keeps_its_split(draft: Draft) -> bool:
+    """Whether a draft learns from a dataset whose own split stands, so that nothing has to be made."""
+    data, split = draft.data, draft.split
+    return data.path is not None and all(case.split == split.side.get(case.id) for case in data.cases)
+
+
+def _free_folder(name: str) -> Path:
+    """Return a folder among this user's datasets that is not there yet, named after a training."""
+    from puncta.session.retrain_data import datasets_dir
+
+    plain = "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())[:40] or "training"
+    home = datasets_dir()
+    number = 1
+    while (home / f"{plain}-{number}").exists():
+        number += 1
+    return home / f"{plain}-{number}"

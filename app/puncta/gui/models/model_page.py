@@ -1,0 +1,190 @@
+"""A calm page about one model: what it is, what it has learnt from, its figures, when it was put in use, its card."""
+
+from __future__ import annotations
+
+import re
+
+from PySide6.QtCore import QEvent, Qt, QTimer
+from PySide6.QtGui import QPalette, QTextBlockFormat, QTextCursor, QTextFrameFormat, QTextLength, QTextTable
+from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QTextBrowser, QWidget
+
+from puncta.gui.i18n import tr
+from puncta.gui.models.left_panel import name_of
+from puncta.gui.models.page_parts import Card, Facts, Page, Title, empty, heading, wrapped
+from puncta.gui.models.shelf import Shelf
+from puncta.gui.models.words import ORIGIN_WORDS, figure_table, moment_words, plain_figures
+from puncta.gui.panels.parts import text_label
+from puncta.gui.theme import Theme
+from puncta.inference.registry import ModelCard
+
+
+class CardText(QTextBrowser):
+    """A model's card, as tall as its text, so that the page alone scrolls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName(tr("Model card"))
+        self.setOpenLinks(False)
+        self.setFrameShape(QTextBrowser.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.viewport().setAutoFillBackground(False)
+        self.document().setDocumentMargin(0)
+        self.markdown = ""
+        self._grow = QTimer(self)
+        self._grow.setSingleShot(True)
+        self._grow.timeout.connect(self._fit)
+        self.document().documentLayout().documentSizeChanged.connect(lambda _size: self._grow.start(0))
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take over another theme."""
+        palette = self.palette()
+        palette.setColor(QPalette.ColorRole.Text, theme.colour("text1"))
+        palette.setColor(QPalette.ColorRole.Base, theme.colour("ground"))
+        self.setPalette(palette)
+        self.setFont(theme.font(13))
+        self.document().setDefaultFont(theme.font(13))
+        self._line = theme.colour("line")
+        if self.markdown:
+            self.show_card(self.markdown)
+
+    def show_card(self, markdown: str) -> None:
+        """Show a card without its first heading, which the page says, and without its pictures."""
+        self.markdown = markdown
+        text = re.sub(r"\A\s*#[^\n]*\n", "", markdown)
+        self.setMarkdown(re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text))
+        block = self.document().begin()
+        while block.isValid():
+            cursor = QTextCursor(block)
+            if cursor.currentTable() is None:
+                space = QTextBlockFormat()
+                space.setBottomMargin(self.fontMetrics().height() * 0.5)
+                cursor.mergeBlockFormat(space)
+            block = block.next()
+        for frame in self.document().rootFrame().childFrames():
+            if isinstance(frame, QTextTable):
+                first = (frame.cellAt(0, column) for column in range(frame.columns()))
+                if frame.rows() > 1 and all(cell.firstCursorPosition().block().text() == "" for cell in first):
+                    frame.removeRows(0, 1)
+                form = frame.format()
+                form.setWidth(QTextLength(QTextLength.Type.PercentageLength, 100))
+                form.setCellPadding(5)
+                form.setCellSpacing(0)
+                form.setBorder(1)
+                form.setBorderCollapse(True)
+                form.setBorderBrush(self._line)
+                form.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+                frame.setFormat(form)
+        self._fit()
+
+    def wheelEvent(self, event: QEvent) -> None:  # type: ignore[override]
+        """The page scrolls."""
+        event.ignore()
+
+    def _fit(self) -> None:
+        self.setFixedHeight(max(1, round(self.document().size().height()) + 4))
+
+
+class ModelPage(Page):
+    """What is known of one model."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(theme, tr("Model"), parent)
+        self.card: ModelCard | None = None
+        self.title = Title(theme)
+        self.problems = wrapped("", "safety")
+        self.facts = Facts()
+        self.note = wrapped("", "quiet")
+        self._figures = Card()
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(22)
+        self._grid.setVerticalSpacing(5)
+        self._grid.setColumnStretch(0, 2)
+        for column in (1, 2, 3, 4, 5):
+            self._grid.setColumnStretch(column, 1)
+        self._figures.column.addLayout(self._grid)
+        self.more = QPushButton(tr("All figures"))
+        self.more.setProperty("slim", "true")
+        self.more.setCheckable(True)
+        self.more.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.all = Facts()
+        self.more.toggled.connect(self.all.setVisible)
+        self.history = Facts()
+        self.never = wrapped(tr("No model was put in use here. The one that comes with Puncta is at work."), "quiet")
+        self.text = CardText()
+        self._card_head = heading(tr("Its card"))
+        for part in (
+            self.title, self.problems, heading(tr("What it is")), self.facts, heading(tr("Figures")), self.note,
+            self._figures,
+        ):
+            self.column.addWidget(part)
+        self.column.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        for part in (self.all, heading(tr("Put in use")), self.history, self.never, self._card_head, self.text):
+            self.column.addWidget(part)
+        self.column.addStretch(1)
+        self.all.hide()
+        self.history.hide()
+        self.text.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Draw the figures again."""
+        super().set_theme(theme)
+        if getattr(self, "card", None) is not None:
+            self._show_figures(self.card)
+
+    def show_model(self, shelf: Shelf, card: ModelCard, text: str) -> None:
+        """Show a model of the shelf, with the words of its card."""
+        other = self.card is None or self.card.identity != card.identity
+        self.card = card
+        family = shelf.family(card.plugin)
+        title = tr(family.title) if family is not None else card.plugin
+        used = shelf.is_in_use(card)
+        chips = [(tr("In use"), "good", "circle") if used else (tr("Not in use"), "neutral", "ring")]
+        if card.simulated:
+            chips.append((tr("Learnt from simulated needles"), "accent", "square"))
+        second = name_of(card) if card.identity in name_of(card) else f"{name_of(card)}  ·  {card.identity}"
+        self.title.show_title(title, second, chips)
+        self.problems.setText("\n".join(shelf.problems))
+        self.problems.setVisible(bool(shelf.problems))
+        promoted = family.promoted_at(card) if family is not None else ""
+        facts = [(tr("Where it comes from"), tr(ORIGIN_WORDS[card.origin]))]
+        if promoted:
+            facts.append((tr("Put in use"), moment_words(promoted)))
+        facts += [(tr("Learnt from"), card.training_data), (tr("Made by"), card.recipe or tr("not stated"))]
+        facts += [(tr("Licence"), card.licence)]
+        self.facts.show_facts(facts)
+        self._show_figures(card)
+        entries = family.history[::-1] if family is not None else ()
+        self.history.show_facts([(moment_words(p.at_utc), p.model) for p in entries])
+        self.never.setVisible(not entries)
+        self._card_head.setVisible(bool(text))
+        self.text.setVisible(bool(text))
+        if text and (other or text != self.text.markdown):
+            self.text.show_card(text)
+        if other:
+            self.bring_up()
+
+    def _show_figures(self, card: ModelCard) -> None:
+        simulated = tr("All of them are simulated: measured on simulated or drawn needles, none on a patient.")
+        real = tr("Measured on frames that were labelled here.")
+        none = tr("The card states no figure.")
+        self.note.setText((simulated if card.simulated else real) if card.metrics else none)
+        table = figure_table(card.metrics)
+        empty(self._grid)
+        for column, title in enumerate(table.sets, 1):
+            head = wrapped(title, "small")
+            head.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
+            self._grid.addWidget(head, 0, column)
+        for row, (title, values) in enumerate(table.rows, 1):
+            self._grid.addWidget(wrapped(title, "quiet"), row, 0)
+            for column, (value, of) in enumerate(zip(values, table.sets, strict=True), 1):
+                label = text_label(value)
+                label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                label.setAccessibleName(f"{title}, {of}: {value}" if value else "")
+                self._grid.addWidget(label, row, column)
+        self._figures.setVisible(bool(table.rows))
+        self.all.show_facts(plain_figures(card.metrics))
+        self.all.setVisible(self.more.isChecked())
+        self.more.setVisible(bool(card.metrics))

@@ -1,0 +1,202 @@
+"""What can be done in Models, which of it the page that is shown offers, and what is asked before."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from puncta.core.errors import UserError
+from puncta.gui.i18n import tr
+from puncta.gui.models.left_panel import MODEL, TRAINING, name_of
+from puncta.gui.models.words import HELD, UNDER_WAY
+from puncta.gui.modes.models import Verb
+
+if TYPE_CHECKING:
+    from puncta.gui.models.modeller import Modeller
+    from puncta.inference.registry import ModelCard
+    from puncta.session.retrain import JobStatus
+
+ACTIONS = (
+    "model_train", "model_use", "model_back", "training_start", "training_stop", "training_pause", "training_cancel",
+    "training_remove", "models_back",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the bar shows: words, how far something is, and buttons."""
+
+    words: str = ""
+    share: float | None = None
+    verbs: tuple[Verb, ...] = ()
+
+
+class ModelVerbs:
+    """The verbs of one window's models."""
+
+    def __init__(self, modeller: Modeller) -> None:
+        self._m = modeller
+        self._does: dict[str, Callable[[], object]] = {
+            "model_use": self.use,
+            "model_back": self.roll_back,
+            "training_start": self.start,
+            "training_stop": lambda: modeller.desk.stop_long(),
+            "training_pause": self.pause,
+            "training_cancel": self.cancel,
+            "training_remove": self.remove,
+            "models_back": lambda: modeller.back(),
+        }
+
+    def do(self, action: str) -> None:
+        """Do an action of the table, if the page offers it."""
+        if action == "model_train":
+            self._m.plan()
+        elif self._m.bar.can(action):
+            self._does[action]()
+
+    # --- models ------------------------------------------------------------------------------------------------
+
+    def use(self) -> None:
+        """Put the model in use that is shown, or that the training has made."""
+        card = self._m.card() or self._made(self._m.job())
+        if card is not None:
+            self._m.desk.promote(card, partial(self._used, card.plugin))
+
+    def roll_back(self) -> None:
+        """Take back what was put in use last."""
+        card = self._m.card()
+        if card is not None:
+            self._m.desk.roll_back(card.plugin, partial(self._used, card.plugin))
+
+    def _used(self, plugin: str) -> None:
+        """A plugin has another model: what plays takes it without a restart."""
+        m = self._m
+        # One that is not among those that run takes its model when it is switched on.
+        with contextlib.suppress(UserError):
+            m.window.desk.reload_plugin(plugin)
+        family = m.desk.shelf.family(plugin) if m.desk.shelf is not None else None
+        if family is not None and family.in_use is not None:
+            words = tr("{plugin} now uses: {model}.")
+            m.say(words.format(plugin=tr(family.title), model=name_of(family.in_use)))
+            if m.shown[0] == MODEL:
+                m.show_thing(MODEL, family.in_use.identity)
+        m.show_training()
+
+    def _made(self, job: JobStatus | None) -> ModelCard | None:
+        shelf = self._m.desk.shelf
+        return shelf.find(job.model) if job is not None and shelf is not None else None
+
+    # --- trainings ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the training that is planned."""
+        m = self._m
+        draft = m.plan_page.draft()
+        if draft is None:
+            return
+        m.trouble = ""
+
+        def failed(error: Exception) -> None:
+            m.trouble = str(error)
+            m.follow()
+            if not isinstance(error, UserError):
+                raise error
+
+        m.desk.start(draft, partial(m.show_thing, TRAINING), failed)
+
+    def pause(self) -> None:
+        """Pause the training that is shown, or go on with it."""
+        job = self._m.job()
+        if job is not None and job.state in UNDER_WAY:
+            self._m.desk.trainings.pause(job.id)
+        elif job is not None:
+            self._m.desk.trainings.resume(job.id)
+
+    def cancel(self) -> None:
+        """Cancel the training that is shown, asked twice."""
+        job = self._m.job()
+        if self._sure("cancel") and job is not None:
+            self._m.desk.trainings.cancel(job.id)
+        self._m.follow()
+
+    def remove(self) -> None:
+        """Remove the training that is shown, asked twice."""
+        job = self._m.job()
+        if self._sure("remove") and job is not None:
+            self._m.desk.trainings.remove(job.id, self._m.show_first)
+        self._m.follow()
+
+    def _sure(self, what: str) -> bool:
+        """Whether it was asked before; else it is asked now."""
+        sure = self._m.asking == what
+        self._m.asking = "" if sure else what
+        return sure
+
+    # --- what is offered ---------------------------------------------------------------------------------------
+
+    def offer(self) -> Offer:
+        """What the page that is shown offers."""
+        m = self._m
+        card, job = m.card(), m.job()
+        if card is not None:
+            return Offer(verbs=tuple(self._of_model(card)))
+        if m.planning:
+            return self._of_plan()
+        return self._of_training(job) if job is not None else Offer()
+
+    def _of_model(self, card: ModelCard) -> list[Verb]:
+        m, verbs = self._m, []
+        shelf = m.desk.shelf
+        family = shelf.family(card.plugin) if shelf is not None else None
+        if shelf is None or family is None:
+            return []
+        used = shelf.is_in_use(card)
+        recipes = [recipe for recipe in m.desk.trainings.recipes if recipe.plugin == card.plugin]
+        if recipes:
+            adapts = any(recipe.kind == "lora" for recipe in recipes)
+            verbs.append(Verb("model_train", tr("Adapt to this site") if adapts else tr("Retrain from this")))
+        if used and family.history:
+            verbs.append(Verb("model_back", tr("Go back to the one before")))
+        if not used:
+            verbs.append(Verb("model_use", tr("Use this model"), primary=True))
+        return verbs
+
+    def _of_plan(self) -> Offer:
+        m = self._m
+        words, done, total = m.desk.progress
+        if words:
+            making = tr("Making the dataset")
+            stop = (Verb("training_stop", tr("Stop")),)
+            return Offer(making if not total else f"{making}: {tr(words)}", done / total if total else 0.0, stop)
+        obstacle = m.plan_page.obstacle()
+        start = Verb("training_start", tr("Start"), primary=True, enabled=not obstacle, why=obstacle)
+        return Offer(m.trouble or obstacle, None, (Verb("models_back", tr("Leave")), start))
+
+    def _of_training(self, job: JobStatus) -> Offer:
+        m = self._m
+        if m.asking == "cancel":
+            sure = (
+                Verb("models_back", tr("Go on training")), Verb("training_cancel", tr("Cancel it"), primary=True),
+            )
+            return Offer(tr("Cancel this training? What it has learnt is not used."), None, sure)
+        if m.asking == "remove":
+            sure = (Verb("models_back", tr("Keep it")), Verb("training_remove", tr("Remove it"), primary=True))
+            return Offer(tr("Remove this training with its files? The model it made stays."), None, sure)
+        if job.state in UNDER_WAY:
+            pause = Verb("training_pause", tr("Pause"), primary=True)
+            return Offer(verbs=(Verb("training_cancel", tr("Cancel")), pause))
+        remove = Verb("training_remove", tr("Remove"))
+        if job.state != "done":
+            words = tr("Resume goes on from its last checkpoint.") if job.state in HELD else ""
+            return Offer(words, None, (remove, Verb("training_pause", tr("Resume"), primary=True)))
+        words, done, total = m.desk.progress
+        said = (tr("Comparing on the held out frames"), done / total if total else 0.0) if words else ("", None)
+        card, shelf = self._made(job), m.desk.shelf
+        if card is None or shelf is None:
+            return Offer(*said, (remove,))
+        used = shelf.is_in_use(card)
+        words = tr("In use") if used else tr("Use this model")
+        return Offer(*said, (remove, Verb("model_use", words, primary=not used, enabled=not used)))

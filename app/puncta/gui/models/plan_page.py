@@ -1,0 +1,324 @@
+"""A new training, planned: what to learn from, how, who is held out, how long it will take, what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtWidgets import QButtonGroup, QComboBox, QLineEdit, QVBoxLayout, QWidget
+
+from puncta.core.errors import UserError
+from puncta.gui.i18n import tr
+from puncta.gui.models.left_panel import name_of
+from puncta.gui.models.model_desk import Draft, ModelDesk
+from puncta.gui.models.page_parts import Choice, Notes, Page, Title, empty, heading, wrapped
+from puncta.gui.models.split_bar import SplitBar
+from puncta.gui.models.words import KIND_WORDS, list_words, minutes_words
+from puncta.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from puncta.session.retrain import Estimated, RetrainRecipe, SplitPlan, TrainingData
+
+FEW_SUBJECTS = 5
+"""Below so many held-in subjects a warning says that the model may fit them alone."""
+
+
+class PlanPage(Page):
+    """Asks four things, and says what follows from the answers.
+
+    Signals
+    -------
+    changed
+        `draft` or what stands in its way is another one.
+    """
+
+    changed = Signal()
+
+    def __init__(self, desk: ModelDesk, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(theme, tr("A new training"), parent)
+        self._desk = desk
+        self.plugin, self.base, self.recipe = "", "", ""
+        self.data: TrainingData | None = None
+        self.split: SplitPlan | None = None
+        self.estimated: Estimated | None = None
+        self._problem = self._refused = ""
+        self._named = False
+        self._asked = 0
+        self.title = Title(theme)
+        self.title.show_title(
+            tr("A new training"),
+            tr("It runs in a process of its own while you go on, and changes nothing until you put its model in use."),
+            (),
+        )
+        self.plugins = self._combo(tr("For"))
+        self.plugins.activated.connect(lambda i: self.choose_plugin(self.plugins.itemData(i)))
+        self.bases = self._combo(tr("Goes on from"))
+        self.bases.activated.connect(lambda i: self.choose_base(self.bases.itemData(i)))
+        self._base_head = heading(tr("Goes on from"))
+        self._data_box, self._recipe_box = QWidget(), QWidget()
+        self._data_column, self._recipe_column = QVBoxLayout(self._data_box), QVBoxLayout(self._recipe_box)
+        for column in (self._data_column, self._recipe_column):
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(3)
+        self._data_group, self._recipe_group = QButtonGroup(self), QButtonGroup(self)
+        self.choices: dict[str, Choice] = {}
+        self.no_data = wrapped("", "quiet")
+        self.split_bar = SplitBar(theme)
+        self.time = wrapped("", "")
+        self.warnings = Notes(theme)
+        self.name = QLineEdit()
+        self.name.setAccessibleName(tr("Name of the training"))
+        self.name.textEdited.connect(self._name_it)
+        for part in (
+            self.title, heading(tr("For")), self.plugins, heading(tr("Learn from")), self.no_data,
+            self._data_box,
+            heading(tr("How")), self._recipe_box, self._base_head, self.bases,
+            heading(tr("Who is held out")), self.split_bar, heading(tr("Time")), self.time, self.warnings,
+            heading(tr("Name")), self.name,
+        ):
+            narrow = isinstance(part, QComboBox)
+            self.column.addWidget(part, 0, Qt.AlignmentFlag.AlignLeft if narrow else Qt.AlignmentFlag(0))
+        self.column.addStretch(1)
+        desk.data_changed.connect(self._show_data)
+
+    @staticmethod
+    def _combo(name: str) -> QComboBox:
+        box = QComboBox()
+        box.setAccessibleName(name)
+        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setMinimumContentsLength(28)
+        return box
+
+    # --- what is asked -----------------------------------------------------------------------------------------
+
+    def begin(self, plugin: str, base: str = "") -> None:
+        """Plan a training for a plugin, going on from a model; "" takes the one in use."""
+        shelf = self._desk.shelf
+        self.plugins.clear()
+        for family in shelf.families if shelf is not None else ():
+            if any(recipe.plugin == family.plugin for recipe in self._desk.trainings.recipes):
+                self.plugins.addItem(tr(family.title), family.plugin)
+        known = [self.plugins.itemData(i) for i in range(self.plugins.count())]
+        self._named = False
+        self.data = None
+        self.choose_plugin(plugin if plugin in known else next(iter(known), plugin), base)
+        self._desk.fetch_data()
+        self.bring_up()
+
+    def choose_plugin(self, plugin: str, base: str = "") -> None:
+        """Train a model for another plugin."""
+        self.plugin = plugin
+        self.plugins.setCurrentIndex(max(0, self.plugins.findData(plugin)))
+        family = self._desk.shelf.family(plugin) if self._desk.shelf is not None else None
+        self.bases.clear()
+        for card in family.cards if family is not None else ():
+            used = self._desk.shelf is not None and self._desk.shelf.is_in_use(card)
+            self.bases.addItem(f"{name_of(card)} ({tr('in use')})" if used else name_of(card), card.identity)
+        self.choose_base(base if self.bases.findData(base) >= 0 else self.bases.itemData(0) or "")
+        self._show_recipes()
+        self._show_data()
+
+    def choose_base(self, base: str) -> None:
+        """Go on from another model."""
+        self.base = base
+        self.bases.setCurrentIndex(max(0, self.bases.findData(base)))
+        if self.recipe:
+            self._ask_time()
+
+    def choose_recipe(self, recipe: str) -> None:
+        """Train in another way."""
+        self.recipe = recipe
+        chosen = self.chosen_recipe()
+        needs = chosen is not None and chosen.needs_base
+        self._base_head.setVisible(needs)
+        self.bases.setVisible(needs)
+        self._ask_time()
+
+    def _ask_time(self) -> None:
+        recipe = self.recipe
+        self.estimated, self._refused = None, ""
+        self._tell()
+        self._desk.estimate(recipe, self.base, partial(self._take_time, recipe), self._no_time)
+
+    def choose_data(self, data: TrainingData) -> None:
+        """Learn from other labels."""
+        self.data, self.split, self._problem = data, None, ""
+        self._asked += 1
+        number = self._asked
+        self.split_bar.show_split(None)
+
+        def there(split: SplitPlan) -> None:
+            if number == self._asked:
+                self.split = split
+                self.split_bar.show_split(split)
+                self._tell()
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, UserError):
+                raise error
+            if number == self._asked:
+                self._problem = str(error)
+                self.split_bar.show_split(None, str(error))
+                self._tell()
+
+        self._desk.split(data, self.plugin, there, failed)
+        self._tell()
+
+    def chosen_recipe(self) -> RetrainRecipe | None:
+        """The recipe that is chosen."""
+        return next((r for r in self._desk.trainings.recipes if r.id == self.recipe), None)
+
+    def _name_it(self) -> None:
+        self._named = True
+        self.changed.emit()
+
+    # --- what follows ------------------------------------------------------------------------------------------
+
+    def draft(self) -> Draft | None:
+        """What would be trained now; None while something stands in its way."""
+        if self.data is None or self.split is None or self.obstacle():
+            return None
+        recipe = self.chosen_recipe()
+        base = self.base if recipe is not None and recipe.needs_base else ""
+        return Draft(self.data, self.split, self.recipe, base, self.name.text().strip())
+
+    def obstacle(self) -> str:
+        """Why it cannot begin; "" where it can."""
+        recipe = self.chosen_recipe()
+        if recipe is None:
+            return tr("There is no way to train a model for this plugin yet.")
+        if self._refused:
+            return self._refused
+        if self.data is None:
+            return tr("Choose what to learn from.")
+        if self._problem:
+            return self._problem
+        if self.split is None:
+            return tr("Looking at the labels.")
+        frames = self.split.frames.get("train", 0)
+        if frames < recipe.least_frames:
+            words = tr("There are {frames} labelled frames to learn from, and {least} are needed: {needs}.")
+            return words.format(frames=frames, least=recipe.least_frames, needs=tr(recipe.needs))
+        if not self.name.text().strip():
+            return tr("Give the training a name.")
+        return ""
+
+    def cautions(self) -> list[str]:
+        """What is not as it should be, though it can begin."""
+        recipe, split, found = self.chosen_recipe(), self.split, []
+        if split is None or recipe is None:
+            return found
+        frames = split.frames.get("train", 0)
+        if recipe.least_frames <= frames < 2 * recipe.least_frames:
+            found.append(tr("{frames} frames are few. Twice as many would teach it more surely.").format(frames=frames))
+        if split.by == "subject" and len(split.train) < FEW_SUBJECTS:
+            words = tr("It learns from {count} subjects and may fit those alone. Look at the held out ones before use.")
+            found.append(words.format(count=len(split.train)))
+        if split.honest and not split.frames.get("test", 0):
+            found.append(tr("Nobody is held out, so the new model cannot be compared with the old one."))
+        if self.data is not None and self.data.simulated:
+            found.append(tr("Simulated frames are among them: figures on these say nothing about patients."))
+        return found + list(self.data.problems if self.data is not None else ())
+
+    # --- showing -----------------------------------------------------------------------------------------------
+
+    def _show_recipes(self) -> None:
+        empty(self._recipe_column)
+        self._recipe_group = QButtonGroup(self)
+        recipes = [r for r in self._desk.trainings.recipes if r.plugin == self.plugin]
+        for recipe in recipes:
+            choice = Choice(tr(recipe.title), tr(recipe.what), partial(self.choose_recipe, recipe.id))
+            choice.setToolTip(tr(KIND_WORDS[recipe.kind]))
+            self._recipe_group.addButton(choice.button)
+            self._recipe_column.addWidget(choice)
+            self.choices[f"recipe {recipe.id}"] = choice
+        first = self.choices.get(f"recipe {recipes[0].id}") if recipes else None
+        self.recipe = ""
+        if first is not None:
+            first.button.setChecked(True)
+        else:
+            self._tell()
+
+    def _show_data(self) -> None:
+        empty(self._data_column)
+        self._data_group = QButtonGroup(self)
+        fitting = self._fitting()
+        before = self.data
+        self.data, self.split = None, None
+        self.split_bar.show_split(None)
+        for data in fitting:
+            choice = Choice(title_of(data), self._second(data), partial(self.choose_data, data))
+            self._data_group.addButton(choice.button)
+            self._data_column.addWidget(choice)
+            self.choices[f"data {data.id}"] = choice
+        nothing = tr("No labels for this yet. Label frames in Annotate, or put a dataset into {folder}.")
+        looking = tr("Looking at the labels.")
+        self.no_data.setText(nothing.format(folder=_datasets()) if self._desk.data_known else looking)
+        self.no_data.setVisible(not fitting)
+        kept = next((d for d in fitting if before is not None and d.id == before.id), None)
+        wanted = kept if kept is not None else next(iter(fitting), None)
+        if wanted is not None:
+            self.choices[f"data {wanted.id}"].button.setChecked(True)
+        else:
+            self._tell()
+
+    def _fitting(self) -> Sequence[TrainingData]:
+        fitting = [data for data in self._desk.data if self.plugin in data.plugins]
+        return sorted(fitting, key=lambda d: (d.path is not None, -d.frames_for(self.plugin)))
+
+    def _second(self, data: TrainingData) -> str:
+        count = len(data.subjects)
+        subjects = tr("1 subject") if count == 1 else tr("{count} subjects").format(count=count)
+        parts = [tr("{count} labelled frames").format(count=data.frames_for(self.plugin)), subjects]
+        if data.machines:
+            words = tr("machine {name}") if len(data.machines) == 1 else tr("machines {name}")
+            parts.append(words.format(name=list_words(data.machines, 4)))
+        parts.append(tr("simulated") if data.simulated else tr("recorded"))
+        return ", ".join(parts)
+
+    def _take_time(self, recipe: str, estimated: Estimated) -> None:
+        if recipe == self.recipe:
+            self.estimated = estimated
+            self._tell()
+
+    def _no_time(self, error: Exception) -> None:
+        """It cannot be carried out here at all."""
+        if not isinstance(error, UserError):
+            raise error
+        self._refused = str(error)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.estimated is not None:
+            span = minutes_words(self.estimated.minutes_low, self.estimated.minutes_high)
+            known = tr("{time} on this machine, by earlier trainings.")
+            guess = tr("{time}. This is a guess, since none of this kind has run here yet.")
+            self.time.setText((known if self.estimated.measured_here else guess).format(time=span))
+        else:
+            self.time.setText("")
+        said = self.cautions()
+        self.warnings.show_notes(said)
+        if not self._named and self.recipe:
+            self.name.setText(self._usual_name())
+        self.changed.emit()
+
+    def _usual_name(self) -> str:
+        today = QLocale().toString(date.today(), QLocale.FormatType.ShortFormat)  # type: ignore[call-overload]
+        return f"{self.plugins.currentText()}, {today}"
+
+
+def title_of(data: TrainingData) -> str:
+    """Name data in words."""
+    if data.path is None:
+        return tr("Labels made here, label set {name}").format(name=data.label_set)
+    return tr("Dataset {name}").format(name=data.title)
+
+
+def _datasets() -> str:
+    from puncta.session.retrain_data import datasets_dir
+
+    return str(datasets_dir())

@@ -1,0 +1,90 @@
+"""What models there are and which are in use, read off the GUI thread in one piece."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from puncta.inference.promotion import Promotion
+from puncta.inference.registry import ModelCard, Registry
+from puncta.pipeline.discover import discover
+from puncta.session.plugins import all_models
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The models of one plugin.
+
+    Attributes
+    ----------
+    plugin, title : str
+    cards : tuple of ModelCard
+        The one in use first, then the newest.
+    in_use : ModelCard or None
+    history : tuple of Promotion
+        Newest last.
+    """
+
+    plugin: str
+    title: str
+    cards: tuple[ModelCard, ...]
+    in_use: ModelCard | None
+    history: tuple[Promotion, ...] = ()
+
+    def promoted_at(self, card: ModelCard) -> str:
+        """When a model was put in use last, UTC; "" where it never was."""
+        times = [p.at_utc for p in self.history if (p.model, p.sha256) == (card.identity, card.sha256)]
+        return times[-1] if times else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """All models by plugin, and one sentence for each thing that does not hold."""
+
+    registry: Registry
+    families: tuple[Family, ...]
+    problems: tuple[str, ...] = ()
+
+    def family(self, plugin: str) -> Family | None:
+        """The models of a plugin."""
+        return next((f for f in self.families if f.plugin == plugin), None)
+
+    def find(self, identity: str) -> ModelCard | None:
+        """A model by "id version"."""
+        return next((c for f in self.families for c in f.cards if c.identity == identity), None)
+
+    def is_in_use(self, card: ModelCard) -> bool:
+        """Whether its plugin uses this model."""
+        family = self.family(card.plugin)
+        return family is not None and family.in_use is not None and family.in_use.identity == card.identity
+
+
+def read_shelf() -> Shelf:
+    """Read the registries, the plugins that are there, and what was promoted."""
+    discovery = discover()
+    registry = all_models(discovery)
+    manifests = {found.id: found.manifest for found in discovery.found if not found.manifest.reference}
+    plugins = [*manifests, *dict.fromkeys(c.plugin for c in registry.cards if c.plugin not in manifests)]
+    families = []
+    for plugin in plugins:
+        cards = registry.for_plugin(plugin)
+        if cards:
+            manifest = manifests.get(plugin)
+            in_use = registry.default_for(plugin, manifest.model if manifest is not None else None)
+            rest = sorted((c for c in cards if c.identity != in_use.identity), key=_newest_first)
+            title = manifest.title if manifest is not None else plugin
+            families.append(Family(plugin, title, (in_use, *rest), in_use, registry.promotions.get(plugin, ())))
+    return Shelf(registry, tuple(families), tuple(dict.fromkeys(registry.problems)))
+
+
+def read_card_text(card: ModelCard) -> str:
+    """Return the words of a model's card, Markdown; a sentence where it cannot be read."""
+    try:
+        return card.card_path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _newest_first(card: ModelCard) -> tuple[bool, tuple[int, ...]]:
+    """Own models before those that ship; among each the newest first."""
+    digits = tuple(-int(part) for part in card.version.split(".") if part.isdigit())
+    return card.origin != "user", digits

@@ -1,0 +1,108 @@
+"""Who teaches, who sets the thresholds, who judges: shares as one bar, names and frames in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from puncta.gui.i18n import tr
+from puncta.gui.models.page_parts import Facts, wrapped
+from puncta.gui.models.words import list_words
+from puncta.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from puncta.session.retrain import SplitPlan
+
+SIDES = ("train", "tune", "test")
+SIDE_WORDS = {"train": "Learns from", "tune": "Sets thresholds by", "test": "Held out, to judge"}
+SIDE_TOKENS = {"train": "accent", "tune": "caution", "test": "good"}
+
+
+class _Shares(QWidget):
+    """Three pieces of one bar, each with a pattern of its own."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._theme = theme
+        self._frames: dict[str, int] = {}
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        return QSize(self._theme.font_px(200), self._theme.font_px(14))
+
+    def show_frames(self, frames: dict[str, int]) -> None:
+        self._frames = frames
+        self.setAccessibleName("; ".join(f"{tr(SIDE_WORDS[s])}: {frames.get(s, 0)}" for s in SIDES))
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        total = sum(self._frames.get(side, 0) for side in SIDES)
+        if not total:
+            return
+        left, gap = 0.0, 3.0
+        there = [side for side in SIDES if self._frames.get(side, 0)]
+        room = self.width() - gap * (len(there) - 1)
+        for side in there:
+            width = room * self._frames[side] / total
+            box = QRectF(left, 1, max(3.0, width), self.height() - 2)
+            colour = self._theme.colour(SIDE_TOKENS[side])
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colour if side == "train" else self._theme.colour(SIDE_TOKENS[side], 0.28))
+            painter.drawRoundedRect(box, 3, 3)
+            if side != "train":
+                painter.save()
+                painter.setClipRect(box)
+                painter.setPen(QPen(colour, 1.4))
+                step, lean = (5.0, box.height()) if side == "tune" else (4.0, 0.0)
+                x = box.left()
+                while x < box.right() + lean:
+                    painter.drawLine(QPointF(x, box.bottom()), QPointF(x - lean if lean else x, box.top()))
+                    x += step
+                painter.restore()
+            left += width + gap
+
+
+class SplitBar(QWidget):
+    """A split by subject."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._shares = _Shares(theme)
+        self.facts = Facts()
+        self.warning = wrapped("", "safety")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addWidget(self._shares)
+        column.addWidget(self.facts)
+        column.addWidget(self.warning)
+        self.show_split(None)
+
+    def show_split(self, split: SplitPlan | None, problem: str = "") -> None:
+        """Show a split, or say why there is none."""
+        there = split is not None
+        self._shares.setVisible(there)
+        self.facts.setVisible(there)
+        if split is None:
+            self.warning.setText(problem)
+            self.warning.setVisible(bool(problem))
+            return
+        self._shares.show_frames(dict(split.frames))
+        names = {"train": split.train, "tune": split.tune, "test": split.held_out}
+        facts = []
+        for side in SIDES:
+            frames = tr("{count} frames").format(count=split.frames.get(side, 0))
+            who = list_words(names[side])
+            facts.append((tr(SIDE_WORDS[side]), f"{who}  ·  {frames}" if who else tr("nobody")))
+        self.facts.show_facts(facts)
+        self.warning.setText(split.warning)
+        self.warning.setVisible(bool(split.warning))

@@ -1,0 +1,186 @@
+"""Joins the window to the trainings: asked for in a thread, told by theirs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
+
+from puncta.gui.bridge import Bridge
+from puncta.gui.models.words import HELD, UNDER_WAY
+from puncta.inference.registry import ModelCard
+
+if TYPE_CHECKING:
+    from puncta.session.retrain import JobStatus, RetrainJobs, RetrainRecipe
+
+Failed = Callable[[Exception], None]
+
+
+class Ask(Protocol):
+    """Does work in a thread, then hands its result, or what went wrong, to the window."""
+
+    def __call__(
+        self, work: Callable[[], Any], then: Callable[[Any], None] | None = None, failed: Failed | None = None
+    ) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a training has written so far: its curves, and pictures of what it says on tune frames."""
+
+    curves: dict[str, tuple[list[float], list[float]]]
+    pictures: tuple[QImage, ...]
+    result: ModelCard | None
+
+
+class TrainingDesk(QObject):
+    """The trainings of this user.
+
+    Signals carry nothing: read `all`.
+
+    Parameters
+    ----------
+    ask : callable
+        Does work in a thread.
+    """
+
+    changed = Signal()
+    ended = Signal()
+    """One is done: there is another model."""
+
+    def __init__(self, ask: Ask, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._ask = ask
+        self._bridge = Bridge(self)
+        self._bridge.woken.connect(self._take)
+        self._lock = threading.Lock()
+        self._told: dict[str, JobStatus] = {}
+        self._end: Callable[[], None] | None = None
+        self._begun = False
+        self.trainer: RetrainJobs | None = None
+        self.all: dict[str, JobStatus] = {}
+        self.recipes: tuple[RetrainRecipe, ...] = ()
+
+    def begin(self) -> None:
+        """Find the trainings of this user; once."""
+        if self._begun:
+            return
+        self._begun = True
+
+        def work() -> RetrainJobs:
+            from puncta.session.retrain import RetrainJobs
+
+            return RetrainJobs()
+
+        self._ask(work, self.take_trainer)
+
+    def take_trainer(self, trainer: RetrainJobs) -> None:
+        """Follow what carries out trainings."""
+        from puncta.session.retrain import RECIPES
+
+        self._begun, self.trainer, self.recipes = True, trainer, RECIPES
+        self._end = trainer.subscribe(self._hear)
+        self.read()
+
+    def active(self) -> JobStatus | None:
+        """The training that is under way."""
+        ranked = sorted(
+            (job for job in self.all.values() if job.state in UNDER_WAY), key=lambda job: job.state == "waiting"
+        )
+        return ranked[0] if ranked else None
+
+    def held(self) -> tuple[JobStatus, ...]:
+        """Trainings that wait to be gone on with."""
+        return tuple(job for job in self.all.values() if job.state in HELD)
+
+    def learned(self, job: str, then: Callable[[Learned], None], failed: Failed | None = None) -> None:
+        """Read curves and pictures of a training."""
+        trainer = self.trainer
+        if trainer is None:
+            return
+
+        def work() -> Learned:
+            pictures = tuple(image for file in trainer.pictures(job) if not (image := QImage(str(file))).isNull())
+            return Learned(dict(trainer.curves(job)), pictures, trainer.result(job))
+
+        self._ask(work, then, failed)
+
+    def pause(self, job: str) -> None:
+        """Let a training write a checkpoint and stop."""
+        self._with_trainer(lambda trainer: trainer.pause(job))
+
+    def resume(self, job: str) -> None:
+        """Go on with a training."""
+        self._with_trainer(lambda trainer: trainer.resume(job))
+
+    def cancel(self, job: str) -> None:
+        """Stop a training for good."""
+        self._with_trainer(lambda trainer: trainer.cancel(job))
+
+    def remove(self, job: str, then: Callable[[], None]) -> None:
+        """Take a training away; the model it made stays."""
+
+        def work(trainer: RetrainJobs) -> None:
+            trainer.remove(job)
+            with self._lock:
+                self._told.pop(job, None)
+
+        def there() -> None:
+            self.all.pop(job, None)
+            self.read()
+            then()
+
+        self._with_trainer(work, there)
+
+    def _with_trainer(
+        self, work: Callable[[RetrainJobs], None], then: Callable[[], None] | None = None
+    ) -> None:
+        trainer = self.trainer
+        if trainer is not None:
+            self._ask(lambda: work(trainer), lambda _none: then() if then is not None else None)
+
+    def read(self) -> None:
+        """Read how all trainings stand."""
+        trainer = self.trainer
+        if trainer is None:
+            return
+
+        def there(jobs: tuple[JobStatus, ...]) -> None:
+            self.all = {job.id: job for job in jobs}
+            self.changed.emit()
+
+        self._ask(trainer.jobs, there)
+
+    def _hear(self, job: JobStatus) -> None:
+        """Called on a thread of the trainings."""
+        with self._lock:
+            self._told[job.id] = job
+        self._bridge.wake()
+
+    def _take(self) -> None:
+        with self._lock:
+            told, self._told = self._told, {}
+        ended = any(
+            job.state == "done" and (old := self.all.get(name)) is not None and old.state != "done"
+            for name, job in told.items()
+        )
+        self.all |= told
+        if told:
+            self.changed.emit()
+        if ended:
+            self.ended.emit()
+
+    def leave(self) -> None:
+        """Hear nothing any more."""
+        self._bridge.close()
+        if self._end is not None:
+            self._end()
+
+    def close(self) -> None:
+        """Pause what trains and wait until it has stopped; nothing is lost."""
+        if self.trainer is not None:
+            self.trainer.close()

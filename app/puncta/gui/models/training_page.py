@@ -1,0 +1,201 @@
+"""One training: how far it is, its curves, what it says on sample frames, and at its end the comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage, QPixmap, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from puncta.gui.i18n import tr
+from puncta.gui.models.comparison_view import ComparisonView
+from puncta.gui.models.curves import Curve, CurvePlot
+from puncta.gui.models.page_parts import Facts, Page, Title, empty, heading, wrapped
+from puncta.gui.models.words import FIGURE_WORDS, SHARE, STATE_MARKS, STATE_WORDS, UNDER_WAY, moment_words, time_words
+from puncta.gui.panels.parts import Bar
+from puncta.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from puncta.gui.models.model_desk import Learned
+    from puncta.session.retrain import JobStatus, RetrainRecipe
+
+LOSS, TUNE = "loss", "tune"
+LOSS_WORDS = {
+    "loss": "all together", "tip": "tip", "shaft": "shaft", "presence": "needle or none", "offset": "place",
+    "direction": "direction", "pixels": "mask", "dice": "overlap", "centre line": "centre line", "flags": "flags",
+    "other": "other pictures", "map": "map",
+}
+MOST_LOSSES = 4
+_UPRIGHT = Qt.AlignmentFlag.AlignVCenter
+
+
+class Sample(QLabel):
+    """A picture as wide as the column, never wider than it is."""
+
+    def __init__(self, image: QImage) -> None:
+        super().__init__()
+        self._image = image
+        self.setMinimumWidth(1)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName(tr("What the network says on tune frames"))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the width."""
+        super().resizeEvent(event)
+        ratio = self.devicePixelRatioF()
+        wide = min(round(self.width() * ratio), self._image.width())
+        pixmap = QPixmap.fromImage(self._image.scaledToWidth(wide, Qt.TransformationMode.SmoothTransformation))
+        pixmap.setDevicePixelRatio(ratio)
+        self.setPixmap(pixmap)
+        self.setFixedHeight(round(pixmap.height() / ratio))
+
+
+class TrainingPage(Page):
+    """Follows one training."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(theme, tr("Training"), parent)
+        self.job: JobStatus | None = None
+        self.title = Title(theme)
+        self.stage = wrapped("", "strong")
+        self.left = wrapped("", "quiet")
+        self.bar = Bar(tr("Progress of this stage"), theme)
+        self.message = wrapped("", "")
+        self.comparison_head = heading(tr("Beside the model in use"))
+        self.comparison = ComparisonView(theme)
+        self.curves_head = heading(tr("How it learns"))
+        self.losses = CurvePlot(theme, tr("Loss, on what it learns from"), axis=tr("Loss"))
+        self.figures = CurvePlot(theme, tr("Figures, on the tune frames"), SHARE, axis=tr("Share"))
+        self.waiting = wrapped(tr("Curves begin with its first measurements."), "quiet")
+        self.samples_head = heading(tr("What it says on tune frames"))
+        self._samples = QWidget()
+        self._samples_column = QVBoxLayout(self._samples)
+        self._samples_column.setContentsMargins(0, 0, 0, 0)
+        self._images: tuple[tuple[int, int, int], ...] = ()
+        self.facts = Facts()
+        line = QHBoxLayout()
+        line.setSpacing(16)
+        line.addWidget(self.stage, 3)
+        line.addWidget(self.left, 2)
+        self.column.addWidget(self.title)
+        self.column.addLayout(line)
+        for part in (
+            self.bar, self.message, self.comparison_head, self.comparison, self.curves_head, self.waiting, self.losses,
+            self.figures, self.samples_head, self._samples, heading(tr("Plan")), self.facts,
+        ):
+            self.column.addWidget(part)
+        self.column.addStretch(1)
+
+    def show_training(self, job: JobStatus, recipe: RetrainRecipe | None) -> None:
+        """Show how a training stands."""
+        other = self.job is None or self.job.id != job.id
+        self.job = job
+        shape, tone = STATE_MARKS.get(job.state, ("ring", "neutral"))
+        title = tr(recipe.title) if recipe is not None else job.recipe
+        second = tr("{recipe}, goes on from {base}").format(recipe=title, base=job.base) if job.base else title
+        key = (job.name, second, job.state)
+        if other or key != getattr(self, "_titled", None):
+            self._titled = key
+            self.title.show_title(job.name, second, [(tr(STATE_WORDS.get(job.state, job.state)), tone, shape)])
+        going = job.state in UNDER_WAY
+        self.stage.setText(_stage_words(job) if going else "")
+        self.left.setText(_time_words(job))
+        for part in (self.stage, self.bar):
+            part.setVisible(going)
+        self.left.setVisible(bool(self.left.text()))
+        self.bar.set_value(job.done / job.total if job.total else None)
+        done = job.state == "done"
+        made = tr("{model} is there. It changes nothing until you put it in use.").format(model=job.model)
+        self.message.setText(made if done else "" if going else job.message)
+        self.message.setVisible(bool(self.message.text()))
+        self.left.setAlignment((Qt.AlignmentFlag.AlignRight if going else Qt.AlignmentFlag.AlignLeft) | _UPRIGHT)
+        self.comparison_head.setVisible(done)
+        self.comparison.setVisible(done)
+        facts = [(tr("Learns from"), _last_part(job.data))] if job.data else []
+        if job.created_utc:
+            facts.append((tr("Begun"), moment_words(job.created_utc)))
+        if job.model:
+            facts.append((tr("Makes the model"), job.model))
+        facts.append((tr("Kept in"), str(job.folder)))
+        self.facts.show_facts(facts)
+        if other:
+            self.comparison.say("")
+            self.show_learned(None)
+            self.bring_up()
+
+    def show_learned(self, learned: Learned | None) -> None:
+        """Show curves and sample pictures."""
+        curves = learned.curves if learned is not None else {}
+        self.losses.show_curves(loss_curves(curves))
+        self.figures.show_curves(tune_curves(curves))
+        self.waiting.setVisible(not curves)
+        images = learned.pictures if learned is not None else ()
+        known = tuple((image.width(), image.height(), image.cacheKey()) for image in images)
+        sizes = tuple(entry[:2] for entry in known)
+        if sizes != tuple(entry[:2] for entry in self._images):
+            self._images = known
+            empty(self._samples_column)
+            for image in images:
+                self._samples_column.addWidget(Sample(image))
+        self.samples_head.setVisible(bool(images))
+        self._samples.setVisible(bool(images))
+
+
+def loss_curves(curves: dict[str, tuple[list[float], list[float]]]) -> list[Curve]:
+    """The loss in all, and its largest parts."""
+    found = []
+    for name, (samples, values) in curves.items():
+        if name == LOSS or name.startswith(f"{LOSS}: "):
+            part = name.removeprefix(f"{LOSS}: ")
+            found.append((name != LOSS, -(values[-1] if values else 0.0), Curve(_loss_words(part), samples, values)))
+        elif name.startswith(f"{TUNE} {LOSS}"):
+            found.append((False, 0.0, Curve(tr("on tune frames"), samples, values, dashed=True)))
+    found.sort(key=lambda entry: entry[:2])
+    return [curve for _part, _size, curve in found[:MOST_LOSSES]]
+
+
+def tune_curves(curves: dict[str, tuple[list[float], list[float]]]) -> list[Curve]:
+    """The figures of the tune frames that are shares."""
+    found = []
+    for name, (samples, values) in curves.items():
+        if name.startswith(f"{TUNE}: ") and all(-0.001 <= v <= 1.001 for v in values):
+            key = name.removeprefix(f"{TUNE}: ").replace(" ", "_")
+            words, _unit = FIGURE_WORDS.get(key, (key.replace("_", " "), SHARE))
+            found.append(Curve(tr(words), samples, values, dashed=True))
+    return found[:6]
+
+
+def _loss_words(name: str) -> str:
+    return tr(LOSS_WORDS[name]) if name in LOSS_WORDS else name
+
+
+def _stage_words(job: JobStatus) -> str:
+    if job.state == "waiting":
+        return tr("Waits until the training before it has ended")
+    stage = tr(STAGE_WORDS.get(job.stage, job.stage))
+    if not job.total:
+        return stage
+    done = tr("{done} of {total}").format(done=f"{job.done:,.0f}", total=f"{job.total:,.0f}")
+    return f"{stage}: {done}"
+
+
+def _time_words(job: JobStatus) -> str:
+    if job.state not in UNDER_WAY:
+        return tr("It ran for {time}.").format(time=time_words(job.elapsed_s)) if job.elapsed_s >= 1 else ""
+    spent = tr("{time} so far").format(time=time_words(job.elapsed_s)) if job.elapsed_s >= 1 else ""
+    left = tr("{time} left").format(time=time_words(job.left_s)) if job.left_s is not None else ""
+    return ", ".join(words for words in (left, spent) if words)
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+STAGE_WORDS = {
+    "beginning": "Begins",
+    "training": "Learns",
+    "setting thresholds": "Sets thresholds",
+    "clips": "Makes clips to learn from",
+    "done": "Done",
+}
