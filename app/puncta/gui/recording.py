@@ -115,7 +115,8 @@ class Recording(QObject):
         elif recorder.status().state is RecorderState.RECORDING:
             recorder.end()
         else:
-            self._window.stage.banners.hush("record")
+            for topic in ("record", "begun"):
+                self._window.stage.banners.hush(topic)
             recorder.begin(self._new_folder())
         self.show_status()
 
