@@ -34,7 +34,8 @@ TINY = {
 
 
 def write_site(
-    folder: Path, subjects: dict[str, str], clips: int = 2, frames: int = 20, every: int = 4, axis: bool = True
+    folder: Path, subjects: dict[str, str], clips: int = 2, frames: int = 20, every: int = 4, axis: bool = True,
+    masks: bool = False,
 ) -> Path:
     """Write a dataset whose clips have a label on every ``every``-th frame, and the frames in between without one.
 
@@ -72,6 +73,13 @@ def write_site(
                         len(notes) + 1, image.id, 1, (x - 4, y - 4, 8.0, 8.0), 64.0, 0, None, (x, y, 2.0, *end),
                         Visibility.CLEAR, "tester", "human",
                     ))
+                    if masks:
+                        (ax, ay), (bx, by) = (tuple(float(v) for v in p) for p in (start, tip))
+                        ring = [ax, ay - 2, bx, by - 2, bx, by + 2, ax, ay + 2]
+                        notes.append(Annotation(
+                            len(notes) + 1, image.id, 2, (ax, ay - 2, bx - ax, by - ay + 4), 4 * (bx - ax), 0, [ring],
+                            (x, y, 2.0, *end), Visibility.CLEAR, "tester", "human",
+                        ))
     info = Info("needle-tip", "CC0-1.0", True, {"name": folder.name})
     dataset = Dataset(
         info, tuple(videos), tuple(images), (Category(1, TIP_CATEGORY), Category(2, NEEDLE_CATEGORY)), tuple(notes)

@@ -1,0 +1,169 @@
+"""What there is to learn from, and a split by subject that holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from puncta.annotation.cases import case_of_source
+from puncta.annotation.commands import Board, propose
+from puncta.annotation.labels import Label, NotVisible, State, TipLabel, by_person
+from puncta.annotation.store import AnnotationStore
+from puncta.core.errors import UserError
+from puncta.core.frame import FrameKey
+from puncta.formats.dataset import TIP_CATEGORY, Review, load_dataset
+from puncta.formats.dataset_checks import check_references
+from puncta.session.retrain import datasets_at_hand, make_dataset, open_training_data, plan_split
+from puncta.session.retrain_data import LabelledCase, TrainingData, check_split
+from puncta.session.retrain_export import frames_between
+from puncta.sources.factory import open_source
+
+TIP = "needle-tip"
+
+
+def data(*cases: tuple[str | None, int], split: tuple[str, ...] = ()) -> TrainingData:
+    made = tuple(
+        LabelledCase(f"c{n}", f"case {n}", subject, "F", True, {TIP: frames}, split[n] if split else None)
+        for n, (subject, frames) in enumerate(cases)
+    )
+    return TrainingData("d", "made", (TIP,), 0, (), (), True, None, made)
+
+
+subjects = st.one_of(st.none(), st.sampled_from("abcdefgh"))
+some_cases = st.lists(st.tuples(subjects, st.integers(1, 60)), min_size=1, max_size=14)
+
+
+@given(cases=some_cases, seed=st.integers(0, 50))
+def test_no_subject_is_ever_on_two_sides(cases: list[tuple[str | None, int]], seed: int) -> None:
+    made = data(*cases)
+    plan = plan_split(made, seed=seed)
+    assert set(plan.side) == {c.id for c in made.cases} and sum(plan.frames.values()) == sum(n for _, n in cases)
+    assert plan.frames["train"] > 0 and plan == plan_split(made, seed=seed)
+    if plan.by == "subject":
+        sides: dict[str | None, set[str]] = {}
+        for case in made.cases:
+            sides.setdefault(case.subject, set()).add(plan.side[case.id])
+        assert all(len(where) == 1 for where in sides.values())
+        assert plan.honest and plan.train and plan.tune and plan.held_out
+    else:
+        assert not plan.honest and plan.warning and len({s for s, _ in cases}) < 3
+
+
+def test_too_few_subjects_are_told_plainly() -> None:
+    two = plan_split(data(("a", 20), ("a", 20), ("b", 20), ("b", 20)))
+    assert two.by == "case" and two.held_out and "weaker than it looks" in two.warning
+    one = plan_split(data(("a", 20), ("a", 30)))
+    assert not one.held_out and one.frames == {"train": 50, "tune": 0, "test": 0}
+    assert "no honest comparison" in one.warning and one.warning.startswith("There is only 1 subject and 2 cases")
+    with pytest.raises(UserError, match="no confirmed label"):
+        plan_split(data(("a", 20)), "infant-lp")
+
+
+def test_cases_without_a_subject_stay_together() -> None:
+    plan = plan_split(data((None, 20), (None, 20), ("a", 20), ("b", 20)))
+    assert plan.side["c0"] == plan.side["c1"] and plan.by == "subject" and "same person" in plan.warning
+
+
+def test_a_split_that_is_stated_stays_unless_it_tears_a_subject() -> None:
+    whole = data(("a", 9), ("b", 9), ("c", 9), split=("test", "train", "tune"))
+    assert plan_split(whole).side == {"c0": "test", "c1": "train", "c2": "tune"}
+    torn = data(("a", 9), ("a", 9), ("b", 9), ("c", 9), split=("test", "train", "tune", "train"))
+    again = plan_split(torn)
+    assert again.side["c0"] == again.side["c1"]
+
+
+def labelled_store(folder: Path, clips: int = 3, frames: int = 24, every: int = 6) -> AnnotationStore:
+    """A store with simulated cases of as many subjects, and a tip on every ``every``-th frame from the 6th on."""
+    store = AnnotationStore.open(folder / "labels.sqlite")
+    for k in range(clips):
+        uri = f"sim:breast?seed={400 + k}&machine=F&frames={frames}&size=160x128"
+        source = open_source(uri)
+        case = replace(case_of_source(source.info, "needle-tip", subject=f"s{k}", machine="F"), uri=uri, title=f"c{k}")
+        case = store.add_case(replace(case, simulated=True))
+        labels = []
+        for index in range(6, frames, every):
+            source.seek(index)
+            frame = source.read()
+            assert frame is not None
+            key = FrameKey(case.stream, index, frame.key.pts_ns)
+            value = TipLabel((40.0 + index, 50.0)) if k < clips - 1 else NotVisible()
+            labels.append(Label(TIP_CATEGORY, key, "anna", value, by_person("anna")))
+        source.close()
+        command = propose(Board(case.id, "anna", ()), labels, state=State.CONFIRMED)
+        assert command is not None
+        store.apply(command)
+    return store
+
+
+def test_labels_made_here_become_a_dataset_with_its_split_and_the_frames_in_between(tmp_path: Path) -> None:
+    with labelled_store(tmp_path) as store:
+        found = datasets_at_hand(store, tmp_path / "none")
+        assert [(d.id, d.plugins, d.frames_labelled) for d in found] == [("store:needle-tip", (TIP,), 9)]
+        plan = plan_split(found[0])
+        assert {len(s) for s in (plan.train, plan.tune, plan.held_out)} == {1}
+        told: list[str] = []
+        made = make_dataset(store, found[0], plan, tmp_path / "sets" / "here", tell=lambda *t: told.append(t[0]))
+    dataset = load_dataset(made.folder)
+    assert check_references(dataset) == [] and (made.frames, made.between) == (9, 3 * 16)
+    check_split(dataset)
+    for video in dataset.videos:
+        mine = [i for i in dataset.images if i.video_id == video.id]
+        assert [i.frame_index for i in mine] == list(range(19))
+        labelled = [i.frame_index for i in mine if i.labelled]
+        assert labelled == [6, 12, 18]
+        assert all(i.review is Review.UNSEEN and not i.labelled for i in mine if i.frame_index not in labelled)
+        assert {i.split for i in mine} == {video.split}
+    assert {"labelled frames", "frames in between"} <= set(told)
+    again = open_training_data(made.folder)
+    assert again.frames_labelled == 9 and plan_split(again).side == {
+        str(v.id): v.split for v in dataset.videos
+    }
+
+
+def test_stopped_it_leaves_nothing(tmp_path: Path) -> None:
+    with labelled_store(tmp_path, frames=13) as store:
+        found = datasets_at_hand(store, tmp_path / "none")[0]
+        looks = iter([False, False, True])
+        with pytest.raises(UserError, match="no dataset was made"):
+            make_dataset(store, found, plan_split(found), tmp_path / "here", cancelled=lambda: next(looks, True))
+    assert not (tmp_path / "here").exists() and not list(tmp_path.glob(".*making*"))
+
+
+def test_another_split_of_a_dataset_links_its_pictures(tmp_path: Path) -> None:
+    with labelled_store(tmp_path, frames=13) as store:
+        found = datasets_at_hand(store, tmp_path / "none")[0]
+        first = make_dataset(store, found, plan_split(found), tmp_path / "sets" / "one")
+    one = datasets_at_hand(None, tmp_path / "sets")[0]
+    bare = replace(one, cases=tuple(replace(c, split=None) for c in one.cases))
+    plan = plan_split(bare, seed=5)
+    made = make_dataset(None, bare, plan, tmp_path / "sets" / "two")
+    dataset = load_dataset(made.folder)
+    assert {str(v.id): v.split for v in dataset.videos} == dict(plan.side)
+    name = dataset.images[0].file_name
+    assert (made.folder / name).read_bytes() == (first.folder / name).read_bytes()
+    with pytest.raises(UserError, match="is there already"):
+        make_dataset(None, bare, plan, made.folder)
+
+
+def test_a_subject_on_two_sides_is_refused(tmp_path: Path) -> None:
+    with labelled_store(tmp_path, frames=13) as store:
+        found = datasets_at_hand(store, tmp_path / "none")[0]
+        made = make_dataset(store, found, plan_split(found), tmp_path / "one")
+    dataset = load_dataset(made.folder)
+    torn = replace(dataset, images=tuple(replace(i, subject="s0") for i in dataset.images))
+    with pytest.raises(UserError, match="the subject s0 is in the splits"):
+        check_split(torn)
+
+
+@given(st.sets(st.integers(0, 60), min_size=1, max_size=12), st.integers(1, 16))
+def test_frames_in_between_lie_before_labels_and_are_none(labelled: set[int], history: int) -> None:
+    between = frames_between(dict.fromkeys(labelled), history)
+    assert between == sorted(set(between)) and not set(between) & labelled and min(between, default=0) >= 0
+    for index in labelled:
+        assert all(i in labelled or i in between for i in range(max(0, index - history), index))
+    assert all(any(0 < np.int64(i) - b <= history for i in labelled) for b in between)
