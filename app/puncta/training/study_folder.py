@@ -18,10 +18,12 @@ from puncta.training.run import Progress, Tell
 STUDY_HEAD = "study.json"
 TELLING = frozenset({"claims", "title", "pools"})
 """Parts of a study that only its table depends on; they may change while answers are kept."""
+ROWS = frozenset({"runs", "experiments"})
+"""Parts of a study that hold its rows: more may be added, those that are there stay what they are."""
 
 
 def open_study(out: Path, config: Mapping[str, Any], resume: bool) -> None:
-    """Make a study's folder, or go on with one.
+    """Make a study's folder, or go on with one, which may have gained rows.
 
     Raises
     ------
@@ -34,9 +36,11 @@ def open_study(out: Path, config: Mapping[str, Any], resume: bool) -> None:
         kept = json.loads(head.read_text(encoding="utf-8"))
         if not resume:
             raise UserError(f"The folder {out} already holds a study; name another one, or add --resume to go on.")
-        changed = [k for k in sorted({*kept, *config} - TELLING) if kept.get(k) != config.get(k)]
+        changed = [k for k in sorted({*kept, *config} - TELLING)
+                   if kept.get(k) != config.get(k) and not (k in ROWS and _grown(kept.get(k), config.get(k)))]
         if changed:
-            raise UserError(f"The study in {out} was begun with other {changed[0]}, so it cannot be gone on with.")
+            hint = "; rows may be added, not changed or left out" if changed[0] in ROWS else ""
+            raise UserError(f"The study in {out} was begun with other {changed[0]} and cannot be gone on with{hint}.")
     elif out.exists() and any(out.iterdir()):
         raise UserError(f"The folder {out} holds something else; name a new one.")
     try:
@@ -44,6 +48,13 @@ def open_study(out: Path, config: Mapping[str, Any], resume: bool) -> None:
         write_text_atomic(head, json.dumps(config, indent=1) + "\n")
     except OSError as error:
         raise UserError(f"The folder {out} cannot be made: {error.strerror}.") from error
+
+
+def _grown(kept: Any, now: Any) -> bool:
+    """Whether all rows that were there still are, word for word, in their order."""
+    if not isinstance(kept, list) or not isinstance(now, list):
+        return False
+    return [row for row in now if row in kept] == kept
 
 
 def find_set(name: str, sets: Path, data: Path | None, tell: Tell, beside: Path | None = None) -> Path:

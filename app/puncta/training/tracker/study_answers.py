@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from puncta.imaging.mask_line import fit_mask_line
+from puncta.imaging.motion_history import MotionHistory
+from puncta.training.nets.needle_track import NeedleTrack
 from puncta.training.nets.stcn import MemoryBank, Stcn
 from puncta.training.tracker.study_clips import Pack, standardise
 from puncta.training.tracker.study_rows import OverClip
@@ -56,34 +58,50 @@ def answer_clip(net: OverClip, frames: NDArray[np.uint8], first: First | None) -
 
     A row that needs a first mask says nothing before it.
     """
-    images = torch.from_numpy(standardise(frames))
     out = np.zeros(frames.shape, bool)
+    where = next(net.parameters()).device
     with torch.no_grad():
         if net.kind == "frame":
+            images = torch.from_numpy(standardise(frames)).to(where)
             for start in range(0, len(images), _BATCH):
                 logits = net.net(images[start : start + _BATCH, None])[:, 0]
-                out[start : start + _BATCH] = (torch.sigmoid(logits) >= LEVEL).numpy()
+                out[start : start + _BATCH] = (torch.sigmoid(logits) >= LEVEL).cpu().numpy()
         else:
-            step = _memory_step(net) if net.kind == "memory" else _previous_step(net)
-            for at, image in enumerate(images):
-                mask = torch.from_numpy(first[1]).float() if first is not None and first[0] == at else None
-                answer = step(image, mask)
+            step = _step_of(net, frames.shape[-1])
+            for at, frame in enumerate(frames):
+                mask = torch.from_numpy(first[1]).float().to(where) if first is not None and first[0] == at else None
+                answer = step(frame, mask)
                 if answer is not None:
-                    out[at] = (answer >= LEVEL).numpy()
+                    out[at] = (answer >= LEVEL).cpu().numpy()
     if first is not None:
         out[first[0]] = first[1]
     return out
 
 
-Step = Callable[[Tensor, Tensor | None], Tensor | None]
+Step = Callable[[NDArray[np.uint8], Tensor | None], Tensor | None]
+"""(grey frame, its mask where that is handed over) -> probabilities (S, S), or None as long as nothing can be said."""
 
 
-def _memory_step(net: OverClip) -> Step:
-    assert isinstance(net.net, Stcn)
-    return MemoryBank(net.net).step
+def _step_of(net: OverClip, side: int) -> Step:
+    """What a row does with the next frame of one stream."""
+    where = next(net.parameters()).device
+
+    def image(frame: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(standardise(frame)).to(where)
+
+    if net.kind == "track":
+        return OurStep(net, side)
+    if net.kind == "previous":
+        previous = _previous_step(net)
+        return lambda frame, mask: previous(image(frame), mask)
+    if net.kind == "memory":
+        assert isinstance(net.net, Stcn)
+        bank = MemoryBank(net.net)
+        return lambda frame, mask: bank.step(image(frame), mask)
+    return lambda frame, _mask: net.net(image(frame)[None, None])[0, 0]
 
 
-def _previous_step(net: OverClip) -> Step:
+def _previous_step(net: OverClip) -> Callable[[Tensor, Tensor | None], Tensor]:
     last: list[Tensor] = []
 
     def step(image: Tensor, mask: Tensor | None) -> Tensor:
@@ -93,6 +111,40 @@ def _previous_step(net: OverClip) -> Step:
         return found
 
     return step
+
+
+class OurStep:
+    """Ours, frame by frame as the plugin runs it, with one half for its thresholds.
+
+    A mask that is handed over takes the place of all it remembers. A frame that only repeats the one before is no step.
+    """
+
+    def __init__(self, net: OverClip, side: int) -> None:
+        assert isinstance(net.net, NeedleTrack)
+        self.net, self.side = net.net, side
+        self.history = MotionHistory(side)
+        self.answer: Tensor | None = None
+        self._where = next(net.parameters()).device
+        self._forget(torch.zeros(side, side, device=self._where))
+
+    def _forget(self, prior: Tensor) -> None:
+        self.states = [torch.zeros(shape, device=self._where) for shape in self.net.state_shapes(self.side)]
+        self.prior = prior[None, None]
+
+    def __call__(self, frame: NDArray[np.uint8], mask: Tensor | None) -> Tensor:
+        """Take the next frame."""
+        fresh = self.history.push(frame)
+        if not fresh and mask is None and self.answer is not None:
+            return self.answer
+        if mask is not None:
+            self._forget(mask)
+        channels = torch.from_numpy(self.history.channels())[None].to(self._where)
+        logits, presence, _, self.states = self.net.step(channels, self.prior, self.states)
+        found = torch.sigmoid(logits)
+        self.prior = found if mask is None else mask[None, None]
+        shown = mask is not None or float(torch.sigmoid(presence)) >= LEVEL
+        self.answer = self.prior[0, 0] if shown else torch.zeros_like(self.prior[0, 0])
+        return self.answer
 
 
 def first_of(pack: Pack, clip: int) -> First | None:
@@ -155,23 +207,20 @@ def _with_lines(pack: Pack, masks: NDArray[np.bool_], given: NDArray[np.bool_]) 
 
 
 def ms_per_frame(net: OverClip, pack: Pack, frames: int = 40) -> float:
-    """Mean time of one step on one thread [ms]: the network and its memory, without reading pictures or lines."""
+    """Mean time of one step on one thread [ms]: the network, its memory and what it makes of a picture; no lines."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         clip = next((c for c in range(pack.clips) if first_of(pack, c) is not None), 0)
         rows = pack.rows_of(clip)
-        images = torch.from_numpy(standardise(np.array(pack.frames[rows])))
-        if net.kind == "frame":
-            step: Step = lambda image, _mask: net.net(image[None, None])[0, 0]  # noqa: E731
-        else:
-            step = _memory_step(net) if net.kind == "memory" else _previous_step(net)
+        pictures = np.array(pack.frames[rows])
+        step = _step_of(net, pack.size)
         took = []
         with torch.no_grad():
             for k in range(frames):
                 mask = torch.from_numpy(np.array(pack.masks[rows.start])).float() if k == 0 else None
                 began = time.perf_counter()
-                step(images[k % len(images)], mask)
+                step(pictures[k % len(pictures)], mask)
                 took.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(threads)

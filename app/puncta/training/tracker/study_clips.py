@@ -32,6 +32,7 @@ from puncta.formats.dataset import (
     load_dataset,
     usable_images,
 )
+from puncta.imaging.motion_history import CHANNELS, MotionHistory
 from puncta.imaging.preprocess import resample_region
 from puncta.metrics.mask import Plane, hidden_runs
 from puncta.metrics.mask_truth import mask_truth
@@ -45,7 +46,7 @@ FIRST_TRIES = 8
 EMPTY_FIRST = 0.1
 """Share of training windows whose first frame may lack a needle; all others begin with one, as the paper's do."""
 FORGET_FIRST = 0.4
-"""Share of windows on which "UNet + previous mask" begins without a mask, so that it learns to start by itself."""
+"""Share of windows on which a row that can start by itself ("UNet + previous mask", ours) begins without a mask."""
 
 Report = Callable[[int, int], None]
 
@@ -222,7 +223,7 @@ class ClipInput:
     Attributes
     ----------
     images : Tensor, shape (B, T, S, S)
-        Standardised.
+        Standardised; of a row that takes motion channels (B, T, channels, S, S).
     first_mask : Tensor, shape (B, S, S)
         True mask of the first frame.
     forget : Tensor of bool, shape (B,)
@@ -291,15 +292,34 @@ class WindowPool(ClipPool):
         return rows[::-1].copy() if rng.random() < 0.5 else rows
 
 
-def make_window(pack: Pack, rows: NDArray[np.intp], rng: np.random.Generator, augment: bool) -> Window:
-    """Frames and masks of a window; looks and place are changed alike on all its frames."""
+def motion_channels(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Motion channels of frames (T, S, S) shown one after another, (T, channels, S, S): made of these frames alone."""
+    history = MotionHistory(frames.shape[-1])
+    out = np.empty((len(frames), len(CHANNELS), *frames.shape[1:]), np.float32)
+    for frame, channels in zip(frames, out, strict=True):
+        history.push(frame)
+        history.channels(channels)
+    return out
+
+
+def make_window(
+    pack: Pack, rows: NDArray[np.intp], rng: np.random.Generator, augment: bool, motion: bool = False
+) -> Window:
+    """Frames and masks of a window; looks and place are changed alike on all its frames.
+
+    Parameters
+    ----------
+    motion : bool
+        Give motion channels of the window's own frames in place of the frames.
+    """
     frames, masks = np.array(pack.frames[rows]), np.array(pack.masks[rows])
     weights = np.isin(pack.plane[rows], [0, 1]).astype(np.float32)
     forget = bool(rng.random() < FORGET_FIRST)
     if augment:
         frames, masks = _change_place(frames, masks, rng)
         frames = _change_looks(frames, rng)
-    return Window(standardise(frames), masks.astype(np.float32), weights, forget)
+    images = motion_channels(frames) if motion else standardise(frames)
+    return Window(images, masks.astype(np.float32), weights, forget)
 
 
 def _change_place(

@@ -14,9 +14,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from puncta.imaging.motion_history import CHANNELS
 from puncta.training.nets.cmt import TABLE_1, CmtTrunk
 from puncta.training.nets.flow_regression import TABLE_2, FlowRegression
 from puncta.training.nets.mask_baselines import Fcn32, PspNet, ResNetFcn32, SegNet, UNet, Vgg16UNet
+from puncta.training.nets.needle_track import OWN, NeedleTrack
 from puncta.training.nets.stcn import Stcn
 from puncta.training.nets.stcn_trunks import SmallTrunk, resnet18_to_16, resnet50_to_16
 from puncta.training.tracker.study_clips import ClipInput
@@ -25,8 +27,9 @@ Size = Literal["small", "full"]
 MEMORY = ("stcn", "stcn-ct", "stnan")
 FRAMEWISE = ("unet", "segnet", "pspnet", "fcn32", "vgg16-unet", "resnet50-fcn32")
 PREVIOUS = ("unet-previous",)
+OURS = "track"
 SHIPPED = "shipped"
-NETS = (*FRAMEWISE, *PREVIOUS, *MEMORY, SHIPPED)
+NETS = (*FRAMEWISE, *PREVIOUS, *MEMORY, OURS, SHIPPED)
 
 SMALL_KEY = (16, 24, 40, 64)
 SMALL_VALUE = (12, 16, 32, 48)
@@ -61,10 +64,10 @@ class Row:
     model: str = ""
 
     @property
-    def kind(self) -> Literal["frame", "previous", "memory", "shipped"]:
-        """What it carries from frame to frame."""
-        if self.net == SHIPPED:
-            return "shipped"
+    def kind(self) -> Literal["frame", "previous", "memory", "track", "shipped"]:
+        """What it carries from frame to frame; only "memory" cannot start by itself."""
+        if self.net in (SHIPPED, OURS):
+            return "shipped" if self.net == SHIPPED else "track"
         return "memory" if self.net in MEMORY else "previous" if self.net in PREVIOUS else "frame"
 
     @property
@@ -131,16 +134,26 @@ def build_frame_net(row: Row) -> nn.Module:
 
 
 class OverClip(nn.Module):
-    """A row's network over training clips: logits (B, T - 1, S, S) of the frames after the first."""
+    """A row's network over training clips: logits (B, T - 1, S, S) of the frames after the first.
+
+    Ours gives logits of "a needle lies in the plane", (B, T - 1), beside them.
+    """
 
     def __init__(self, row: Row, side: int) -> None:
         super().__init__()
         self.kind = row.kind
-        self.net = build_memory_net(row, side) if row.kind == "memory" else build_frame_net(row)
+        if row.kind == "track":
+            # The very network that ships, with its own widths.
+            self.net: nn.Module = NeedleTrack(len(CHANNELS))
+        else:
+            self.net = build_memory_net(row, side) if row.kind == "memory" else build_frame_net(row)
 
-    def forward(self, clip: ClipInput) -> Tensor:
+    def forward(self, clip: ClipInput) -> Tensor | tuple[Tensor, Tensor]:
         """Run."""
         images = clip.images
+        if self.kind == "track":
+            mask, presence, _ = self.net(torch.cat([images, _priors(clip)[:, :, None]], 2))
+            return mask[:, 1:], presence[:, 1:]
         if self.kind == "memory":
             return self.net(images, clip.first_mask)
         if self.kind == "frame":
@@ -153,6 +166,16 @@ class OverClip(nn.Module):
             # Not through time: the mask it gets is an input like another.
             mask = torch.sigmoid(logits.detach())
         return torch.stack(out, 1)
+
+
+def _priors(clip: ClipInput) -> Tensor:
+    """What ours is handed on each frame, (B, T, S, S): the first mask while it is the last one known, then its own."""
+    batch, length, _, *side = clip.images.shape
+    priors = torch.full((batch, length, *side), OWN, dtype=clip.images.dtype, device=clip.images.device)
+    known = clip.first_mask.to(priors.dtype)
+    priors[:, 0] = torch.where(clip.forget[:, None, None], torch.zeros_like(known), known)
+    priors[:, 1] = torch.where(clip.forget[:, None, None], priors[:, 1], known)
+    return priors
 
 
 def build_net(row: Row, side: int) -> OverClip:

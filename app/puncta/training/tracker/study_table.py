@@ -42,7 +42,8 @@ _SHOWN = {
 _HOW = (
     "All needles are simulated. True is the whole needle while it lies in the image plane, also where it fades. "
     "IoU, Dice, precision and recall a frame, then averaged; F1 from the averages. A frame whose mask was handed over "
-    "is left out. On its own, a row with a memory begins with the first needle that the UNet row finds. In brackets: "
+    "is left out. On its own, a row with a memory begins with the first needle that the UNet row finds; ours starts by "
+    "itself. In brackets: "
     "95 % of bootstrap resamples of clips."
 )
 _ABOUT_SIZES = (

@@ -2,7 +2,8 @@
 
 The loop is the one of all trainings here, so a row that was stopped goes on from its last checkpoint. Two schedules:
 ``paper`` (Adam, a constant rate that falls to a fifth at 60 % and at 85 % of the steps; BCE) for networks of full size,
-and ``scratch`` (warm-up and cosine; BCE + Dice, since thin needles hardly count in BCE) for small ones.
+and ``scratch`` (warm-up and cosine; BCE + Dice, since thin needles hardly count in BCE) for small ones. Ours has the
+terms of its own training beside these: soft-clDice of the centre line, and whether there is a needle.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from puncta.training.loop import LoopSettings, Task, train_net
+from puncta.training.tracker.losses import centreline_loss
 from puncta.training.tracker.study_answers import answer_clip
 from puncta.training.tracker.study_clips import ClipTargets, Pack, WindowPool, make_window, stack_windows
 from puncta.training.tracker.study_rows import OverClip, Row, build_net
@@ -26,6 +28,9 @@ LENGTH = 5
 """Frames of a training clip."""
 FALLS = (0.6, 0.85)
 FALL_FACTOR = 0.2
+PRESENCE_WEIGHT = 0.5
+CENTRELINE_WEIGHT = 0.5
+"""Of ours, as in the training of the tracker that ships."""
 Schedule = Literal["scratch", "paper"]
 
 
@@ -73,6 +78,29 @@ def mask_loss(logits: Tensor, targets: ClipTargets, with_dice: bool) -> tuple[Te
     return bce + dice, {**parts, "dice": float(dice.detach())}
 
 
+def own_loss(
+    answer: tuple[Tensor, Tensor], targets: ClipTargets, with_dice: bool
+) -> tuple[Tensor, dict[str, float]]:
+    """What `mask_loss` says of ours, with the terms of its centre line and of presence; (B, T, S, S) and (B, T)."""
+    logits, presence = (part.float() for part in answer)
+    total, parts = mask_loss(logits, targets, with_dice)
+    there = targets.masks.amax((2, 3))
+    seen = F.binary_cross_entropy_with_logits(presence, there, reduction="none") * targets.weights
+    terms = {"presence": PRESENCE_WEIGHT * seen.sum() / targets.weights.sum().clamp(min=1)}
+    asked = (there > 0) & (targets.weights > 0)
+    if asked.any():
+        found, true = torch.sigmoid(logits[asked])[:, None], targets.masks[asked][:, None]
+        terms["centre line"] = CENTRELINE_WEIGHT * centreline_loss(found, true)
+    return total + sum(terms.values()), {**parts, **{name: float(term.detach()) for name, term in terms.items()}}
+
+
+def row_loss(
+    answer: Tensor | tuple[Tensor, Tensor], targets: ClipTargets, with_dice: bool
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of a row's answer."""
+    return own_loss(answer, targets, with_dice) if isinstance(answer, tuple) else mask_loss(answer, targets, with_dice)
+
+
 def train_row(
     row: Row, pack: Pack, tune: Pack, settings: MaskSettings, folder: Path,
     watch: Callable[[int, dict[str, float], float], None] | None = None,
@@ -83,9 +111,9 @@ def train_row(
     folder.mkdir(parents=True, exist_ok=True)
 
     def draw(rows: Any, rng: np.random.Generator) -> Any:
-        return make_window(pack, rows, rng, settings.augment)
+        return make_window(pack, rows, rng, settings.augment, motion=row.kind == "track")
 
-    task = Task(draw, stack_windows, lambda logits, targets: mask_loss(logits, targets, settings.schedule != "paper"))
+    task = Task(draw, stack_windows, lambda answer, targets: row_loss(answer, targets, settings.schedule != "paper"))
     pool = WindowPool(pack, LENGTH, settings.gaps, settings.seed)
     return train_net(lambda: build_net(row, settings.size), pool, settings, folder, watch,
                      lambda net: examine(net, tune), settings.examine_every, task)
