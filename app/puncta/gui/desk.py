@@ -49,8 +49,8 @@ class Desk(QObject):
     target_changed = Signal()
     loop_changed = Signal()
     failed = Signal(str)
-    model_switched = Signal(object)
-    """Carries a `ModelSwitch`: how a switch of a plugin's model has ended."""
+    model_switched = Signal(str, str, str)
+    """The end of a switch: plugin, the model it runs with now, and why nothing changed (empty where it did)."""
 
     def __init__(self, player: Player, preferences: Preferences, bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -139,7 +139,7 @@ class Desk(QObject):
         self._seeks.send()
         self.status_changed.emit()
         for switch in self.player.take_switches():
-            self.model_switched.emit(switch)
+            self.model_switched.emit(switch.plugin, switch.model, switch.message)
 
     def take_raw(self) -> bool:
         """Take what is there; during a stall these are raw pictures, which nobody wakes for. True when one came."""
