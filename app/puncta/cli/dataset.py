@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puncta import paths
-from puncta.cli import looks
+from puncta.cli import dataset_labelled, looks
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.formats.progress import ProgressLines, TaskState
@@ -66,6 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
                                  epilog=SAFETY)
     listing.set_defaults(action=run_list)
     looks.add_parser(actions)
+    dataset_labelled.add_parser(actions)
 
 
 def _add_digest_files(parser: argparse.ArgumentParser) -> None:

@@ -119,7 +119,8 @@ class JobRun:
             )
         if sys.platform != "win32":
             with contextlib.suppress(OSError):  # it has ended already, or priorities may not be set here
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
+                mine = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, process.pid, max(NICE, mine))
         return process
 
     def _take(self, lines: Sequence[Progress]) -> None:

@@ -14,6 +14,7 @@ from puncta.annotation.cases import case_of_source
 from puncta.annotation.commands import Board, propose
 from puncta.annotation.labels import Label, NotVisible, State, TipLabel, by_person
 from puncta.annotation.store import AnnotationStore
+from puncta.cli.main import main
 from puncta.core.errors import UserError
 from puncta.core.frame import FrameKey
 from puncta.formats.dataset import TIP_CATEGORY, Review, load_dataset
@@ -123,6 +124,18 @@ def test_labels_made_here_become_a_dataset_with_its_split_and_the_frames_in_betw
     assert again.frames_labelled == 9 and plan_split(again).side == {
         str(v.id): v.split for v in dataset.videos
     }
+
+
+def test_the_command_makes_it_and_says_its_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled_store(tmp_path, frames=13).close()
+    where = ["dataset", "labelled", "--store", str(tmp_path / "labels.sqlite")]
+    assert main([*where, "--out", str(tmp_path / "here")]) == 0
+    said = capsys.readouterr().out
+    assert "train 1 subject, 2 frames; tune 1 subject, 2 frames; held out 1 subject, 2 frames" in said
+    assert {v.split for v in load_dataset(tmp_path / "here").videos} == {"train", "tune", "test"}
+    assert main(["dataset", "labelled", "--from", str(tmp_path / "here"), "--out", str(tmp_path / "again")]) == 0
+    assert main([*where, "--label-set", "infant-lp", "--out", str(tmp_path / "none")]) == 2
+    assert "no confirmed label" in capsys.readouterr().err
 
 
 def test_stopped_it_leaves_nothing(tmp_path: Path) -> None:
