@@ -140,6 +140,13 @@ class PackageManager:
                 return True
         return False
 
+    def install_alone(self, package: str) -> bool:
+        """Install one package from the lists as they are; return whether that worked. Needs `prefix`."""
+        if self.prefix is None:
+            return False
+        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        return _run_quietly([*self.prefix, *self.install_command([package])], environ)
+
 
 def find_package_manager() -> PackageManager | None:
     """Return the package manager of this machine and whether it may be used now; none where none is known."""

@@ -4215,5 +4215,25 @@
         <source>A recording asked for on {when} ended with the program before its first picture was stored: {name} is not there.</source>
         <translation>Eine am {when} begonnene Aufnahme endete mit dem Programm, bevor ihr erstes Bild gespeichert war: {name} ist nicht da.</translation>
     </message>
+    <message>
+        <source>To review first</source>
+        <translation>Zuerst ansehen</translation>
+    </message>
+    <message>
+        <source>Frames that teach most</source>
+        <translation>Bilder, die am meisten lehren</translation>
+    </message>
+    <message>
+        <source>Find the frames that would teach most</source>
+        <translation>Die Bilder finden, die am meisten lehren</translation>
+    </message>
+    <message>
+        <source>frames that teach</source>
+        <translation>lehrreiche Bilder</translation>
+    </message>
+    <message>
+        <source>{count} frames would teach most; they stand first in the queue. {key} goes there.</source>
+        <translation>{count} Bilder lehren am meisten; sie stehen zuerst in der Liste. {key} führt hin.</translation>
+    </message>
 </context>
 </TS>

@@ -1,8 +1,11 @@
 """Time every kind of gesture on a case with 20,000 labels, as the store ships (SQLite, every commit on the disk).
 
     PYTHONPATH=app:tests/support python tests/bench/annotation_gestures.py [--postgres]
+    QT_QPA_PLATFORM=offscreen PYTHONPATH=app:tests/support:tests/gui python tests/bench/annotation_gestures.py --window
 
-Wall time is what a user waits for; the processor's time beside it tells how busy the machine was with other things.
+The store alone, or the window with all it shows: what a gesture keeps the window busy with, while the store's own
+thread writes it. Wall time is what a user waits for; the processor's time beside it tells how busy the machine was
+with other things.
 """
 
 from __future__ import annotations
@@ -57,8 +60,12 @@ def main() -> int:
     parser.add_argument("--labels", type=int, default=20_000)
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL server that is started here")
+    parser.add_argument("--window", action="store_true", help="in the real window")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.window:
+        tell(args, in_window(args.labels, args.times))
+        return 0
     with contextlib.ExitStack() as stack:
         if args.postgres:
             place: Path | str = stack.enter_context(pg_server.running_server()).make_store("gestures")
@@ -68,6 +75,35 @@ def main() -> int:
         board = fill(store, args.labels)
         figures = measure(store, board, args.times)
         store.close()
+    tell(args, figures)
+    return 0
+
+
+def in_window(labels: int, times: int) -> dict[str, tuple[list[float], list[float]]]:
+    """Measure in a real window, in a home of its own."""
+    import os
+
+    from annotate_clips import _NoBot
+    from PySide6.QtWidgets import QApplication
+    from window_gestures import measure_window
+
+    from conftest import Stage
+    from puncta.gui.theme import load_fonts
+
+    app = QApplication([])
+    app.setStyle("Fusion")
+    load_fonts()
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as home:
+        os.environ["PUNCTA_HOME"] = home
+        stage = Stage(app)
+        figures = measure_window(stage, _NoBot(), labels, times)
+        for parts in list(stage.made):
+            stage.close(parts)
+    return figures
+
+
+def tell(args: argparse.Namespace, figures: dict[str, tuple[list[float], list[float]]]) -> None:
+    """Print the figures, and keep them where asked."""
     print(f"{args.labels} labels in a case, {args.times} gestures of each kind")
     print("wall ms: median, p95, most; cpu ms: median")
     for name, (wall, cpu) in figures.items():
@@ -75,7 +111,6 @@ def main() -> int:
         print(f"  {name:<22} {np.median(wall):6.1f} {p95:6.1f} {max(wall):6.1f}   {np.median(cpu):6.1f}")
     if args.json:
         args.json.write_text(json.dumps({n: {"wall_ms": w, "cpu_ms": c} for n, (w, c) in figures.items()}, indent=1))
-    return 0
 
 
 def measure(store: AnnotationStore, board: Board, times: int) -> dict[str, tuple[list[float], list[float]]]:

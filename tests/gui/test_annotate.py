@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 from annotate_window import CONTROL, HEIGHT, SHIFT, WIDTH, Hand, annotating, open_clip, pose_at
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from puncta.annotation.assignments import assign
 from puncta.annotation.cases import case_of_source
@@ -121,6 +122,24 @@ def test_undo_stays_on_its_frame_and_survives_a_restart(stage, qtbot) -> None:
     assert label(again, 3, "needle_tip").state is State.CONFIRMED
 
 
+def test_undo_after_accepting_a_range_takes_the_acceptance_and_not_the_drawing(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    for index in (0, 29):
+        hand.go(index)
+        draw_true(hand, index)
+        hand.calm()
+    hand.key(Qt.Key.Key_V, SHIFT)
+    hand.calm()
+    assert label(hand, 14, "needle").state is State.BULK
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert label(hand, 29, "needle").state is State.CONFIRMED
+    assert [label(hand, i, "needle").state for i in range(1, 29)] == [State.PROPOSED] * 28
+    hand.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+    hand.calm()
+    assert label(hand, 14, "needle").state is State.BULK
+
+
 def test_a_fix_between_key_frames_is_taken_back_and_made_again(stage, qtbot) -> None:
     hand = annotating(stage, qtbot)
     draw_true(hand, 0)
@@ -201,6 +220,56 @@ def test_who_labels_is_asked_once(stage, qtbot) -> None:
     assert hand.parts.window.preferences.settings.rater == "AN-2"
     assert hand.notes.desk.rater == "AN-2"
     assert "AN-2" in hand.notes.status.rater.text()
+
+
+def test_cancelling_who_labels_says_how_to_begin(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot, rater="")
+    hand.parts.window.does.dialogs["rater"].reject()
+    words = hand.notes.strip.words.text()
+    assert "Nobody is labelling yet" in words and "being opened" not in words
+    hand.notes.status.rater.click()
+    dialog = hand.parts.window.does.dialogs["rater"]
+    dialog.name.setText("AN-2")
+    dialog.accept()
+    hand.wait(lambda: hand.notes.desk.board is not None)
+    hand.notes.refresh()
+    assert "Nobody is labelling" not in hand.notes.strip.words.text()
+
+
+def test_a_target_has_its_card(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.key(Qt.Key.Key_3)
+    for corner in ((60, 60), (100, 60), (100, 80), (60, 80), (60, 60)):
+        hand.click(corner)
+    hand.calm()
+    card = hand.notes.right.others["target"]
+    assert card.isVisible()
+    facts = {name.text(): value.text() for name, value, line in card.lines if not line.isHidden()}
+    assert facts["State"] == "Confirmed" and facts["Place"] in {"80, 70 px", "80, 69 px", "79, 70 px"}
+    width, _times, height, unit = facts["Size"].split()  # a hand is right within a pixel of .2 mm
+    assert abs(float(width) - 8.2) <= 0.45 and abs(float(height) - 4.2) <= 0.45 and unit == "mm"
+    area, unit = facts["Area"].split()
+    assert abs(int(area) - 34) <= 4 and unit == "mm²"
+    hand.go(3)
+    hand.notes.refresh()
+    assert not card.isVisible()
+
+
+def test_nothing_of_other_modes_and_no_magnifier_is_left_over(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.parts.window.stage.try_card.want(True)
+    assert not hand.parts.window.stage.try_card.isVisible(), "its keys do other things here"
+    QTest.mouseMove(hand.view, hand.at((120, 90)))
+    hand.wait(hand.notes.magnifier.isVisible)
+    QApplication.sendEvent(hand.view, QEvent(QEvent.Type.Leave))
+    assert not hand.notes.magnifier.isVisible(), "the hand has left the picture"
+    QTest.mouseMove(hand.view, hand.at((121, 91)))
+    hand.wait(hand.notes.magnifier.isVisible)
+    hand.parts.window.open_uri("clip-b")
+    opened(hand, "clip-b")
+    assert not hand.notes.magnifier.isVisible()
+    hand.parts.window.does.run("mode_review")
+    assert hand.parts.window.stage.try_card.isVisible()
 
 
 def test_review_shows_no_labels_and_keeps_the_clip(stage, qtbot) -> None:

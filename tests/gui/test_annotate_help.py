@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-from annotate_window import HEIGHT, SHIFT, WIDTH, Hand, annotating, pose_at
+from annotate_window import CONTROL, HEIGHT, SHIFT, WIDTH, Hand, annotating, pose_at
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
@@ -14,7 +14,7 @@ from puncta.annotation.store import AnnotationStore
 from puncta.core.frame import Frame
 from puncta.core.prompts import MaskPrompt, Prompt
 from puncta.core.results import Certainty, Detection, Line, MaskResult, PluginOutput, Result
-from puncta.imaging.needle_pose import mask_of_pose
+from puncta.imaging.needle_pose import NeedlePose, mask_of_pose
 from puncta.pipeline.host import HostedPlugin, PluginHost
 from puncta.sdk.plugin import ResetReason, StepResult
 
@@ -27,6 +27,9 @@ class KnowingTracker:
     def __init__(self, label: str) -> None:
         self._label = label
         self.gate: threading.Event | None = None
+        self.strays_from = COUNT
+        """From here on it follows another bright line."""
+        self.finds_from = 0
         self.prompts: list[Prompt] = []
 
     def prompt(self, prompt: Prompt) -> None:
@@ -49,6 +52,13 @@ class KnowingTracker:
             off = 40.0 if index == APART_AT else 0.5
             at = (pose.tip_px[0] + off, pose.tip_px[1])
             return StepResult((Detection("needle_tip", (at[0] - 5, at[1] - 3, 10, 6), at, 0.9),))
+        if index < self.finds_from:
+            return StepResult((MaskResult("needle", None, (0, 0), 0.1, Certainty.LOST, "too faint"),))
+        if index >= self.strays_from:
+            pose = NeedlePose((200.0, 150.0), (80.0, 155.0), pose.width_px)
+            bright = mask_of_pose(pose, (HEIGHT, WIDTH))
+            line = Line("needle", pose.entry_px, pose.tip_px, 0.9)
+            return StepResult((MaskResult("needle", bright, (0, 0), 0.9), line))
         if index >= LOST_FROM:
             return StepResult((MaskResult("needle", None, (0, 0), 0.1, Certainty.LOST, "it has left the plane"),))
         found: tuple[Result, ...] = (
@@ -108,6 +118,121 @@ def test_models_carry_a_needle_on_and_say_where_to_look(stage, qtbot) -> None:
     assert hand.view.scene.items == ()
 
 
+def test_where_the_tracker_leaves_the_needle_frames_stay_open_and_it_is_said(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand).strays_from = 9
+    draw_true(hand, 0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert [i for i in range(COUNT) if label(hand, i, "needle") is not None] == list(range(9))
+    assert label(hand, 20, "needle_tip") is None, "a tip alone is not proposed behind it either"
+    words = hand.parts.window.stage.banners.texts()["help"]
+    assert words.startswith("From frame 9 on the tracker follows something else")
+    assert "Frames 9 to 29 stay open" in words
+    assert hand.notes.queue[0].index == 9 and "leaves the needle" in hand.notes.queue[0].words
+    with_models(hand)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert "help" not in hand.parts.window.stage.banners.texts() and label(hand, 20, "needle") is not None
+
+
+def test_a_needle_too_faint_for_the_tracker_brings_no_proposals_at_all(stage, qtbot) -> None:
+    for fault, words in (({"strays_from": 0}, "On frame 0 the tracker finds something else"),
+                         ({"finds_from": COUNT}, "does not see the needle that was drawn on frame 0")):  # fmt: skip
+        hand = annotating(stage, qtbot, f"clip-{len(words)}")
+        tracker = with_models(hand)
+        for name, value in fault.items():
+            setattr(tracker, name, value)
+        draw_true(hand, 0)
+        hand.key(Qt.Key.Key_F)
+        hand.calm()
+        assert words in hand.parts.window.stage.banners.texts()["help"]
+        assert hand.notes.desk.board.labelled_frames() == (0,)
+
+
+def test_frames_that_would_teach_most_stand_first_in_the_queue_and_are_the_raters_own(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand)
+    draw_true(hand, 0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert hand.notes.queue[0].words.startswith("models disagree")
+    hand.key(Qt.Key.Key_T)
+    hand.calm()
+    teaching = [doubt for doubt in hand.notes.queue if doubt.teaches]
+    assert hand.notes.queue[: len(teaching)] == tuple(teaching) and len(teaching) == 8
+    assert all(doubt.words.startswith("teaches: ") for doubt in teaching) and 0 not in [d.index for d in teaching]
+    assert "frames would teach most" in hand.parts.window.status_line.message
+    hand.key(Qt.Key.Key_N)
+    hand.shows(teaching[0].index)
+    hand.key(Qt.Key.Key_V)
+    hand.calm()
+    assert teaching[0].index not in [doubt.index for doubt in hand.notes.queue]
+    with AnnotationStore.open() as store:
+        (case,) = store.cases()
+        own = [s for s in store.suggestions(case.id, "T") if s.reason == "teaches"]
+        assert {s.index for s in own} == {doubt.index for doubt in teaching[1:]}
+        assert store.suggestions(case.id, "U") == ()
+
+
+def test_models_between_key_frames_say_what_became_of_them(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand)
+    draw_true(hand, 0)
+    hand.go(20)
+    draw_true(hand, 20)
+    hand.calm()
+    hand.go(0)
+    hand.parts.desk.mark_loop(0)
+    hand.go(20)
+    hand.parts.desk.mark_loop(1)
+    hand.go(0)
+    before = dict(hand.notes.desk.board.snapshot())
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert dict(hand.notes.desk.board.snapshot()) == before
+    said = hand.parts.window.status_line.message
+    assert "19 keep what the key frames propose" in said
+    assert "1 are confirmed and stay" in said
+
+
+def test_after_undo_of_a_key_frame_its_neighbours_are_proposed_anew_at_once(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    for index in (0, 29):
+        hand.go(index)
+        draw_true(hand, index)
+        hand.calm()
+    first = label(hand, 5, "needle")
+    hand.go(12)
+    wrong = pose_at(29, COUNT)
+    hand.drag((wrong.entry_px[0] - 1.0, wrong.entry_px[1]), wrong.tip_px)
+    hand.calm()
+    assert label(hand, 5, "needle").made.base == "frames 0 and 12"
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    again = label(hand, 5, "needle")
+    assert again.made.base == "frames 0 and 29" and again.value == first.value
+    assert label(hand, 12, "needle").state is State.PROPOSED
+    hand.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+    hand.calm()
+    assert label(hand, 12, "needle").state is State.CONFIRMED
+    assert label(hand, 5, "needle").made.base == "frames 0 and 12"
+    hand.go(29)
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert [i for i in range(13, COUNT) if label(hand, i, "needle") is not None] == [], "no second key frame any more"
+    assert label(hand, 5, "needle").made.base == "frames 0 and 12"
+
+
+def test_help_that_was_broken_off_by_the_next_drawing_is_done_after_all(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    for index in (0, 14, 29):
+        hand.go(index)
+        draw_true(hand, index)
+    hand.calm()
+    assert [i for i in range(COUNT) if label(hand, i, "needle") is None] == []
+
+
 def test_confirmed_frames_stay_as_they_are_when_models_run_over_them(stage, qtbot) -> None:
     hand = annotating(stage, qtbot)
     with_models(hand)
@@ -145,7 +270,7 @@ def test_help_runs_beside_the_picture_and_can_be_cancelled(stage, qtbot) -> None
 
 
 def test_a_flag_key_held_while_playing_covers_frames_that_no_screen_showed(stage, qtbot) -> None:
-    hand = annotating(stage, qtbot, "clip-flags:60", annotate={"label_set": "infant-lp"})
+    hand = annotating(stage, qtbot, "clip-flags:900", annotate={"label_set": "infant-lp"})
     hand.parts.desk.set_rate(4.0)
     hand.go(10)
     QTest.keyPress(hand.view, Qt.Key.Key_1)
@@ -157,13 +282,13 @@ def test_a_flag_key_held_while_playing_covers_frames_that_no_screen_showed(stage
     QTest.keyRelease(hand.view, Qt.Key.Key_1)
     hand.calm()
     name = next(t.name for t in hand.notes.things if t.digit == "1")
-    flagged = [i for i in range(60) if (a := label(hand, i, name)) is not None and a.value == FlagLabel(1)]
+    flagged = [i for i in range(900) if (a := label(hand, i, name)) is not None and a.value == FlagLabel(1)]
     assert flagged == list(range(10, last + 1))
     assert all(label(hand, i, name).state is State.BULK for i in flagged)
-    hand.go(50)
+    hand.go(5)
     QTest.keyClick(hand.view, Qt.Key.Key_1, SHIFT)
     hand.calm()
-    assert label(hand, 50, name).value == FlagLabel(0)
+    assert label(hand, 5, name).value == FlagLabel(0)
 
 
 def test_an_edge_of_a_flags_ribbon_can_be_dragged(stage, qtbot) -> None:

@@ -16,7 +16,8 @@ from puncta.core.frame import CalibrationOrigin
 from puncta.core.guidance import MISSES, OFF_PLAN, TARGET_LOST, TO_TARGET
 from puncta.core.target import LOSS_WORDS
 from puncta.gui import actions, sounds
-from puncta.gui.annotate import facts, things, worklist
+from puncta.gui.annotate import adjudication, adjudication_panel, facts, things, worklist
+from puncta.gui.dialogs import export_labels
 from puncta.gui.dialogs import settings as settings_dialog
 from puncta.gui.dialogs import simulator as simulator_dialog
 from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
@@ -69,12 +70,14 @@ def texts_of_source(root: Path) -> set[str]:
         split_bar.SIDE_WORDS,
         training_page.LOSS_WORDS,
         training_page.STAGE_WORDS,
+        adjudication.SHOWN_WORDS,
+        export_labels.KIND_WORDS,
     )
     for table in tables:
         found |= set(table.values())
     found |= {words for words, _unit in model_words.FIGURE_WORDS.values()}
     found |= {words for recipe in RECIPES for words in (recipe.title, recipe.what, recipe.needs)}
-    found |= {words for _name, words in (*top_bar.MODES, *try_card.THINGS)}
+    found |= {words for _name, words in (*top_bar.MODES, *try_card.THINGS, *adjudication_panel.ANSWERS)}
     found |= {words for row in (*steer_panel.HAND_KEYS, *steer_panel.HAND_VERBS) for words in row[1:]}
     found |= {words for row in steer_panel.HAND_MOUSE for words in row}
     found |= {words for _name, words in summary.NEXT}

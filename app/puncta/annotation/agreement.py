@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from puncta.annotation.labels import (
 )
 from puncta.core.geometry import box_iou
 from puncta.metrics.mask import boundary_distance
+
+KEPT_PAIRS = 4096
+"""Figures of so many pairs of masks are kept: after a gesture all but one pair is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,7 @@ def unit_of(case: Case) -> str:
     return "px" if case.mm_per_px is None else "mm"
 
 
+@lru_cache(KEPT_PAIRS)
 def dice(a: MaskLabel | PolygonLabel, b: MaskLabel | PolygonLabel) -> float:
     """Return the Dice coefficient of two masks, 0..1; of two empty ones 1."""
     one, other = mask_of(a), mask_of(b)
@@ -234,7 +239,14 @@ def dice(a: MaskLabel | PolygonLabel, b: MaskLabel | PolygonLabel) -> float:
 
 def boundary_gap(a: MaskLabel | PolygonLabel, b: MaskLabel | PolygonLabel, case: Case) -> float | None:
     """Return the mean distance of two outlines, both ways [mm, or px where uncalibrated]; None for an empty one."""
-    return boundary_distance(mask_of(a), mask_of(b), case.mm_per_px or (1.0, 1.0))
+    return _boundary_gap(a, b, case.mm_per_px or (1.0, 1.0))
+
+
+@lru_cache(KEPT_PAIRS)
+def _boundary_gap(
+    a: MaskLabel | PolygonLabel, b: MaskLabel | PolygonLabel, scale: tuple[float, float]
+) -> float | None:
+    return boundary_distance(mask_of(a), mask_of(b), scale)
 
 
 def tip_gap(a: Label, b: Label, case: Case) -> float | None:

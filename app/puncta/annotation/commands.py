@@ -100,11 +100,14 @@ class Board:
     case_id, rater : str
     labels : iterable of Label
         Of that rater.
+    author : str
+        Whose hand draws, where that is not the rater: an adjudicator in the layer of the consensus.
     """
 
-    def __init__(self, case_id: str, rater: str, labels: Iterable[Label] = ()) -> None:
+    def __init__(self, case_id: str, rater: str, labels: Iterable[Label] = (), *, author: str = "") -> None:
         self.case_id = case_id
         self.rater = rater
+        self.author = author or rater
         self._labels: dict[Slot, Label] = {}
         self._frames: dict[int, dict[Slot, Label]] = {}
         for label in labels:
@@ -178,14 +181,14 @@ def draw(
         if before is None
         else before.made.base or ("" if before.made.kind is Kind.PERSON else before.made.in_words())
     )
-    label = Label(name, key, board.rater, value, made or by_person(board.rater, base=base), State.CONFIRMED, number)
+    label = Label(name, key, board.rater, value, made or by_person(board.author, base=base), State.CONFIRMED, number)
     return _command(board, title or f"Label {name}", {slot: label}, key.index)
 
 
 def not_visible(board: Board, category: str, key: FrameKey, why: Visibility = Visibility.ABSENT) -> Command | None:
     """Return the gesture that says a thing cannot be pointed at; its line on the frame goes with it."""
     slot, line = Slot(key.index, category), Slot(key.index, category + LINE_SUFFIX)
-    label = Label(category, key, board.rater, NotVisible(why), by_person(board.rater), State.CONFIRMED)
+    label = Label(category, key, board.rater, NotVisible(why), by_person(board.author), State.CONFIRMED)
     before = board.get(slot)
     same = before is not None and before.trusted and before.value == label.value
     after: dict[Slot, Label | None] = {} if same else {slot: label}
@@ -226,7 +229,7 @@ def _over_frames(
     board: Board, name: str, content: Value | None, keys: list[FrameKey], frame: int | None, title: str
 ) -> Command | None:
     state = State.CONFIRMED if len(keys) == 1 else State.BULK
-    made = by_person(board.rater)
+    made = by_person(board.author)
     after: dict[Slot, Label | None] = {}
     for key in keys:
         slot = Slot(key.index, name)

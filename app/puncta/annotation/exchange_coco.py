@@ -12,10 +12,11 @@ from typing import Any
 from puncta.annotation.exchange_dataset import found_in_dataset
 from puncta.annotation.exchange_found import Found
 from puncta.core.errors import UserError
-from puncta.core.geometry import box_from_coco, coco_from_box
+from puncta.core.geometry import coco_from_box
+from puncta.formats.coco_own import with_own, without_own
 from puncta.formats.dataset import annotations_by_image
 from puncta.formats.dataset_json import dataset_from_json, is_plain_coco
-from puncta.formats.dataset_values import Annotation, Dataset, Image, Visibility
+from puncta.formats.dataset_values import Annotation, Dataset, Image
 from puncta.formats.jsontext import PX_DECIMALS, rounded
 
 KEYPOINTS = ["tip", "entry"]
@@ -56,6 +57,10 @@ def _image(image: Image, hidden: Mapping[str, str], annotations: Sequence[Annota
         "labelled": list(image.labelled),
         "flags": dict(image.flags),
         "region": None if image.region is None else list(image.region),
+        "sha256": image.sha256,
+        "machine": image.machine,
+        "subject": image.subject,
+        "split": image.split,
         "not_visible": dict(hidden),
         "not_visible_made": [
             {"category_id": a.category_id, **a.more, "rater": a.rater, "visibility": str(a.visibility)}
@@ -113,66 +118,7 @@ def found_in_coco(document: Any, place: str = "the COCO file") -> list[Found]:
         raise UserError(f"{place} is not a COCO file: images, annotations and categories belong in it.")
     if not is_plain_coco(document):
         raise UserError(f"{place} is a dataset of Puncta; import it as a dataset.")
-    images = [{k: v for k, v in image.items() if k != "puncta"} for image in document["images"]]
-    annotations = []
-    for a in document["annotations"]:
-        bbox = a.get("bbox")
-        kept = {k: v for k, v in a.items() if k != "puncta"}
-        annotations.append(
-            {**kept, "bbox": list(box_from_coco(bbox)) if bbox else None, "iscrowd": a.get("iscrowd", 0)}
-        )
-    plain = {**document, "images": images, "annotations": annotations, "info": {}}
-    plain.pop("licenses", None)
-    dataset = dataset_from_json(plain, place)
-    told = {image["id"]: image.get("puncta") for image in document["images"]}
-    told_of = {a["id"]: a.get("puncta") for a in document["annotations"]}
+    dataset = with_own(dataset_from_json(without_own(document), place), document)
+    found = found_in_dataset(dataset)
     stated = any("frame_index" in image for image in document["images"])
-    own_images = tuple(_own_image(image, told[image.id]) for image in dataset.images)
-    shifted = [_own_annotation(a, told_of.get(a.id)) for a in dataset.annotations]
-    shifted += _hidden(told)
-    found = found_in_dataset(replace(dataset, images=own_images, annotations=tuple(shifted)))
     return found if stated else [replace(f, index=None) for f in found]
-
-
-def _own_image(image: Image, told: Any) -> Image:
-    if not isinstance(told, dict):
-        # Of another program nothing is known about what was looked for, so nothing is said to be absent.
-        return replace(image, labelled=())
-    known = ("key", "phase", "note", "made")
-    region = told.get("region")
-    return replace(
-        image,
-        labelled=tuple(told.get("labelled", ())),
-        flags=told.get("flags", {}),
-        review=type(image.review)(told.get("review", image.review)),
-        region=tuple(region) if region else None,
-        more={k: told[k] for k in known if k in told},
-    )
-
-
-def _own_annotation(a: Annotation, told: Any) -> Annotation:
-    segmentation = a.segmentation
-    if isinstance(segmentation, list):
-        segmentation = [[v - 0.5 for v in ring] for ring in segmentation]
-    keypoints = tuple(
-        v - 0.5 if n % 3 < 2 and a.keypoints[3 * (n // 3) + 2] > 0 else v for n, v in enumerate(a.keypoints)
-    )
-    moved = replace(a, segmentation=segmentation, keypoints=keypoints)
-    if not isinstance(told, dict):
-        return moved
-    more = {k: v for k, v in told.items() if k not in {"visibility", "rater", "source"}}
-    return replace(moved, more=more, visibility=Visibility(told.get("visibility", "clear")), rater=told.get("rater"))
-
-
-def _hidden(told: Mapping[int, Any]) -> list[Annotation]:
-    out = []
-    for image_id, own in told.items():
-        for entry in (own or {}).get("not_visible_made", ()):
-            more = {k: v for k, v in entry.items() if k not in {"category_id", "rater", "visibility"}}
-            seen = Visibility(entry.get("visibility", "absent"))
-            out.append(
-                Annotation(
-                    0, image_id, entry["category_id"], None, visibility=seen, rater=entry.get("rater"), more=more
-                )
-            )
-    return out

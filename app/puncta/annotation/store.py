@@ -267,7 +267,8 @@ class AnnotationStore:
                     target_uid=None,
                     revision=revision,
                 )
-                store_history.log_changes(connection, number, command.case_id, command.rater, moves)
+                made_on = None if command.automatic else command.frame
+                store_history.log_changes(connection, number, command.case_id, command.rater, moves, made_on)
                 written = [(slot, after) for slot, _before, after in moves]
                 store_rows.write_contents(connection, command.case_id, command.rater, written, revision)
             return Applied(revision, tuple(made), tuple(passed), command.title, command.uid)
@@ -280,7 +281,7 @@ class AnnotationStore:
     # Undo and redo.
 
     def undo(self, case_id: str, rater: str, frame: int | None = None) -> Applied | None:
-        """Take back the rater's last gesture that touches a frame (None: the last of the case).
+        """Take back the rater's last gesture that touches a frame or was made on it (None: the last of the case).
 
         All of the gesture is taken back but for slots on other frames that a later gesture has covered; those are
         taken back there. None where nothing is left.
@@ -307,8 +308,10 @@ class AnnotationStore:
         uid: str = "",
         exactly: tuple[str, frozenset[Slot]] | None = None,
     ) -> Applied | None:
-        if exactly is None and self.undo_titles(case_id, rater, frame)[0 if undo else 1] is None:
-            return None
+        if exactly is None:
+            with self.reading() as connection:
+                if store_history.title_of_next(connection, case_id, rater, frame, undo) is None:
+                    return None
         uid = uid or uuid.uuid4().hex
         with self.writing() as connection:
             revision = store_rows.take_revision(connection, case_id)
@@ -366,11 +369,11 @@ class AnnotationStore:
 
     # Suggestions and small facts.
 
-    def put_suggestions(self, case_id: str, source: str, suggestions: Iterable[Suggestion]) -> None:
-        """Replace what a source (a model and its version) suggests to look at."""
+    def put_suggestions(self, case_id: str, rater: str, source: str, suggestions: Iterable[Suggestion]) -> None:
+        """Replace what a source (a model and its version) suggests a rater to look at."""
         with self.writing() as connection:
             store_rows.stream_of(connection, case_id)
-            store_suggestions.write(connection, case_id, source, suggestions)
+            store_suggestions.write(connection, case_id, rater, source, suggestions)
 
     def suggestions(self, case_id: str, rater: str, names: Iterable[str] | None = None) -> tuple[Suggestion, ...]:
         """Return the rater's review queue, most in need first, one entry a frame.

@@ -1,9 +1,10 @@
 """The log of gestures: written with each one, read to undo and to redo. Inside the store's transactions.
 
 Every slot has a stack of its own: changes in force, then changes taken back that can be made again. A gesture lays a
-change on each of its slots and drops what could be made again on the frames it touches. Undo on a frame takes the last
-gesture in force there and takes back all of it that no later gesture has covered on another frame; what is covered
-stays in force and is taken back there, in its turn. So undo never changes what a later gesture has made, and undoing
+change on each of its slots and drops what could be made again on the frames it touches and on the one it was made on.
+Undo on a frame takes the last gesture in force there, or made there over other frames (a range accepted while this
+frame was in view), and takes back all of it that no later gesture has covered on another frame; what is covered stays
+in force and is taken back there, in its turn. So undo never changes what a later gesture has made, and undoing
 everything leads to the first state whatever the order of the frames.
 """
 
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from puncta.annotation.labels import Slot, utc_now
+from puncta.annotation.store_bulk import id_list, insert_rows
 from puncta.annotation.store_rows import contents_at
 from puncta.annotation.tables import CHANGES, COMMANDS, DISCARDED, LIVE, UNDONE
 
@@ -82,8 +84,9 @@ def log_changes(
     case_id: str,
     rater: str,
     moves: Iterable[tuple[Slot, str | None, str | None]],
+    made_on: int | None = None,
 ) -> None:
-    """Write a gesture's changes, and drop what could be made again on its frames."""
+    """Write a gesture's changes, and drop what could be made again on its frames and on the one it was made on."""
     rows: list[dict[str, Any]] = [
         {
             "command_id": command_id,
@@ -105,8 +108,13 @@ def log_changes(
         CHANGES.c.status == UNDONE,
         CHANGES.c.frame_index.between(min(frames), max(frames)),
     )
-    _set_status(connection, [n for n, index in connection.execute(query) if index in frames], DISCARDED)
-    connection.execute(sa.insert(CHANGES), rows)
+    gone = [n for n, index in connection.execute(query) if index in frames]
+    if made_on is not None:
+        over = sa.select(CHANGES.c.id).join(COMMANDS, COMMANDS.c.id == CHANGES.c.command_id)
+        over = over.where(*_made_on(case_id, rater, made_on), CHANGES.c.status == UNDONE)
+        gone += connection.execute(over).scalars().all()
+    _set_status(connection, list(dict.fromkeys(gone)), DISCARDED)
+    insert_rows(connection, CHANGES, rows)
 
 
 def log_step(
@@ -131,8 +139,7 @@ def log_step(
         }
         for slot, before, after in moves
     ]
-    if rows:
-        connection.execute(sa.insert(CHANGES), rows)
+    insert_rows(connection, CHANGES, rows)
 
 
 def was_logged(connection: Connection, uid: str) -> bool:
@@ -142,17 +149,51 @@ def was_logged(connection: Connection, uid: str) -> bool:
 
 def _set_status(connection: Connection, numbers: Sequence[int], status: int) -> None:
     if numbers:
-        query = sa.update(CHANGES).where(CHANGES.c.id == sa.bindparam("b_id")).values(status=status)
-        connection.execute(query, [{"b_id": number} for number in numbers])
+        connection.execute(_STATUS[connection.dialect.name], {"status": status, "ids": id_list(connection, numbers)})
 
 
-def _target(connection: Connection, case_id: str, rater: str, frame: int | None, undo: bool) -> int | None:
-    pick = sa.func.max(CHANGES.c.command_id) if undo else sa.func.min(CHANGES.c.command_id)
-    query = sa.select(pick).where(*_mine(case_id, rater, LIVE if undo else UNDONE))
-    if frame is not None:
-        query = query.where(CHANGES.c.frame_index == frame)
-    found = connection.execute(query).scalar_one_or_none()
-    return None if found is None else int(found)
+_STATUS = {
+    "sqlite": sa.text("UPDATE changes SET status = :status WHERE id IN (SELECT value FROM json_each(:ids))"),
+    "postgresql": sa.text("UPDATE changes SET status = :status WHERE id = ANY(CAST(:ids AS bigint[]))"),
+}
+
+
+def _target(
+    connection: Connection, case_id: str, rater: str, frame: int | None, undo: bool, passed: set[int]
+) -> int | None:
+    """The gesture that the next step takes: the last in force, or the first taken back, but those passed."""
+    status, pick = (LIVE, sa.func.max) if undo else (UNDONE, sa.func.min)
+    touching = sa.select(pick(CHANGES.c.command_id)).where(*_mine(case_id, rater, status))
+    touching = touching.where(CHANGES.c.command_id.not_in(passed)) if passed else touching
+    if frame is None:
+        found = [connection.execute(touching).scalar_one_or_none()]
+    else:
+        there = sa.exists().where(CHANGES.c.command_id == COMMANDS.c.id, CHANGES.c.status == status)
+        made = sa.select(pick(COMMANDS.c.id)).where(*_made_on(case_id, rater, frame), there)
+        made = made.where(COMMANDS.c.id.not_in(passed)) if passed else made
+        touching = touching.where(CHANGES.c.frame_index == frame)
+        found = [connection.execute(query).scalar_one_or_none() for query in (touching, made)]
+    known = [int(number) for number in found if number is not None]
+    return (max(known) if undo else min(known)) if known else None
+
+
+def _made_on(case_id: str, rater: str, frame: int) -> tuple[Any, ...]:
+    """The gestures that a person made while a frame was in view."""
+    c = COMMANDS.c
+    return (c.case_id == case_id, c.rater == rater, c.frame_index == frame, c.kind == "gesture", ~c.automatic)
+
+
+def _next(
+    connection: Connection, case_id: str, rater: str, frame: int | None, undo: bool
+) -> tuple[int, list[LoggedChange]] | None:
+    """The next gesture with something to take, and its changes; those wholly covered on other frames are passed."""
+    passed: set[int] = set()
+    while (target := _target(connection, case_id, rater, frame, undo, passed)) is not None:
+        changes = _free_changes(connection, case_id, rater, target, undo)
+        if changes:
+            return target, changes
+        passed.add(target)
+    return None
 
 
 def _mine(case_id: str, rater: str, status: int) -> tuple[Any, ...]:
@@ -161,10 +202,10 @@ def _mine(case_id: str, rater: str, status: int) -> tuple[Any, ...]:
 
 def title_of_next(connection: Connection, case_id: str, rater: str, frame: int | None, undo: bool) -> str | None:
     """Return the title of the gesture that the next undo or redo takes, or None."""
-    target = _target(connection, case_id, rater, frame, undo)
-    if target is None:
+    found = _next(connection, case_id, rater, frame, undo)
+    if found is None:
         return None
-    return str(connection.execute(sa.select(COMMANDS.c.title).where(COMMANDS.c.id == target)).scalar_one())
+    return str(connection.execute(sa.select(COMMANDS.c.title).where(COMMANDS.c.id == found[0])).scalar_one())
 
 
 def take_step(
@@ -192,19 +233,21 @@ def take_step(
     """
     while True:
         if exactly is None:
-            target = _target(connection, case_id, rater, frame, undo)
+            found = _next(connection, case_id, rater, frame, undo)
+            if found is None:
+                return None
+            target, changes = found
         else:
             query = sa.select(COMMANDS.c.id).where(
                 COMMANDS.c.uid == exactly[0], COMMANDS.c.case_id == case_id, COMMANDS.c.rater == rater
             )
             target = connection.execute(query).scalar_one_or_none()
-        if target is None:
-            return None
-        changes = _free_changes(connection, case_id, rater, target, undo)
-        if exactly is not None:
-            changes = [c for c in changes if c.slot in exactly[1]]
-        if not changes:
-            return None
+            if target is None:
+                return None
+            free = _free_changes(connection, case_id, rater, target, undo)
+            changes = [c for c in free if c.slot in exactly[1]]
+            if not changes:
+                return None
         current = contents_at(connection, case_id, rater, [c.slot for c in changes])
         held = [c for c in changes if current.get(c.slot) == (c.after if undo else c.before)]
         _set_status(connection, [c.id for c in held], UNDONE if undo else LIVE)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from puncta.annotation.cases import Case
 from puncta.annotation.label_json import label_from_content
 from puncta.annotation.labels import Label, Slot
+from puncta.annotation.store_bulk import insert_rows
 from puncta.annotation.tables import CASES, FRAMES, LABELS, TAGS
 from puncta.core.errors import UserError
 from puncta.core.frame import FrameKey
@@ -109,15 +109,7 @@ def write_contents(
         }
         for slot, text in contents
     ]
-    if not rows:
-        return
-    maker = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    query = maker(LABELS)
-    query = query.on_conflict_do_update(
-        index_elements=list(LABELS.primary_key.columns),
-        set_={name: query.excluded[name] for name in ("content", "state", "revision")},
-    )
-    connection.execute(query, rows)
+    insert_rows(connection, LABELS, rows, update=("content", "state", "revision"))
 
 
 def keep_frames(connection: Connection, case_id: str, keys: Iterable[FrameKey]) -> None:
@@ -152,19 +144,9 @@ def keep_frames(connection: Connection, case_id: str, keys: Iterable[FrameKey]) 
                 "open the clip that belongs to the case."
             )
         if key.sha256 and not sha256:
-            filled.append({"b_case": case_id, "b_index": index, "b_sha256": key.sha256})
-    if new:
-        connection.execute(sa.insert(FRAMES), new)
-    if filled:
-        connection.execute(
-            sa.update(FRAMES)
-            .where(
-                FRAMES.c.case_id == sa.bindparam("b_case"),
-                FRAMES.c.frame_index == sa.bindparam("b_index"),
-            )
-            .values(sha256=sa.bindparam("b_sha256")),
-            filled,
-        )
+            filled.append({"case_id": case_id, "frame_index": index, "pts_ns": pts_ns, "sha256": key.sha256})
+    insert_rows(connection, FRAMES, new)
+    insert_rows(connection, FRAMES, filled, update=("sha256",))
 
 
 def read_labels(connection: Connection, case_id: str, *where: Any) -> list[tuple[str, Slot, Label | None]]:

@@ -1,4 +1,7 @@
-"""The review queue: frames that models doubt, that models disagree on, or that would teach most."""
+"""The review queue of a rater: frames that models doubt, that models disagree on, or that would teach most.
+
+A queue comes of what one rater asked the models, so nobody else sees it.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,10 @@ class Suggestion:
     source: str = ""
 
 
-def write(connection: Connection, case_id: str, source: str, suggestions: Iterable[Suggestion]) -> None:
-    """Replace a source's suggestions; of several for one frame and reason the highest stays."""
-    connection.execute(sa.delete(SUGGESTIONS).where(SUGGESTIONS.c.case_id == case_id, SUGGESTIONS.c.source == source))
+def write(connection: Connection, case_id: str, rater: str, source: str, suggestions: Iterable[Suggestion]) -> None:
+    """Replace a source's suggestions to a rater; of several for one frame and reason the highest stays."""
+    c = SUGGESTIONS.c
+    connection.execute(sa.delete(SUGGESTIONS).where(c.case_id == case_id, c.rater == rater, c.source == source))
     best: dict[tuple[int, str], Suggestion] = {}
     for s in suggestions:
         if (s.index, s.reason) not in best or best[s.index, s.reason].score < s.score:
@@ -51,6 +55,7 @@ def write(connection: Connection, case_id: str, source: str, suggestions: Iterab
             [
                 {
                     "case_id": case_id,
+                    "rater": rater,
                     "source": source,
                     "frame_index": s.index,
                     "reason": s.reason,
@@ -79,7 +84,8 @@ def read(connection: Connection, case_id: str, rater: str, names: Iterable[str] 
         SUGGESTIONS.c.text,
         SUGGESTIONS.c.source,
     )
-    for row in connection.execute(sa.select(*columns).where(SUGGESTIONS.c.case_id == case_id)):
+    own = sa.select(*columns).where(SUGGESTIONS.c.case_id == case_id, SUGGESTIONS.c.rater == rater)
+    for row in connection.execute(own):
         found = Suggestion(*row)
         confirmed = done.get(found.index, set())
         if confirmed if wanted is None else wanted <= confirmed:

@@ -92,6 +92,7 @@ COMMANDS = Table(
     Column("revision", BigInteger, nullable=False),
     Column("made_utc", String(32), nullable=False),
     Index("commands_by_case", "case_id", "rater"),
+    Index("commands_by_frame", "case_id", "rater", "frame_index"),
 )
 
 CHANGES = Table(
@@ -115,6 +116,7 @@ SUGGESTIONS = Table(
     "suggestions",
     METADATA,
     Column("case_id", String(64), ForeignKey("cases.id", ondelete="CASCADE"), primary_key=True),
+    Column("rater", String(128), primary_key=True),
     Column("source", String(128), primary_key=True),
     Column("frame_index", Integer, primary_key=True),
     Column("reason", String(32), primary_key=True),

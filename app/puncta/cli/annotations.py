@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from puncta.core.errors import UserError
 
 if TYPE_CHECKING:
     from puncta.annotation.cases import Case
+    from puncta.annotation.commands import Command
     from puncta.annotation.store import AnnotationStore
 
 NAME = "annotations"
@@ -75,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verb = add("import", "read labels from a file or folder")
     verb.add_argument("path", metavar="FILE", type=Path)
     verb.add_argument("--case", required=True, metavar="CASE")
-    verb.add_argument("--rater", required=True, help="into whose layer")
+    verb.add_argument("--rater", help="into whose layer; default: of the raters whom the file names")
     verb.add_argument("--format", help="dataset, coco, cvat or labelme; default: found out")
     verb.add_argument("--map", action="append", default=[], metavar="A=B", help="the file's A is the label set's B")
     verb.add_argument("--proposed", action="store_true", help="as proposals, to be confirmed")
@@ -255,10 +258,19 @@ def _import(store: AnnotationStore, args: argparse.Namespace) -> int:
         names=dict(text.split("=", 1) for text in args.map),
         state=State.PROPOSED if args.proposed else None,
     )
-    print(f"{done.labels} labels imported; {done.passed_over} were there already or are confirmed and stay")
+    passed = f"{done.passed_over} were there already or are confirmed and stay"
+    print(f"{count_of(done.labels, 'label')} imported; {passed}{_by_state(done.commands)}")
     for reason, count in done.left_out.items():
         print(f"left out: {count} x {reason}")
     return 0
+
+
+def _by_state(commands: Iterable[Command]) -> str:
+    """How many came as what, where not all are confirmed."""
+    states = Counter(str(c.after.state) for command in commands for c in command.changes if c.after is not None)
+    if set(states) <= {"confirmed"}:
+        return ""
+    return f" (imported as {', '.join(f'{state} {count}' for state, count in states.most_common())})"
 
 
 def _agree(store: AnnotationStore, args: argparse.Namespace) -> int:

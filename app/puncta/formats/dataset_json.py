@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import StrEnum
 from typing import Any
 
 from puncta.core.errors import UserError
+from puncta.formats.coco_own import says_puncta, with_own, without_own
 from puncta.formats.dataset_values import Annotation, Category, Dataset, Image, Info, Review, Video, Visibility
 from puncta.formats.jsontext import PX_DECIMALS, json_line, rounded
 
@@ -114,7 +115,7 @@ def _annotation(d: Mapping[str, Any], place: str) -> Annotation:
 
 
 def is_plain_coco(document: Mapping[str, Any]) -> bool:
-    """Tell whether no image has `review` or `labelled`: such a file is read as fully confirmed."""
+    """Tell whether no image has `review` or `labelled`: such a file is read as fully confirmed, but for our own."""
     images = (image for image in document.get("images", ()) if isinstance(image, Mapping))
     return not any("review" in image or "labelled" in image for image in images)
 
@@ -136,6 +137,13 @@ def dataset_from_json(document: Any, place: str = "dataset") -> Dataset:
             if not isinstance(entry, dict):
                 raise UserError(f"{place}: {name}[{number}] is not an object.")
     plain = is_plain_coco(document)
+    if plain and says_puncta(document):  # our own export: who confirmed what is kept, not taken for granted
+        found = with_own(dataset_from_json(without_own(document), place), document)
+        known = document.get("info", {})
+        licence = next((entry.get("name", "") for entry in document.get("licenses", ())), "")
+        own = Info(str(known.get("label_set", "")), licence, bool(known.get("simulated", False)), {})
+        numbered = tuple(replace(a, id=n) for n, a in enumerate(found.annotations, start=1))
+        return replace(found, info=own, annotations=numbered)
     info = _get(document, "info", dict, place, {})
     default = "" if plain else _MISSING
     categories = tuple(

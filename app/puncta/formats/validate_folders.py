@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from typing import Any
 from puncta.core.errors import UserError
 from puncta.formats import schemas
 from puncta.formats.atomic import plain_os_error
+from puncta.formats.coco_own import says_puncta
 from puncta.formats.dataset import Dataset, dataset_file, dataset_from_json, is_plain_coco
 from puncta.formats.dataset_checks import check_files, check_references, check_splits, machines_by_split
 from puncta.formats.jsontext import parse_json, read_json
@@ -139,13 +141,19 @@ def check_dataset(path: Path) -> Findings:
     document = read_json(file)
     found = Findings()
     plain = isinstance(document, dict) and is_plain_coco(document) and bool(document.get("images"))
+    own = plain and says_puncta(document)
     if plain:
         found.kind = "coco"
+    if plain and not own:
         found.notes.append("plain COCO without review and labelled: every frame counts as confirmed")
     found.problems += schemas.check("coco" if plain else "dataset", document)
     if found.problems:
         return found
     dataset = dataset_from_json(document, file.name)
+    if own:
+        states = Counter(str(image.review) for image in dataset.images)
+        listed = ", ".join(f"{count} {state}" for state, count in states.most_common())
+        found.notes.append(f"COCO written by Puncta, which keeps what was confirmed: {listed}")
     found.problems += check_references(dataset) + check_splits(dataset)
     if not plain:
         _check_against_label_set(dataset, file.parent, found)

@@ -54,20 +54,31 @@ class ActionSpec:
 
 
 _PLAY, _RANGE, _VIEW, _CASE, _WINDOW = "Play", "Range", "Picture", "Case", "Window"
-_LABEL, _TRAIN = "Annotate", "Models"
+_LABEL, _TRAIN, _CONSENSUS = "Annotate", "Models", "Two readings"
 _PROBE, _NEEDLE, _ATTEMPT = "Steering: probe", "Steering: needle", "Steering: attempt"
-_REVIEW = ("review", "annotate")
+ADJUDICATE = "adjudicate"
+"""Mode of the keys while two readings become one; it is Annotate with two others' labels over the picture."""
+_REVIEW = ("review", "annotate", ADJUDICATE)
 _ANNOTATE = ("annotate",)
-_PICTURE = ("live", "review", "annotate", STEER)
+_DRAW = ("annotate", ADJUDICATE)
+_PICTURE = ("live", "review", "annotate", ADJUDICATE, STEER)
 """Modes in which a picture stands in the middle."""
 _MODELS = ("models",)
 _FREE = ("live", "review")
 """A steered simulation has its own target."""
 
 
-def _annotate(name: str, words: str, keys: str, cvat: str = "", *, hint: str = "") -> ActionSpec:
+def _annotate(
+    name: str, words: str, keys: str, cvat: str = "", *, hint: str = "", modes: tuple[str, ...] = _ANNOTATE
+) -> ActionSpec:
     """A row of Annotate; CVAT's keys for going about take some of ours."""
-    return ActionSpec(name, words, _LABEL, keys, {"CVAT": cvat} if cvat else None, _ANNOTATE, hint=hint)
+    return ActionSpec(name, words, _LABEL, keys, {"CVAT": cvat} if cvat else None, modes, hint=hint)
+
+
+def _adjudicate(name: str, words: str, keys: str, cvat: str = "", *, hint: str = "") -> ActionSpec:
+    """A row of adjudication."""
+    others = {"CVAT": cvat} if cvat else None
+    return ActionSpec(name, words, _CONSENSUS, keys, others, (ADJUDICATE,), hint=hint)
 
 
 def _model(name: str, words: str, keys: str, *, hint: str = "") -> ActionSpec:
@@ -81,7 +92,8 @@ def _digit(number: int, *, absent: bool) -> ActionSpec:
     words = f"Flag {number} says no, while held" if absent else f"Class or flag {number}; a flag while held"
     if number == 0:
         words = "Out of the plane, while held" if absent else "Not visible, while held"
-    return ActionSpec(name, words, _LABEL, f"Shift+{number}" if absent else str(number), None, _ANNOTATE, hold=True)
+    modes = _DRAW if number else _ANNOTATE
+    return ActionSpec(name, words, _LABEL, f"Shift+{number}" if absent else str(number), None, modes, hold=True)
 
 
 def _steer(name: str, words: str, group: str, keys: str, one_hand: str, *, hold: bool = True) -> ActionSpec:
@@ -177,27 +189,36 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _annotate("accept_range", "Accept what is proposed in the range", "Shift+V", "Shift+Q", hint="range"),
     _annotate("reject", "Reject what is proposed on this frame", "X", hint="reject"),
     _annotate("reject_range", "Reject what is proposed in the range", "Shift+X"),
-    _annotate("next_doubt", "Next doubtful frame", "N", hint="next in queue"),
+    _annotate("next_doubt", "Next doubtful frame", "N", hint="next in queue", modes=_DRAW),
     _annotate("labelled_back", "Previous labelled frame", ","),
     _annotate("labelled_on", "Next labelled frame", ".", hint="labelled frame"),
     _annotate("propagate_on", "Propagate forward over the range", "F", "Ctrl+F", hint="forward"),
     _annotate("propagate_back", "Propagate back over the range", "B", hint="back"),
+    _annotate("teach", "Find the frames that would teach most", "T", hint="frames that teach"),
     _annotate("help_stop", "Stop proposing", "Ctrl+."),
-    _annotate("undo", "Undo on this frame", "Ctrl+Z", hint="undo"),
-    _annotate("redo", "Redo on this frame", "Ctrl+Shift+Z"),
-    _annotate("erase", "Erase on this frame", "Delete"),
-    _annotate("wider", "Wider brush or needle", "+", hint="wider"),
-    _annotate("narrower", "Narrower brush or needle", "-"),
-    _annotate("note", "Write a note on this frame", "C", "Shift+N"),
-    _annotate("phase_next", "The next phase begins here", "P"),
+    _annotate("undo", "Undo on this frame", "Ctrl+Z", hint="undo", modes=_DRAW),
+    _annotate("redo", "Redo on this frame", "Ctrl+Shift+Z", modes=_DRAW),
+    _annotate("erase", "Erase on this frame", "Delete", modes=_DRAW),
+    _annotate("wider", "Wider brush or needle", "+", hint="wider", modes=_DRAW),
+    _annotate("narrower", "Narrower brush or needle", "-", modes=_DRAW),
+    _annotate("note", "Write a note on this frame", "C", "Shift+N", modes=_DRAW),
+    _annotate("phase_next", "The next phase begins here", "P", modes=_DRAW),
     _annotate("ghost", "Show or hide the frame before", "G"),
-    _annotate("magnifier", "Magnifier on or off", "Z"),
-    _annotate("snap", "Snap needles to the bright line, or not", "S"),
+    _annotate("magnifier", "Magnifier on or off", "Z", modes=_DRAW),
+    _annotate("snap", "Snap needles to the bright line, or not", "S", modes=_DRAW),
     _annotate("clip_next", "Next clip of the worklist", "PgDown"),
     _annotate("clip_back", "Previous clip of the worklist", "PgUp"),
     _annotate("clip_done", "This clip is done", "Ctrl+Return"),
-    _annotate("brighter", "Brighten the view", "Ctrl+Up"),
-    _annotate("darker", "Darken the view", "Ctrl+Down"),
+    _annotate("brighter", "Brighten the view", "Ctrl+Up", modes=_DRAW),
+    _annotate("darker", "Darken the view", "Ctrl+Down", modes=_DRAW),
+    _annotate("adjudicate", "Make one of two readings, or leave", "Ctrl+J", modes=_DRAW),
+    _adjudicate("take_a", "Take what the first reader says", "A", hint="take the first"),
+    _adjudicate("take_b", "Take what the second reader says", "B", hint="the second"),
+    _adjudicate("draw_own", "Draw it yourself", "D", "W", hint="draw my own"),
+    _adjudicate("both_absent", "It is absent: neither of the two", "0", hint="absent"),
+    _adjudicate("difference_back", "The difference before", "Shift+N", "M"),
+    _adjudicate("readings_shown", "Show both readings, or one alone", "E", hint="one alone"),
+    _adjudicate("consensus_export", "Export the consensus", "Ctrl+E"),
     *(_digit(number, absent=False) for number in range(10)),
     *(_digit(number, absent=True) for number in range(10)),
     _model("model_use", "Use the model that is shown", "Ctrl+U", hint="use this model"),

@@ -191,6 +191,8 @@ class MainWindow(QMainWindow):
 
     @property
     def _key_mode(self) -> str:
+        if self.mode == "annotate":
+            return self.annotator.key_mode
         return STEER if self.mode == "live" and self.cockpit.on else self.mode
 
     @property

@@ -7,6 +7,7 @@ has to have it, so the frame labelled is the frame exported.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -270,7 +271,7 @@ class ImportDone:
     labels: int
     passed_over: int
     left_out: Mapping[str, int]
-    command: Command | None
+    commands: tuple[Command, ...] = ()
 
 
 def read_found(path: Path, kind: str | None) -> tuple[str, list[Found]]:
@@ -303,7 +304,7 @@ def _guess(path: Path) -> str:
             if (path / name).is_file():
                 return kind
         return "labelme"
-    if path.suffix.lower() == ".xml":
+    if path.suffix.lower() in {".xml", ".zip"}:
         return "cvat"
     document = read_json(path)
     if isinstance(document, dict) and "shapes" in document:
@@ -317,38 +318,56 @@ def import_labels(
     case: Case,
     path: Path,
     *,
-    rater: str,
+    rater: str | None,
     kind: str | None = None,
     names: Mapping[str, str] | None = None,
     state: State | None = None,
 ) -> ImportDone:
-    """Read labels of a file into a rater's layer of a case, as one gesture that can be undone.
+    """Read labels of a file into layers of a case, one gesture a layer, which can be undone.
 
-    What the rater has confirmed stays. Raises UserError where nothing of the file fits the case.
+    What a rater has confirmed stays. A file that knows what was confirmed and what only proposed keeps that.
+
+    Parameters
+    ----------
+    rater : str or None
+        Into whose layer; None: each label into that of the rater whom the file names.
+
+    Raises
+    ------
+    UserError
+        Nothing of the file fits the case, or no rater is named, neither here nor in the file.
     """
     kind, found = read_found(path, kind)
-    got = labels_from_found(
-        found,
-        label_set_of(case),
-        rater,
-        keys_of(store, case),
-        stream=case.stream,
-        source=f"{kind} {Path(path).name}",
-        names=names,
-        state=state,
-    )
-    if not got.labels:
-        why = ", ".join(f"{count} x {reason}" for reason, count in got.left_out.items()) or "it holds no labels"
+    if rater is None and (unnamed := sum(entry.rater is None for entry in found)):
+        raise UserError(f"{path} does not name who made {unnamed} of its labels; name by --rater into whose layer.")
+    layers: dict[str, list[Found]] = {}
+    for entry in found:
+        layers.setdefault(rater or entry.rater or "", []).append(entry)
+    keys, label_set = keys_of(store, case), label_set_of(case)
+    count = passed = fitting = 0
+    left_out: Counter[str] = Counter()
+    commands: list[Command] = []
+    for who, entries in sorted(layers.items()):
+        source = f"{kind} {Path(path).name}"
+        got = labels_from_found(
+            entries, label_set, who, keys, stream=case.stream, source=source, names=names, state=state
+        )
+        left_out.update(got.left_out)
+        fitting += len(got.labels)
+        board = Board(case.id, who, store.labels(case.id, rater=who))
+        # States are those of the labels themselves, so each is proposed with its own.
+        changes = [c for s in State for c in _changes(board, [x for x in got.labels if x.state is s], s)]
+        passed += len(got.labels) - len(changes)
+        if changes:
+            commands.append(Command(f"Import {kind}", case.id, who, tuple(changes), None, automatic=True))
+    if not fitting:
+        why = ", ".join(f"{number} x {reason}" for reason, number in left_out.items()) or "it holds no labels"
         raise UserError(f"Nothing of {path} fits {case.title}: {why}.")
-    board = Board(case.id, rater, store.labels(case.id, rater=rater))
-    # States are those of the labels themselves, so each is proposed with its own.
-    changes = [c for s in State for c in _changes(board, [x for x in got.labels if x.state is s], s)]
-    passed = len(got.labels) - len(changes)
-    if not changes:
-        return ImportDone(0, passed, got.left_out, None)
-    command = Command(f"Import {kind}", case.id, rater, tuple(changes), None, automatic=True)
-    done = store.apply(command)
-    return ImportDone(len(done.changes), passed + len(done.passed_over), got.left_out, command)
+    for command in commands:
+        done = store.apply(command)
+        count += len(done.changes)
+        passed += len(done.passed_over)
+    return ImportDone(count, passed, dict(left_out), tuple(commands))
 
 
 def _changes(board: Board, labels: list[Label], state: State) -> Iterable:

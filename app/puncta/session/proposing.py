@@ -1,7 +1,8 @@
 """What models propose for a clip, from a frame somebody has labelled or from nothing: masks by the tracker, tips too.
 
 The tracker carries the needle on from the key frame; the tip detector with its filter looks on the same frames by
-itself. Where the two part, a person should look first.
+itself. Where the two part, a person should look first. Where the tracker leaves the needle for something else
+(`same_needle`), nothing more is proposed: frames that stay open are better than wrong ones.
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ from puncta.annotation.labels import (
     utc_now,
 )
 from puncta.annotation.store_suggestions import DISAGREEMENT, DOUBT, Suggestion
+from puncta.core.errors import UserError
 from puncta.core.frame import Frame
 from puncta.core.geometry import PointPx
 from puncta.core.ports import FrameSource
 from puncta.core.prompts import MaskPrompt, Prompt, ScribblePrompt
 from puncta.core.results import Analysis, Certainty, Detection, Line, MaskResult, PluginOutput
+from puncta.imaging.needle_pose import NeedlePose, pose_of_mask
 from puncta.pipeline.host import PluginHost
-from puncta.session.between_keys import NEEDLE, TIP
+from puncta.session.between_keys import NEEDLE, TIP, USUAL_MM
 from puncta.session.plugins import hosted_plugins
 from puncta.session.propagate import propagate
+from puncta.session.same_needle import SameNeedle, Verdict
 
 TRACKER, DETECTOR = "breast-biopsy", "needle-tip"
 APART_MM = 3.0
@@ -49,6 +53,14 @@ SURE_ABSENT = 0.25
 """Below this presence the frame is proposed as showing no needle."""
 LEAST_TELLING = 0.25
 """A frame with less doubt than this needs no place in the queue."""
+PATIENCE = 12
+"""So many frames without the drawn needle, from the first one on, and the tracker does not see it at all."""
+STRAYED = 0.95
+"""Doubt about the frame at which the tracker has left the needle."""
+
+
+class Strayed(UserError):
+    """The tracker follows something else than the needle that was drawn; nothing is proposed from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +125,125 @@ def propose_by_models(
 
     Raises
     ------
+    Strayed
+        What the tracker finds is not, or no longer, the needle of the prompt; what was yielded before holds.
     UserError
         As `propagate`.
     """
+    needle: SameNeedle | None = None
+    missed = 0
     for analysis in propagate(source, host, TRACKER, start=start, end=end, prompt=prompt, stop=stop):
-        if prompt is None or analysis.frame.key.index != start:
-            yield proposal_of(analysis, names, start)
+        frame = analysis.frame
+        index, t_ns = frame.key.index, frame.key.pts_ns
+        needle = needle or SameNeedle(_pose_of_prompt(prompt), _scale_of(frame))
+        mask, line, _tracked = _of_tracker(analysis.output(TRACKER))
+        pose = _pose_of(mask, line, frame)
+        if prompt is not None and index == start:
+            needle.begin(t_ns)
+            _look_at_start(needle, prompt, mask, pose, frame, names)
+            continue
+        verdict = needle.follow(pose, t_ns) if pose is not None else Verdict(True)
+        missed = missed + 1 if pose is None and not needle.seen else 0
+        if not verdict.same:
+            look = Suggestion(index, DOUBT, STRAYED, "tracker leaves the needle", _models(analysis))
+            yield FrameProposal(index, (), look)
+            raise Strayed(
+                f"From frame {index} on the tracker follows something else than the needle: {verdict.words}. "
+                f"Frames {index} to {end} stay open. Draw the needle on one of them, and what lies between is proposed."
+            )
+        if prompt is not None and missed >= PATIENCE:
+            raise Strayed(
+                f"The tracker does not see the needle that was drawn on frame {start}; it may be too faint for it. "
+                "Nothing is proposed. Draw it on a second frame, and what lies between is proposed."
+            )
+        unseen = prompt is not None and not needle.seen
+        proposal = proposal_of(analysis, names, start, needle)
+        yield FrameProposal(index, (), None) if unseen else _to_look_at(proposal, verdict, analysis)
 
 
-def proposal_of(analysis: Analysis, names: Sequence[str], start: int) -> FrameProposal:
-    """Return what the models of one frame propose."""
+def _look_at_start(
+    needle: SameNeedle,
+    prompt: Prompt,
+    mask: MaskResult | None,
+    pose: NeedlePose | None,
+    frame: Frame,
+    names: Sequence[str],
+) -> None:
+    """Stop at once where the tracker finds something else on the very frame that was drawn."""
+    if pose is None or needle.drawn is None or NEEDLE not in names:
+        return
+    drawn = prompt.mask if isinstance(prompt, MaskPrompt) and prompt.origin_px == (0, 0) else None
+    found = _whole(mask, frame) if mask is not None and mask.mask is not None and drawn is not None else None
+    verdict = needle.is_drawn(pose, found, drawn)
+    if not verdict.same:
+        raise Strayed(
+            f"On frame {frame.key.index} the tracker finds something else than the needle that was drawn: "
+            f"{verdict.words}. Nothing is proposed. Draw it on a second frame, and what lies between is proposed."
+        )
+
+
+def _to_look_at(proposal: FrameProposal, verdict: Verdict, analysis: Analysis) -> FrameProposal:
+    """A needle that moves far along its axis at once is proposed, and is to be looked at."""
+    if not verdict.words:
+        return proposal
+    there = proposal.suggestion
+    told = Suggestion(proposal.index, DOUBT, max(0.8, there.score if there else 0.0), verdict.words, _models(analysis))
+    return replace(proposal, suggestion=told)
+
+
+def _pose_of_prompt(prompt: Prompt | None) -> NeedlePose | None:
+    if isinstance(prompt, ScribblePrompt):
+        return NeedlePose(prompt.points_px[-1], prompt.points_px[0], 0.0)
+    if not isinstance(prompt, MaskPrompt):
+        return None
+    pose = pose_of_mask(prompt.mask)
+    if pose is None:
+        return None
+    x, y = prompt.origin_px
+    return replace(
+        pose,
+        tip_px=(pose.tip_px[0] + x, pose.tip_px[1] + y),
+        entry_px=(pose.entry_px[0] + x, pose.entry_px[1] + y),
+    )
+
+
+def _pose_of(mask: MaskResult | None, line: Line | None, frame: Frame) -> NeedlePose | None:
+    """The needle that a tracker sees on a frame; None while it has lost it."""
+    if mask is None or mask.mask is None or mask.certainty is Certainty.LOST:
+        return None
+    if line is not None and line.entry_px is not None and line.tip_px is not None:
+        return NeedlePose(line.tip_px, line.entry_px, 0.0)
+    return pose_of_mask(_whole(mask, frame))
+
+
+def _scale_of(frame: Frame) -> tuple[float, float]:
+    calibration = frame.geometry.calibration
+    return calibration.mm_per_px if calibration is not None else (USUAL_MM, USUAL_MM)
+
+
+def _models(analysis: Analysis) -> str:
+    outputs = (analysis.output(TRACKER), analysis.output(DETECTOR))
+    return " + ".join(o.model for o in outputs if o is not None and o.model)
+
+
+def proposal_of(
+    analysis: Analysis, names: Sequence[str], start: int, needle: SameNeedle | None = None
+) -> FrameProposal:
+    """Return what the models of one frame propose.
+
+    Parameters
+    ----------
+    needle : SameNeedle or None
+        The needle so far: a tip far from it is none of its.
+    """
     frame = analysis.frame
     tracker, detector = analysis.output(TRACKER), analysis.output(DETECTOR)
     mask, line, tracked = _of_tracker(tracker)
     tip = _tip_of(detector)
+    if tip is not None and tip.tip_px is not None and needle is not None and needle.seen:
+        lost = mask is None or mask.mask is None or mask.certainty is Certainty.LOST
+        if lost and not needle.near_tip(tip.tip_px, frame.key.pts_ns):
+            tip = None
     base = f"frame {start}"
     values: list[tuple[str, Value, Provenance]] = []
     presence = mask.score if mask is not None else 0.0
@@ -153,6 +270,22 @@ def proposal_of(analysis: Analysis, names: Sequence[str], start: int) -> FramePr
     key = frame.hashed_key()
     labels = tuple(Label(name, key, "", value, made) for name, value, made in values)
     return FrameProposal(key.index, labels, _suggestion(key.index, labels, presence, apart, tracker, detector))
+
+
+def doubts_of(analysis: Analysis) -> tuple[float, float | None]:
+    """Return how unsure the models are of a frame, 0..1, and how far apart they place the tip [mm], if both do.
+
+    A tracker that is sure that there is no needle is as sure as one that is sure of it.
+    """
+    mask, _line, tracked = _of_tracker(analysis.output(TRACKER))
+    tip = _tip_of(analysis.output(DETECTOR))
+    presence = mask.score if mask is not None else 0.0
+    doubt = 1.0 - abs(2.0 * min(1.0, max(0.0, presence)) - 1.0)
+    if tip is not None and presence >= SURE_ABSENT:
+        doubt = max(doubt, 1.0 - min(1.0, max(0.0, tip.score)))
+    if tip is not None and presence < SURE_ABSENT:
+        doubt = max(doubt, 0.7)  # a tip without a needle
+    return doubt, _apart_mm(tracked, tip, analysis.frame)
 
 
 def _suggestion(
@@ -206,8 +339,7 @@ def _apart_mm(one: Detection | None, other: Detection | None, frame: Frame) -> f
     b: PointPx | None = other.tip_px if other is not None else None
     if a is None or b is None:
         return None
-    calibration = frame.geometry.calibration
-    sx, sy = calibration.mm_per_px if calibration is not None else (0.15, 0.15)
+    sx, sy = _scale_of(frame)
     return math.hypot((a[0] - b[0]) * sx, (a[1] - b[1]) * sy)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +52,7 @@ from puncta.formats.dataset_checks import check_references
 from puncta.formats.dataset_json import json_from_dataset
 from puncta.formats.dataset_values import Visibility
 from puncta.formats.label_sets import LabelCategory, LabelFlag, LabelPhase, LabelSet
+from puncta.session.label_exchange import read_found
 
 SET = LabelSet(
     "made", "Made",
@@ -383,57 +384,49 @@ def test_csv_holds_everything(tmp_path: Path) -> None:
     assert got == set(EVERYTHING)
 
 
-CVAT_IMAGES = """<?xml version="1.0" encoding="utf-8"?>
-<annotations>
-  <version>1.1</version>
-  <meta><task><name>needles</name></task></meta>
-  <image id="0" name="clip/frame_000012.PNG" width="64" height="48">
-    <box label="cyst" source="manual" occluded="1" xtl="10.50" ytl="4.00" xbr="20.50" ybr="9.00" z_order="0"></box>
-    <polygon label="needle" source="manual" occluded="0" points="2.50,3.50;12.50,3.50;12.50,8.50"></polygon>
-    <points label="needle_tip" source="manual" occluded="0" points="12.50,8.50" z_order="0"></points>
-    <polyline label="axis" source="manual" occluded="0" points="2.50,3.50;7.00,5.00;12.50,8.50" z_order="0"></polyline>
-    <tag label="csf" source="manual"></tag>
-    <ellipse label="needle" source="manual" occluded="0" cx="1" cy="1" rx="1" ry="1" z_order="0"></ellipse>
-  </image>
-  <image id="13" name="still.png" width="64" height="48">
-    <mask label="needle" source="manual" occluded="0" rle="2, 3, 4, 1" left="5" top="6" width="5" height="2">
-    </mask>
-    <tag label="csf" source="manual"><attribute name="value">false</attribute></tag>
-  </image>
-</annotations>
-"""
-
-CVAT_VIDEO = """<?xml version="1.0" encoding="utf-8"?>
-<annotations>
-  <version>1.1</version>
-  <meta><task><original_size><width>64</width><height>48</height></original_size></task></meta>
-  <track id="0" label="needle" source="manual">
-    <polygon frame="4" keyframe="1" outside="0" occluded="0" points="1.50,1.50;9.50,1.50;9.50,5.50"></polygon>
-    <polygon frame="5" keyframe="0" outside="0" occluded="0" points="1.50,2.50;9.50,2.50;9.50,6.50"></polygon>
-    <polygon frame="6" keyframe="1" outside="1" occluded="0" points="1.50,2.50;9.50,2.50;9.50,6.50"></polygon>
-  </track>
-</annotations>
-"""
+WRITTEN = Path(__file__).resolve().parents[2] / "data" / "exchange"
+"""Files in the exact form in which CVAT 2 and labelme 4 and 5 write them, with labels made up for these tests."""
 
 
-def test_cvat_for_images(tmp_path: Path) -> None:
-    (tmp_path / "annotations.xml").write_text(CVAT_IMAGES)
-    got = {(x.key.index, x.name): x for x in back(found_in_cvat(tmp_path / "annotations.xml"), source="cvat a").labels}
-    assert got[12, "cyst"].value == BoxLabel((10.0, 3.5, 10.0, 5.0), Visibility.UNCERTAIN)
-    assert got[12, "needle"].value == PolygonLabel((48, 64), (((2.0, 3.0), (12.0, 3.0), (12.0, 8.0)),))
-    assert got[12, "needle_tip"].value == TipLabel((12.0, 8.0))
-    assert got[12, "axis"].value == LineLabel((2.0, 3.0), (12.0, 8.0))
-    assert got[12, "csf"].value == FlagLabel(1) and got[13, "csf"].value == FlagLabel(0)
-    mask = mask_of(got[13, "needle"].value)  # type: ignore[arg-type]
+def test_cvat_for_images() -> None:
+    got = {(x.key.index, x.name, x.number): x for x in back(found_in_cvat(WRITTEN / "cvat-images.xml")).labels}
+    assert got[12, "cyst", 0].value == BoxLabel((10.0, 3.5, 10.0, 5.0), Visibility.UNCERTAIN)
+    assert got[12, "needle", 0].value == PolygonLabel((48, 64), (((2.0, 3.0), (12.0, 3.0), (12.0, 8.0)),))
+    assert got[12, "needle_tip", 0].value == TipLabel((12.0, 8.0))
+    assert got[12, "axis", 0].value == LineLabel((2.0, 3.0), (12.0, 8.0))
+    assert got[12, "csf", 0].value == FlagLabel(1) and got[13, "csf", 0].value == FlagLabel(0)
+    mask = mask_of(got[13, "needle", 0].value)  # type: ignore[arg-type]
     assert sorted(zip(*np.nonzero(mask))) == [(6, 7), (6, 8), (6, 9), (7, 9)]
-    assert len(got) == 7
+    ellipse, turned = (mask_of(got[14, "needle", n].value) for n in (0, 1))  # type: ignore[arg-type]
+    rows, columns = np.nonzero(ellipse)
+    edges = (rows.min() - 16, 24 - rows.max(), columns.min() - 20, 40 - columns.max())
+    assert all(0 <= off <= 1 for off in edges), "its outermost points lie on pixel centres"
+    assert abs(int(ellipse.sum()) - np.pi * 40) < 8
+    rows, columns = np.nonzero(turned)
+    assert (rows.max() - rows.min(), columns.max() - columns.min()) == (10, 4), "a box on its side"
+    assert len(got) == 9
 
 
-def test_cvat_for_video(tmp_path: Path) -> None:
-    (tmp_path / "a.xml").write_text(CVAT_VIDEO)
-    got = {x.key.index: x.value for x in back(found_in_cvat(tmp_path / "a.xml")).labels}
-    assert got[4] == PolygonLabel((48, 64), (((1.0, 1.0), (9.0, 1.0), (9.0, 5.0)),))
-    assert isinstance(got[5], PolygonLabel) and got[6] == NotVisible()
+def test_cvat_for_video() -> None:
+    got = {(x.key.index, x.name, x.number): x.value for x in back(found_in_cvat(WRITTEN / "cvat-video.xml")).labels}
+    assert got[4, "needle", 0] == PolygonLabel((48, 64), (((1.0, 1.0), (9.0, 1.0), (9.0, 5.0)),))
+    assert isinstance(got[5, "needle", 0], PolygonLabel) and isinstance(got[5, "needle", 1], MaskLabel)
+    assert got[6, "needle", 0] == NotVisible(), "a track that leaves says so"
+    # A shape of one frame is a track that ends on the next: nothing is said of that, and the tip keeps its number.
+    assert got[4, "needle_tip", 0] == TipLabel((9.0, 5.0)) and got[5, "needle_tip", 0] == TipLabel((9.0, 6.0))
+    assert len(got) == 6
+
+
+def test_cvat_hands_out_archives(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "task.zip", "w") as archive:
+        archive.write(WRITTEN / "cvat-video.xml", "annotations.xml")
+        archive.writestr("images/frame_000004.png", b"no picture is read here")
+    assert found_in_cvat(tmp_path / "task.zip") == found_in_cvat(WRITTEN / "cvat-video.xml")
+    assert read_found(tmp_path / "task.zip", None)[0] == "cvat"
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("labels.xml", "<annotations/>")
+    with pytest.raises(UserError, match=r"annotations\.xml is not in it once"):
+        found_in_cvat(tmp_path / "other.zip")
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -450,38 +443,26 @@ def test_what_cvat_would_not_write_is_refused(tmp_path: Path, text: str, words: 
 
 
 def labelme_file(folder: Path) -> Path:
-    part = np.zeros((2, 5), np.uint8)
-    part[0, 2:], part[1, 4] = 1, 1
-    coded = base64.b64encode(cv2.imencode(".png", part)[1].tobytes()).decode()
-    document = {
-        "version": "5.5.0", "flags": {"csf": True, "shadow": False}, "imagePath": "clip_000012.png", "imageData": None,
-        "imageHeight": 48, "imageWidth": 64,
-        "shapes": [
-            {"label": "needle", "points": [[2.5, 3.5], [12.5, 3.5], [12.5, 8.5]], "group_id": None, "description": "",
-             "shape_type": "polygon", "flags": {}, "mask": None},
-            {"label": "cyst", "points": [[20.5, 9.0], [10.5, 4.0]], "group_id": None, "shape_type": "rectangle",
-             "flags": {}},
-            {"label": "needle_tip", "points": [[12.5, 8.5]], "group_id": None, "shape_type": "point", "flags": {}},
-            {"label": "axis", "points": [[2.5, 3.5], [12.5, 8.5]], "group_id": None, "shape_type": "line", "flags": {}},
-            {"label": "needle", "points": [[5.0, 6.0], [9.0, 7.0]], "group_id": None, "shape_type": "mask", "flags": {},
-             "mask": coded},
-        ],
-    }  # fmt: skip
-    path = folder / "clip_000012.json"
-    path.write_text(json.dumps(document, indent=2))
+    path = folder / "labelme_000012.json"
+    path.write_bytes((WRITTEN / path.name).read_bytes())
     return path
 
 
 def test_labelme(tmp_path: Path) -> None:
     labelme_file(tmp_path)
-    got = {(x.name, x.number): x for x in back(found_in_labelme(tmp_path)).labels}
+    (tmp_path / "labelme_000013.json").write_bytes((WRITTEN / "labelme_000013.json").read_bytes())
+    every = {(x.key.index, x.name, x.number): x for x in back(found_in_labelme(tmp_path)).labels}
+    assert every.pop((13, "axis", 0)).value == LineLabel((2.0, 3.0), (12.0, 8.0)), "as labelme 4 writes"
+    got = {(name, number): x for (_index, name, number), x in every.items()}
     assert {x.key for x in got.values()} == {key(12)}
     assert got["needle", 0].value == PolygonLabel((48, 64), (((2.0, 3.0), (12.0, 3.0), (12.0, 8.0)),))
     assert got["cyst", 0].value == BoxLabel((10.0, 3.5, 10.0, 5.0))
     assert got["needle_tip", 0].value == TipLabel((12.0, 8.0))
     assert got["axis", 0].value == LineLabel((2.0, 3.0), (12.0, 8.0))
     assert got["csf", 0].value == FlagLabel(1) and got["shadow", 0].value == FlagLabel(0)
-    mask = mask_of(got["needle", 1].value)  # type: ignore[arg-type]
+    circle = mask_of(got["needle", 1].value)  # type: ignore[arg-type]
+    assert abs(int(circle.sum()) - np.pi * 36) < 8 and circle[20, 30] and not circle[20, 38]
+    mask = mask_of(got["needle", 2].value)  # type: ignore[arg-type]
     assert sorted(zip(*np.nonzero(mask))) == [(6, 7), (6, 8), (6, 9), (7, 9)]
     empty = tmp_path / "empty"
     empty.mkdir()

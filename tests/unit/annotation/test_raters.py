@@ -12,6 +12,7 @@ from puncta.annotation.adjudicate import CONSENSUS, Tolerance, agreed, differenc
 from puncta.annotation.agreement import agreement, angle_gap, cohen_kappa
 from puncta.annotation.assignments import Work, assign, assignment, mark
 from puncta.annotation.commands import Board, draw, not_visible, propose, set_flag, set_phase
+from puncta.annotation.disputes import Answer, agreeing, answer, disputes
 from puncta.annotation.labels import (
     Kind,
     Label,
@@ -54,7 +55,8 @@ def test_a_blind_reader_sees_neither_others_nor_models_until_done(store: Annotat
     fill(store, case.id, "anna", 1.0)
     fill(store, case.id, MODEL_LAYER, 2.0)
     fill(store, case.id, "bert", 3.0)
-    store.put_suggestions(case.id, "needle-tip 0.2", [Suggestion(5, "doubt", 0.9)])
+    for rater in ("anna", "bert"):
+        store.put_suggestions(case.id, rater, "needle-tip 0.2", [Suggestion(5, "doubt", 0.9)])
 
     def seen(viewer: str) -> set[str]:
         return {label.rater for label in visible_labels(store, case.id, viewer)}
@@ -253,3 +255,84 @@ def test_rejected_and_proposed_work_is_no_reading() -> None:
     b = [Label("needle_tip", key(1), "bert", TipLabel((9.0, 9.0)), MODEL, State.CONFIRMED)]
     assert agreement(CASE, a, b).frames == 0
     assert [d.text for d in differences(CASE, a, b)] == ["only bert has judged it"]
+
+
+def both_readings(store: AnnotationStore) -> tuple[str, Board, Board]:
+    """Two readings of a needle with its line, which part on frames 0 and 1; bert alone has judged frame 2."""
+    case = store.add_case(CASE)
+    anna, bert = Board(case.id, "anna"), Board(case.id, "bert")
+    for board, off in ((anna, 0.0), (bert, 14.0)):
+        for index in (0, 1):
+            way = [(10.0, 10.0), (40.0, 20.0 + off * (1 - index / 2))]
+            do(store, board, draw(board, "needle", key(index), mask_label(mask_of_stroke(way, 5.0, (48, 64)))))
+            do(store, board, draw(board, "needle.line", key(index), LineLabel(way[0], way[1])))
+    do(store, bert, draw(bert, "needle_tip", key(2), TipLabel((1.0, 1.0))))
+    do(store, anna, set_flag(anna, "csf", 1, [key(3)]))
+    do(store, bert, set_flag(bert, "csf", 0, [key(3)]))
+    return case.id, anna, bert
+
+
+def test_a_needle_and_its_line_are_one_question_and_the_largest_comes_first(store: AnnotationStore) -> None:
+    _case, anna, bert = both_readings(store)
+    found = disputes(CASE, anna, bert)
+    assert [(d.index, d.name, d.one_sided) for d in found] == [
+        (3, "csf", False),
+        (0, "needle", False),
+        (1, "needle", False),
+        (2, "needle_tip", True),
+    ]
+    assert {p.slot.name for p in found[1].parts} == {"needle", "needle.line"}
+    assert found[1].amount > found[2].amount and "Dice" in found[1].text
+
+
+def test_one_key_answers_all_of_a_thing_and_says_from_whom(store: AnnotationStore) -> None:
+    case_id, anna, bert = both_readings(store)
+    final = Board(case_id, CONSENSUS, author="cleo")
+    flag, first, second, alone = disputes(CASE, anna, bert)
+    assert not any(d.settled(final) for d in (flag, first, second, alone))
+    do(store, final, answer(final, first, Answer.B, "cleo"))
+    assert first.settled(final) and answer(final, first, Answer.B, "cleo") is None
+    taken = {x.name: x for x in final.on_frame(0)}
+    assert set(taken) == {"needle", "needle.line"} and taken["needle"].value == bert.get(Slot(0, "needle")).value
+    assert taken["needle"].made.kind is Kind.CONSENSUS
+    assert (taken["needle"].made.by, taken["needle"].made.base) == ("cleo", "bert")
+    do(store, final, answer(final, second, Answer.A, "cleo"))
+    do(store, final, answer(final, second, Answer.ABSENT, "cleo"))
+    assert second.settled(final), "its line goes with it"
+    (gone,) = final.on_frame(1)
+    assert isinstance(gone.value, NotVisible) and gone.made.kind is Kind.PERSON
+    do(store, final, answer(final, flag, Answer.ABSENT, "cleo"))
+    assert flag.settled(final) and final.get(Slot(3, "csf")).value.value == 0
+    assert answer(final, alone, Answer.A, "cleo") is None, "anna has said nothing there"
+    do(store, final, draw(final, "needle_tip", key(2), TipLabel((4.0, 4.0))))
+    own = final.get(Slot(2, "needle_tip"))
+    assert alone.settled(final) and own.made.by == "cleo" and own.rater == CONSENSUS
+    assert store.undo(case_id, CONSENSUS, 0) is not None
+    final = Board(case_id, CONSENSUS, store.labels(case_id, rater=CONSENSUS))
+    assert not first.settled(final) and alone.settled(final)
+
+
+def test_a_thing_one_says_is_hidden_is_one_question_too(store: AnnotationStore) -> None:
+    case_id, anna, bert = both_readings(store)
+    do(store, anna, not_visible(anna, "needle", key(0)))
+    final = Board(case_id, CONSENSUS)
+    first = next(d for d in disputes(CASE, anna, bert) if d.index == 0)
+    assert len(first.parts) == 2 and first.amount == 1.0 and first.text == "anna: hidden, bert: visible"
+    do(store, final, answer(final, first, Answer.A, "cleo"))
+    assert first.settled(final) and [x.name for x in final.on_frame(0)] == ["needle"]
+    do(store, final, answer(final, first, Answer.B, "cleo"))
+    assert {x.name for x in final.on_frame(0)} == {"needle", "needle.line"}
+
+
+def test_a_phase_is_never_absent() -> None:
+    boards = []
+    for rater, phase in (("anna", "advance"), ("bert", "hold")):
+        board = Board("c", rater)
+        command = set_phase(board, phase, [key(0)])
+        assert command is not None
+        board.apply(command)
+        boards.append(board)
+    (only,) = disputes(CASE, *boards)
+    final = Board("c", CONSENSUS)
+    assert answer(final, only, Answer.ABSENT, "cleo") is None and answer(final, only, Answer.B, "cleo") is not None
+    assert agreeing(CASE, boards[0], boards[0]) == 1 and agreeing(CASE, *boards) == 0

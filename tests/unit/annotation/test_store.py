@@ -42,9 +42,9 @@ from puncta.annotation.labels import (
     TipLabel,
     Value,
 )
-from puncta.annotation.store import AnnotationStore
+from puncta.annotation.store import AnnotationStore, Applied
 from puncta.annotation.store_suggestions import Suggestion
-from puncta.annotation.tables import CASES
+from puncta.annotation.tables import CASES, COMMANDS
 from puncta.core.errors import UserError
 from puncta.formats.dataset_values import Visibility
 
@@ -114,6 +114,37 @@ def test_undo_takes_the_frame_in_view_and_survives_a_restart(open_store: Opener)
     assert store.redo(case.id, "anna", 3) is not None and store.redo(case.id, "anna", 3) is not None
     assert store.redo(case.id, "anna", 3) is None
     assert {label.slot: label for label in store.labels(case.id)} == board.snapshot()
+
+
+def test_undo_takes_a_range_that_was_accepted_from_a_frame_that_needed_no_accepting(store: AnnotationStore) -> None:
+    case = store.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(store, board, draw(board, "needle_tip", key(9), TipLabel((5, 5))))
+    do(store, board, propose(board, [proposal("needle_tip", i, TipLabel((i, 1))) for i in range(5, 9)]))
+    do(store, board, accept_range(board, 0, 99, frame=9))
+    assert store.undo_titles(case.id, "anna", 9) == ("Accept range", None)
+    done = store.undo(case.id, "anna", 9)
+    assert done is not None and [c.slot.index for c in done.changes] == [5, 6, 7, 8]
+    assert {x.key.index: x.state for x in store.labels(case.id)} == {9: State.CONFIRMED} | dict.fromkeys(
+        range(5, 9), State.PROPOSED
+    )
+    assert store.undo_titles(case.id, "anna", 9) == ("Label needle_tip", "Accept range")
+    assert store.redo(case.id, "anna", 9) is not None and store.undo(case.id, "anna", 9) is not None
+    board.apply(done.changes)
+    do(store, board, draw(board, "needle_tip", key(9), TipLabel((6, 6)), title="Move tip"))
+    assert store.undo_titles(case.id, "anna", 9) == ("Move tip", None), "what comes after a new gesture is gone"
+
+
+def test_undo_passes_a_range_that_was_covered_frame_by_frame(store: AnnotationStore) -> None:
+    case = store.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(store, board, draw(board, "needle_tip", key(9), TipLabel((5, 5))))
+    do(store, board, set_flag(board, "csf", 1, [key(3), key(4)], frame=9))
+    for index in (3, 4):
+        do(store, board, set_flag(board, "csf", 0, [key(index)]))
+    assert store.undo_titles(case.id, "anna", 9) == ("Label needle_tip", None)
+    assert store.undo(case.id, "anna", 9) is not None
+    assert {x.name for x in store.labels(case.id)} == {"csf"}
 
 
 def test_undo_of_a_range_leaves_what_was_done_later_on_other_frames(store: AnnotationStore) -> None:
@@ -291,18 +322,21 @@ def test_the_queue_is_ordered_and_forgets_what_is_done(store: AnnotationStore) -
     board = Board(case.id, "anna")
     store.put_suggestions(
         case.id,
+        "anna",
         "needle-tip 0.2",
         [Suggestion(1, "doubt", 0.3), Suggestion(2, "doubt", 0.9), Suggestion(3, "teaches", 0.5, "unlike the others")],
     )
-    store.put_suggestions(case.id, "tip x track", [Suggestion(1, "disagreement", 0.95, "9 mm apart")])
+    store.put_suggestions(case.id, "anna", "tip x track", [Suggestion(1, "disagreement", 0.95, "9 mm apart")])
     assert [s.index for s in store.suggestions(case.id, "anna")] == [1, 2, 3]
     first = store.suggestions(case.id, "anna")[0]
     assert (first.reason, first.text, first.source) == ("disagreement", "9 mm apart", "tip x track")
     do(store, board, draw(board, "needle_tip", key(2), TipLabel((1, 1))))
     assert [s.index for s in store.suggestions(case.id, "anna")] == [1, 3]
     assert [s.index for s in store.suggestions(case.id, "anna", ["needle_tip", "needle"])] == [1, 2, 3]
-    assert [s.index for s in store.suggestions(case.id, "bert")] == [1, 2, 3]
-    store.put_suggestions(case.id, "tip x track", [])
+    assert store.suggestions(case.id, "bert") == (), "what anna asked the models is hers to look at"
+    store.put_suggestions(case.id, "bert", "tip x track", [Suggestion(9, "doubt", 0.8)])
+    assert [s.index for s in store.suggestions(case.id, "bert")] == [9]
+    store.put_suggestions(case.id, "anna", "tip x track", [])
     assert [s.index for s in store.suggestions(case.id, "anna")] == [3, 1]
 
 
@@ -381,11 +415,17 @@ def play(store: AnnotationStore, case_id: str, edits: list[tuple[str, int, int]]
     return board
 
 
+def made_on(store: AnnotationStore, done: Applied) -> int | None:
+    with store.reading() as connection:
+        query = sa.select(COMMANDS.c.frame_index).where(COMMANDS.c.uid == done.target_uid)
+        return connection.execute(query).scalar_one()
+
+
 def exhaust(store: AnnotationStore, board: Board, way: str, frames: list[int | None]) -> None:
     step = store.undo if way == "undo" else store.redo
     for frame in frames:
         while (done := step(board.case_id, "anna", frame)) is not None:
-            assert frame is None or frame in {c.slot.index for c in done.changes}
+            assert frame is None or frame in {c.slot.index for c in done.changes} or made_on(store, done) == frame
             board.apply(done.changes)
 
 

@@ -130,6 +130,40 @@ def test_an_older_file_is_backed_up_and_brought_up_to_date(tmp_path: Path) -> No
         assert len(backups_of(path)) == 1, "nothing to do, nothing to back up"
 
 
+QUEUE = (
+    "INSERT INTO suggestions (case_id, source, frame_index, reason, score, text) VALUES (:c, 'm', :i, 'doubt', .5, '')"
+)
+CASE_ROW = (
+    "INSERT INTO cases (id, title, stream, label_set, uri, width_px, height_px, fps, simulated, licence, revision, "
+    "created_utc) VALUES (:c, :c, 'clip', 'needle', '', 8, 6, 25, :no, '', 1, '2026')"
+)
+GESTURE = (
+    "INSERT INTO commands (uid, case_id, rater, kind, title, automatic, revision, made_utc) "
+    "VALUES (:uid, 'c1', :rater, 'gesture', 'x', :automatic, 1, '2026')"
+)
+
+
+def test_a_queue_of_an_older_store_stays_with_whom_it_was_made_for(place: Path | str, user_home: Path) -> None:
+    engine = sa.create_engine(url_of(place))
+    with engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
+        migrate(connection, "0002")
+        for case in ("c1", "c2"):
+            connection.execute(sa.text(CASE_ROW), {"c": case, "no": False})
+            connection.execute(sa.text(QUEUE), [{"c": case, "i": index} for index in (4, 7)])
+        for uid, rater, automatic in (("u1", "bert", True), ("u2", "anna", True), ("u3", "bert", False)):
+            connection.execute(sa.text(GESTURE), {"uid": uid, "rater": rater, "automatic": automatic})
+    engine.dispose()
+    with AnnotationStore.open(place) as store:
+        assert [s.index for s in store.suggestions("c1", "anna")] == [4, 7]
+        assert store.suggestions("c1", "bert") == () == store.suggestions("c2", "anna")
+        backups = user_home / "data" / "annotations" / "backups"
+        kept = backups_of(Path(place)) if isinstance(place, Path) else sorted(backups.rglob("*form-0002*"))
+        assert len(kept) == 1 and "form-0002" in kept[0].name
+        with store.writing() as connection:
+            context = MigrationContext.configure(connection)
+            assert context.get_current_revision() == newest_form()
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "labels.sqlite"
     engine = sa.create_engine(url_of(path))

@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 from label_maker import do
 
-from puncta.annotation.commands import Board, draw, not_visible, set_flag, set_phase
-from puncta.annotation.labels import MODEL_RATER, TipLabel, mask_label, mask_of_stroke
+from puncta.annotation.commands import Board, draw, not_visible, propose, set_flag, set_phase
+from puncta.annotation.labels import (
+    MODEL_RATER,
+    Kind,
+    Label,
+    Provenance,
+    State,
+    TipLabel,
+    mask_label,
+    mask_of_stroke,
+)
 from puncta.annotation.store import AnnotationStore
 from puncta.cli.main import main
 from puncta.core.frame import FrameKey, hash_planes
@@ -132,6 +141,59 @@ def test_export_and_import_give_equal_labels(
     with AnnotationStore.open() as store:
         case = store.cases()[0]
         assert store.undo(case.id, "bert") is not None and store.labels(case.id, rater="bert") == ()
+
+
+@pytest.mark.parametrize("kind", ["dataset", "coco"])
+def test_what_was_only_proposed_and_by_whom_comes_back_so(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    at = keys(labelled)
+    with AnnotationStore.open() as store:
+        case = store.cases()[0]
+        board = Board(case.id, "anna", store.labels(case.id, rater="anna"))
+        made = Provenance(Kind.MODEL, "tip", "0.2", confidence=0.4)
+        label = Label("needle_tip", at[7], "anna", TipLabel((9.0, 8.0)), made, State.PROPOSED)
+        do(store, board, propose(board, [label]))
+    out = tmp_path / "out"
+    assert say(capsys, "export", out, "--format", kind, "--unconfirmed")[0] == 0
+    file = out / ("annotations.json" if kind == "coco" else "dataset.json")
+    images = {image.frame_index: image for image in load_dataset(file).images}
+    assert str(images[7].review) == "proposed" and str(images[0].review) != "proposed"
+    assert images[7].labelled == () and "needle_tip" in images[0].labelled
+    annotations = load_dataset(file).annotations
+    assert {a.rater for a in annotations} == {"anna"}
+    tips = [a.tip_px for a in annotations if a.image_id == images[7].id]
+    assert tips == [(9.0, 8.0)], "counted from the middle of the first pixel, as everywhere"
+    report = validate(file)
+    assert report.problems == () and not any("every frame counts as confirmed" in note for note in report.notes)
+    status, told, _err = say(capsys, "import", out, "--case", "clip", "--rater", "bert")
+    assert status == 0 and "proposed 1" in told
+    states = {slot.index: state for slot, (_k, _v, state) in labels_of("bert").items() if slot.name == "needle_tip"}
+    assert states[7] == "proposed" and states[0] == "confirmed"
+
+
+def test_without_a_rater_labels_go_back_to_those_who_made_them(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label_clip(labelled, "bert", 2.0)
+    for rater in ("anna", "bert"):
+        assert say(capsys, "export", tmp_path / rater, "--format", "coco", "--rater", rater)[0] == 0
+    kept = labels_of("anna"), labels_of("bert")
+    with AnnotationStore.open() as store:
+        case = store.cases()[0]
+        for rater in ("anna", "bert"):
+            while store.undo(case.id, rater) is not None:
+                pass
+        assert store.labels(case.id) == ()
+    for rater in ("anna", "bert"):
+        assert say(capsys, "import", tmp_path / rater, "--case", "clip")[0] == 0
+    assert (labels_of("anna"), labels_of("bert")) == kept
+    file = tmp_path / "other.json"
+    image = {"id": 1, "file_name": "clip_0001.png", "width": 64, "height": 48}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 4], "area": 120, "iscrowd": 0}
+    file.write_text(json.dumps({"images": [image], "annotations": [box], "categories": [{"id": 1, "name": "needle"}]}))
+    status, _out, err = say(capsys, "import", file, "--case", "clip")
+    assert status == 2 and "does not name who made 1 of its labels" in err
 
 
 def test_a_dataset_holds_the_very_frames(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

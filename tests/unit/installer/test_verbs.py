@@ -25,6 +25,7 @@ class Seen:
         self.prepared: list[tuple[Purpose, str | None]] = []
         self.called: list[list[str]] = []
         self.environ: dict[str, str] = {}
+        self.peers: list[Path] = []
 
 
 @pytest.fixture
@@ -42,6 +43,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     monkeypatch.setattr(Environment, "prepare", lambda self, purpose, index=None: log.prepared.append((purpose, index)))
     monkeypatch.setattr(verbs, "_call", call)
     monkeypatch.setattr(verbs, "_install_test_tools", lambda: None)
+    monkeypatch.setattr(Environment, "add_peers", lambda self: log.peers.append(self.folder))
     monkeypatch.setattr(system, "install_missing_libraries", lambda environ: [])
     monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "PUNCTA_HEADLESS"):
@@ -174,3 +176,62 @@ def test_an_old_python_can_read_the_first_file(repo_root: Path) -> None:
         assert not (isinstance(node, ast.ImportFrom) and node.module == "__future__")
     # What needs a newer Python is imported only after the question for its version.
     assert not any(isinstance(node, ast.ImportFrom) for node in tree.body)
+
+
+def test_only_tests_bring_their_peers(seen: Seen) -> None:
+    assert verbs.start(["run", "--help"]) == 7 and seen.peers == []
+    assert verbs.start(["test"]) == 7 and len(seen.peers) == 1
+
+
+class Manager:
+    """A package manager that knows some packages."""
+
+    name, prefix = "apt", ()
+
+    def __init__(self, known: set[str]) -> None:
+        self.known, self.there = known, set()
+
+    def install(self, packages: list[str]) -> bool:
+        if set(packages) <= self.known:
+            self.there |= set(packages)
+        return set(packages) <= self.known
+
+    def install_alone(self, package: str) -> bool:
+        self.there |= {package} & self.known
+        return package in self.known
+
+
+@pytest.mark.parametrize("known", [{"postgresql", "xvfb"}, {"postgresql", "moon"}, set()])
+def test_a_server_for_the_store_is_installed_where_that_can_be(
+    known: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = Manager(known)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(verbs.shutil, "which", lambda program: None if program == "Xvfb" else f"/usr/bin/{program}")
+    monkeypatch.setattr(verbs.glob, "glob", lambda path: [] if "postgresql" in path else [path])
+    monkeypatch.setattr(system, "find_package_manager", lambda: manager)
+    verbs._install_test_tools()  # never fails, whatever is known here
+    assert manager.there == known & {"postgresql", "xvfb"}
+    monkeypatch.setattr(system, "find_package_manager", lambda: None)
+    verbs._install_test_tools()
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_peers_are_added_where_that_works_and_nothing_stops_where_not(
+    works: bool, tmp_path: Path, repo_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = Environment(tmp_path)
+    asked: list[tuple[str, ...]] = []
+
+    def pip(_self: Environment, *words: str) -> None:
+        asked.append(words)
+        if not works:
+            raise StopInstalling("there is no network")
+        (tmp_path / ".venv" / "lib" / "python3.11" / "site-packages" / "pyigtl").mkdir(parents=True)
+
+    monkeypatch.setattr(Environment, "_pip", pip)
+    assert environment.add_peers() is works
+    assert len(asked) == 1 and "--require-hashes" in asked[0]
+    assert environment.add_peers() is works and len(asked) == (1 if works else 2)
+    listed = (repo_root / "installer" / "lock" / "peers.txt").read_text("utf-8")
+    assert all("--hash=sha256:" in line for line in listed.splitlines() if not line.startswith("#"))

@@ -27,6 +27,7 @@ from puncta.imaging.needle_pose import NeedlePose
 from puncta.session.between_keys import NEEDLE, TIP, needle_values
 
 if TYPE_CHECKING:
+    from puncta.gui.annotate.adjudication import Adjudication
     from puncta.gui.annotate.annotator import Annotator
     from puncta.gui.annotate.label_help import LabelHelp
     from puncta.gui.annotate.worklist import Worklist
@@ -45,6 +46,11 @@ class AnnotateVerbs:
     def help(self) -> LabelHelp:
         """What proposes."""
         return self._a.help
+
+    @property
+    def adjudication(self) -> Adjudication:
+        """Two readings that become one."""
+        return self._a.adjudication
 
     @property
     def work(self) -> Worklist:
@@ -289,7 +295,10 @@ class AnnotateVerbs:
         self._a.window.desk.seek(index)
 
     def next_doubt(self) -> None:
-        """Go to the next frame of the queue."""
+        """Go to the next frame of the queue; while two readings become one, to the next difference."""
+        if self._a.adjudication.on:
+            self._a.adjudication.next()
+            return
         self._a.refresh()
         index = next_in(self._a.queue, self._a.window.desk.aimed_index())
         if index is None:
@@ -310,16 +319,13 @@ class AnnotateVerbs:
             self._a.say(tr("There is no labelled frame in this direction."))
 
     def undo(self) -> None:
-        """Take back the last gesture on this frame.
-
-        Frames between key frames are not proposed anew here: that would be a further gesture, and take redo away.
-        """
+        """Take back the last gesture on this frame; what lies between key frames is proposed anew at once."""
         if not self._a.hands.put_down():
-            self._a.desk.undo(self._a.index())
+            self._a.desk.undo(self._a.index(), self.help.stepped)
 
     def redo(self) -> None:
         """Make again what was taken back on this frame."""
-        self._a.desk.redo(self._a.index())
+        self._a.desk.redo(self._a.index(), self.help.stepped)
 
     def gain(self, more: bool) -> None:
         """Brighten or darken the view; labels, models and exports never see it."""

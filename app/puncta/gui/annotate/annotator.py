@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from puncta.annotation.labels import LINE_SUFFIX, Slot, State
 from puncta.annotation.store_open import StoreDamaged
@@ -18,7 +17,9 @@ from puncta.core.geometry import PointPx
 from puncta.core.last_seen import LostTip
 from puncta.core.overlay import OverlayScene, OverlayStyle
 from puncta.core.results import Analysis
-from puncta.formats.label_sets import LabelSet, find_label_set, label_sets_dir, read_label_set, shipped_label_sets
+from puncta.formats.label_sets import LabelSet, find_label_set
+from puncta.gui.actions import ADJUDICATE
+from puncta.gui.annotate.adjudication import Adjudication
 from puncta.gui.annotate.annotate_verbs import AnnotateVerbs
 from puncta.gui.annotate.flag_hold import FlagHold
 from puncta.gui.annotate.following import Following
@@ -29,6 +30,7 @@ from puncta.gui.annotate.label_help import LabelHelp
 from puncta.gui.annotate.left_panel import AnnotatePanel
 from puncta.gui.annotate.magnifier import Magnifier
 from puncta.gui.annotate.needle_width import NeedleWidth
+from puncta.gui.annotate.parts_shown import assemble, known_label_sets, show_adjudication
 from puncta.gui.annotate.review_queue import Doubt
 from puncta.gui.annotate.right_panel import AnnotateInspector
 from puncta.gui.annotate.scene import LabelScene
@@ -103,25 +105,9 @@ class Annotator(QObject):
         self._timer.setInterval(REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
         self._on = False
-        self._assemble()
+        self.adjudication: Adjudication = Adjudication(self)
+        assemble(self)
         self._connect()
-        for part in (self.left, self.right, self.strip, self.status):
-            part.hide()
-
-    def _assemble(self) -> None:
-        """Put the parts into the window, each beside what it stands in for."""
-        window = self.window
-        for part, other in ((self.left, window.sources), (self.right, window.inspector)):
-            around = other.parentWidget()
-            beside = around.layout() if around is not None else None
-            assert isinstance(beside, QVBoxLayout)
-            beside.insertWidget(0, part)
-        self.left.add_first(self.work.panel)
-        window.bottom.addWidget(self.bar)
-        stage, top = window.stage.layout(), window.top.layout()
-        assert isinstance(stage, QVBoxLayout) and isinstance(top, QHBoxLayout)
-        stage.addWidget(self.strip)
-        top.insertWidget(top.indexOf(window.top.calibration), self.status)
 
     def _connect(self) -> None:
         view = self.window.stage.view
@@ -130,6 +116,8 @@ class Annotator(QObject):
         self.desk.changed.connect(self.changed)
         self.desk.saved.connect(self._show_saved)
         self.desk.failed.connect(self._failed)
+        self.desk.others.connect(self.adjudication.look)
+        self.left.adjudicate.clicked.connect(self.adjudication.toggle)
         self.jobs.came.connect(self.help.take)
         self.bar.timeline.stretched.connect(self.verbs.stretch_flag)
         self.left.sheet.clicked.connect(lambda: self.show_sheet())
@@ -214,11 +202,13 @@ class Annotator(QObject):
         if not on and not self._on:
             return
         self._on = on
-        for part in (self.left, self.right, self.strip, self.status):
+        for part in (self.right, self.strip, self.status):
             part.setVisible(on)
+        self.left.setVisible(on and not self.adjudication.on)
         for other in (window.sources, window.layers, window.inspector, window.stage.read_outs, window.top.latency):
             other.setVisible(not on)
         window.stage.buttons["target"].setVisible(not on)
+        window.stage.try_card.set_labelling(on)
         if on:
             window.guidance.panel.setVisible(False)
             window.stage.set_tool(Tool.NONE)
@@ -228,10 +218,13 @@ class Annotator(QObject):
             self.flags.drop()
             self.hands.put_down()
             self.jobs.cancel()
+            if self.adjudication.on:
+                self.adjudication.stop()
+                self.desk.close()
             self.magnifier.look_at(None)
             if self.view.hands is self.hands:
                 self.view.hands = None
-        self._show_hint()
+        window.stage.say_hint("")
         self.redraw()
         window.room.restyle()
 
@@ -241,7 +234,9 @@ class Annotator(QObject):
         self.wanted = False
         self.flags.forget()
         self.hands.put_down()
+        self.magnifier.look_at(None)
         self.jobs.cancel()
+        self.adjudication.stop()
         self.desk.close()
         self.suggestions = ()
         self.work.close()
@@ -254,15 +249,23 @@ class Annotator(QObject):
         def done(result: int) -> None:
             if result and dialog.rater():
                 self.window.preferences.set("rater", dialog.rater())
-                self.desk.close()
-                self._open_case()
+                self.adjudication.stop()
+                self.reopen()
+            self.refresh()
 
         dialog.finished.connect(done)
         self.window.does.show_dialog(dialog, "rater")
 
+    def reopen(self) -> None:
+        """Open the labels of what is on the screen anew."""
+        self.desk.close()
+        self._open_case()
+
     def _open_case(self) -> None:
         """Open the labels of what is on the screen, unless they are open."""
         info, rater = self.window.desk.info, self.window.preferences.settings.rater
+        if self.adjudication.on:
+            return
         self.status.show_rater(rater)
         if info is None or not info.seekable:
             return
@@ -285,12 +288,15 @@ class Annotator(QObject):
         self.failure = ""
         label_set = self.desk.label_set
         self.things = things_of(label_set) if label_set is not None else ()
-        self.left.show_sets(_label_sets(), label_set.id if label_set is not None else "")
+        self.left.show_sets(known_label_sets(), label_set.id if label_set is not None else "")
         self.left.show_label_set(label_set, self.things)
         placed = [t for t in self.things if not t.is_flag]
         needle = next((t for t in placed if t.name == NEEDLE), None)
         chosen = needle or (placed[0] if placed else None)
         self.verbs.take_up(chosen)
+        if self.adjudication.on:
+            self.adjudication.opened()
+            return
         self.work.look(self.help.read_suggestions)
         self.help.refill()
 
@@ -333,7 +339,7 @@ class Annotator(QObject):
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Name the keys."""
-        for part in (self.bar, self.right, self.strip):
+        for part in (self.bar, self.right, self.strip, self.adjudication.panel):
             part.set_keys(words)
 
     def changed(self) -> None:
@@ -347,6 +353,20 @@ class Annotator(QObject):
         if self.on:
             self.following.refresh()
 
+    def show_adjudication(self) -> None:
+        """Show what belongs to adjudicating, or what belongs to labelling alone."""
+        show_adjudication(self)
+        self.redraw()
+
+    @property
+    def key_mode(self) -> str:
+        """Mode of the keys."""
+        return ADJUDICATE if self.adjudication.on else "annotate"
+
+    def key_words(self, action: str) -> str:
+        """The key of an action, as the keyboard names it."""
+        return self.window.keyboard.words().get(action, "")
+
     def show_held(self) -> None:
         """Follow the keys of flags."""
         held = self.flags.held
@@ -356,9 +376,6 @@ class Annotator(QObject):
         if self.desk.trouble is None:
             self.failure = ""
         self.status.show_saved(self.desk.unsaved, self.failure)
-
-    def _show_hint(self) -> None:
-        self.window.stage.say_hint("")
 
     def _failed(self, words: str) -> None:
         self.failure = words
@@ -371,8 +388,7 @@ class Annotator(QObject):
         """Begin an empty store; the damaged one stays where it was set aside."""
         self.window.stage.banners.hush("labels")
         self.store.begin_anew = True
-        self.desk.close()
-        self._open_case()
+        self.reopen()
 
     def close(self) -> None:
         """End what runs: help first, then the store, which commits what is under way."""
@@ -380,13 +396,3 @@ class Annotator(QObject):
         self.flags.forget()
         self.jobs.close()
         self.store.close()
-
-
-def _label_sets() -> list[tuple[str, str]]:
-    found = []
-    for name in shipped_label_sets():
-        try:
-            found.append((name, read_label_set(label_sets_dir() / f"{name}.json").title))
-        except UserError:
-            continue
-    return found

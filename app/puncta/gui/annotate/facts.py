@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from puncta.annotation.labels import (
     LINE_SUFFIX,
     MACHINE_KINDS,
+    BoxLabel,
     Kind,
     Label,
     LineLabel,
@@ -80,6 +83,46 @@ def needle_facts(labels: Sequence[Label], before: Sequence[Label], calibration: 
     if main.made.confidence is not None and not main.trusted:
         facts.append((tr("Confidence"), f"{main.made.confidence:.2f}"))
     return facts
+
+
+def thing_facts(labels: Sequence[Label], name: str, calibration: Calibration | None) -> Facts:
+    """Lines about a thing other than needle and tip, such as the target: where it is and how large."""
+    label = _named(labels, name) or _named(labels, name + LINE_SUFFIX)
+    if label is None:
+        return []
+    facts: Facts = [(tr("State"), tr(STATE_WORDS[label.state]))]
+    value = label.value
+    if isinstance(value, NotVisible):
+        facts.append((tr("Place"), tr(VISIBILITY_WORDS[str(value.visibility)])))
+    elif isinstance(value, LineLabel):
+        facts.append((tr("Length"), _length(value, calibration)))
+    elif isinstance(value, TipLabel):
+        facts.append((tr("Place"), f"{value.tip_px[0]:.0f}, {value.tip_px[1]:.0f} px"))
+    elif isinstance(value, BoxLabel):
+        x, y, w, h = value.box
+        facts += _extent((x + w / 2, y + h / 2), (w, h), None, calibration)
+    elif isinstance(value, MaskLabel | PolygonLabel):
+        mask = mask_of(value)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):
+            centre = ((columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2)
+            size = (float(columns[-1] - columns[0] + 1), float(rows[-1] - rows[0] + 1))
+            facts += _extent(centre, size, int(mask.sum()), calibration)
+    if label.made.confidence is not None and not label.trusted:
+        facts.append((tr("Confidence"), f"{label.made.confidence:.2f}"))
+    return facts
+
+
+def _extent(
+    centre: tuple[float, float], size: tuple[float, float], pixels: int | None, calibration: Calibration | None
+) -> Facts:
+    facts: Facts = [(tr("Place"), f"{centre[0]:.0f}, {centre[1]:.0f} px")]
+    if calibration is None:
+        facts.append((tr("Size"), f"{size[0]:.0f} × {size[1]:.0f} px"))
+        return facts if pixels is None else [*facts, (tr("Area"), f"{pixels} px")]
+    sx, sy = calibration.mm_per_px
+    facts.append((tr("Size"), f"{size[0] * sx:.1f} × {size[1] * sy:.1f} mm"))
+    return facts if pixels is None else [*facts, (tr("Area"), f"{pixels * sx * sy:.0f} mm²")]
 
 
 def note_of(labels: Sequence[Label]) -> str:

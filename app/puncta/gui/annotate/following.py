@@ -8,18 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.annotation.commands import Board
+from puncta.annotation.disputes import Dispute
 from puncta.annotation.labels import FlagLabel, PhaseLabel, Slot, State
 from puncta.annotation.store_suggestions import Suggestion
 from puncta.formats.label_sets import LabelSet
-from puncta.gui.annotate.facts import needle_facts, note_of, state_of, tip_facts
+from puncta.gui.annotate.facts import needle_facts, note_of, state_of, thing_facts, tip_facts
 from puncta.gui.annotate.review_queue import Doubt, doubt_of, ordered
-from puncta.gui.annotate.ribbons import confirmed_counts, empty_rows, shown_rows, write_codes
+from puncta.gui.annotate.ribbons import ABSENT, PRESENT, confirmed_counts, empty_rows, shown_rows, write_codes
+from puncta.gui.annotate.things import Shape, Thing
 from puncta.gui.i18n import tr
+from puncta.session.between_keys import NEEDLE, TIP
 
 if TYPE_CHECKING:
     from puncta.gui.annotate.annotator import Annotator
 
 
+DIFFERENCES = "differences"
 ROOMY = 1240
 """Below this width, in units of the font scale, the count at the top gives way."""
 
@@ -34,6 +38,7 @@ class Following:
         self._doubts: dict[int, Doubt] = {}
         self._suggestions: tuple[Suggestion, ...] = ()
         self._counts: dict[str, int] = {}
+        self._disputes: tuple[Dispute, ...] = ()
 
     def refresh(self) -> None:
         """Bring panels and ribbons up to the labels and the frame on the screen."""
@@ -50,28 +55,48 @@ class Following:
         before = board.on_frame(index - 1) if board is not None and index > 0 else ()
         calibration = a.window.desk.calibration
         a.right.show_frame(index, tip_facts(labels), needle_facts(labels, before, calibration), note_of(labels))
+        a.right.show_others(
+            {
+                thing.name: (tr(thing.title), facts)
+                for thing in a.things
+                if not thing.is_flag and thing.name not in {NEEDLE, TIP}
+                if (facts := thing_facts(labels, thing.name, calibration))
+            }
+        )
         a.right.show_history(a.desk.history)
         words, shape, tone, proposed = state_of(labels, a.desk.rater)
         if board is None:
-            words = a.failure or tr("The labels of this clip are being opened.")
+            words = a.failure or self._why_not_open()
+        if a.adjudication.on:
+            a.adjudication.refresh()
+            (words, shape, tone), proposed = a.adjudication.words(), False
         a.strip.show_state(words, shape, tone, proposed=proposed)
         if a.count:
             first, last = a.verbs.span()
             a.right.show_range(tr("{first} to {last}").format(first=f"{first:03d}", last=f"{last:03d}"))
+
+    def _why_not_open(self) -> str:
+        """Why there are no labels to see, and what to do about it."""
+        a = self._a
+        if not a.window.preferences.settings.rater:
+            return tr("Nobody is labelling yet. Press “Who is labelling?” at the top right to begin.")
+        if a.window.desk.info is not None and not a.window.desk.info.seekable:
+            return tr("This source has no end. Record it first and label the recording.")
+        return tr("The labels of this clip are being opened.")
 
     def _count(self, board: Board, label_set: LabelSet) -> None:
         """Look again at the frames whose labels have changed, and at all of them in another case."""
         a = self._a
         phases = {phase.name: number for number, phase in enumerate(label_set.phases)}
         case = (board, label_set.id, a.count)
-        dirty = a.desk.take_dirty()
+        dirty = a.desk.take_dirty("panels")
         if case != self._case or dirty is None:
             self._case, self._doubts = case, {}
             self._rows = empty_rows([t.name for t in a.things], a.count)
             dirty = set(board.labelled_frames())
-        elif not dirty and a.suggestions is self._suggestions:
+        elif not dirty and a.suggestions is self._suggestions and a.adjudication.disputes is self._disputes:
             return
-        self._suggestions = a.suggestions
+        self._suggestions, self._disputes = a.suggestions, a.adjudication.disputes
         for index in dirty:
             labels = board.on_frame(index)
             if index < a.count:
@@ -84,9 +109,23 @@ class Following:
         self._counts, confirmed, self._counts[""] = confirmed_counts(self._rows)
         trusted = {s.index for s in a.suggestions if any(label.trusted for label in board.on_frame(s.index))}
         a.queue = ordered(self._doubts, trusted, a.suggestions)
-        a.bar.timeline.set_rows(shown_rows(self._rows), {t.name: t for t in a.things}, a.count)
+        rows, things = shown_rows(self._rows), {t.name: t for t in a.things}
+        if a.adjudication.on:
+            rows, things = self._with_differences(rows, things)
+        a.bar.timeline.set_rows(rows, things, a.count)
         a.status.show_count(confirmed, a.count)
         a.window.room.fit_bottom()
+
+    def _with_differences(
+        self, rows: dict[str, NDArray[np.uint8]], things: dict[str, Thing]
+    ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, Thing]]:
+        """Put a row before the others: where two readings differ, solid while nobody has answered."""
+        waiting, done = self._a.adjudication.open_frames()
+        row = np.zeros(self._a.count, np.uint8)
+        for frames, code in ((waiting, PRESENT), (done, ABSENT)):
+            row[[index for index in frames if index < len(row)]] = code
+        thing = Thing(DIFFERENCES, "Differences", "", (Shape.BOX,), "caution")
+        return {DIFFERENCES: row, **rows}, {DIFFERENCES: thing, **things}
 
     def _flag_words(self, index: int) -> dict[str, str]:
         a = self._a

@@ -25,12 +25,13 @@ from puncta.gui.bridge import Bridge
 from puncta.pipeline.host import PluginHost
 from puncta.session.between_keys import KeyPose, fill_between
 from puncta.session.proposing import open_models, propose_by_models
+from puncta.session.teaching_frames import FrameLook, look_over, teaching_frames
 
 log = logging.getLogger(__name__)
 
 HAND_OVER_S = 0.25
 """Proposals are handed over this often [s]."""
-BETWEEN, ONWARD = "between", "onward"
+BETWEEN, ONWARD, TEACH = "between", "onward", "teach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Piece:
     ended: bool = False
     failure: str = ""
     number: int = 0
+    cancelled: bool = False
 
 
 class _Calibrated:
@@ -135,6 +137,35 @@ class HelpJobs(QObject):
 
         self._begin(ONWARD, case_id, work)
 
+    def teach(
+        self, uri: str, case_id: str, span: tuple[int, int], labelled: Sequence[int], calibration: Calibration | None
+    ) -> None:
+        """Look over a range for the frames that would teach most."""
+        first, last = span
+
+        def work(stop: threading.Event) -> None:
+            source = _Calibrated(self.opener(uri), calibration)
+            try:
+                host = self.models()
+                try:
+                    looks: list[FrameLook] = []
+                    told = time.monotonic()
+                    inside = [index for index in labelled if first <= index <= last]
+                    for look in look_over(source, host, first, last, keep=inside, stop=stop):
+                        looks.append(look)
+                        if time.monotonic() - told >= HAND_OVER_S:
+                            told = time.monotonic()
+                            self._put(Piece(TEACH, case_id, look.index - first + 1, last - first + 1))
+                    if not stop.is_set():
+                        found = teaching_frames(looks, labelled)
+                        self._put(Piece(TEACH, case_id, last - first + 1, last - first + 1, (), found))
+                finally:
+                    host.close()
+            finally:
+                source.close()
+
+        self._begin(TEACH, case_id, work)
+
     def cancel(self) -> None:
         """End what is under way after the frame it is at; what was proposed stays."""
         self._stop.set()
@@ -186,7 +217,7 @@ class HelpJobs(QObject):
             except Exception as error:  # noqa: BLE001 - told in the window, logged with its trace
                 log.error("help failed", exc_info=error)
                 failure = str(error) or type(error).__name__
-            self._put(Piece(kind, case_id, 0, 0, ended=True, failure=failure, number=number))
+            self._put(Piece(kind, case_id, 0, 0, ended=True, failure=failure, number=number, cancelled=stop.is_set()))
 
         self._thread = threading.Thread(target=run, name=f"puncta-help-{kind}")
         self._thread.start()
@@ -202,15 +233,18 @@ class HelpJobs(QObject):
         labels: list[Label] = []
         suggestions: list[Suggestion] = []
         told, done = time.monotonic(), 0
-        for some, suggestion in found:
-            labels += some
-            suggestions += [suggestion] if suggestion is not None else []
-            done += 1
-            if kind == ONWARD and time.monotonic() - told >= HAND_OVER_S and not stop.is_set():
+        try:
+            for some, suggestion in found:
+                labels += some
+                suggestions += [suggestion] if suggestion is not None else []
+                done += 1
+                if kind == ONWARD and time.monotonic() - told >= HAND_OVER_S and not stop.is_set():
+                    self._put(Piece(kind, case_id, done, total, tuple(labels), tuple(suggestions)))
+                    labels, suggestions, told = [], [], time.monotonic()
+        finally:
+            # What was found before help ended, by itself or by a fault, holds.
+            if labels or suggestions or kind == ONWARD:
                 self._put(Piece(kind, case_id, done, total, tuple(labels), tuple(suggestions)))
-                labels, suggestions, told = [], [], time.monotonic()
-        if labels or suggestions:
-            self._put(Piece(kind, case_id, done, total, tuple(labels), tuple(suggestions)))
 
     def _put(self, piece: Piece) -> None:
         if not self._closed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -49,6 +49,8 @@ class LabelDesk(QObject):
     saved = Signal()
     """The store has caught up, or fallen behind: see `unsaved`."""
     failed = Signal(str)
+    others = Signal()
+    """Other raters have labelled the case meanwhile: see `changed_by`."""
 
     def __init__(self, store: StoreThread, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -57,8 +59,10 @@ class LabelDesk(QObject):
         self.board: Board | None = None
         self.label_set: LabelSet | None = None
         self.rater = ""
+        self.changed_by: frozenset[str] = frozenset()
         self.history: deque[Gesture] = deque(maxlen=HISTORY)
-        self._dirty: set[int] | None = None
+        self._dirty: dict[str, set[int]] = {}
+        """Frames that have changed, by who asks; who is not there has to look at all of them."""
         self._info: SourceInfo | None = None
         self._asked = 0
         self._revision = 0
@@ -82,7 +86,9 @@ class LabelDesk(QObject):
 
     # --- the case ----------------------------------------------------------------------------------------------
 
-    def open(self, info: SourceInfo, label_set: LabelSet, rater: str, *, change_set: bool = False) -> None:
+    def open(
+        self, info: SourceInfo, label_set: LabelSet, rater: str, *, change_set: bool = False, author: str = ""
+    ) -> None:
         """Open the labels of a clip, making it a case where it is none yet.
 
         Parameters
@@ -91,6 +97,8 @@ class LabelDesk(QObject):
             Of a new case; one that is there keeps its own.
         change_set : bool
             A case that is there takes this label set.
+        author : str
+            Whose hand draws, where that is not the rater.
         """
         self.close()
         self._info, self.label_set, self.rater = info, label_set, rater
@@ -113,8 +121,8 @@ class LabelDesk(QObject):
                 return
             self.case, self.label_set, labels, self._revision = found
             self.trouble = None
-            self.board = Board(self.case.id, rater, labels)
-            self._dirty = None
+            self.board = Board(self.case.id, rater, labels, author=author)
+            self._dirty = {}
             self._timer.start()
             self.opened.emit()
             self.changed.emit()
@@ -127,12 +135,12 @@ class LabelDesk(QObject):
         self._timer.stop()
         self.case = self.board = self._info = None
         self.history.clear()
-        self._dirty = None
+        self._dirty = {}
         self.changed.emit()
 
-    def take_dirty(self) -> set[int] | None:
-        """Take the frames whose labels have changed since the last asking; None means that all may have."""
-        dirty, self._dirty = self._dirty, set()
+    def take_dirty(self, who: str) -> set[int] | None:
+        """Take the frames whose labels have changed since somebody asked last; None means that all may have."""
+        dirty, self._dirty[who] = self._dirty.get(who), set()
         return dirty
 
     def key_of(self, index: int, frame: Frame | None = None) -> FrameKey:
@@ -168,11 +176,11 @@ class LabelDesk(QObject):
         self._touch(command.frames)
         return True
 
-    def undo(self, frame: int, then: Callable[[], None] | None = None) -> None:
+    def undo(self, frame: int, then: Callable[[Sequence[Change]], None] | None = None) -> None:
         """Take back the last gesture that touches a frame, then do more. Nobody is taken to another frame."""
         self._step(frame, then, undo=True)
 
-    def redo(self, frame: int, then: Callable[[], None] | None = None) -> None:
+    def redo(self, frame: int, then: Callable[[Sequence[Change]], None] | None = None) -> None:
         """Make again what was taken back last on a frame."""
         self._step(frame, then, undo=False)
 
@@ -180,10 +188,11 @@ class LabelDesk(QObject):
         """Read the labels anew: what the window shows and what the store holds had parted."""
         if self._info is not None and self.label_set is not None:
             kept = list(self.history)
-            self.open(self._info, self.label_set, self.rater)
+            author = self.board.author if self.board is not None else ""
+            self.open(self._info, self.label_set, self.rater, author=author)
             self.history.extend(kept)
 
-    def _step(self, frame: int, then: Callable[[], None] | None, *, undo: bool) -> None:
+    def _step(self, frame: int, then: Callable[[Sequence[Change]], None] | None, *, undo: bool) -> None:
         if self.board is None:
             return
         case_id, rater = self.board.case_id, self.board.rater
@@ -199,7 +208,7 @@ class LabelDesk(QObject):
             self.history.appendleft(Gesture(applied.title, frames[0], frames[-1], time.monotonic(), taken_back=undo))
             self._touch(frames)
             if then is not None:
-                then()
+                then(applied.changes)
 
         self.store.ask(step, show, self._not_done)
 
@@ -223,6 +232,10 @@ class LabelDesk(QObject):
             changed = [(slot, label) for slot, label in changed if board.get(slot) != label]
             for slot, label in changed:
                 board.set(slot, label)
+            others = frozenset(rater for rater, _slot, _label in update.changed if rater != board.rater)
+            if others:
+                self.changed_by = others
+                self.others.emit()
             if changed:
                 self._touch(slot.index for slot, _label in changed)
 
@@ -248,8 +261,9 @@ class LabelDesk(QObject):
         self.failed.emit(str(error))
 
     def _touch(self, frames: Iterable[int]) -> None:
-        if self._dirty is not None:
-            self._dirty.update(frames)
+        frames = list(frames)
+        for dirty in self._dirty.values():
+            dirty.update(frames)
         self.changed.emit()
 
 

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from puncta.annotation.commands import Board, erase, propose
-from puncta.annotation.labels import LINE_SUFFIX, Kind, Label, NotVisible, Slot, State
+from puncta.annotation.commands import Board, Change, Command, erase, propose
+from puncta.annotation.labels import LINE_SUFFIX, Kind, Label, NotVisible, State, TipLabel
 from puncta.annotation.reading import visible_suggestions
 from puncta.annotation.store import AnnotationStore
-from puncta.annotation.store_suggestions import Suggestion
-from puncta.gui.annotate.help_jobs import ONWARD, Piece
+from puncta.annotation.store_suggestions import DISAGREEMENT, TEACHES, Suggestion
+from puncta.gui.annotate.help_jobs import BETWEEN, ONWARD, TEACH, Piece
+from puncta.gui.annotate.key_frames import KeyFrames
 from puncta.gui.annotate.label_desk import joined
 from puncta.gui.i18n import tr
-from puncta.imaging.needle_pose import NeedlePose
-from puncta.session.between_keys import NEEDLE, TIP, KeyPose
-from puncta.session.proposing import prompt_of
+from puncta.session.between_keys import NEEDLE, TIP, USUAL_MM
+from puncta.session.proposing import APART_MM, FAR_MM, prompt_of
 
 if TYPE_CHECKING:
     from puncta.gui.annotate.annotator import Annotator
 
 NEEDLE_NAMES = (NEEDLE, NEEDLE + LINE_SUFFIX, TIP)
+BETWEEN_TITLE = "Between key frames"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the frames that models went over."""
+
+    span: tuple[int, int]
+    proposed: set[int]
+    between: set[int]
+    kept: set[int]
 
 
 class LabelHelp:
@@ -29,63 +42,46 @@ class LabelHelp:
     def __init__(self, annotator: Annotator) -> None:
         self._a = annotator
         self._wanted = False
-        self._filled: dict[tuple[int, int], tuple[NeedlePose | None, NeedlePose | None]] = {}
+        self._keys = KeyFrames()
+        self._tally: Tally | None = None
+        self._unfinished = False
+        """The help between key frames was broken off."""
 
     def drawn(self, names: set[str]) -> None:
         """Something was drawn."""
         if names & set(NEEDLE_NAMES):
             self.refill()
 
+    def stepped(self, changes: Iterable[Change]) -> None:
+        """Something was taken back or made again: where that was a key frame, look between its neighbours anew."""
+        names = (NEEDLE, NEEDLE + LINE_SUFFIX)
+        sides = [x for c in changes if c.slot.name in names for x in (c.before, c.after) if x is not None]
+        if any(label.state is State.CONFIRMED for label in sides):
+            self.refill()
+
     def refill(self) -> None:
-        """Propose the frames between key frames, where needles were drawn or hidden by hand."""
+        """Propose the frames between key frames, where needles were drawn or hidden by hand.
+
+        What lies between key frames that are no longer there is taken away.
+        """
         annotator, board, case, info = self._a, self._a.desk.board, self._a.desk.case, self._a.desk.info
         if board is None or case is None or info is None:
             return
-        self._wanted = annotator.jobs.running == ONWARD
+        if annotator.adjudication.on:
+            return  # nothing is proposed to an adjudicator
+        self._wanted = annotator.jobs.running in {ONWARD, TEACH}
         if self._wanted:
             return  # when the models are done
-        keys = self.key_poses()
-        if len(keys) < 2:
-            return
-        wanted = [index for a, b in zip(keys, keys[1:]) for index in self._wanted_between(a, b)]
-        self._filled = {(a.index, b.index): (a.pose, b.pose) for a, b in zip(keys, keys[1:])}
+        unfinished = self._unfinished or annotator.jobs.running == BETWEEN
+        dirty = annotator.desk.take_dirty("help")
+        keys, wanted, stale = self._keys.look(board, dirty, unfinished=unfinished)
+        self._unfinished = False
+        if stale:
+            gone = erase(board, stale, title=BETWEEN_TITLE)
+            annotator.desk.do(None if gone is None else replace(gone, automatic=True))
         if wanted:
             calibration = annotator.window.desk.calibration
             annotator.jobs.between(info.uri, case.id, keys, wanted, annotator.names, calibration)
-
-    def key_poses(self) -> list[KeyPose]:
-        """Needles that a person has drawn or confirmed one by one, and frames said to show none, in order."""
-        board = self._a.desk.board
-        keys: list[KeyPose] = []
-        for index in board.labelled_frames() if board is not None else ():
-            assert board is not None
-            lines = [board.get(Slot(index, name)) for name in (NEEDLE + LINE_SUFFIX, NEEDLE)]
-            there = [a for a in lines if a is not None and a.state is State.CONFIRMED]
-            if not there:
-                continue
-            hidden = any(isinstance(a.value, NotVisible) for a in there)
-            pose = None if hidden else self._a.pose_on(index)
-            if hidden or pose is not None:
-                keys.append(KeyPose(index, pose))
-        return keys
-
-    def _wanted_between(self, a: KeyPose, b: KeyPose) -> list[int]:
-        """Frames between two key frames that wait for a proposal; none where they have the one of these two needles."""
-        board = self._a.desk.board
-        if board is None or (a.pose is None) != (b.pose is None):
-            return []
-        filled = self._filled.get((a.index, b.index))
-        if filled == (a.pose, b.pose):
-            return []
-        base = f"frames {a.index} and {b.index}"
-        wanted, fresh = [], filled is None
-        for index in range(a.index + 1, b.index):
-            labels = [label for label in board.on_frame(index) if label.name in NEEDLE_NAMES]
-            if any(label.trusted or label.state is State.REJECTED for label in labels):
-                continue
-            wanted.append(index)
-            fresh = fresh and any(label.made.base == base for label in labels)
-        return [] if fresh else wanted
 
     def propagate(self, way: int) -> None:
         """Let the models carry the needle from this frame to the end of the range (1) or to its beginning (-1)."""
@@ -102,9 +98,26 @@ class LabelHelp:
             annotator.say(tr("The range ends here. Mark another one, or go to its other end."))
             return
         values = [a.value for a in board.on_frame(index) if a.name in NEEDLE_NAMES and a.state is not State.REJECTED]
+        annotator.window.stage.banners.hush("help")
+        self._tally = Tally((index + way, end), set(), set(), set())
         calibration = annotator.window.desk.calibration
         annotator.jobs.onward(info.uri, case.id, (index, end), prompt_of(values), annotator.names, calibration)
         annotator.right.show_progress((0, abs(end - index) + 1), tr("Models are loading"))
+
+    def teach(self) -> None:
+        """Look for the frames of the range that would teach most; they come first in the queue."""
+        annotator, board, case, info = self._a, self._a.desk.board, self._a.desk.case, self._a.desk.info
+        if board is None or case is None or info is None:
+            return
+        if not annotator.work.may_propose:
+            annotator.say(tr("This is a blind reading; models propose nothing here."))
+            return
+        labelled = [i for i in board.labelled_frames() if any(a.trusted for a in board.on_frame(i))]
+        calibration = annotator.window.desk.calibration
+        span = annotator.verbs.span()
+        annotator.window.stage.banners.hush("help")
+        annotator.jobs.teach(info.uri, case.id, span, labelled, calibration)
+        annotator.right.show_progress((0, span[1] - span[0] + 1), tr("Models are loading"))
 
     def stop(self) -> None:
         """End the help under way; what it has proposed stays."""
@@ -114,51 +127,89 @@ class LabelHelp:
     def take(self) -> None:
         """Lay what came onto the board; confirmed labels are passed over."""
         annotator = self._a
+        failed = cancelled = False
         for piece in annotator.jobs.take():
             board = annotator.desk.board
             if board is None or piece.case_id != board.case_id:
                 continue
             if piece.failure:
                 annotator.window.stage.banners.say("help", "caution", piece.failure)
-            if piece.labels:
+                failed = True
+            cancelled = cancelled or piece.cancelled
+            self._unfinished = self._unfinished or (piece.kind == BETWEEN and piece.cancelled)
+            if piece.kind == TEACH and piece.suggestions:
+                self._show_teaching(piece)
+            elif piece.labels or piece.suggestions:
                 self._lay(piece)
-            if piece.kind == ONWARD and not piece.ended:
+            if piece.kind in {ONWARD, TEACH} and not piece.ended:
                 words = tr("{done} of {total} frames").format(done=piece.done, total=piece.total)
                 annotator.right.show_progress((piece.done, piece.total), words)
         if not annotator.jobs.running:
             annotator.right.show_progress(None)
             annotator.refresh()
+            tally, self._tally = self._tally, None
+            if tally is not None and not failed and not cancelled:
+                annotator.say(_told(tally))
             if self._wanted:
                 self.refill()
+
+    def _show_teaching(self, piece: Piece) -> None:
+        """Put the frames that teach before the others, in place of those of an earlier look."""
+        annotator = self._a
+        annotator.suggestions = (*(s for s in annotator.suggestions if s.reason != TEACHES), *piece.suggestions)
+        annotator.changed()
+        self._keep_suggestions(piece.case_id, {s.source for s in piece.suggestions})
+        words = tr("{count} frames would teach most; they stand first in the queue. {key} goes there.")
+        annotator.say(words.format(count=len(piece.suggestions), key=annotator.key_words("next_doubt")))
 
     def _lay(self, piece: Piece) -> None:
         annotator, board, case = self._a, self._a.desk.board, self._a.desk.case
         assert board is not None and case is not None
-        labels = piece.labels
+        labels, told = piece.labels, list(piece.suggestions)
         if piece.kind == ONWARD:
             # What lies between key frames is compared when these two needles are followed; here it stays.
-            known = {a.key.index for a in board if a.name in NEEDLE_NAMES and a.made.kind is Kind.INTERPOLATED}
+            frames = {a.key.index for a in labels}
+            known = {i for i in frames if any(_of_keys(a) for a in board.on_frame(i))}
+            told += [s for a in labels if a.key.index in known and (s := self._parted(board, a)) is not None]
             labels = tuple(a for a in labels if a.key.index not in known)
+            self._count(board, frames, known, labels)
         else:
             labels = tuple(a for a in labels if not _surer(board, a))
         labels = tuple(a for a in labels if (b := board.get(a.slot)) is None or b.state is not State.REJECTED)
-        title = "Between key frames" if piece.kind != ONWARD else "Propagate"
-        fresh = {(a.key.index, a.slot) for a in labels}
-        frames = {a.key.index for a in labels}
-        stale = [
-            a.slot
-            for index in frames
-            for a in board.on_frame(index)
-            if a.name in NEEDLE_NAMES and a.state is State.PROPOSED and (index, a.slot) not in fresh
-        ]
-        commands = [propose(board, labels, title=title), erase(board, stale)]
-        whole = joined(title, commands)
+        title = BETWEEN_TITLE if piece.kind != ONWARD else "Propagate"
+        whole = _laid(board, labels, title)
         if whole is not None:
             annotator.desk.do(replace(whole, automatic=True))
-        if piece.suggestions:
-            told = {s.index for s in piece.suggestions}
-            annotator.suggestions = (*(s for s in annotator.suggestions if s.index not in told), *piece.suggestions)
-            self._keep_suggestions(case.id)
+        if told:
+            fresh = {s.index: s for s in sorted(told, key=lambda s: s.score)}
+            there = (s for s in annotator.suggestions if s.index not in fresh or s.reason == TEACHES)
+            annotator.suggestions = (*there, *fresh.values())
+            annotator.changed()
+            self._keep_suggestions(case.id, {s.source for s in told})
+
+    def _count(self, board: Board, frames: set[int], known: set[int], labels: Iterable[Label]) -> None:
+        if self._tally is not None:
+            self._tally.between |= known
+            fresh = {a.key.index for a in labels if (b := board.get(a.slot)) is None or not b.trusted}
+            self._tally.proposed |= fresh
+            self._tally.kept |= frames - known - fresh
+
+    def _parted(self, board: Board, label: Label) -> Suggestion | None:
+        """Say where a model's tip is far from the one that the key frames propose."""
+        there = board.get(label.slot)
+        if there is None or label.name != TIP or not isinstance(label.value, TipLabel):
+            return None
+        if there.trusted or not isinstance(there.value, TipLabel):
+            return None
+        calibration = self._a.window.desk.calibration
+        sx, sy = calibration.mm_per_px if calibration is not None else (USUAL_MM, USUAL_MM)
+        (ax, ay), (bx, by) = label.value.tip_px, there.value.tip_px
+        apart = math.hypot((ax - bx) * sx, (ay - by) * sy)
+        if apart <= APART_MM:
+            return None
+        words = tr("models part from the key frames, {apart} mm").format(apart=f"{apart:.1f}")
+        source = f"{label.made.by} {label.made.version}".strip()
+        return Suggestion(label.key.index, DISAGREEMENT, min(1.0, 0.3 + 0.7 * apart / FAR_MM), words, source)
 
     def read_suggestions(self) -> None:
         """Take up what was suggested before; nothing in a blind reading, since a queue tells what models think."""
@@ -174,16 +225,63 @@ class LabelHelp:
 
         annotator.store.ask(lambda store: visible_suggestions(store, case_id, rater), show)
 
-    def _keep_suggestions(self, case_id: str) -> None:
-        by_source: dict[str, list[Suggestion]] = {}
-        for suggestion in self._a.suggestions:
-            by_source.setdefault(suggestion.source, []).append(suggestion)
+    def _keep_suggestions(self, case_id: str, sources: set[str]) -> None:
+        own = self._a.suggestions
+        by_source = {source: [s for s in own if s.source == source] for source in sources}
+        rater = self._a.desk.rater
 
         def keep(store: AnnotationStore) -> None:
             for source, found in by_source.items():
-                store.put_suggestions(case_id, source, found)
+                store.put_suggestions(case_id, rater, source, found)
 
         self._a.store.ask(keep)
+
+
+def _of_keys(label: Label) -> bool:
+    return label.name in NEEDLE_NAMES and label.made.kind is Kind.INTERPOLATED
+
+
+def _laid(board: Board, labels: tuple[Label, ...], title: str) -> Command | None:
+    """The gesture that lays proposals down, and takes away older ones of the same frames that they stand in for.
+
+    What is there already, made of the same and saying the same, stays as it is: so it can still be taken back to.
+    """
+    fresh = {a.slot for a in labels}
+    labels = tuple(a for a in labels if not _same(board.get(a.slot), a))
+    frames = {a.key.index for a in labels}
+    stale = [
+        a.slot
+        for index in frames
+        for a in board.on_frame(index)
+        if a.name in NEEDLE_NAMES and a.state is State.PROPOSED and a.slot not in fresh
+    ]
+    return joined(title, [propose(board, labels, title=title), erase(board, stale)])
+
+
+def _same(there: Label | None, label: Label) -> bool:
+    if there is None or there.state is not State.PROPOSED:
+        return False
+    return there.value == label.value and replace(there.made, made_utc="") == replace(label.made, made_utc="")
+
+
+def _told(tally: Tally) -> str:
+    """What the models did, in a sentence, also where that was nothing."""
+    first, last = sorted(tally.span)
+    if tally.between and not tally.proposed and not tally.kept:
+        words = tr(
+            "Frames {first} to {last} keep what the key frames propose. Where models part from it, the queue says so."
+        )
+        return words.format(first=first, last=last)
+    parts = [tr("{count} frames are proposed").format(count=len(tally.proposed))]
+    if tally.between:
+        parts.append(tr("{count} keep what the key frames propose").format(count=len(tally.between)))
+    if tally.kept:
+        parts.append(tr("{count} are confirmed and stay").format(count=len(tally.kept)))
+    found = len(tally.proposed | tally.between | tally.kept)
+    rest = last - first + 1 - found
+    if rest > 0:
+        parts.append(tr("{count} stay open").format(count=rest))
+    return ", ".join(parts) + "."
 
 
 def _surer(board: Board, label: Label) -> bool:

@@ -19,7 +19,7 @@ from puncta.gui.theme import Theme
 QUEUE_SHOWN = 5
 
 
-class _Row(QFrame):
+class PanelRow(QFrame):
     """A line that can be clicked: key, words, figure. With ``words_stay`` a long figure gives way, not the words."""
 
     def __init__(self, act: Callable[[], None], key: str = "", *, words_stay: bool = False) -> None:
@@ -55,6 +55,15 @@ class _Row(QFrame):
             self._act()
 
 
+def panel_head(words: str) -> QLabel:
+    """Return a heading of the left side."""
+    label = text_label(words.upper(), "head")
+    label.setAccessibleName(words)
+    label.setContentsMargins(0, 0, 0, 3)
+    label.setWordWrap(True)
+    return label
+
+
 class AnnotatePanel(QWidget):
     """Queue, categories, flags, phases, label set.
 
@@ -85,20 +94,20 @@ class AnnotatePanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addWidget(self._head(tr("To review, most doubtful first")))
-        self.queue = [_Row(partial(self._open, n), words_stay=True) for n in range(QUEUE_SHOWN)]
+        column.addWidget(panel_head(tr("To review first")))
+        self.queue = [PanelRow(partial(self._open, n), words_stay=True) for n in range(QUEUE_SHOWN)]
         for row in self.queue:
             column.addWidget(row)
         self.more = text_label(role="small")
         self.more.setContentsMargins(8, 0, 0, 0)
         column.addWidget(self.more)
         column.addSpacing(14)
-        column.addWidget(self._head(tr("Labels")))
+        column.addWidget(panel_head(tr("Labels")))
         self._things_box = QVBoxLayout()
         self._things_box.setSpacing(2)
         column.addLayout(self._things_box)
         column.addSpacing(14)
-        self._set_head = self._head(tr("Label set"))
+        self._set_head = panel_head(tr("Label set"))
         column.addWidget(self._set_head)
         self.sets = QComboBox()
         self.sets.setAccessibleName(tr("Label set"))
@@ -110,8 +119,14 @@ class AnnotatePanel(QWidget):
         self.sheet.setProperty("slim", "true")
         self.sheet.hide()
         column.addWidget(self.sheet)
-        self.rows: dict[str, _Row] = {}
-        self.phase_rows: dict[str, _Row] = {}
+        self.adjudicate = QPushButton(tr("Make one of two readings"))
+        self.adjudicate.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.adjudicate.setProperty("slim", "true")
+        self.adjudicate.hide()
+        column.addSpacing(8)
+        column.addWidget(self.adjudicate)
+        self.rows: dict[str, PanelRow] = {}
+        self.phase_rows: dict[str, PanelRow] = {}
         self.show_queue((), 0)
 
     def add_first(self, part: QWidget) -> None:
@@ -119,14 +134,6 @@ class AnnotatePanel(QWidget):
         column = self.layout()
         assert isinstance(column, QVBoxLayout)
         column.insertWidget(0, part)
-
-    @staticmethod
-    def _head(words: str) -> QLabel:
-        label = text_label(words.upper(), "head")
-        label.setAccessibleName(words)
-        label.setContentsMargins(0, 0, 0, 3)
-        label.setWordWrap(True)
-        return label
 
     def set_theme(self, theme: Theme) -> None:
         """Take over another theme."""
@@ -154,15 +161,15 @@ class AnnotatePanel(QWidget):
         flags = [t for t in things if t.is_flag]
         if flags:
             self._things_box.addSpacing(12)
-            self._things_box.addWidget(self._head(tr("Hold while playing")))
+            self._things_box.addWidget(panel_head(tr("Hold while playing")))
         for thing in flags:
             self._add_row(thing.name, thing.digit, thing.meaning)
         phases = label_set.phases if label_set is not None else ()
         if phases:
             self._things_box.addSpacing(12)
-            self._things_box.addWidget(self._head(tr("Phase from here on")))
+            self._things_box.addWidget(panel_head(tr("Phase from here on")))
         for phase in phases:
-            row = _Row(partial(self._phase, phase.name))
+            row = PanelRow(partial(self._phase, phase.name))
             row.setToolTip(tr(phase.meaning))
             row.show_words(tr(phase.title), "")
             self._things_box.addWidget(row)
@@ -170,7 +177,7 @@ class AnnotatePanel(QWidget):
         self.sheet.setVisible(bool(label_set is not None and label_set.protocol))
 
     def _add_row(self, name: str, digit: str, meaning: str) -> None:
-        row = _Row(lambda: self._choose(digit), digit)
+        row = PanelRow(lambda: self._choose(digit), digit)
         row.setToolTip(tr(meaning))
         self._things_box.addWidget(row)
         self.rows[name] = row

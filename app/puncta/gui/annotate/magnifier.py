@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -30,6 +30,7 @@ class Magnifier(QWidget):
         self.wanted = True
         self.resize(EDGE_PT, EDGE_PT)
         self.hide()
+        view.installEventFilter(self)
 
     def set_theme(self, theme: Theme) -> None:
         """Take over another theme."""
@@ -50,6 +51,14 @@ class Magnifier(QWidget):
             )
         self.setVisible(shown)
         self.update()
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        """Go when the hand leaves the picture, and when the window loses the focus."""
+        if event.type() in {QEvent.Type.Leave, QEvent.Type.Hide, QEvent.Type.WindowDeactivate}:
+            self.look_at(None)
+        elif event.type() is QEvent.Type.Resize and self._at is not None:
+            self.look_at(self._at)
+        return False
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Paint the enlarged picture inside a ring."""

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from puncta.annotation.labels import FlagLabel, Kind, Label, PhaseLabel, State
-from puncta.annotation.store_suggestions import Suggestion
+from puncta.annotation.store_suggestions import TEACHES, Suggestion
 
 APART = 4
 """So near to each other, frames are seen at one look [frames]."""
@@ -21,6 +21,8 @@ class Doubt:
     index: int
     score: float
     words: str
+    teaches: bool = False
+    """It would teach most: such frames stand first."""
 
 
 Queue = tuple[Doubt, ...]
@@ -52,12 +54,15 @@ def ordered(doubts: Mapping[int, Doubt], confirmed: Container[int], suggestions:
     """
     worst = dict(doubts)
     for suggestion in suggestions:
-        there = worst.get(suggestion.index)
-        if there is None and suggestion.index in confirmed:
+        there, teaches = worst.get(suggestion.index), suggestion.reason == TEACHES
+        if suggestion.index in confirmed and (there is None or teaches):
             continue
-        if there is None or suggestion.score > there.score:
-            worst[suggestion.index] = Doubt(suggestion.index, suggestion.score, suggestion.text or suggestion.reason)
-    return _spread(sorted((d for d in worst.values() if d.score >= LEAST), key=lambda d: (-d.score, d.index)))
+        if there is None or (teaches, suggestion.score) > (there.teaches, there.score):
+            words = suggestion.text or suggestion.reason
+            worst[suggestion.index] = Doubt(suggestion.index, suggestion.score, words, teaches)
+    telling = [d for d in worst.values() if d.score >= LEAST or d.teaches]
+    first = sorted((d for d in telling if d.teaches), key=lambda d: (-d.score, d.index))
+    return (*first, *_spread(sorted((d for d in telling if not d.teaches), key=lambda d: (-d.score, d.index))))
 
 
 def _spread(frames: list[Doubt]) -> Queue:

@@ -27,12 +27,12 @@ class FactCard(QFrame):
         self._column.setSpacing(4)
         self._title = text_label(title, "strong")
         self._column.addWidget(self._title)
-        self._lines: list[tuple[QLabel, QLabel, QWidget]] = []
+        self.lines: list[tuple[QLabel, QLabel, QWidget]] = []
 
     def show_facts(self, facts: Iterable[tuple[str, str]]) -> None:
         """Show lines of name and value."""
         facts = list(facts)
-        while len(self._lines) < len(facts):
+        while len(self.lines) < len(facts):
             line = QWidget()
             row = QHBoxLayout(line)
             row.setContentsMargins(0, 0, 0, 0)
@@ -41,8 +41,8 @@ class FactCard(QFrame):
             row.addStretch(1)
             row.addWidget(value)
             self._column.addWidget(line)
-            self._lines.append((name, value, line))
-        for number, (name, value, line) in enumerate(self._lines):
+            self.lines.append((name, value, line))
+        for number, (name, value, line) in enumerate(self.lines):
             there = number < len(facts)
             line.setVisible(there)
             if there:
@@ -66,6 +66,10 @@ class AnnotateInspector(QWidget):
         self.tip, self.needle = FactCard(tr("Tip")), FactCard(tr("Needle"))
         column.addWidget(self.tip)
         column.addWidget(self.needle)
+        self.others: dict[str, FactCard] = {}
+        self._others_box = QVBoxLayout()
+        self._others_box.setSpacing(8)
+        column.addLayout(self._others_box)
         self.note = QLineEdit()
         self.note.setPlaceholderText(tr("Note on this frame"))
         self.note.setAccessibleName(tr("Note on this frame"))
@@ -74,9 +78,13 @@ class AnnotateInspector(QWidget):
         self.note.returnPressed.connect(self.note.clearFocus)
         column.addWidget(self.note)
         column.addSpacing(10)
-        column.addWidget(text_label(tr("Propagate").upper(), "head"))
-        column.addWidget(self._range_card(run))
-        column.addSpacing(10)
+        self._proposing = QWidget()
+        inner = QVBoxLayout(self._proposing)
+        inner.setContentsMargins(0, 0, 0, 10)
+        inner.setSpacing(8)
+        inner.addWidget(text_label(tr("Propagate").upper(), "head"))
+        inner.addWidget(self._range_card(run))
+        column.addWidget(self._proposing)
         column.addWidget(text_label(tr("History").upper(), "head"))
         self._history: list[tuple[ElidedLabel, QLabel, QWidget]] = []
         for _ in range(HISTORY_SHOWN):
@@ -113,6 +121,11 @@ class AnnotateInspector(QWidget):
             self.buttons[action] = button
             buttons.addWidget(button)
         column.addLayout(buttons)
+        teach = QPushButton(tr("Frames that teach most"))
+        teach.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        teach.clicked.connect(lambda: run("teach"))
+        self.buttons["teach"] = teach
+        column.addWidget(teach)
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(5)
@@ -130,13 +143,27 @@ class AnnotateInspector(QWidget):
         self.show_progress(None)
         return card
 
+    def add_first(self, part: QWidget) -> None:
+        """Put a part above the cards of the frame."""
+        column = self.layout()
+        assert isinstance(column, QVBoxLayout)
+        column.insertWidget(0, part)
+
+    def set_proposing(self, on: bool) -> None:
+        """Offer help over a range, or not."""
+        self._proposing.setVisible(on)
+
     def set_theme(self, theme: Theme) -> None:
         """Take over another theme."""
         self._theme = theme
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Name the keys on the buttons."""
-        for action, words_of in (("propagate_back", tr("Back")), ("propagate_on", tr("Forward"))):
+        for action, words_of in (
+            ("propagate_back", tr("Back")),
+            ("propagate_on", tr("Forward")),
+            ("teach", tr("Frames that teach most")),
+        ):
             key = words.get(action, "")
             self.buttons[action].setText(f"{words_of}  {key}" if key else words_of)
             self.buttons[action].setAccessibleName(words_of)
@@ -156,6 +183,16 @@ class AnnotateInspector(QWidget):
         self._shown_note = note
         if not self.note.hasFocus() and self.note.text() != note:
             self.note.setText(note)
+
+    def show_others(self, others: Mapping[str, tuple[str, Iterable[tuple[str, str]]]]) -> None:
+        """Show a card for each other thing of the frame: its title and facts, by name."""
+        for name, (title, facts) in others.items():
+            if name not in self.others:
+                self.others[name] = FactCard(title)
+                self._others_box.addWidget(self.others[name])
+            self.others[name].show_facts(facts)
+        for name, card in self.others.items():
+            card.setVisible(name in others)
 
     def show_range(self, words: str) -> None:
         """Show over which frames the next help goes."""

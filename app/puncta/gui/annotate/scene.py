@@ -62,6 +62,8 @@ class LabelScene:
         self.ghost = True
         self.handles_of: str | None = None
         """The category whose ends can be dragged: the one in hand."""
+        self.readings: Callable[[int, float], Sequence[OverlayItem]] = lambda _index, _point: ()
+        """What others say of a frame, where it is to be compared; it lies below one's own."""
         self._masks: OrderedDict[int, tuple[object, NDArray[np.bool_], tuple[int, int]]] = OrderedDict()
 
     def compose(
@@ -80,7 +82,9 @@ class LabelScene:
         if board is not None and self._desk.info is not None and frame.key.stream == self._desk.info.stream:
             hidden = draft.hides if draft is not None else frozenset()
             own = [a for a in board.on_frame(index) if a.state is not State.REJECTED and a.name not in hidden]
-            if self.ghost and draft is None and index > 0:
+            others = self.readings(index, point)
+            items += others
+            if self.ghost and draft is None and index > 0 and not others:
                 there = {label.slot.category for label in own}
                 before = [a for a in board.on_frame(index - 1) if a.trusted and a.slot.category not in there]
                 items += self._items(before, point, ghost=True)
@@ -100,7 +104,7 @@ class LabelScene:
             token, layer = TOKENS.get(category, "accent"), LAYERS.get(category, Layer.MASK)
             value = label.value
             if isinstance(value, MaskLabel | PolygonLabel):
-                mask, origin = self._mask(value)
+                mask, origin = self.mask_at(value)
                 if mask.size:
                     fill = 0.0 if ghost else CONFIRMED_FILL if label.trusted else PROPOSED_FILL
                     items.append(Fill(layer, mask, origin, token, fill, opacity, dash))
@@ -115,7 +119,7 @@ class LabelScene:
                 items.append(box_stroke(value.box, token, dash, opacity, layer))
         return items
 
-    def _mask(self, value: MaskLabel | PolygonLabel) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    def mask_at(self, value: MaskLabel | PolygonLabel) -> tuple[NDArray[np.bool_], tuple[int, int]]:
         """The mask, cut to its box; decoding takes longer than drawing, so the last ones are kept."""
         known = self._masks.get(id(value))
         if known is not None and known[0] is value:

@@ -33,9 +33,11 @@ class AnnotateStatus(QWidget):
         """Take over another theme."""
         self.saved.set_theme(theme)
 
-    def show_rater(self, rater: str) -> None:
-        """Name the rater."""
+    def show_rater(self, rater: str, *, consensus: bool = False) -> None:
+        """Name the rater, or who makes the consensus of two."""
         words = tr("Rater {name}").format(name=rater) if rater else tr("Who is labelling?")
+        if consensus:
+            words = tr("Consensus by {name}").format(name=rater)
         self.rater.setText(words)
         self.rater.setAccessibleName(words)
 

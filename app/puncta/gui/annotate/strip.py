@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from puncta.gui.annotate.adjudication_scene import A_MARK, A_TOKEN, B_MARK, B_TOKEN
 from puncta.gui.i18n import tr
-from puncta.gui.panels.parts import ElidedLabel, ShapeMark, set_property, text_label
+from puncta.gui.panels.parts import ChipLabel, ElidedLabel, ShapeMark, set_property, text_label
 from puncta.gui.theme import Theme
 
 
@@ -34,10 +35,17 @@ class ProposalStrip(QWidget):
         row.addWidget(self.buttons["accept"])
         row.addWidget(self.fix)
         row.addWidget(self.buttons["reject"])
+        self.legend = (ChipLabel(theme, "", A_TOKEN, A_MARK), ChipLabel(theme, "", B_TOKEN, B_MARK))
+        for chip in self.legend:
+            row.addWidget(chip)
+            chip.hide()
 
     def set_theme(self, theme: Theme) -> None:
         """Take over another theme."""
         self.mark.set_theme(theme)
+        for chip in self.legend:
+            chip.set_theme(theme)
+            chip.mark.set_theme(theme)
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Name the keys on the buttons."""
@@ -46,6 +54,16 @@ class ProposalStrip(QWidget):
             self.buttons[action].setText(f"{title}  {key}" if key else title)
             self.buttons[action].setAccessibleName(title)
 
+    def show_legend(self, readers: tuple[str, str] | None) -> None:
+        """Name the two readers by shape and colour in place of the buttons; None brings these back."""
+        for chip, name in zip(self.legend, readers or ("", "")):
+            chip.set_chip(name, chip.mark.tone, chip.mark.shape)
+            chip.setVisible(readers is not None)
+        for button in self.buttons.values():
+            button.setVisible(readers is None)
+        if readers is not None:
+            self.fix.hide()
+
     def show_state(self, words: str, shape: str, tone: str, *, proposed: bool) -> None:
         """Say what the frame's label is; the buttons work where something is proposed."""
         self.words.set_full(words)
@@ -53,4 +71,4 @@ class ProposalStrip(QWidget):
         for button in self.buttons.values():
             button.setEnabled(proposed)
         set_property(self.buttons["accept"], "primary", "true" if proposed else "false")
-        self.fix.setVisible(proposed)
+        self.fix.setVisible(proposed and not self.legend[0].isVisibleTo(self))

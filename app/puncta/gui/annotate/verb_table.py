@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from puncta.annotation.assignments import Work
+from puncta.annotation.disputes import Answer
 from puncta.gui.annotate.annotate_verbs import AnnotateVerbs
 
 Verb = Callable[[AnnotateVerbs], object]
@@ -19,6 +20,7 @@ VERBS: Mapping[str, Verb] = {
     "labelled_on": lambda verbs: verbs.go_labelled(1),
     "propagate_on": lambda verbs: verbs.help.propagate(1),
     "propagate_back": lambda verbs: verbs.help.propagate(-1),
+    "teach": lambda verbs: verbs.help.teach(),
     "help_stop": lambda verbs: verbs.help.stop(),
     "undo": AnnotateVerbs.undo,
     "redo": AnnotateVerbs.redo,
@@ -33,6 +35,14 @@ VERBS: Mapping[str, Verb] = {
     "clip_next": lambda verbs: verbs.work.go(1),
     "clip_back": lambda verbs: verbs.work.go(-1),
     "clip_done": lambda verbs: verbs.work.settle(Work.DONE),
+    "adjudicate": lambda verbs: verbs.adjudication.toggle(),
+    "take_a": lambda verbs: verbs.adjudication.give(Answer.A),
+    "take_b": lambda verbs: verbs.adjudication.give(Answer.B),
+    "both_absent": lambda verbs: verbs.adjudication.give(Answer.ABSENT),
+    "draw_own": lambda verbs: verbs.adjudication.draw_own(),
+    "difference_back": lambda verbs: verbs.adjudication.next(-1),
+    "readings_shown": lambda verbs: verbs.adjudication.turn(),
+    "consensus_export": lambda verbs: verbs.adjudication.export(),
     "brighter": lambda verbs: verbs.gain(True),
     "darker": lambda verbs: verbs.gain(False),
 }

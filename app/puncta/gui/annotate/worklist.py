@@ -11,8 +11,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from puncta.annotation.assignments import Assignment, Work, assignments, mark
-from puncta.annotation.reading import may_propose
+from puncta.annotation.reading import may_propose, readings
 from puncta.annotation.store import AnnotationStore
+from puncta.core.errors import UserError
 from puncta.gui.dialogs.reason import ReasonDialog
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import text_label
@@ -39,6 +40,8 @@ class Stand:
     next: tuple[str, int] | None
     before: tuple[str, int] | None
     may_propose: bool
+    readings: int = 0
+    """People whose labels of the clip may be compared."""
 
 
 class WorkPanel(QWidget):
@@ -114,6 +117,7 @@ class Worklist:
             if self._a.desk.case is not None and self._a.desk.case.id == case_id:
                 self.stand = stand
                 self.panel.show_stand(stand)
+                self._a.left.adjudicate.setVisible(stand.readings > 1)
                 self._warm(stand.next)
                 then()
 
@@ -175,16 +179,20 @@ def _stand(store: AnnotationStore, case_id: str, rater: str) -> Stand:
     work = assignments(store, rater=rater)
     own = next((entry for entry in work if entry.case_id == case_id), None)
     allowed = may_propose(store, case_id, rater)
+    try:
+        others = len(readings(store, case_id, rater))
+    except UserError:
+        others = 0  # a blind reading, which must not learn that there are any
     if own is None:
         # On no list: the clips that were labelled here before, in their order.
         ids = [case.id for case in store.cases()]
         at = ids.index(case_id)
         places = _place(store, ids[at + 1 :], rater), _place(store, ids[:at][::-1], rater)
-        return Stand(None, at, len(ids), *places, allowed)
+        return Stand(None, at, len(ids), *places, allowed, others)
     at = work.index(own)
     waiting = [e.case_id for e in (*work[at + 1 :], *work[:at]) if e.state is Work.OPEN]
     passed = [e.case_id for e in work[:at][::-1]]
-    return Stand(own, at, len(work), _place(store, waiting, rater), _place(store, passed, rater), allowed)
+    return Stand(own, at, len(work), _place(store, waiting, rater), _place(store, passed, rater), allowed, others)
 
 
 def _place(store: AnnotationStore, case_ids: list[str], rater: str) -> tuple[str, int] | None:

@@ -50,7 +50,7 @@ class TryCard(QWidget):
         closer = IconButton("x", tr("Close this card"), theme)
         closer.clicked.connect(self.dismissed)
         row.addWidget(closer)
-        self._wanted = self._in_the_way = self._steering = False
+        self._wanted = self._in_the_way = self._steering = self._labelling = False
         self.hide()
 
     def want(self, on: bool) -> None:
@@ -68,8 +68,14 @@ class TryCard(QWidget):
         self._steering = on
         self._settle()
 
+    def set_labelling(self, on: bool) -> None:
+        """Stay away in Annotate for the same reason."""
+        self._labelling = on
+        self._settle()
+
     def _settle(self) -> None:
-        self.setVisible(self._wanted and not self._in_the_way and not self._steering)
+        elsewhere = self._in_the_way or self._steering or self._labelling
+        self.setVisible(self._wanted and not elsewhere)
 
     def set_keys(self, words: Mapping[str, str]) -> None:
         """Show the keys as they are set."""

@@ -1,0 +1,392 @@
+"""Two readings become one in the window: the consensus on the desk, the two readers over the picture, one key each.
+
+While it is on, everything that is drawn goes into the layer of the consensus, and says whose hand it was. What the two
+agree on is taken over by itself; what they differ on waits for an answer, the largest difference first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from puncta.annotation.adjudicate import CONSENSUS, agreed
+from puncta.annotation.agreement import Agreement, agreement
+from puncta.annotation.cases import Case
+from puncta.annotation.commands import Board, Command
+from puncta.annotation.disputes import Answer, Dispute, agreeing, answer, disputes
+from puncta.annotation.labels import FlagLabel, Label, NotVisible, PhaseLabel, State
+from puncta.annotation.reading import Reading, readings, saw_proposals
+from puncta.annotation.store import AnnotationStore
+from puncta.core.errors import UserError
+from puncta.core.overlay import OverlayItem
+from puncta.gui.annotate.adjudication_panel import AdjudicationPanel, Line
+from puncta.gui.annotate.adjudication_scene import Shown, reading_items
+from puncta.gui.annotate.agreement_card import AgreementCard
+from puncta.gui.dialogs.export_labels import LabelExportDialog
+from puncta.gui.i18n import tr
+from puncta.session.label_exchange import Exported, export_labels
+
+if TYPE_CHECKING:
+    from puncta.gui.annotate.annotator import Annotator
+
+ALONE = "{rater} alone is shown."
+SHOWN_WORDS = {Shown.BOTH: "Both readings are shown.", Shown.A: ALONE, Shown.B: ALONE}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a comparison of two readings gives."""
+
+    boards: tuple[Board, Board]
+    disputes: tuple[Dispute, ...]
+    agreement: Agreement
+    same: int
+    taken_over: Command | None
+
+
+class Adjudication:
+    """The adjudicating part of one window's Annotate."""
+
+    def __init__(self, annotator: Annotator) -> None:
+        self._a = annotator
+        self.on = False
+        self.readings: tuple[Reading, ...] = ()
+        self.sides = ("", "")
+        self.disputes: tuple[Dispute, ...] = ()
+        self.at: int | None = None
+        """Number of the difference in hand."""
+        self.shown = Shown.BOTH
+        self._boards: tuple[Board, Board] | None = None
+        self._same = 0
+        self._asked = 0
+        self._fresh = False
+        window = annotator.window
+        self.panel = AdjudicationPanel(window.theme, window.does.run, self.go, self.choose)
+        self.card = AgreementCard()
+
+    # --- beginning and end -------------------------------------------------------------------------------------
+
+    def toggle(self) -> None:
+        """Begin with the case on the screen, or go back to one's own labels."""
+        if self.on:
+            self.stop()
+            self._a.desk.close()
+            self._a.reopen()
+            return
+        case, rater = self._a.desk.case, self._a.desk.rater
+        if case is None:
+            return
+        case_id = case.id
+        self._a.store.ask(lambda store: readings(store, case_id, rater), self._begin, self._cannot)
+
+    def stop(self) -> None:
+        """End, whatever comes next: another clip, another mode, one's own labels."""
+        if not self.on:
+            return
+        self.on = False
+        self._asked += 1
+        self.disputes, self.at, self._boards = (), None, None
+        self._a.show_adjudication()
+
+    def _cannot(self, error: Exception) -> None:
+        self._a.say(str(error) if isinstance(error, UserError) else tr("The readings cannot be compared."))
+
+    def _begin(self, found: Sequence[Reading]) -> None:
+        annotator = self._a
+        if not annotator.on or annotator.desk.info is None or annotator.desk.label_set is None:
+            return
+        if len(found) < 2:
+            words = tr("Adjudication needs two readings; this case has confirmed labels of {raters}.")
+            annotator.say(words.format(raters=", ".join(r.rater for r in found) or tr("nobody")))
+            return
+        self.readings, self.sides = tuple(found), (found[0].rater, found[1].rater)
+        self.on, self.shown, self._fresh = True, Shown.BOTH, True
+        annotator.hands.put_down()
+        annotator.jobs.cancel()
+        annotator.show_adjudication()
+        self.panel.show_readings(self.readings, self.sides)
+        self.panel.show_busy()
+        author = annotator.desk.rater
+        annotator.desk.open(annotator.desk.info, annotator.desk.label_set, CONSENSUS, author=author)
+
+    def opened(self) -> None:
+        """The consensus layer is on the desk."""
+        self.compare()
+
+    def choose(self, first: str, second: str) -> None:
+        """Compare two other readings."""
+        if first == second or (first, second) == self.sides:
+            self.panel.show_readings(self.readings, self.sides)
+            return
+        self.sides, self._fresh = (first, second), True
+        self.panel.show_readings(self.readings, self.sides)
+        self.panel.show_busy()
+        self.compare()
+
+    # --- comparing ---------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Somebody has labelled elsewhere: figures and differences follow."""
+        if self.on and self._a.desk.changed_by & set(self.sides):
+            self.compare()
+
+    def compare(self) -> None:
+        """Compare the two readings on a thread of its own."""
+        case, board = self._a.desk.case, self._a.desk.board
+        if case is None or board is None:
+            return
+        self._asked += 1
+        asked, sides, author = self._asked, self.sides, board.author
+        consensus = Board(board.case_id, board.rater, board.snapshot().values(), author=author)
+
+        def read(store: AnnotationStore) -> tuple[tuple[Label, ...], tuple[Label, ...], bool]:
+            first, second = (store.labels(case.id, rater=rater) for rater in sides)
+            return first, second, saw_proposals(store, case.id, sides)
+
+        def work(found: tuple[tuple[Label, ...], tuple[Label, ...], bool]) -> None:
+            self._a.window.jobs.run(
+                lambda: _compared(case, consensus, *found), lambda c: self._show(asked, c), self._cannot
+            )
+
+        self._a.store.ask(read, work, self._cannot, quiet=True)
+
+    def _show(self, asked: int, compared: Compared) -> None:
+        board = self._a.desk.board
+        if asked != self._asked or not self.on or board is None:
+            return
+        before = self.disputes[self.at] if self.at is not None and self.at < len(self.disputes) else None
+        self._boards, self.disputes, self._same = compared.boards, compared.disputes, compared.same
+        self.card.show_agreement(compared.agreement)
+        if compared.taken_over is not None:
+            self._a.desk.do(compared.taken_over)
+        same = [n for n, d in enumerate(self.disputes) if before is not None and d.slots == before.slots]
+        self.at = same[0] if same else None
+        if self._fresh or self.at is None:
+            self._fresh = False
+            self.next()
+        self.refresh()
+        self._a.changed()
+
+    # --- answers -----------------------------------------------------------------------------------------------
+
+    @property
+    def dispute(self) -> Dispute | None:
+        """The difference in hand."""
+        return self.disputes[self.at] if self.at is not None and self.at < len(self.disputes) else None
+
+    def go(self, number: int) -> None:
+        """Take a difference in hand: its frame, and its thing ready to be drawn."""
+        annotator = self._a
+        self.at = number
+        dispute = self.dispute
+        if dispute is None:
+            return
+        if annotator.index() != dispute.index:
+            annotator.verbs.go(dispute.index)
+        thing = next((t for t in annotator.things if t.name == dispute.name and not t.is_flag), None)
+        if thing is not None and thing is not annotator.thing:
+            annotator.verbs.take_up(thing)
+        self.refresh()
+        annotator.changed()
+
+    def next(self, way: int = 1) -> None:
+        """Go to the next difference without an answer, the largest first; round again at the end."""
+        board = self._a.desk.board
+        if board is None or not self.disputes:
+            return
+        count = len(self.disputes)
+        start = self.at if self.at is not None else (-1 if way > 0 else 0)
+        for step in range(1, count + 1):
+            number = (start + way * step) % count
+            if not self.disputes[number].settled(board):
+                self.go(number)
+                return
+        self._a.say(tr("Every difference has an answer."))
+
+    def give(self, given: Answer) -> None:
+        """Write an answer, and go to the next difference."""
+        annotator, board, dispute = self._a, self._a.desk.board, self.dispute
+        if board is None or dispute is None:
+            return
+        if annotator.hands.put_down():
+            return
+        command = answer(board, dispute, given, board.author)
+        if command is None and not dispute.settled(board):
+            annotator.say(self._why_not(dispute, given))
+            return
+        annotator.desk.do(command)
+        self.next()
+
+    def draw_own(self) -> None:
+        """Take the thing of the difference in hand, in its next way to draw."""
+        annotator, dispute = self._a, self.dispute
+        thing = next((t for t in annotator.things if dispute is not None and t.name == dispute.name), None)
+        if thing is None or thing.is_flag:
+            annotator.say(tr("This has no place in the picture: take one of the two, or say that it is absent."))
+            return
+        annotator.verbs.take_up(thing)
+        annotator.say(tr("Draw it; the label is yours. {key} goes on.").format(key=annotator.key_words("next_doubt")))
+
+    def turn(self) -> None:
+        """Show both readings, one alone, the other alone."""
+        order = list(Shown)
+        self.shown = order[(order.index(self.shown) + 1) % len(order)]
+        rater = self.sides[0] if self.shown is Shown.A else self.sides[1]
+        self._a.say(tr(SHOWN_WORDS[self.shown]).format(rater=rater))
+        self._a.redraw()
+
+    def export(self) -> None:
+        """Write the labels of the consensus as files."""
+        annotator, case = self._a, self._a.desk.case
+        if case is None:
+            return
+        waiting = len(self.open_frames()[0])
+        if waiting:
+            words = tr("{count} frames still wait for an answer; they go out without one.")
+            annotator.say(words.format(count=waiting))
+        name = "".join(c if c.isalnum() else "-" for c in Path(case.title).stem).strip("-") or "case"
+        folder = Path.home() / f"{name}-{CONSENSUS}"
+        dialog = LabelExportDialog(tr("Export the consensus"), folder, annotator.window)
+        dialog.buttons.accepted.connect(lambda: self._export(dialog, case))
+        annotator.window.does.show_dialog(dialog, "export_labels")
+
+    def _export(self, dialog: LabelExportDialog, case: Case) -> None:
+        folder, kind = dialog.folder, dialog.kind
+        dialog.show_busy(True)
+
+        def done(exported: Exported) -> None:
+            words = tr("{labels} labels on {frames} frames are in {folder}")
+            folder = exported.folder
+            self._a.say(words.format(labels=exported.labels, frames=exported.frames, folder=folder))
+            dialog.accept()
+
+        def failed(error: Exception) -> None:
+            dialog.show_busy(False, str(error) if isinstance(error, UserError) else tr("The labels cannot be written."))
+
+        def write(store: AnnotationStore) -> None:
+            self._a.window.jobs.run(
+                lambda: export_labels(store, folder, kind, [case], rater=CONSENSUS), done, failed
+            )
+
+        # After the gestures that are under way; then beside the store's own thread, which goes on saving.
+        self._a.store.ask(lambda store: store, write, failed, quiet=True)
+
+    def _why_not(self, dispute: Dispute, given: Answer) -> str:
+        if given is Answer.ABSENT:
+            return tr("A phase is never absent: take one of the two.")
+        rater = self.sides[0] if given is Answer.A else self.sides[1]
+        return tr("{rater} has not judged this. Take the other one, draw your own, or say that it is absent.").format(
+            rater=rater
+        )
+
+    # --- what is seen ------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Bring the list up to what has an answer."""
+        board = self._a.desk.board
+        if not self.on or board is None or self._boards is None:
+            return
+        open_ones = [n for n, d in enumerate(self.disputes) if n == self.at or not d.settled(board)]
+        settled = sum(d.settled(board) for d in self.disputes)
+        lines = [Line(n, self._line_words(self.disputes[n]), self.disputes[n].text) for n in open_ones]
+        if settled == len(self.disputes):
+            lines = []
+        self.panel.show_differences(lines, self.at, settled, len(self.disputes), self._same)
+        dispute = self.dispute
+        self.panel.show_answers(
+            {
+                "take_a": dispute is not None and bool(dispute.a),
+                "take_b": dispute is not None and bool(dispute.b),
+                "draw_own": dispute is not None and not self._is_flag(dispute),
+                "both_absent": dispute is not None and not self._is_phase(dispute),
+                "consensus_export": True,
+            }
+        )
+
+    def words(self) -> tuple[str, str, str]:
+        """What the line below the picture says: words, shape, tone."""
+        dispute, board = self.dispute, self._a.desk.board
+        if dispute is None or board is None:
+            return tr("The two readings are being compared."), "clock", "neutral"
+        title = self._title(dispute.name)
+        sides = [f"{rater}: {_said(labels)}" for rater, labels in zip(self.sides, (dispute.a, dispute.b))]
+        words = f"{tr('Frame {index}').format(index=dispute.index)}, {title}: {dispute.text}. {'; '.join(sides)}."
+        if dispute.settled(board):
+            label = next((x for s in dispute.slots if (x := board.get(s)) is not None), None)
+            words = f"{words} {tr('Consensus: {answer}.').format(answer=_answered(label))}"
+            return words, "circle", "good"
+        return words, "ring", "caution"
+
+    def items(self, index: int, point: float) -> list[OverlayItem]:
+        """The two readings of a frame."""
+        if not self.on or self._boards is None:
+            return []
+        board = self._a.desk.board
+        own = board.on_frame(index) if board is not None else ()
+        done = frozenset(x.slot.category for x in own if x.trusted)
+        items: list[OverlayItem] = []
+        for side, first, alone in zip(self._boards, (True, False), (Shown.A, Shown.B)):
+            if self.shown in {Shown.BOTH, alone}:
+                labels = [x for x in side.on_frame(index) if x.state is not State.REJECTED and x.trusted]
+                items += reading_items(labels, first, point, self._a.scene.mask_at, done)
+        return items
+
+    def open_frames(self) -> tuple[list[int], list[int]]:
+        """Frames with a difference that has no answer, and frames whose differences all have one."""
+        board = self._a.desk.board
+        if board is None:
+            return [], []
+        waiting = {d.index for d in self.disputes if not d.settled(board)}
+        return sorted(waiting), sorted({d.index for d in self.disputes} - waiting)
+
+    def _line_words(self, dispute: Dispute) -> str:
+        return f"{dispute.index:03d}  {self._title(dispute.name)}"
+
+    def _title(self, name: str) -> str:
+        thing = next((t for t in self._a.things if t.name == name), None)
+        return tr(thing.title) if thing is not None else tr(name.capitalize())
+
+    def _is_flag(self, dispute: Dispute) -> bool:
+        return any(isinstance(x.value, FlagLabel | PhaseLabel) for x in (*dispute.a, *dispute.b))
+
+    def _is_phase(self, dispute: Dispute) -> bool:
+        return any(isinstance(x.value, PhaseLabel) for x in (*dispute.a, *dispute.b))
+
+
+def _compared(
+    case: Case, consensus: Board, a: Sequence[Label], b: Sequence[Label], proposals: bool
+) -> Compared:
+    found = disputes(case, a, b)
+    boards = tuple(Board(case.id, labels[0].rater if labels else "", labels) for labels in (a, b))
+    return Compared(
+        (boards[0], boards[1]),
+        found,
+        agreement(case, a, b, proposals=proposals),
+        agreeing(case, a, b),
+        agreed(consensus, case, a, b, consensus.author),
+    )
+
+
+def _said(labels: Sequence[Label]) -> str:
+    """What a reader says of a thing, in a word or two."""
+    if not labels:
+        return tr("not judged")
+    return _value_words(labels[0])
+
+
+def _value_words(label: Label) -> str:
+    value = label.value
+    if isinstance(value, FlagLabel):
+        return tr("no") if value.value == 0 else tr("yes") if value.value == 1 else str(value.value)
+    if isinstance(value, PhaseLabel):
+        return value.phase
+    return tr("not visible") if isinstance(value, NotVisible) else tr("drawn")
+
+
+def _answered(label: Label | None) -> str:
+    if label is None:
+        return tr("none")
+    by = label.made.base or label.made.by
+    return tr("{words} by {rater}").format(words=_value_words(label), rater=by)

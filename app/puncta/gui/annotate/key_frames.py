@@ -1,0 +1,110 @@
+"""Key frames of a board, and what lies between them: looked at again only where labels have changed."""
+
+from __future__ import annotations
+
+from puncta.annotation.commands import Board
+from puncta.annotation.labels import LINE_SUFFIX, Kind, Label, NotVisible, Slot, State
+from puncta.imaging.needle_pose import NeedlePose
+from puncta.session.between_keys import NEEDLE, TIP, KeyPose, pose_of_labels
+
+LINE = NEEDLE + LINE_SUFFIX
+NAMES = (NEEDLE, LINE, TIP)
+
+
+class KeyFrames:
+    """Which frames are keys, which wait for a proposal, and which proposals come from keys that are gone."""
+
+    def __init__(self) -> None:
+        self._board: Board | None = None
+        self._hidden: dict[int, bool] = {}
+        """Key frames; whether they say that there is none to be seen."""
+        self._closed: set[int] = set()
+        """Frames with something confirmed or rejected about the needle."""
+        self._bases: dict[int, str] = {}
+        """Frames proposed between key frames, and between which."""
+        self._poses: dict[int, tuple[tuple[Label | None, ...], NeedlePose | None]] = {}
+        self._filled: dict[tuple[int, int], tuple[NeedlePose | None, NeedlePose | None]] = {}
+        self._asked: set[tuple[int, int]] = set()
+
+    def look(
+        self, board: Board, dirty: set[int] | None, *, unfinished: bool = False
+    ) -> tuple[list[KeyPose], list[int], list[Slot]]:
+        """Return the key frames with a gap behind or before them, frames to propose, and proposals to take away.
+
+        Parameters
+        ----------
+        dirty : set of int or None
+            Frames whose labels have changed since the last look; None: any.
+        unfinished : bool
+            What the last look asked for was not done to the end.
+        """
+        if board is not self._board:
+            self._board, dirty = board, None
+            self._filled = {}
+        if dirty is None:
+            self._hidden, self._closed, self._bases, self._poses = {}, set(), {}, {}
+            dirty = set(board.labelled_frames())
+        for index in dirty:
+            self._look_at(board, index)
+        order = sorted(self._hidden)
+        gaps = [(a, b) for a, b in zip(order, order[1:]) if b - a > 1]
+        keys: dict[int, KeyPose] = {}
+        expected: dict[int, str] = {}
+        wanted: list[int] = []
+        asked: set[tuple[int, int]] = set()
+        filled: dict[tuple[int, int], tuple[NeedlePose | None, NeedlePose | None]] = {}
+        for a, b in gaps:
+            if self._hidden[a] != self._hidden[b]:
+                continue  # between a needle and none nobody knows when it came
+            poses = self._pose(board, a), self._pose(board, b)
+            if not self._hidden[a] and None in poses:
+                continue
+            base = f"frames {a} and {b}"
+            between = [index for index in range(a + 1, b) if index not in self._closed]
+            expected.update(dict.fromkeys(between, base))
+            before = self._filled.get((a, b))
+            fresh = before is None and all(self._bases.get(index) == base for index in between)
+            if (before != poses and not fresh) or (unfinished and (a, b) in self._asked):
+                wanted += between
+                asked.add((a, b))
+            filled[a, b] = poses
+            keys[a], keys[b] = KeyPose(a, poses[0]), KeyPose(b, poses[1])
+        self._filled, self._asked = filled, asked
+        coming = set(wanted)
+        stale = [i for i, base in self._bases.items() if expected.get(i) != base and i not in coming]
+        slots = [a.slot for index in stale for a in board.on_frame(index) if _between_keys(a)]
+        return [keys[index] for index in sorted(keys)], wanted, slots
+
+    def _look_at(self, board: Board, index: int) -> None:
+        labels = [board.get(Slot(index, name)) for name in NAMES]
+        lines = [a for a in labels[:2] if a is not None and a.state is State.CONFIRMED]
+        if lines:
+            self._hidden[index] = any(isinstance(a.value, NotVisible) for a in lines)
+        else:
+            self._hidden.pop(index, None)
+        if any(a is not None and (a.trusted or a.state is State.REJECTED) for a in labels):
+            self._closed.add(index)
+        else:
+            self._closed.discard(index)
+        base = next((a.made.base for a in labels if a is not None and _between_keys(a)), "")
+        if base:
+            self._bases[index] = base
+        else:
+            self._bases.pop(index, None)
+
+    def _pose(self, board: Board, index: int) -> NeedlePose | None:
+        """The straight needle of a key frame; decoding a mask takes time, so it is kept."""
+        if self._hidden[index]:
+            return None
+        labels = tuple(board.get(Slot(index, name)) for name in (LINE, NEEDLE, TIP))
+        known = self._poses.get(index)
+        if known is not None and all(a is b for a, b in zip(known[0], labels)):
+            return known[1]
+        values = [a.value if a is not None and a.state is not State.REJECTED else None for a in labels]
+        pose = pose_of_labels(*values)
+        self._poses[index] = (labels, pose)
+        return pose
+
+
+def _between_keys(label: Label) -> bool:
+    return label.name in NAMES and label.state is State.PROPOSED and label.made.kind is Kind.INTERPOLATED

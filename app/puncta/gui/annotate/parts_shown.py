@@ -1,0 +1,62 @@
+"""Where the parts of Annotate stand in the window, and which of them are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
+
+from puncta.core.errors import UserError
+from puncta.formats.label_sets import label_sets_dir, read_label_set, shipped_label_sets
+
+if TYPE_CHECKING:
+    from puncta.gui.annotate.annotator import Annotator
+
+
+def assemble(annotator: Annotator) -> None:
+    """Put the parts into the window, each beside what it stands in for."""
+    a, window = annotator, annotator.window
+    for part, other in ((a.left, window.sources), (a.right, window.inspector)):
+        around = other.parentWidget()
+        beside = around.layout() if around is not None else None
+        assert isinstance(beside, QVBoxLayout)
+        beside.insertWidget(0, part)
+        if part is a.left:
+            beside.insertWidget(1, a.adjudication.panel)
+    a.left.add_first(a.work.panel)
+    a.right.add_first(a.adjudication.card)
+    window.bottom.addWidget(a.bar)
+    stage, top = window.stage.layout(), window.top.layout()
+    assert isinstance(stage, QVBoxLayout) and isinstance(top, QHBoxLayout)
+    stage.addWidget(a.strip)
+    top.insertWidget(top.indexOf(window.top.calibration), a.status)
+    for part in (a.left, a.right, a.strip, a.status):
+        part.hide()
+
+
+def show_adjudication(annotator: Annotator) -> None:
+    """Show what belongs to adjudicating, or what belongs to labelling alone; the keys follow."""
+    a, window = annotator, annotator.window
+    on = a.adjudication.on
+    a.left.setVisible(a.on and not on)
+    a.adjudication.panel.setVisible(a.on and on)
+    a.adjudication.card.setVisible(a.on and on)
+    a.right.set_proposing(not on)
+    a.strip.show_legend(a.adjudication.sides if on else None)
+    a.scene.readings = a.adjudication.items
+    a.status.show_rater(window.preferences.settings.rater, consensus=on)
+    if a.on:
+        window.keyboard.set_mode(a.key_mode)
+        window.status_line.set_hints(window.keyboard.hints(a.key_mode))
+        window.room.restyle()
+
+
+def known_label_sets() -> list[tuple[str, str]]:
+    """Return id and title of the label sets that ship."""
+    found = []
+    for name in shipped_label_sets():
+        try:
+            found.append((name, read_label_set(label_sets_dir() / f"{name}.json").title))
+        except UserError:
+            continue
+    return found
