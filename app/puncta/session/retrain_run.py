@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,6 +41,9 @@ PAUSED_EXIT = 3
 """Exit status of `puncta train` that was asked to pause."""
 PATIENCE_S = 120.0
 """A process that has not ended this long after it was asked to is killed [s]."""
+LEAST_FREE = 4_000_000
+"""Bytes below which a disk is full for a training."""
+DISK_FULL = "The disk is full, so the training has stopped; make room, and resume goes on from the last checkpoint."
 GOES_ON = "Resume goes on from the last checkpoint."
 
 Put = Callable[..., None]
@@ -188,14 +192,23 @@ class JobRun:
             changes |= {"state": asked, "message": words}
         elif status == PAUSED_EXIT:
             changes |= {"state": "interrupted", "message": "It stopped with a checkpoint. " + GOES_ON}
-        elif status == 2:
-            changes |= {"state": "failed", "message": last_words(self._folder) or "It failed and did not say why."}
+        elif status == 2 or (status > 0 and self._disk_is_full()):
+            said = DISK_FULL if self._disk_is_full() else last_words(self._folder)
+            changes |= {"state": "failed", "message": said or "It failed and did not say why."}
         elif status < 0 or status in (130, 137, 143):
             changes |= {"state": "interrupted", "message": "Its process was ended from outside. " + GOES_ON}
         else:
             said = last_words(self._folder)
             changes |= {"state": "failed", "message": said or f"It ended with status {status}. " + GOES_ON}
         self._put(**changes)
+
+
+    def _disk_is_full(self) -> bool:
+        """Tell whether hardly anything can be written any more, not even what went wrong."""
+        try:
+            return shutil.disk_usage(self._folder).free < LEAST_FREE
+        except OSError:
+            return False
 
 
 def _born(pid: int) -> float:

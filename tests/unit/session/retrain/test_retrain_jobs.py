@@ -15,7 +15,7 @@ import pytest
 
 from puncta.core.errors import UserError
 from puncta.formats.dataset import TIP_CATEGORY, Category, Dataset, Image, Info, Review, Video, save_dataset
-from puncta.session import retrain, retrain_plans
+from puncta.session import retrain, retrain_plans, retrain_run
 from puncta.session.retrain import JobStatus, RetrainJobs, RetrainPlan, estimate
 from puncta.session.retrain_pace import PaceTable, samples_within
 from puncta.session.retrain_recipes import RECIPES, find_recipe
@@ -43,6 +43,8 @@ while at < how.get("steps", 6):
     at += 1
     say("samples", at, how.get("steps", 6))
     time.sleep(0.1)
+    if how.get("crash"):
+        sys.exit(1)
     if how.get("fail") == at:
         kept.write_text(str(at)); print("puncta: The disk is full, so make room.", file=sys.stderr); sys.exit(2)
     if at % 2 == 0:
@@ -179,6 +181,21 @@ def test_what_the_process_complains_of_is_the_message(jobs: RetrainJobs, site: P
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_a_full_disk_is_said_even_where_the_process_could_not(
+    jobs: RetrainJobs, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrain_run, "LEAST_FREE", 1 << 60)
+    job = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
+    how(jobs, job, crash=1)
+    wait_for(lambda: state_of(jobs, job) == "failed")
+    assert jobs.status(job).message.startswith("The disk is full") and "resume" in jobs.status(job).message
+    monkeypatch.setattr(retrain_run, "LEAST_FREE", 0)
+    jobs.resume(job)
+    wait_for(lambda: state_of(jobs, job) == "failed")
+    assert "ended with status 1" in jobs.status(job).message
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_cancelled_and_removed(jobs: RetrainJobs, site: Path) -> None:
     job = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
     how(jobs, job, steps=400)
@@ -218,7 +235,7 @@ def test_closing_pauses_and_another_start_of_the_program_goes_on(tmp_path: Path,
 WINDOW = """
 import sys, time
 from pathlib import Path
-from puncta.session import retrain, retrain_plans
+from puncta.session import retrain, retrain_plans, retrain_run
 from puncta.session.retrain import RetrainJobs, RetrainPlan
 folder, script = Path(sys.argv[1]), sys.argv[2]
 real = retrain_plans.command_of

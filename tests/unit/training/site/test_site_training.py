@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch; install the
 
 from made_site import tiny, write_site  # noqa: E402
 
+from puncta.cli.main import main  # noqa: E402
 from puncta.core.errors import UserError  # noqa: E402
 from puncta.formats.dataset import load_dataset  # noqa: E402
 from puncta.formats.experiment_files import read_table  # noqa: E402
@@ -185,3 +190,66 @@ def test_plain_sentences(base: Path, site: Path, tmp_path: Path) -> None:
     few = write_site(tmp_path / "few" / "here", {"s1": "train"}, clips=1, frames=8)
     with pytest.raises(UserError, match="has 2 frames"):
         adapt_tip(experiment(), tmp_path / "c", data_root=few.parent, start_from=base)
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from puncta.core.errors import UserError
+from puncta.training.loop import save_whole
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+save_whole({"step": 1}, path)
+kept = path.read_bytes()
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    save_whole({"step": 2, "net": torch.zeros(100_000)}, path)
+except UserError as error:
+    print(error)
+assert path.read_bytes() == kept and [p.name for p in path.parent.iterdir()] == [path.name]
+"""
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="this system has no limit for the size of files")
+    script = tmp_path / "full.py"
+    script.write_text(FULL, encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "out" / "checkpoint.pt")], capture_output=True, text=True,
+        check=False, env={**os.environ, "PYTHONPATH": str(Path(stopping.__file__).parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Cannot write") and "too large" in done.stdout
+
+
+def test_without_room_the_command_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_args: object, **_more: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("puncta.training.run.train_experiment", full)
+    assert main(["train", "tip_cpu", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "The disk is full" in said and "--resume" in said and "Traceback" not in said
+
+
+def test_what_a_pause_looks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "LOOK_S", 0.0)
+    file = tmp_path / "pause"
+    asked = stopping.Stopping(file)
+    assert not asked.asked()
+    file.touch()
+    assert asked.asked()
+    file.unlink()
+    assert asked.asked()  # who has asked once has asked
+    sleeper = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    parent = stopping.Stopping(None, sleeper.pid)
+    assert not parent.asked()
+    sleeper.kill()
+    sleeper.wait()
+    sleeper.stdin.close()
+    assert parent.asked()
+    assert not stopping.Stopping().asked()
