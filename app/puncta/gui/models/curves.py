@@ -99,10 +99,11 @@ class CurvePlot(QWidget):
         self.setAccessibleName(name)
         self._legend = QWidget()
         self._flow = FlowLayout(self._legend, gap=14)
-        self.plot = pg.PlotWidget()
+        self.plot = pg.PlotWidget(enableMenu=False)
+        menu = self.plot.getPlotItem().ctrlMenu
+        menu.setParent(self.plot, menu.windowFlags())  # else it is nobody's, and outlives the plot
         self.plot.setAccessibleName(name)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.setMenuEnabled(False)
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
         self.plot.getPlotItem().getViewBox().wheelEvent = lambda event, axis=None: event.ignore()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -74,16 +73,22 @@ class ModelVerbs:
     def _used(self, plugin: str) -> None:
         """A plugin has another model: what plays takes it without a restart."""
         m = self._m
-        # One that is not among those that run takes its model when it is switched on.
-        with contextlib.suppress(UserError):
+        try:
             m.window.desk.reload_plugin(plugin)
+        except UserError:  # not among those that this window runs
+            self.tell_use(plugin)
         family = m.desk.shelf.family(plugin) if m.desk.shelf is not None else None
+        if family is not None and family.in_use is not None and m.shown[0] == MODEL:
+            m.show_thing(MODEL, family.in_use.identity)
+        m.show_training()
+
+    def tell_use(self, plugin: str) -> None:
+        """Say which model a plugin uses now."""
+        shelf = self._m.desk.shelf
+        family = shelf.family(plugin) if shelf is not None else None
         if family is not None and family.in_use is not None:
             words = tr("{plugin} now uses: {model}.")
-            m.say(words.format(plugin=tr(family.title), model=name_of(family.in_use)))
-            if m.shown[0] == MODEL:
-                m.show_thing(MODEL, family.in_use.identity)
-        m.show_training()
+            self._m.say(words.format(plugin=tr(family.title), model=name_of(family.in_use)))
 
     def _made(self, job: JobStatus | None) -> ModelCard | None:
         shelf = self._m.desk.shelf

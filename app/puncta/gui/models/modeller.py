@@ -95,6 +95,7 @@ class Modeller(QObject):
         desk.progressed.connect(self.follow)
         desk.failed.connect(self.say)
         self.plan_page.changed.connect(self.follow)
+        self.window.desk.model_switched.connect(self._switched)
 
     # --- the mode ----------------------------------------------------------------------------------------------
 
@@ -134,6 +135,7 @@ class Modeller(QObject):
             self.asking = ""
             self.desk.stop_long()
             self._go_on_playing()
+            stage.view.setFocus(Qt.FocusReason.OtherFocusReason)
             window.annotator.redraw()
         window.room.restyle()
         self._wants_focus = on
@@ -288,7 +290,7 @@ class Modeller(QObject):
         active = self.desk.trainings.active()
         words = ""
         if active is not None:
-            words = tr("Training: {name}").format(name=active.name)
+            words = tr("Training")
             if active.left_s is not None and active.state != "waiting":
                 words = f"{words}, {tr('{time} left').format(time=time_words(active.left_s))}"
         self.window.status_line.set_work(words)
@@ -315,6 +317,15 @@ class Modeller(QObject):
     def _take_curves(self, job: str, learned: Learned) -> None:
         if self.shown == (TRAINING, job) and self.training_page is not None:
             self.training_page.show_learned(learned)
+
+    def _switched(self, plugin: str, _model: str, message: str) -> None:
+        """What plays has taken another model, or has not; in every mode."""
+        topic = f"model-{plugin}"
+        if message:
+            self.window.stage.banners.say(topic, "bad", message)
+        else:
+            self.window.stage.banners.hush(topic)
+            self.verbs.tell_use(plugin)
 
     # --- comparison --------------------------------------------------------------------------------------------
 

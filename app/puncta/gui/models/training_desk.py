@@ -174,11 +174,16 @@ class TrainingDesk(QObject):
         if ended:
             self.ended.emit()
 
+    def leave_trainer(self) -> None:
+        """Follow what carries out trainings no more."""
+        if self._end is not None:
+            self._end()
+            self._end = None
+
     def leave(self) -> None:
         """Hear nothing any more."""
         self._bridge.close()
-        if self._end is not None:
-            self._end()
+        self.leave_trainer()
 
     def close(self) -> None:
         """Pause what trains and wait until it has stopped; nothing is lost."""

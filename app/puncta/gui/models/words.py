@@ -170,8 +170,10 @@ def time_words(seconds: float | None) -> str:
     if seconds < 90:
         return tr("{count} s").format(count=max(1, round(seconds)))
     minutes = round(seconds / 60)
-    if minutes < 100:
-        return tr("{count} min").format(count=minutes)
+    return tr("{count} min").format(count=minutes) if minutes < 100 else _hours(minutes)
+
+
+def _hours(minutes: int) -> str:
     return tr("{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)
 
 
@@ -182,7 +184,8 @@ def minutes_words(low: float, high: float) -> str:
         return tr("about {count} min").format(count=first)
     if last < 100:
         return tr("{low} to {high} min").format(low=first, high=last)
-    return tr("{low} to {high}").format(low=time_words(first * 60), high=time_words(last * 60))
+    low_words = tr("{count} min").format(count=first) if first < 60 else _hours(first)
+    return tr("{low} to {high}").format(low=low_words, high=_hours(last))
 
 
 def moment_words(at_utc: str) -> str:

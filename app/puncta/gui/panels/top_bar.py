@@ -17,7 +17,7 @@ from puncta.gui.theme import Theme
 MODES = (("live", "Live"), ("review", "Review"), ("annotate", "Annotate"), ("models", "Models"))
 OF_A_TRAINEE = frozenset({"live", "review"})
 """Modes that the bar offers to a trainee; the others are one setting, or one key, away."""
-LEVELS = 6
+LEVELS = 7
 """How many times the bar gives way before it would be cut."""
 
 
@@ -146,7 +146,7 @@ class TopBar(QWidget):
         """Show as much as fits.
 
         First the figures of the latency go, then where the calibration comes from, the name, the buttons of the panels,
-        the calibration. Modes, settings and the latency's word stay.
+        the calibration, the button of the keys. Modes, settings and the latency's word stay.
         """
         level = next((n for n in range(LEVELS - 1) if self._needs(n) <= self.width()), LEVELS - 1)
         self.level = level
@@ -166,6 +166,7 @@ class TopBar(QWidget):
             (self.buttons["panel_left"], -1 if self._mode == "models" else 3),
             (self.buttons["panel_right"], -1 if self._mode == "models" else 3),
             (self.calibration, -1 if self._mode == "models" else 4),
+            (self.buttons["keys"], 5),
         )
 
     def _needs(self, level: int) -> int:
