@@ -107,7 +107,12 @@ class Bench:
         return self.place(name) if name != "f-site" else self.out / "sets" / name
 
     def step_sets(self) -> None:
-        """Build what is missing."""
+        """Build what judges and the 300 frames, as far as they are missing."""
+        self.build(("f-site-all", "f-held-out"), self.judges()[1:])
+        self.thin(self.place("f-site-all"), self.out / "sets" / "f-site")
+
+    def build(self, own: Sequence[str], shipped: Sequence[str] = ()) -> None:
+        """Build sets of machine F and sets whose specification ships, as far as they are missing."""
         import tomli_w
 
         from puncta.paths import resources_dir
@@ -116,8 +121,9 @@ class Bench:
 
         folder = self.out / "specs"
         folder.mkdir(exist_ok=True)
-        wanted = {name: resources_dir() / "datasets" / f"{name}.toml" for name in self.judges()[1:]}
-        for name, parts in specs().items():
+        wanted = {name: resources_dir() / "datasets" / f"{name}.toml" for name in shipped}
+        for name in own:
+            parts = specs()[name]
             wanted[name] = folder / f"{name}.toml"
             table = {"name": name, "description": "Simulated punctures on machine F.", "license": "CC0-1.0"}
             wanted[name].write_text(tomli_w.dumps({**table, "part": parts}), encoding="utf-8")
@@ -127,7 +133,6 @@ class Bench:
                 continue
             print(f"building {name}", flush=True)
             build_dataset(read_spec(path), target, os.cpu_count() or 1, lambda _done, _all: None, self.stills)
-        self.thin(self.place("f-site-all"), self.out / "sets" / "f-site")
 
     @staticmethod
     def thin(whole: Path, target: Path) -> None:
@@ -159,6 +164,7 @@ class Bench:
 
     def step_full(self) -> None:
         """Train what the other is compared with: the same recipe on all of F, longer, nothing held back."""
+        self.build(("f-full",))
         self.train("full", "f-full", {
             "data": {"site_share": 0.75},
             "training": {
