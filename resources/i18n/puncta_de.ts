@@ -4235,5 +4235,17 @@
         <source>{count} frames would teach most; they stand first in the queue. {key} goes there.</source>
         <translation>{count} Bilder lehren am meisten; sie stehen zuerst in der Liste. {key} führt hin.</translation>
     </message>
+    <message>
+        <source>only {rater}</source>
+        <translation>nur {rater}</translation>
+    </message>
+    <message>
+        <source>why not seen</source>
+        <translation>warum nicht gesehen</translation>
+    </message>
+    <message>
+        <source>seen or not</source>
+        <translation>gesehen oder nicht</translation>
+    </message>
 </context>
 </TS>

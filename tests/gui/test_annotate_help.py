@@ -136,6 +136,16 @@ def test_where_the_tracker_leaves_the_needle_frames_stay_open_and_it_is_said(sta
     assert "help" not in hand.parts.window.stage.banners.texts() and label(hand, 20, "needle") is not None
 
 
+def test_without_a_drawn_needle_nobody_knows_which_of_two_lines_it_is(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand).strays_from = 9
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    words = hand.parts.window.stage.banners.texts()["help"]
+    assert words.startswith("From frame 9 on the tracker follows another line than before")
+    assert label(hand, 9, "needle") is None and label(hand, 8, "needle").state is State.PROPOSED
+
+
 def test_a_needle_too_faint_for_the_tracker_brings_no_proposals_at_all(stage, qtbot) -> None:
     for fault, words in (({"strays_from": 0}, "On frame 0 the tracker finds something else"),
                          ({"finds_from": COUNT}, "does not see the needle that was drawn on frame 0")):  # fmt: skip

@@ -26,7 +26,8 @@ from puncta.core.frame import (
 from puncta.imaging.needle_pose import NeedlePose, mask_of_pose
 
 WIDTH, HEIGHT = 640, 480
-MADE = Provenance(Kind.PROPAGATED, "track", "1.0", "frame 0", "2026-01-01T00:00:00Z", 0.8)
+KEYS = 20
+"""Every so many frames there is a key frame; what lies between has been proposed between the two."""
 Figures = dict[str, tuple[list[float], list[float]]]
 
 
@@ -66,6 +67,15 @@ def pose_at(index: int) -> NeedlePose:
     return NeedlePose((300.0 - 2 * way, 240.0 + way), (639.0, 60.0), 10.0)
 
 
+def made_between(index: int) -> Provenance:
+    """Where a frame's labels come from."""
+    first = index // KEYS * KEYS
+    if index == first:
+        return Provenance(Kind.PERSON, "T", made_utc="2026-01-01T00:00:00Z")
+    base = f"frames {first} and {first + KEYS}"
+    return Provenance(Kind.INTERPOLATED, "between key frames", "0.1", base, "2026-01-01T00:00:00Z", 0.8)
+
+
 def fill(store: AnnotationStore, source: LongClip, labels: int) -> None:
     """Labels of needle, line, tip and target on a quarter as many frames: proposed, confirmed in ranges, key frames."""
     case = store.add_case(case_of_source(source.info, "needle"))
@@ -79,7 +89,7 @@ def fill(store: AnnotationStore, source: LongClip, labels: int) -> None:
             batch: list[Label] = []
             for i in range(first, min(first + 250, labels // 4)):
                 open_half = State.PROPOSED if i < count // 2 else State.BULK
-                mine = State.CONFIRMED if i % 20 == 0 else open_half
+                mine = State.CONFIRMED if i % KEYS == 0 else open_half
                 if mine is not state:
                     continue
                 key = FrameKey(source.info.stream, i, i * 40_000_000)
@@ -90,7 +100,8 @@ def fill(store: AnnotationStore, source: LongClip, labels: int) -> None:
                     "needle_tip": TipLabel(pose.tip_px),
                     "target": target,
                 }
-                batch += [Label(name, key, "T", value, MADE, state) for name, value in values.items()]
+                made = made_between(i)
+                batch += [Label(name, key, "T", value, made, state) for name, value in values.items()]
             command = propose(board, batch, state=state)
             if command is not None:
                 board.apply(command)
@@ -103,7 +114,7 @@ def measure_window(stage, bot, labels: int, times: int) -> Figures:  # noqa: ANN
     with AnnotationStore.open() as store:
         fill(store, LongClip("long", count), labels)
     hand = annotating(stage, bot, "long", opener=lambda uri: LongClip(uri, count))
-    hand.calm()
+    hand.wait(lambda: not hand.notes.jobs.running and not hand.notes.desk.unsaved, 600.0)
     figures: Figures = {}
     board = hand.notes.desk.board
     assert len(board) == labels

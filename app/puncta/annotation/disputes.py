@@ -171,9 +171,9 @@ def _written(
         label = replace(source, rater=board.rater, state=State.CONFIRMED, made=made)
         after[label.slot] = label
     changes = []
-    for slot, label in after.items():
+    for slot, then in after.items():
         before = board.get(slot)
-        same = before is not None and label is not None and before.trusted and before.value == label.value
-        if not same and before != label:
-            changes.append(Change(slot, before, label))
+        same = before is not None and then is not None and before.trusted and before.value == then.value
+        if not same and before != then:
+            changes.append(Change(slot, before, then))
     return Command(title, board.case_id, board.rater, tuple(changes), dispute.index) if changes else None

@@ -147,10 +147,7 @@ def propose_by_models(
         if not verdict.same:
             look = Suggestion(index, DOUBT, STRAYED, "tracker leaves the needle", _models(analysis))
             yield FrameProposal(index, (), look)
-            raise Strayed(
-                f"From frame {index} on the tracker follows something else than the needle: {verdict.words}. "
-                f"Frames {index} to {end} stay open. Draw the needle on one of them, and what lies between is proposed."
-            )
+            raise Strayed(_left(index, end, verdict.words, drawn=prompt is not None))
         if prompt is not None and missed >= PATIENCE:
             raise Strayed(
                 f"The tracker does not see the needle that was drawn on frame {start}; it may be too faint for it. "
@@ -159,6 +156,19 @@ def propose_by_models(
         unseen = prompt is not None and not needle.seen
         proposal = proposal_of(analysis, names, start, needle)
         yield FrameProposal(index, (), None) if unseen else _to_look_at(proposal, verdict, analysis)
+
+
+def _left(index: int, end: int, why: str, *, drawn: bool) -> str:
+    """The sentence for a tracker that leaves its needle; without a drawn one nobody knows which of the two it was."""
+    if drawn:
+        return (
+            f"From frame {index} on the tracker follows something else than the needle: {why}. "
+            f"Frames {index} to {end} stay open. Draw the needle on one of them, and what lies between is proposed."
+        )
+    return (
+        f"From frame {index} on the tracker follows another line than before: {why}. Which one is the needle, it does "
+        f"not know, so frames {index} to {end} stay open. Draw the needle on frame {index} and go on from there."
+    )
 
 
 def _look_at_start(

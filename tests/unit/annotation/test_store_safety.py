@@ -135,7 +135,7 @@ QUEUE = (
 )
 CASE_ROW = (
     "INSERT INTO cases (id, title, stream, label_set, uri, width_px, height_px, fps, simulated, licence, revision, "
-    "created_utc) VALUES (:c, :c, 'clip', 'needle', '', 8, 6, 25, :no, '', 1, '2026')"
+    "created_utc) VALUES (:c, 'Old', 'clip', 'needle', '', 8, 6, 25, :no, '', 1, '2026')"
 )
 GESTURE = (
     "INSERT INTO commands (uid, case_id, rater, kind, title, automatic, revision, made_utc) "

@@ -16,13 +16,14 @@ from puncta.annotation.agreement import Agreement, agreement
 from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, Command
 from puncta.annotation.disputes import Answer, Dispute, agreeing, answer, disputes
-from puncta.annotation.labels import FlagLabel, Label, NotVisible, PhaseLabel, State
+from puncta.annotation.labels import FlagLabel, Label, PhaseLabel, State
 from puncta.annotation.reading import Reading, readings, saw_proposals
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.core.overlay import OverlayItem
 from puncta.gui.annotate.adjudication_panel import AdjudicationPanel, Line
 from puncta.gui.annotate.adjudication_scene import Shown, reading_items
+from puncta.gui.annotate.adjudication_words import answered, both_drawn, figure, said
 from puncta.gui.annotate.agreement_card import AgreementCard
 from puncta.gui.dialogs.export_labels import LabelExportDialog
 from puncta.gui.i18n import tr
@@ -158,7 +159,7 @@ class Adjudication:
             return
         before = self.disputes[self.at] if self.at is not None and self.at < len(self.disputes) else None
         self._boards, self.disputes, self._same = compared.boards, compared.disputes, compared.same
-        self.card.show_agreement(compared.agreement)
+        self.card.show_agreement(compared.agreement, {t.name: tr(t.title) for t in self._a.things})
         if compared.taken_over is not None:
             self._a.desk.do(compared.taken_over)
         same = [n for n, d in enumerate(self.disputes) if before is not None and d.slots == before.slots]
@@ -290,7 +291,7 @@ class Adjudication:
             return
         open_ones = [n for n, d in enumerate(self.disputes) if n == self.at or not d.settled(board)]
         settled = sum(d.settled(board) for d in self.disputes)
-        lines = [Line(n, self._line_words(self.disputes[n]), self.disputes[n].text) for n in open_ones]
+        lines = [Line(n, self._line_words(self.disputes[n]), figure(self.disputes[n])) for n in open_ones]
         if settled == len(self.disputes):
             lines = []
         self.panel.show_differences(lines, self.at, settled, len(self.disputes), self._same)
@@ -311,11 +312,12 @@ class Adjudication:
         if dispute is None or board is None:
             return tr("The two readings are being compared."), "clock", "neutral"
         title = self._title(dispute.name)
-        sides = [f"{rater}: {_said(labels)}" for rater, labels in zip(self.sides, (dispute.a, dispute.b))]
-        words = f"{tr('Frame {index}').format(index=dispute.index)}, {title}: {dispute.text}. {'; '.join(sides)}."
+        sides = [f"{rater}: {said(labels)}" for rater, labels in zip(self.sides, (dispute.a, dispute.b))]
+        told = dispute.text if both_drawn(dispute) else "; ".join(sides)
+        words = f"{tr('Frame {index}').format(index=dispute.index)}, {title}. {told}."
         if dispute.settled(board):
             label = next((x for s in dispute.slots if (x := board.get(s)) is not None), None)
-            words = f"{words} {tr('Consensus: {answer}.').format(answer=_answered(label))}"
+            words = f"{words} {tr('Consensus: {answer}.').format(answer=answered(label))}"
             return words, "circle", "good"
         return words, "ring", "caution"
 
@@ -367,26 +369,3 @@ def _compared(
         agreeing(case, a, b),
         agreed(consensus, case, a, b, consensus.author),
     )
-
-
-def _said(labels: Sequence[Label]) -> str:
-    """What a reader says of a thing, in a word or two."""
-    if not labels:
-        return tr("not judged")
-    return _value_words(labels[0])
-
-
-def _value_words(label: Label) -> str:
-    value = label.value
-    if isinstance(value, FlagLabel):
-        return tr("no") if value.value == 0 else tr("yes") if value.value == 1 else str(value.value)
-    if isinstance(value, PhaseLabel):
-        return value.phase
-    return tr("not visible") if isinstance(value, NotVisible) else tr("drawn")
-
-
-def _answered(label: Label | None) -> str:
-    if label is None:
-        return tr("none")
-    by = label.made.base or label.made.by
-    return tr("{words} by {rater}").format(words=_value_words(label), rater=by)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from puncta.annotation.reading import Reading
 from puncta.gui.annotate.adjudication_scene import A_MARK, A_TOKEN, B_MARK, B_TOKEN
@@ -16,7 +16,7 @@ from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import ShapeMark, text_label
 from puncta.gui.theme import Theme
 
-SHOWN = 9
+SHOWN = 8
 ANSWERS = (("take_a", "Take {rater}"), ("take_b", "Take {rater}"), ("draw_own", "Draw my own"),
            ("both_absent", "Both absent"))  # fmt: skip
 
@@ -95,9 +95,12 @@ class AdjudicationPanel(QWidget):
         column.addSpacing(14)
         column.addWidget(panel_head(tr("Answer")))
         self.buttons: dict[str, QPushButton] = {}
-        for action, _words in ANSWERS:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        for number, (action, _words) in enumerate(ANSWERS):
             self.buttons[action] = self._button(action, run)
-            column.addWidget(self.buttons[action])
+            grid.addWidget(self.buttons[action], number // 2, number % 2)
+        column.addLayout(grid)
         column.addSpacing(14)
         for action, words in (("consensus_export", tr("Export the consensus")), ("adjudicate", tr("Leave"))):
             button = self._button(action, run)

@@ -13,7 +13,7 @@ from puncta.core.geometry import PointPx
 from puncta.core.overlay import Dash, Fill, Layer, OverlayItem, Ring, Stroke
 from puncta.gui.annotate.scene import CROSS_PT, GAP_PT, LAYERS, box_stroke, cross
 
-A_TOKEN, B_TOKEN = "accent", "caution"
+A_TOKEN, B_TOKEN, CONSENSUS_TOKEN = "accent", "caution", "good"
 A_MARK, B_MARK = "circle", "diamond"
 """Shapes of the two readers wherever they are named, so that colour alone never tells."""
 DONE_OPACITY = 0.35

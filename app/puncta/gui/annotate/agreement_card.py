@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from puncta.annotation.agreement import Agreement, Kappa
@@ -28,12 +30,12 @@ class AgreementCard(QWidget):
         column.addWidget(self.note)
         self.hide()
 
-    def show_agreement(self, found: Agreement) -> None:
-        """Show the figures of two readings."""
+    def show_agreement(self, found: Agreement, titles: Mapping[str, str]) -> None:
+        """Show the figures of two readings; titles by the name of what was labelled."""
         cards = facts_of(found)
         for name, facts in cards.items():
             if name not in self.cards:
-                self.cards[name] = FactCard(_title(name))
+                self.cards[name] = FactCard(titles.get(name, tr(name.capitalize())))
                 self._box.addWidget(self.cards[name])
             self.cards[name].show_facts(facts)
         for name, card in self.cards.items():
@@ -70,7 +72,3 @@ def _kappa(kappa: Kappa) -> str:
     if kappa.value is None:
         return tr("always the same, n {n}").format(n=kappa.n)
     return f"κ {kappa.value:.2f}, n {kappa.n}"
-
-
-def _title(name: str) -> str:
-    return tr({"needle_tip": "Tip", "phase": "Phase"}.get(name, name.replace("_", " ").capitalize()))

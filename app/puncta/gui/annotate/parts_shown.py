@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from puncta.core.errors import UserError
 from puncta.formats.label_sets import label_sets_dir, read_label_set, shipped_label_sets
+from puncta.gui.annotate.adjudication_scene import CONSENSUS_TOKEN
 
 if TYPE_CHECKING:
     from puncta.gui.annotate.annotator import Annotator
@@ -44,6 +45,7 @@ def show_adjudication(annotator: Annotator) -> None:
     a.right.set_proposing(not on)
     a.strip.show_legend(a.adjudication.sides if on else None)
     a.scene.readings = a.adjudication.items
+    a.scene.own_token = CONSENSUS_TOKEN if on else ""
     a.status.show_rater(window.preferences.settings.rater, consensus=on)
     if a.on:
         window.keyboard.set_mode(a.key_mode)

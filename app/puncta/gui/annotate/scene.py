@@ -62,6 +62,8 @@ class LabelScene:
         self.ghost = True
         self.handles_of: str | None = None
         """The category whose ends can be dragged: the one in hand."""
+        self.own_token = ""
+        """Colour of all own labels, where they have to be told from those of others; else each thing has its own."""
         self.readings: Callable[[int, float], Sequence[OverlayItem]] = lambda _index, _point: ()
         """What others say of a frame, where it is to be compared; it lies below one's own."""
         self._masks: OrderedDict[int, tuple[object, NDArray[np.bool_], tuple[int, int]]] = OrderedDict()
@@ -101,7 +103,7 @@ class LabelScene:
             category = label.slot.category
             dash = Dash.DOTTED if ghost else Dash.SOLID if label.trusted else Dash.DASHED
             opacity = GHOST if ghost else 1.0
-            token, layer = TOKENS.get(category, "accent"), LAYERS.get(category, Layer.MASK)
+            token, layer = self.own_token or TOKENS.get(category, "accent"), LAYERS.get(category, Layer.MASK)
             value = label.value
             if isinstance(value, MaskLabel | PolygonLabel):
                 mask, origin = self.mask_at(value)
