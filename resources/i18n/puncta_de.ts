@@ -4247,5 +4247,209 @@
         <source>seen or not</source>
         <translation>gesehen oder nicht</translation>
     </message>
+    <message>
+        <source>Both models look at the held out frames.</source>
+        <translation>Beide Modelle sehen die zurückgehaltenen Bilder an.</translation>
+    </message>
+    <message>
+        <source>The comparison was stopped. It begins again when this page is opened.</source>
+        <translation>Der Vergleich wurde angehalten. Er beginnt neu, wenn diese Seite geöffnet wird.</translation>
+    </message>
+    <message>
+        <source>{frames} frames of {clips} clips and {subjects} subjects that the new model has not learnt from.</source>
+        <translation>{frames} Bilder aus {clips} Clips und {subjects} Personen, aus denen das neue Modell nicht gelernt hat.</translation>
+    </message>
+    <message>
+        <source>{frames} frames of {clips} clips; their subjects are not stated.</source>
+        <translation>{frames} Bilder aus {clips} Clips; ihre Personen sind nicht angegeben.</translation>
+    </message>
+    <message>
+        <source>Everything here is simulated: the figures say nothing about real scanners or patients.</source>
+        <translation>Alles hier ist simuliert: die Zahlen sagen nichts über echte Geräte oder Patienten.</translation>
+    </message>
+    <message>
+        <source>The dataset was taken as a whole; a model that learnt from it looks better than it is.</source>
+        <translation>Der Datensatz wurde als Ganzes genommen; ein Modell, das aus ihm gelernt hat, sieht besser aus, als es ist.</translation>
+    </message>
+    <message>
+        <source>There are too few clips to tell a difference from chance.</source>
+        <translation>Es sind zu wenige Clips, um einen Unterschied vom Zufall zu trennen.</translation>
+    </message>
+    <message>
+        <source>All clips show one subject, so the intervals say nothing about another one.</source>
+        <translation>Alle Clips zeigen eine Person, also sagen die Bereiche nichts über eine andere.</translation>
+    </message>
+    <message>
+        <source>tip error, median</source>
+        <translation>Fehler der Spitze, Median</translation>
+    </message>
+    <message>
+        <source>tip error, 95 % below</source>
+        <translation>Fehler der Spitze, 95 % darunter</translation>
+    </message>
+    <message>
+        <source>tip within 2 mm</source>
+        <translation>Spitze innerhalb 2 mm</translation>
+    </message>
+    <message>
+        <source>tip within 3 mm</source>
+        <translation>Spitze innerhalb 3 mm</translation>
+    </message>
+    <message>
+        <source>misses</source>
+        <translation>Verpasste</translation>
+    </message>
+    <message>
+        <source>false alarms</source>
+        <translation>Fehlalarme</translation>
+    </message>
+    <message>
+        <source>calibration error</source>
+        <translation>Fehler der Sicherheit</translation>
+    </message>
+    <message>
+        <source>needle angle error, median</source>
+        <translation>Winkelfehler der Nadel, Median</translation>
+    </message>
+    <message>
+        <source>mask IoU, mean</source>
+        <translation>Masken-IoU, Mittel</translation>
+    </message>
+    <message>
+        <source>mask Dice, mean</source>
+        <translation>Masken-Dice, Mittel</translation>
+    </message>
+    <message>
+        <source>mask precision, mean</source>
+        <translation>Genauigkeit der Maske, Mittel</translation>
+    </message>
+    <message>
+        <source>mask recall, mean</source>
+        <translation>Trefferquote der Maske, Mittel</translation>
+    </message>
+    <message>
+        <source>mask outline off by, mean</source>
+        <translation>Abstand des Maskenrands, Mittel</translation>
+    </message>
+    <message>
+        <source>needle without a mask</source>
+        <translation>Nadel ohne Maske</translation>
+    </message>
+    <message>
+        <source>masks without a needle</source>
+        <translation>Masken ohne Nadel</translation>
+    </message>
+    <message>
+        <source>masks, needle out of plane</source>
+        <translation>Masken, Nadel nicht in der Ebene</translation>
+    </message>
+    <message>
+        <source>start after entry, median</source>
+        <translation>Beginn nach dem Eintritt, Median</translation>
+    </message>
+    <message>
+        <source>started within 10 frames</source>
+        <translation>innerhalb 10 Bildern begonnen</translation>
+    </message>
+    <message>
+        <source>flags, micro F1</source>
+        <translation>Merkmale, Mikro-F1</translation>
+    </message>
+    <message>
+        <source>F1 of quality</source>
+        <translation>F1 der Qualität</translation>
+    </message>
+    <message>
+        <source>F1 of cord</source>
+        <translation>F1 des Rückenmarks</translation>
+    </message>
+    <message>
+        <source>F1 of csf</source>
+        <translation>F1 des Liquors</translation>
+    </message>
+    <message>
+        <source>flags, accuracy</source>
+        <translation>Merkmale, Richtigkeit</translation>
+    </message>
+    <message>
+        <source>flags, precision</source>
+        <translation>Merkmale, Genauigkeit</translation>
+    </message>
+    <message>
+        <source>flags, recall</source>
+        <translation>Merkmale, Trefferquote</translation>
+    </message>
+    <message>
+        <source>images with all flags right</source>
+        <translation>Bilder mit allen Merkmalen richtig</translation>
+    </message>
+    <message>
+        <source>wrong flags (Hamming)</source>
+        <translation>falsche Merkmale (Hamming)</translation>
+    </message>
+    <message>
+        <source>wrong among the decided</source>
+        <translation>falsch unter den entschiedenen</translation>
+    </message>
+    <message>
+        <source>flag changes, truth constant</source>
+        <translation>Wechsel der Merkmale bei gleicher Wahrheit</translation>
+    </message>
+    <message>
+        <source>needle overlap, mean</source>
+        <translation>Überlappung der Nadel, Mittel</translation>
+    </message>
+    <message>
+        <source>time a frame, median</source>
+        <translation>Zeit je Bild, Median</translation>
+    </message>
+    <message>
+        <source>heat map peaks on the structure</source>
+        <translation>Wärmebild gipfelt auf der Struktur</translation>
+    </message>
+    <message>
+        <source>Choose cases</source>
+        <translation>Fälle wählen</translation>
+    </message>
+    <message>
+        <source>{title}, {subject}: {count} frames</source>
+        <translation>{title}, {subject}: {count} Bilder</translation>
+    </message>
+    <message>
+        <source>subject not stated</source>
+        <translation>Person nicht angegeben</translation>
+    </message>
+    <message>
+        <source>IoU, vanished for 5 frames</source>
+        <translation>IoU, seit 5 Bildern verschwunden</translation>
+    </message>
+    <message>
+        <source>Jaccard of an image, mean</source>
+        <translation>Jaccard eines Bildes, Mittel</translation>
+    </message>
+    <message>
+        <source>mask F1 of these means</source>
+        <translation>Masken-F1 aus diesen Mitteln</translation>
+    </message>
+    <message>
+        <source>needle AP50</source>
+        <translation>Nadel AP50</translation>
+    </message>
+    <message>
+        <source>needle AP70</source>
+        <translation>Nadel AP70</translation>
+    </message>
+    <message>
+        <source>recall, vanished for 5 frames</source>
+        <translation>Trefferquote, seit 5 Bildern verschwunden</translation>
+    </message>
+    <message>
+        <source>tip AP10..50</source>
+        <translation>Spitze AP10..50</translation>
+    </message>
+    <message>
+        <source>tip AP50</source>
+        <translation>Spitze AP50</translation>
+    </message>
 </context>
 </TS>

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from puncta.gui.i18n import tr
 from puncta.gui.models.difference_table import DifferenceTable, verdict_sentence
-from puncta.gui.models.page_parts import Card, wrapped
+from puncta.gui.models.page_parts import Card, Notes, wrapped
 from puncta.gui.panels.parts import text_label
 from puncta.gui.theme import Theme
 
 if TYPE_CHECKING:
     from puncta.session.model_comparison import Comparison
+
+
+LEADING = frozenset({
+    "tip_within_2mm", "miss_rate", "false_alarm_rate", "tip_error_mm", "mask_iou", "mask_miss_rate", "false_mask_rate",
+    "mask_boundary_mm", "flag_f1", "flag_exact_match", "flag_risk", "flicker_per_min", "ece",
+})
+"""Figures that are shown at once; the others are a press away."""
 
 
 class ComparisonView(QWidget):
@@ -28,7 +35,7 @@ class ComparisonView(QWidget):
         self.machine = QComboBox()
         self.machine.setAccessibleName(tr("Machine"))
         self.machine.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.machine.activated.connect(lambda i: self.show_machine(self.machine.itemData(i)))
+        self.machine.activated.connect(lambda _i: self._show_rows())
         self.table = DifferenceTable(theme)
         self._choice = QWidget()
         row = QHBoxLayout(self._choice)
@@ -36,6 +43,12 @@ class ComparisonView(QWidget):
         row.addWidget(text_label(tr("Machine"), "quiet"))
         row.addWidget(self.machine)
         row.addStretch(1)
+        self.more = QPushButton(tr("All figures"))
+        self.more.setProperty("slim", "true")
+        self.more.setCheckable(True)
+        self.more.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.more.toggled.connect(lambda _on: self._show_rows())
+        self.notes = Notes(theme)
         self._card = Card()
         self._card.column.addWidget(self.table)
         column = QVBoxLayout(self)
@@ -43,6 +56,8 @@ class ComparisonView(QWidget):
         column.setSpacing(6)
         for part in (self.verdict, self.said, self._choice, self._card):
             column.addWidget(part)
+        column.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self.notes)
         self.say("")
 
     def say(self, words: str) -> None:
@@ -50,18 +65,19 @@ class ComparisonView(QWidget):
         self.comparison = None
         self.said.setText(words)
         self.said.setVisible(bool(words))
-        for part in (self.verdict, self._choice, self._card):
+        for part in (self.verdict, self._choice, self._card, self.more, self.notes):
             part.hide()
 
     def show_comparison(self, comparison: Comparison) -> None:
         """Show a comparison."""
         self.comparison = comparison
-        frames = tr("{frames} frames, {clips} clips and {subjects} subjects that the new model has not learnt from.")
-        words = frames.format(frames=comparison.frames, clips=comparison.clips, subjects=comparison.subjects)
-        if comparison.simulated:
-            words = f"{words} {tr('All of them are simulated.')}"
+        frames = tr("{frames} frames of {clips} clips and {subjects} subjects that the new model has not learnt from.")
+        nameless = tr("{frames} frames of {clips} clips; their subjects are not stated.")
+        numbers = {"frames": comparison.frames, "clips": comparison.clips, "subjects": comparison.subjects}
+        words = (frames if comparison.subjects else nameless).format(**numbers)
         words = f"{words} {tr('Old: {old}. New: {new}.').format(old=comparison.old, new=comparison.new)}"
         self.said.setText(words)
+        self.notes.show_notes([tr(note) for note in comparison.notes])
         self.verdict.setText(verdict_sentence(comparison.rows))
         self.machine.clear()
         self.machine.addItem(tr("all together"), "")
@@ -69,10 +85,16 @@ class ComparisonView(QWidget):
             self.machine.addItem(name, name)
         for part in (self.said, self.verdict, self._card):
             part.show()
+        self.notes.setVisible(bool(comparison.notes))
         self._choice.setVisible(len(comparison.per_machine) > 1)
-        self.table.show_rows(comparison.rows)
+        self._show_rows()
 
-    def show_machine(self, name: str) -> None:
-        """Show the figures of one machine; "" shows all together."""
-        if self.comparison is not None:
-            self.table.show_rows(self.comparison.per_machine[name] if name else self.comparison.rows)
+    def _show_rows(self) -> None:
+        """Show the figures of the machine that is chosen, those that tell most or all of them."""
+        if self.comparison is None:
+            return
+        name = self.machine.currentData()
+        rows = self.comparison.per_machine[name] if name else self.comparison.rows
+        leading = [row for row in rows if row.name in LEADING]
+        self.more.setVisible(0 < len(leading) < len(rows))
+        self.table.show_rows(rows if self.more.isChecked() or not leading else leading)

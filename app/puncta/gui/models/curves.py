@@ -99,14 +99,20 @@ class CurvePlot(QWidget):
         self.setAccessibleName(name)
         self._legend = QWidget()
         self._flow = FlowLayout(self._legend, gap=14)
-        self.plot = pg.PlotWidget(enableMenu=False)
-        menu = self.plot.getPlotItem().ctrlMenu
-        menu.setParent(self.plot, menu.windowFlags())  # else it is nobody's, and outlives the plot
+        # A plot item of pyqtgraph brings menus and buttons that nobody needs here; box and axes do without.
+        self.plot = pg.GraphicsLayoutWidget()
         self.plot.setAccessibleName(name)
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.setMouseEnabled(False, False)
-        self.plot.hideButtons()
-        self.plot.getPlotItem().getViewBox().wheelEvent = lambda event, axis=None: event.ignore()
+        for part in (self.plot, self.plot.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.plot.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)  # the page scrolls
+        self._box = pg.ViewBox(enableMenu=False, enableMouse=False)
+        self._axes = {side: pg.AxisItem(side) for side in ("left", "bottom")}
+        self.plot.addItem(self._axes["left"], 0, 0)
+        self.plot.addItem(self._box, 0, 1)
+        self.plot.addItem(self._axes["bottom"], 1, 1)
+        for drawn in self._axes.values():
+            drawn.linkToView(self._box)
+            drawn.enableAutoSIPrefix(False)
         self._lines: list[pg.PlotDataItem] = []
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -121,14 +127,12 @@ class CurvePlot(QWidget):
         self._theme = theme
         self.plot.setBackground(theme.colour("ground"))
         self.plot.setFixedHeight(round(HEIGHT_PX * (0.7 + 0.3 * theme.scale)))
-        for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
+        for axis in self._axes.values():
             axis.setPen(pg.mkPen(theme.colour("line_strong")))
             axis.setTextPen(pg.mkPen(theme.colour("text2")))
             axis.setTickFont(theme.font(11))
             axis.label.setFont(theme.font(11))
-            axis.enableAutoSIPrefix(False)
-        self.plot.showGrid(x=False, y=True, alpha=0.18)
+        self._axes["left"].setGrid(40)
         self._names = ()
         self.show_curves(self.curves)
 
@@ -146,8 +150,9 @@ class CurvePlot(QWidget):
             across = [x / 1000 for x in curve.samples] if in_thousands else list(curve.samples)
             line.setData(across, [y * factor for y in curve.values])
         words = tr("Pictures learnt from, thousands") if in_thousands else tr("Pictures learnt from")
-        self.plot.setLabel("bottom", words, **self._label_style())
-        self.plot.setLabel("left", f"{self._axis} [%]" if self._unit == SHARE else self._axis, **self._label_style())
+        self._axes["bottom"].setLabel(words, **self._label_style())
+        upright = f"{self._axis} [%]" if self._unit == SHARE else self._axis
+        self._axes["left"].setLabel(upright, **self._label_style())
         self.plot.setAccessibleDescription(self.words())
         self.setVisible(any(len(curve.values) for curve in curves))
 
@@ -158,7 +163,8 @@ class CurvePlot(QWidget):
 
     def _make(self, curves: Sequence[Curve]) -> None:
         theme = self._theme
-        self.plot.clear()
+        for old in self._lines:
+            self._box.removeItem(old)
         self._lines = []
         while (item := self._flow.takeAt(0)) is not None:
             widget = item.widget()
@@ -169,7 +175,8 @@ class CurvePlot(QWidget):
             token, shape = TOKENS[number % len(TOKENS)], SHAPES[number % len(SHAPES)]
             colour = theme.colour(token)
             style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
-            line = self.plot.plot(pen=pg.mkPen(colour, width=2, style=style), antialias=True)
+            line = pg.PlotDataItem(pen=pg.mkPen(colour, width=2, style=style), antialias=True)
+            self._box.addItem(line)
             if curve.dashed:
                 line.setSymbol(SYMBOLS[shape])
                 line.setSymbolSize(theme.font_px(7))

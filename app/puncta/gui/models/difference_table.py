@@ -190,7 +190,9 @@ class DifferenceTable(QWidget):
             old = number_words(row.old.value, row.unit, named=False)
             new = number_words(row.new.value, row.unit)
             change = difference_words(*_ends(row), row.unit)
-            title, verdict = tr(row.title), tr(VERDICT_WORDS.get(row.verdict, row.verdict))
+            title = tr(row.title)
+            title = title[:1].upper() + title[1:]
+            verdict = tr(VERDICT_WORDS.get(row.verdict, row.verdict))
             whisker = Whisker(self._theme)
             whisker.show_dot(dot, row.verdict, f"{title}: {verdict}, {change}")
             shape, tone = VERDICT_MARKS.get(row.verdict, ("ring", "neutral"))
@@ -198,6 +200,8 @@ class DifferenceTable(QWidget):
             values.setToolTip(tr("Rests on {count} frames").format(count=row.new.n))
             chip = ChipLabel(self._theme, verdict, tone, shape)
             self._parts.append((wrapped(title), values, whisker, text_label(change, "quiet"), chip))
+        for part in (*self._head, *(widget for line in self._parts for widget in line)):
+            part.setParent(self)  # where it is narrow not all of them come into the grid
         self._arrange(force=True)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

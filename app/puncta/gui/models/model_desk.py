@@ -21,11 +21,12 @@ from puncta.inference.registry import ModelCard
 
 if TYPE_CHECKING:
     from puncta.session.model_comparison import Comparison
-    from puncta.session.retrain import Estimated, SplitPlan, TrainingData
+    from puncta.session.retrain import Estimated, JobStatus, SplitPlan, TrainingData
 
 log = logging.getLogger(__name__)
 
 Failed = Callable[[Exception], None]
+MAKING, COMPARING = "making", "comparing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Draft:
     split : SplitPlan
     recipe, base, name : str
         Id of the recipe, "id version" of the model to begin with ("" for none), and a name for people.
+    whole : bool
+        No case of the data is left out.
     """
 
     data: TrainingData
@@ -45,6 +48,7 @@ class Draft:
     recipe: str
     base: str
     name: str
+    whole: bool = True
 
 
 class ModelDesk(QObject):
@@ -77,7 +81,7 @@ class ModelDesk(QObject):
         self.data_known = False
         self.comparisons: dict[tuple[str, str, str], Comparison] = {}
         self.progress: tuple[str, float, float | None] = ("", 0.0, None)
-        """What takes long besides the trainings: words, done, total; the words are empty while nothing does."""
+        """What takes long besides the trainings: its kind ("" for nothing), done, total."""
 
     # --- models ------------------------------------------------------------------------------------------------
 
@@ -181,7 +185,7 @@ class ModelDesk(QObject):
         trainer = self.trainings.trainer
         if trainer is None:
             return
-        stop = self._begin_long()
+        stop = self._begin_long(MAKING)
 
         def work() -> str:
             from puncta.session.retrain import RetrainPlan, make_dataset
@@ -199,65 +203,79 @@ class ModelDesk(QObject):
             return trainer.start(plan)
 
         def there(job: str) -> None:
-            self._end_long()
+            self._end_long(stop)
             self.trainings.read()
             then(job)
 
         def wrong(error: Exception) -> None:
-            self._end_long()
+            self._end_long(stop)
             failed(error)
 
         self._ask(work, there, wrong)
 
     # --- comparison --------------------------------------------------------------------------------------------
 
-    def compare(
-        self, plugin: str, old: str, new: str, data: Path, then: Callable[[Comparison], None], failed: Failed
-    ) -> None:
-        """Judge two models on the same held-out frames; what was judged before is known at once."""
-        key = (old, new, str(data))
+    def compare(self, job: JobStatus, old: ModelCard, then: Callable[[Comparison], None], failed: Failed) -> None:
+        """Judge what a training has made and another model on its held out frames, unless that was done before."""
+        new = self.shelf.find(job.model) if self.shelf is not None else None
+        key = (old.identity, job.model, job.data)
         if key in self.comparisons:
             then(self.comparisons[key])
             return
-        stop = self._begin_long()
+        if new is None:
+            return
+        stop = self._begin_long(COMPARING)
 
         def work() -> Comparison:
+            from puncta.gui.models.kept_comparison import keep_comparison, kept_comparison
             from puncta.session.model_comparison import compare_models
 
-            return compare_models(plugin, old, new, data, tell=self._tell_frames, cancelled=stop.is_set)
+            kept = kept_comparison(job.folder, old, new)
+            if kept is not None:
+                return kept
+            told: dict[str, Any] = {"tell": self._tell_clips, "cancelled": stop.is_set}
+            made = compare_models(job.plugin, old.identity, new.identity, Path(job.data), **told)
+            keep_comparison(job.folder, made)
+            return made
 
         def there(comparison: Comparison) -> None:
-            self._end_long()
+            self._end_long(stop)
             self.comparisons[key] = comparison
             then(comparison)
 
         def wrong(error: Exception) -> None:
-            self._end_long()
+            self._end_long(stop)
             failed(error)
 
         self._ask(work, there, wrong)
 
-    def stop_long(self) -> None:
-        """End what takes long besides the trainings."""
-        self.stop.set()
+    def stop_long(self, kind: str = "") -> None:
+        """End what takes long besides the trainings, if it is of this kind."""
+        if not kind or self.progress[0] == kind:
+            self.stop.set()
 
-    def _begin_long(self) -> threading.Event:
+    def _begin_long(self, kind: str) -> threading.Event:
         self.stop.set()
         self.stop = threading.Event()
-        self.progress = ("begin", 0.0, None)
+        self.progress = (kind, 0.0, None)
         self.progressed.emit()
         return self.stop
 
-    def _end_long(self) -> None:
-        self.progress = ("", 0.0, None)
-        self.progressed.emit()
+    def _end_long(self, stop: threading.Event) -> None:
+        if stop is self.stop:  # else another has begun since
+            self.progress = ("", 0.0, None)
+            self.progressed.emit()
 
-    def _tell(self, what: str, done: float, total: float | None) -> None:
-        self.progress = (what, done, total)
-        self._bridge.wake()
+    def _tell(self, _what: str, done: float, total: float | None) -> None:
+        self._note(MAKING, done, total)
 
-    def _tell_frames(self, done: float, total: float | None) -> None:
-        self._tell("comparing", done, total)
+    def _tell_clips(self, done: float, total: float | None) -> None:
+        self._note(COMPARING, done, total)
+
+    def _note(self, kind: str, done: float, total: float | None) -> None:
+        if self.progress[0] == kind:
+            self.progress = (kind, done, total)
+            self._bridge.wake()
 
     # --- the end -----------------------------------------------------------------------------------------------
 
@@ -283,7 +301,7 @@ class ModelDesk(QObject):
 def keeps_its_split(draft: Draft) -> bool:
     """Whether a draft learns from a dataset whose own split stands, so that nothing has to be made."""
     data, split = draft.data, draft.split
-    return data.path is not None and all(case.split == split.side.get(case.id) for case in data.cases)
+    return draft.whole and data.path is not None and all(case.split == split.side.get(case.id) for case in data.cases)
 
 
 def _free_folder(name: str) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
 from puncta.gui.models.left_panel import MODEL, TRAINING, name_of
+from puncta.gui.models.model_desk import COMPARING, MAKING
 from puncta.gui.models.words import HELD, UNDER_WAY
 from puncta.gui.modes.models import Verb
 
@@ -42,7 +43,7 @@ class ModelVerbs:
             "model_use": self.use,
             "model_back": self.roll_back,
             "training_start": self.start,
-            "training_stop": lambda: modeller.desk.stop_long(),
+            "training_stop": lambda: modeller.desk.stop_long(MAKING),
             "training_pause": self.pause,
             "training_cancel": self.cancel,
             "training_remove": self.remove,
@@ -110,7 +111,13 @@ class ModelVerbs:
             if not isinstance(error, UserError):
                 raise error
 
-        m.desk.start(draft, partial(m.show_thing, TRAINING), failed)
+        m.desk.start(draft, self._started, failed)
+
+    def _started(self, job: str) -> None:
+        """Show it, unless something else is looked at meanwhile."""
+        if self._m.planning:
+            self._m.show_thing(TRAINING, job)
+        self._m.follow()
 
     def pause(self) -> None:
         """Pause the training that is shown, or go on with it."""
@@ -171,11 +178,10 @@ class ModelVerbs:
 
     def _of_plan(self) -> Offer:
         m = self._m
-        words, done, total = m.desk.progress
-        if words:
-            making = tr("Making the dataset")
+        kind, done, total = m.desk.progress
+        if kind == MAKING:
             stop = (Verb("training_stop", tr("Stop")),)
-            return Offer(making if not total else f"{making}: {tr(words)}", done / total if total else 0.0, stop)
+            return Offer(tr("Making the dataset"), done / total if total else 0.0, stop)
         obstacle = m.plan_page.obstacle()
         start = Verb("training_start", tr("Start"), primary=True, enabled=not obstacle, why=obstacle)
         return Offer(m.trouble or obstacle, None, (Verb("models_back", tr("Leave")), start))
@@ -197,8 +203,9 @@ class ModelVerbs:
         if job.state != "done":
             words = tr("Resume goes on from its last checkpoint.") if job.state in HELD else ""
             return Offer(words, None, (remove, Verb("training_pause", tr("Resume"), primary=True)))
-        words, done, total = m.desk.progress
-        said = (tr("Comparing on the held out frames"), done / total if total else 0.0) if words else ("", None)
+        kind, done, total = m.desk.progress
+        compares = kind == COMPARING
+        said = (tr("Comparing on the held out frames"), done / total if total else 0.0) if compares else ("", None)
         card, shelf = self._made(job), m.desk.shelf
         if card is None or shelf is None:
             return Offer(*said, (remove,))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout
 
-from puncta.core.errors import UserError
 from puncta.core.events import PlayState
 from puncta.gui.i18n import tr
+from puncta.gui.models.judging import Judging
 from puncta.gui.models.left_panel import MODEL, TRAINING, ModelsPanel
-from puncta.gui.models.model_desk import ModelDesk
+from puncta.gui.models.model_desk import COMPARING, MAKING, ModelDesk
 from puncta.gui.models.model_page import ModelPage
 from puncta.gui.models.model_verbs import ModelVerbs
 from puncta.gui.models.plan_page import PlanPage
@@ -63,7 +62,7 @@ class Modeller(QObject):
         self._played = self._wants_focus = False
         self.asking = ""
         self.trouble = ""
-        self._compared: set[str] = set()
+        self.judging = Judging(self)
         self._texts: dict[str, str] = {}
         self._paused: set[str] = set()
         self._curves = QTimer(self)
@@ -133,7 +132,7 @@ class Modeller(QObject):
             self.follow()
         else:
             self.asking = ""
-            self.desk.stop_long()
+            self.desk.stop_long(COMPARING)  # it would take its time from the picture
             self._go_on_playing()
             stage.view.setFocus(Qt.FocusReason.OtherFocusReason)
             window.annotator.redraw()
@@ -215,7 +214,7 @@ class Modeller(QObject):
             self.follow()
             return True
         if self.shown[0] == PLAN:
-            self.desk.stop_long()
+            self.desk.stop_long(MAKING)
             self.show_first(self._before)
             return True
         return False
@@ -307,7 +306,7 @@ class Modeller(QObject):
         page.show_training(job, recipe)
         self.pages.setCurrentWidget(page)
         if job.state == "done" and self.on:
-            self._compare(job)
+            self.judging.look(job)
 
     def _read_curves(self) -> None:
         job = self.job()
@@ -326,40 +325,6 @@ class Modeller(QObject):
         else:
             self.window.stage.banners.hush(topic)
             self.verbs.tell_use(plugin)
-
-    # --- comparison --------------------------------------------------------------------------------------------
-
-    def _compare(self, job: JobStatus) -> None:
-        """Judge the new model beside the one in use, else beside the one that it went on from."""
-        shelf, page = self.desk.shelf, self._training_page()
-        family = shelf.family(job.plugin) if shelf is not None else None
-        if shelf is None or family is None or shelf.find(job.model) is None:
-            return
-        used = family.in_use.identity if family.in_use is not None else ""
-        old = used if used != job.model else job.base or (family.history[-2].model if len(family.history) > 1 else "")
-        shown = page.comparison.comparison
-        if not old or old == job.model:
-            page.comparison.say(tr("There is no other model to compare it with."))
-        elif (shown is None or (shown.old, shown.new) != (old, job.model)) and f"{job.id} {old}" not in self._compared:
-            self._compared.add(f"{job.id} {old}")
-            page.comparison.say(tr("Both models look at the held-out frames."))
-            there, wrong = partial(self._take_comparison, job.id), partial(self._no_comparison, job.id, old)
-            self.desk.compare(job.plugin, old, job.model, Path(job.data), there, wrong)
-
-    def _take_comparison(self, job: str, comparison: object) -> None:
-        from puncta.session.model_comparison import Comparison
-
-        assert isinstance(comparison, Comparison)
-        self._compared.discard(f"{job} {comparison.old}")
-        if self.shown == (TRAINING, job) and self.training_page is not None:
-            self.training_page.comparison.show_comparison(comparison)
-
-    def _no_comparison(self, job: str, old: str, error: Exception) -> None:
-        self._compared.discard(f"{job} {old}")
-        if self.shown == (TRAINING, job) and self.training_page is not None:
-            self.training_page.comparison.say(str(error))
-        if not isinstance(error, UserError):
-            raise error
 
     # --- following ---------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QButtonGroup, QComboBox, QLineEdit, QVBoxLayout, Q
 
 from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
+from puncta.gui.models.case_choice import CaseChoice
 from puncta.gui.models.left_panel import name_of
 from puncta.gui.models.model_desk import Draft, ModelDesk
 from puncta.gui.models.page_parts import Choice, Notes, Page, Title, empty, heading, wrapped
@@ -43,6 +44,7 @@ class PlanPage(Page):
         self.plugin, self.base, self.recipe = "", "", ""
         self.data: TrainingData | None = None
         self.split: SplitPlan | None = None
+        self._whole: TrainingData | None = None
         self.estimated: Estimated | None = None
         self._problem = self._refused = ""
         self._named = False
@@ -66,6 +68,8 @@ class PlanPage(Page):
         self._data_group, self._recipe_group = QButtonGroup(self), QButtonGroup(self)
         self.choices: dict[str, Choice] = {}
         self.no_data = wrapped("", "quiet")
+        self.cases = CaseChoice(self._learn_from)
+        self.cases.hide()
         self.split_bar = SplitBar(theme)
         self.time = wrapped("", "")
         self.warnings = Notes(theme)
@@ -74,7 +78,7 @@ class PlanPage(Page):
         self.name.textEdited.connect(self._name_it)
         for part in (
             self.title, heading(tr("For")), self.plugins, heading(tr("Learn from")), self.no_data,
-            self._data_box,
+            self._data_box, self.cases,
             heading(tr("How")), self._recipe_box, self._base_head, self.bases,
             heading(tr("Who is held out")), self.split_bar, heading(tr("Time")), self.time, self.warnings,
             heading(tr("Name")), self.name,
@@ -146,6 +150,11 @@ class PlanPage(Page):
 
     def choose_data(self, data: TrainingData) -> None:
         """Learn from other labels."""
+        self.cases.show_cases(data, self.plugin)
+        self._whole = data
+        self._learn_from(data)
+
+    def _learn_from(self, data: TrainingData) -> None:
         self.data, self.split, self._problem = data, None, ""
         self._asked += 1
         number = self._asked
@@ -184,7 +193,8 @@ class PlanPage(Page):
             return None
         recipe = self.chosen_recipe()
         base = self.base if recipe is not None and recipe.needs_base else ""
-        return Draft(self.data, self.split, self.recipe, base, self.name.text().strip())
+        whole = self._whole is not None and len(self._whole.cases) == len(self.data.cases)
+        return Draft(self.data, self.split, self.recipe, base, self.name.text().strip(), whole)
 
     def obstacle(self) -> str:
         """Why it cannot begin; "" where it can."""
@@ -249,6 +259,7 @@ class PlanPage(Page):
         fitting = self._fitting()
         before = self.data
         self.data, self.split = None, None
+        self.cases.hide()
         self.split_bar.show_split(None)
         for data in fitting:
             choice = Choice(title_of(data), self._second(data), partial(self.choose_data, data))
