@@ -19,13 +19,18 @@ DESCRIPTION = f"""\
 Step a plugin over every clip of a dataset, as in the program, and print its figures with 95 % intervals.
 
 Intervals come from 2,000 resamples of whole clips. The CPU and the precision of the model's card are used, so that
-figures repeat; only the times differ between runs, and --no-timings leaves those out.
+figures repeat; only the times differ between runs, and --no-timings leaves those out. The model is the one that the
+plugin uses (see 'puncta models list'), or the one named with --model.
+
+With --against OLD a second model of the same plugin answers on the same frames, and the differences are printed,
+paired by clip: what 'puncta models promote' should rest on. Compare on subjects that neither model has learnt from.
 
 {real_check.HELP_TEXT}"""
 EPILOG = """\
 Examples:
   puncta evaluate needle-tip --data tip-test
   puncta evaluate needle-tip --data tip-test --compare needle-tip-baseline --json tip.json
+  puncta evaluate needle-tip --data tip-test --model my-tip@0.1 --against needle-tip-ut@0.3
   puncta evaluate breast-biopsy --data breast-same --first-mask --markdown breast.md
   puncta evaluate infant-lp --data lp-same --json lp.json
   puncta evaluate needle-tip --real tests/data/real/cases.toml --data ../shared/data --markdown real.md
@@ -37,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("plugin", metavar="PLUGIN", help="plugin to measure, for example needle-tip")
     parser.add_argument("--data", metavar="DIR", type=Path, required=True,
                         help="dataset folder (Dataset v1); with --real the place of the recordings")
-    parser.add_argument("--model", metavar="ID", help="use this model (default: the plugin's own)")
+    parser.add_argument("--model", metavar="ID", help="use this model (default: the one in use for the plugin)")
+    parser.add_argument("--against", metavar="OLD",
+                        help="compare with this model of the same plugin, on the same frames")
     parser.add_argument("--split", metavar="S", help='split to use; "all" for everything (default: test, else all)')
     parser.add_argument("--compare", metavar="OTHER", help="also measure this plugin and print paired differences")
     parser.add_argument("--compare-model", metavar="ID", help="model of the plugin that is compared with")
@@ -53,6 +60,10 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from puncta.session.evaluate import differences, evaluation_of, open_labelled_data, run_plugin
 
+    if args.against is not None:
+        from puncta.cli import evaluate_against
+
+        return evaluate_against.run(args)
     if args.real is not None:
         return real_check.run(args)
     real_check.refuse_alone(args)
@@ -89,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
         write_evaluation(evaluation, args.json)
     for one in both:
         print(table_of(one, data.simulated, len(data.clips)) + "\n")
+    print(_promoted(args, first.model), end="")
     if first.faults:
         print(f"The plugin failed on {first.faults} frames; they count as misses. The log has the details.\n")
     if other is not None:
@@ -99,6 +111,15 @@ def run(args: argparse.Namespace) -> int:
             print(f"wrote {path}")
     print("Simulation and training only, not for clinical use.")
     return 0
+
+
+def _promoted(args: argparse.Namespace, model: str | None) -> str:
+    """Say that the measured model is the user's choice and not the one that comes with Puncta."""
+    from puncta.session.plugins import promoted_here
+
+    if args.model or not model or not promoted_here({args.plugin: model}):
+        return ""
+    return f"{model} is promoted; 'puncta models rollback {args.plugin}' takes that back.\n\n"
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -12,7 +12,7 @@ from puncta.cli.compare import prepare_comparison, tidy_comparison
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.core.findings import STATE_WORDS
-from puncta.session.plugins import models_by_plugin, options_by_plugin
+from puncta.session.plugins import models_by_plugin, options_by_plugin, promoted_here
 from puncta.session.run import RunRequest, RunStopped, RunSummary, run_case
 
 NAME = "run"
@@ -133,6 +133,10 @@ def _print(summary: RunSummary) -> None:
     rate = summary.frames / summary.elapsed_s if summary.elapsed_s else 0.0
     verb = "Stopped after" if summary.stopped else "Analysed"
     print(f"  {verb} {summary.frames} frames in {summary.elapsed_s:.1f} s ({rate:.0f} frames/s)")
+    if summary.models:
+        promoted = promoted_here(summary.models)
+        words = (f"{model}{' (promoted)' if plugin in promoted else ''}" for plugin, model in summary.models.items())
+        print(f"  Models: {', '.join(words)}")
     for plugin, count in summary.found.items():
         print(f"  {plugin}: found on {count} of {summary.frames} frames")
     for name, counts in summary.findings.items():

@@ -48,6 +48,7 @@ _FORMATS = {
     "puncta-bench": "bench",
     "puncta-attempt": "attempt",
     "puncta-moves": "moves",
+    "puncta-comparison": "comparison",
     "puncta-promotions": "promotions",
 }
 _LINE_KINDS = {
@@ -92,6 +93,7 @@ TITLES = {
     "plugin-manifest": "plugin manifest",
     "model-registry": "model registry",
     "promotions": "promoted models",
+    "comparison": "comparison of two models",
     "bench": "bench figures",
     "moves": "script of moves",
     "attempt": "record of an attempt",
@@ -313,6 +315,7 @@ _CHECKS: dict[str, Callable[[Path], Findings]] = {
     "label-set": _check_label_set,
     "evaluation": _json_check("evaluation"),
     "frame-key": _json_check("frame-key"),
+    "comparison": _json_check("comparison"),
     "bench": _json_check("bench"),
     "attempt": _json_check("attempt"),
     "moves": _check_script,

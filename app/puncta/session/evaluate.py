@@ -256,14 +256,19 @@ def evaluation_of(run: Run, data: LabelledData) -> Evaluation:
         data=data.name,
         split=data.split,
         frames=run.judged,
-        metrics=_merged(
-            summarise(run.frames) if run.frames else {},
-            summarise_masks(run.masks) if run.masks else {},
-            summarise_flags(run.flags) if run.flags else {},
-        ),
+        metrics=figures_of(run),
         per_machine=_groups(run, "machine"),
         per_difficulty=_groups(run, "difficulty"),
         prompt=run.prompt,
+    )
+
+
+def figures_of(run: Run) -> dict[str, Estimate]:
+    """Return a run's figures, each with its interval over clips."""
+    return _merged(
+        summarise(run.frames) if run.frames else {},
+        summarise_masks(run.masks) if run.masks else {},
+        summarise_flags(run.flags) if run.flags else {},
     )
 
 

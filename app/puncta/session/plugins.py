@@ -94,7 +94,7 @@ def models_by_plugin(model_ids: Sequence[str], registry: Registry | None = None)
     UserError
         No such model, or two models of one plugin.
     """
-    registry = registry or Registry.load()
+    registry = registry or all_models()
     chosen: dict[str, str] = {}
     for model_id in model_ids:
         card = registry.find(model_id)
@@ -112,6 +112,13 @@ def all_models(discovery: Discovery | None = None) -> Registry:
     for found in (discovery or discover()).found:
         registry = registry.with_plugin_models(found.folder)
     return registry
+
+
+def promoted_here(identities: Mapping[str, str], registry: Registry | None = None) -> frozenset[str]:
+    """Return the plugins, of a mapping of plugin to model, whose model is in use because it was promoted."""
+    registry = registry or all_models()
+    newest = {plugin: kept[-1] for plugin, kept in registry.promotions.items() if kept}
+    return frozenset(p for p, model in identities.items() if p in newest and newest[p].model == model)
 
 
 def try_model(card: ModelCard, discovery: Discovery | None = None) -> None:

@@ -72,6 +72,8 @@ class RunSummary:
     elapsed_s: float = 0.0
     stopped: bool = False
     notes: list[str] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
+    """By plugin: the model that it used."""
 
 
 class RunStopped(Exception):
@@ -137,6 +139,7 @@ def run_case(
             host.close()
         summary.elapsed_s = time.perf_counter() - begun
         summary.stopped = stop.is_set()
+        summary.models = {p.plugin_id: model for p in plugins if (model := p.identity()[0])}
         summary.faults = {s.plugin_id: s.message for s in host.statuses() if s.message}
         return summary
     finally:

@@ -625,6 +625,25 @@ def make_promotions(folder: Path) -> None:
     (folder / "promoted.json").write_text(json_document(document), encoding="utf-8")
 
 
+def make_comparison(folder: Path) -> None:
+    figure = {
+        "name": "tip_within_2mm", "title": "tip within 2 mm", "unit": "share", "better": "higher",
+        "old": {"value": 0.7, "low": 0.62, "high": 0.77, "n": 200},
+        "new": {"value": 0.78, "low": 0.71, "high": 0.84, "n": 200},
+        "difference": {"value": 0.08, "low": 0.03, "high": 0.13, "n": 200}, "verdict": "better",
+    }
+    alone = {**figure, "difference": {"value": 0.08, "low": None, "high": None, "n": 20}}
+    document = {
+        "format": "puncta-comparison", "version": 1, "plugin": "needle-tip",
+        "old": {"model": "tip-made 0.1", "sha256": sha_of_text("made up, not a network")},
+        "new": {"model": "tip-made 0.2", "sha256": sha_of_text("made up anew, not a network")},
+        "data": "made", "split": "test", "simulated": True, "frames": 220, "clips": 11, "subjects": 11,
+        "figures": [figure], "per_machine": {"D": [figure], "E": [{**alone, "verdict": "no clear difference"}]},
+        "notes": ["Everything here is simulated: the figures say nothing about real scanners or patients."],
+    }
+    (folder / "comparison.json").write_text(json_document(document), encoding="utf-8")
+
+
 def make_bench(folder: Path) -> None:
     document = {
         "format": "puncta-bench",
@@ -735,6 +754,7 @@ MAKERS = {
     "plugin-manifest": make_plugin,
     "model-registry": make_registry,
     "promotions": make_promotions,
+    "comparison": make_comparison,
     "bench": make_bench,
     "moves": make_moves,
     "attempt": make_attempt,

@@ -44,6 +44,17 @@ def test_promote_and_roll_back(capsys: Captured) -> None:
     assert uses("needle-tip", capsys) == standard
 
 
+def test_run_obeys_the_promotion_and_says_which_model_it_used(capsys: Captured) -> None:
+    call = ["run", str(paths.sample_case()), "--frames", "0:2"]
+    assert main(call) == 0
+    assert f"Models: {Registry.load().default_for('needle-tip').identity}\n" in capsys.readouterr().out
+    assert main(["models", "promote", "needle-tip-ut@0.2"]) == 0
+    assert main(call) == 0
+    assert "Models: needle-tip-ut 0.2 (promoted)\n" in capsys.readouterr().out
+    assert main([*call, "--model", "needle-tip-ut@0.1"]) == 0
+    assert "Models: needle-tip-ut 0.1\n" in capsys.readouterr().out
+
+
 def test_what_cannot_be_done_is_one_sentence(capsys: Captured) -> None:
     assert "There is no model" in refused(["models", "promote", "nope"], capsys)
     standard = Registry.load().default_for("needle-tip")
