@@ -81,10 +81,14 @@ class Bench:
         Everything it makes; test sets that may be there already; simulated clips that trainings share.
     stills : Path or None
         Needle-free stills; with them two sets on real stills judge as well.
+    samples : int or None
+        For a first look on fewer samples; the table says nothing of them, so it is not written.
     """
 
-    def __init__(self, out: Path, sets: Path, cache: Path, stills: Path | None) -> None:
-        self.out, self.sets, self.cache, self.stills = out, sets, cache, stills
+    def __init__(
+        self, out: Path, sets: Path, cache: Path, stills: Path | None = None, samples: int | None = None
+    ) -> None:
+        self.out, self.sets, self.cache, self.stills, self.samples = out, sets, cache, stills, samples
         out.mkdir(parents=True, exist_ok=True)
         # Models, trainings and their pace lie here and not with the user's own.
         os.environ["PUNCTA_HOME"] = str(out / "home")
@@ -160,7 +164,8 @@ class Bench:
 
     def step_site(self) -> None:
         """Retrain on the 300 frames."""
-        self.train("site", "f-site", {})
+        few = {"samples": self.samples, "stages": [{"size": 192, "samples": self.samples // 2}]} if self.samples else {}
+        self.train("site", "f-site", {"training": few} if few else {})
 
     def step_full(self) -> None:
         """Train what the other is compared with: the same recipe on all of F, longer, nothing held back."""
@@ -250,7 +255,8 @@ class Bench:
         """Write the table from the answers that are there."""
         text = self.markdown()
         path = REPO / "resources" / "docs" / "results" / "site-loop.md"
-        path.write_text(text, encoding="utf-8")
+        if self.samples is None:
+            path.write_text(text, encoding="utf-8")
         print(text)
 
     def markdown(self) -> str:
@@ -361,10 +367,12 @@ def main() -> int:
     parser.add_argument("--sets", type=Path, help="where test sets may lie already")
     parser.add_argument("--cache", type=Path, help="simulated clips that trainings share")
     parser.add_argument("--stills", type=Path, help="needle-free stills, for two further sets")
+    parser.add_argument("--samples", type=int, help="a first look on fewer samples; the table is printed alone")
     parser.add_argument("--step", action="append", choices=["sets", "site", "full", "evaluate", "table"])
     args = parser.parse_args()
     out = args.out.resolve()
-    bench = Bench(out, (args.sets or out / "sets").resolve(), (args.cache or out / "cache").resolve(), args.stills)
+    bench = Bench(out, (args.sets or out / "sets").resolve(), (args.cache or out / "cache").resolve(), args.stills,
+                  args.samples)
     for name in args.step or ["sets", "site", "full", "evaluate", "table"]:
         bench.step(name)
     return 0

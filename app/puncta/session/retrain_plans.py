@@ -125,7 +125,10 @@ def experiment_of(plan: RetrainPlan, recipe: RetrainRecipe, version: str, sample
         "model": {"id": recipe.model, "version": version},
     }
     if samples is not None:
-        table["training"] = {"samples": samples}
+        shipped = read_table(shipped_experiments()[recipe.experiment])["training"]
+        share = samples / int(shipped["samples"])
+        stages = [{**stage, "samples": max(1, int(stage["samples"] * share))} for stage in shipped.get("stages", ())]
+        table["training"] = {"samples": samples, "stages": stages}
     for changes in (recipe.changes, plan.changes):
         for section, values in changes.items():
             table[section] = {**table.get(section, {}), **values}
@@ -202,7 +205,7 @@ def estimate(plan: RetrainPlan, folder: Path | None = None, cache: Path | None =
     training = {**table.get("training", {}), **plan.changes.get("training", {})}
     samples = budget_of(plan, recipe, pace, cache)
     if samples is not None:
-        training["samples"] = samples
+        training |= experiment_of(plan, recipe, "0", samples)["training"]
     work = work_in({**table, "training": training})
     parts, measured = parts_of(recipe, pace, work, clips_marker(recipe.id, cache).exists())
     return estimate_parts(parts, measured)

@@ -142,6 +142,7 @@ def test_adapts_and_registers_without_becoming_the_default(base: Path, site: Pat
     assert kept["calibration"]["show"] >= scoring.show - 1e-6
     assert kept["figures"]["site_frames"] == 20.0  # five of twenty frames of four clips
     assert 0.0 <= kept["figures"]["share_kept"] <= 1.0
+    assert main(["doctor", str(out)]) == 0
     register_training(out, tmp_path / "models")
     registry = Registry.load(shipped=tmp_path / "models", user=tmp_path / "none")
     card = registry.cards[0]
