@@ -42,14 +42,16 @@ fine speckle, and the most that is assumed for coarse speckle, since a beam that
 it. Set on simulated sweeps of machines A, B, C and E."""
 FINE_MM = 0.5
 """Speckle whose likeness falls to a half within this way sideways [mm] is fine."""
-PLANE_DOUBT = 1.3
-"""The way across is known to about a third, and a target beside the plane is as far off as one beside its place."""
+PLANE_DOUBT = 1.2
+"""The way across is known to about a fifth, and a target beside the plane is as far off as one beside its place."""
 ALIKE = 0.72
 """Below this likeness to the best key, a new key is made."""
 GONE = 0.33
 """Below this likeness to every key the plane is another one."""
 FOUND = 0.5
-"""A lost target is found again at this likeness to a key of little doubt."""
+"""A lost target is found again at this likeness to a key of little doubt. Below it a key is weak: borders and chance
+keep a likeness of 0.4 to the first key however far the plane has gone, so a weak key is asked only where there is no
+other."""
 FOUND_SHARE = 0.7
 """... and a doubt below this share of the limit, so that it does not flicker at it."""
 PATIENCE = 4
@@ -257,7 +259,7 @@ class TissueFollower:
 
     def _look_up(self, look: Picture, place: NDArray, sigma: float) -> tuple[NDArray, float, float, float]:
         """Compare with the keys; return place, its standard error, way across the plane, and the best likeness."""
-        best: tuple[float, _Key, _Match, float] | None = None
+        best: tuple[tuple[bool, float], _Key, _Match, float] | None = None
         likeness = 0.0
         for key in self._worth_trying():
             match = self._match(key.look, look, key.place, place - key.place)
@@ -270,12 +272,12 @@ class TissueFollower:
             # A probe that sweeps goes the same way from key to key, so the ways add up.
             off_mm = key.off_mm + self._plane_mm * math.sqrt(max(0.0, -2.0 * math.log(fair)))
             own = math.hypot(key.sigma_px, 0.3 + match.spread_px + 1.2 * (1.0 - fair))
-            total = math.hypot(own * self._mm, off_mm)
-            if best is None or total < best[0]:
-                best = (total, key, match, off_mm)
+            rank = (match.likeness < FOUND, math.hypot(own * self._mm, off_mm))
+            if best is None or rank < best[0]:
+                best = (rank, key, match, off_mm)
         if best is None:
             return place, sigma, self._off_mm + 0.4, likeness
-        _total, key, match, off_mm = best
+        _rank, key, match, off_mm = best
         fair = min(1.0, match.likeness / self._steady)
         own = math.hypot(key.sigma_px, 0.3 + match.spread_px + 1.2 * (1.0 - fair))
         if not self._lost and np.hypot(*(match.place - place)) > 3.0 * math.hypot(own, sigma) + 2.0:
