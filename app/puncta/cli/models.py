@@ -133,7 +133,7 @@ def _facts(card: ModelCard, registry: Registry) -> dict[str, Any]:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    registry = Registry.load()
+    registry = all_models()
     rows: list[dict[str, Any]] = []
     for card in _chosen(registry, args.id):
         message = ""
@@ -160,7 +160,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    registry = Registry.load()
+    registry = all_models()
     cards = _chosen(registry, args.id)
     if not cards:
         raise UserError("No models are registered, so there is nothing to time.")

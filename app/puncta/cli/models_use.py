@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from puncta.core.errors import UserError
-from puncta.formats.atomic import write_text_atomic
 from puncta.inference.cards import REGISTRY_NAME
 from puncta.inference.installing import Installed, install, remove
-from puncta.inference.plain_card import card_of_entry
 from puncta.inference.promotion import promote, roll_back
 from puncta.session.plugins import all_models, try_model
 
 _NOT_CLINICAL = "Simulation and training only, not for clinical use."
 _TRAINING = "training.json"
-_CARD_OF_TRAINING = "card.md"
 
 PROMOTE = """\
 Put a model into use: from now on its plugin takes it wherever no other is named with --model, in the window and in
@@ -122,7 +118,7 @@ def _say_installed(one: Installed) -> None:
 
 
 def _registered(training: Path, models: Path) -> Path:
-    """Make a models folder of a training folder, with a card where the training has none of its own."""
+    """Make a models folder of a training folder, with its card."""
     try:
         from puncta.training.register import register_training
     except ImportError as error:
@@ -131,8 +127,4 @@ def _registered(training: Path, models: Path) -> Path:
             "here; install the folder that `puncta train --register` wrote."
         ) from error
     register_training(training, models)
-    (entry,) = tomllib.loads((models / REGISTRY_NAME).read_text(encoding="utf-8"))["models"]
-    own = training / _CARD_OF_TRAINING
-    text = own.read_text(encoding="utf-8") if own.is_file() else card_of_entry(entry)
-    write_text_atomic(models / entry["card"], text)
     return models

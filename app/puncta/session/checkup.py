@@ -14,12 +14,11 @@ from pathlib import Path
 
 from puncta import __version__, paths
 from puncta.core.errors import PunctaError
-from puncta.inference.registry import Registry
 from puncta.pipeline.batch import analyse, frames_of
 from puncta.pipeline.consent import is_granted
 from puncta.pipeline.discover import discover
 from puncta.pipeline.host import PluginHost
-from puncta.session.plugins import hosted_plugins
+from puncta.session.plugins import all_models, hosted_plugins
 from puncta.settings import load_settings
 from puncta.sources.factory import open_source
 
@@ -115,7 +114,7 @@ def _screen() -> Iterator[Finding]:
 
 
 def _models() -> Iterator[Finding]:
-    registry = Registry.load()
+    registry = all_models()
     for problem in registry.problems:
         yield Finding("models", Verdict.BAD, problem)
     for card in registry.cards:

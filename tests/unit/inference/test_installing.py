@@ -9,7 +9,6 @@ from tiny_model import entry, write_network, write_registry, write_tiny_model
 from puncta.core.errors import UserError
 from puncta.formats.validate import validate
 from puncta.inference.installing import install, remove
-from puncta.inference.plain_card import card_of_entry
 from puncta.inference.promotion import promote
 from puncta.inference.registry import Registry
 
@@ -164,10 +163,3 @@ def test_a_model_is_removed_with_its_files_but_not_one_in_use(source: Path, user
     assert not (user / "runs" / "tiny-0.1").exists()
     assert [c.id for c in Registry.load(shipped, user).cards] == ["first"]
 
-
-def test_a_plain_card_says_what_the_registry_knows() -> None:
-    text = card_of_entry(entry(version="2.0", recipe="puncta train tip_site", metrics={"tune_tips": 0.5, "note": "x"}))
-    for words in ("# tiny 2.0", "simulated or drawn", "Apache-2.0", "puncta train tip_site", "| tips | 0.5 |",
-                  "nothing, random weights.", "not for clinical use", "--model tiny@2.0 --against OLD"):
-        assert words in text
-    assert "simulated or drawn" not in card_of_entry(entry(simulated=False))

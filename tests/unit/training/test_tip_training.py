@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from puncta.cli.main import main
 from puncta.core.errors import BugError, UserError
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
@@ -280,6 +281,11 @@ def test_experiment_to_registered_model(stills: Path, tmp_path: Path) -> None:
     assert target.name == card.file and card.simulated and card.input["calibration"]["circle"]
     register_training(out, models)
     assert len(Registry.load(models, tmp_path / "none").cards) == 1
+    # What is not registered anywhere yet can be installed as it is, and is used by nobody before it is promoted.
+    assert main(["models", "install", str(out)]) == 0
+    installed = Registry.load().find("toy")
+    assert (installed.origin, installed.sha256) == ("user", card.sha256) and installed.card_path.is_file()
+    assert Registry.load().default_for("needle-tip").id != "toy"
 
 
 def test_a_cached_clip_comes_back_as_it_was(tmp_path: Path) -> None:
