@@ -6,7 +6,7 @@ can be undone, and every label says from whom it comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -133,16 +133,24 @@ def settle(board: Board, difference: Difference, take: str | Value, by: str) -> 
 
 
 def agreed(
-    board: Board, case: Case, a: Iterable[Label], b: Iterable[Label], by: str, tolerance: Tolerance = USUAL
+    board: Board,
+    case: Case,
+    a: Iterable[Label],
+    b: Iterable[Label],
+    by: str,
+    tolerance: Tolerance = USUAL,
+    *,
+    waiting: Collection[Slot] = (),
 ) -> Command | None:
     """Return the gesture that takes over all that two raters agree on: means of tips, lines and outlines.
 
-    Slots that the consensus holds already stay.
+    Slots that the consensus holds already stay, and so do those that wait for an answer (``waiting``): the tip of a
+    needle that is in dispute.
     """
     entries = []
     for slot, one, other in paired(a, b):
         standing = board.get(slot)
-        if slot.name == NOTE or (standing is not None and standing.trusted):
+        if slot.name == NOTE or slot in waiting or (standing is not None and standing.trusted):
             continue
         if agrees(one, other, case, tolerance):
             entries.append((one, middle(one.value, other.value), f"{one.rater}, {other.rater}"))

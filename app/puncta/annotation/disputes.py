@@ -1,4 +1,4 @@
-"""Differences of two readings, thing by thing: a needle's mask and its line are one question, answered by one key.
+"""Differences of two readings, thing by thing: a needle's mask, line and tip are one question, answered by one key.
 
 `differences` tells slot by slot; here they are put together for whoever adjudicates, with what each answer writes into
 the consensus layer.
@@ -46,8 +46,9 @@ class Dispute:
     ----------
     index : int
         Frame.
-    name : str
-        Category, flag or phase; without ".line".
+    names : tuple of str
+        What it is about: a category, flag or phase without ".line"; a needle that is in dispute takes its tip along,
+        since the mean of two tips would lie on neither needle. The first names it.
     parts : tuple of Difference
         Slot by slot.
     a, b : tuple of Label
@@ -59,7 +60,7 @@ class Dispute:
     """
 
     index: int
-    name: str
+    names: tuple[str, ...]
     number: int
     parts: tuple[Difference, ...]
     a: tuple[Label, ...]
@@ -68,22 +69,32 @@ class Dispute:
     text: str
 
     @property
+    def name(self) -> str:
+        """What it is called by."""
+        return self.names[0]
+
+    @property
     def one_sided(self) -> bool:
         """Only one of the two has judged it."""
         return not self.a or not self.b
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """Where the thing stands: its own slot, then that of its line."""
-        return (Slot(self.index, self.name, self.number), Slot(self.index, self.name + LINE_SUFFIX, self.number))
+        """Where the thing stands: slots of its names and of their lines."""
+        return tuple(Slot(self.index, n + end, self.number) for n in self.names for end in ("", LINE_SUFFIX))
 
     def settled(self, board: Board) -> bool:
-        """Tell whether the consensus layer has an answer."""
-        main = board.get(self.slots[0])
-        if main is not None and main.trusted and isinstance(main.value, NotVisible):
-            return True
-        labels = [board.get(part.slot) for part in self.parts]
-        return all(label is not None and label.trusted for label in labels)
+        """Tell whether the consensus layer has an answer to every part."""
+        return all(_answered(board, part.slot) for part in self.parts)
+
+
+def _answered(board: Board, slot: Slot) -> bool:
+    label = board.get(slot)
+    if label is not None and label.trusted:
+        return True
+    # The line of a needle that is not visible has nothing to say.
+    main = board.get(Slot(slot.index, slot.category, slot.number))
+    return main is not None and main.trusted and isinstance(main.value, NotVisible)
 
 
 def disputes(
@@ -92,17 +103,48 @@ def disputes(
     """Return what two raters differ on, largest difference first; what only one has judged stands last."""
     a, b = list(a), list(b)
     sides = _by_thing(a), _by_thing(b)
-    parts: dict[tuple[int, str, int], list[Difference]] = {}
+    parts: dict[_Thing, list[Difference]] = {}
     for difference in differences(case, a, b, tolerance):
         slot = difference.slot
         parts.setdefault((slot.index, slot.category, slot.number), []).append(difference)
+    known: dict[tuple[int, int], set[str]] = {}
+    for index, name, number in {*sides[0], *sides[1]}:
+        known.setdefault((index, number), set()).add(name)
     found = []
-    for thing, own in parts.items():
-        worst = max(own, key=lambda d: (d.amount, not d.slot.name.endswith(LINE_SUFFIX)))
-        labels = tuple(tuple(side.get(thing, ())) for side in sides)
+    for (index, name, number), mine in sorted(parts.items()):
+        if any((index, root, number) in parts for root in _roots(name)):
+            continue  # a tip whose needle is in dispute goes with that
+        names = (name, *(other for other in sorted(known[index, number]) if name in _roots(other)))
+        own = list(mine)
+        for other in names[1:]:
+            own += parts.get((index, other, number)) or _withheld(sides, (index, other, number))
+        worst = max(own, key=lambda d: (d.amount, d.slot.category == name, not d.slot.name.endswith(LINE_SUFFIX)))
+        labels = [tuple(x for n in names for x in side.get((index, n, number), ())) for side in sides]
         amount = worst.amount if labels[0] and labels[1] else 0.0
-        found.append(Dispute(*thing, tuple(own), labels[0], labels[1], amount, worst.text))
+        found.append(Dispute(index, names, number, tuple(own), labels[0], labels[1], amount, worst.text))
     return tuple(sorted(found, key=_rank))
+
+
+_Thing = tuple[int, str, int]
+"""Frame, category, number."""
+
+
+def _roots(name: str) -> list[str]:
+    """What a thing may be part of, by its name: needle_tip is part of needle."""
+    words = name.split("_")
+    return ["_".join(words[:n]) for n in range(1, len(words))]
+
+
+def _withheld(sides: tuple[Mapping[_Thing, list[Label]], ...], thing: _Thing) -> list[Difference]:
+    """What the two agree on, but whose main thing is in dispute: it waits for the same answer."""
+    both = [{x.slot: x for x in side.get(thing, ())} for side in sides]
+    text = "goes with the rest"
+    return [Difference(slot, both[0].get(slot), both[1].get(slot), 0.0, text) for slot in sorted({*both[0], *both[1]})]
+
+
+def waiting_slots(found: Iterable[Dispute]) -> frozenset[Slot]:
+    """Return the slots that wait for an answer, so that none is taken over by itself."""
+    return frozenset(part.slot for dispute in found for part in dispute.parts)
 
 
 def _rank(d: Dispute) -> tuple[bool, float, bool, float, int, str, int]:
@@ -141,12 +183,13 @@ def answer(board: Board, dispute: Dispute, given: Answer, by: str) -> Command | 
         The adjudicator; the label keeps from whom it was taken as its base.
     """
     if given is Answer.ABSENT:
-        known = (dispute.a or dispute.b)[0]
-        value = _absent(known.value)
-        if value is None:
-            return None
-        label = replace(known, name=dispute.name, value=value)
-        return _written(board, dispute, [(label, "")], by, "Settle as absent", Kind.PERSON)
+        entries = []
+        for name in dispute.names:
+            known = next((x for x in (*dispute.a, *dispute.b) if x.slot.category == name), None)
+            value = None if known is None else _absent(known.value)
+            if known is not None and value is not None:
+                entries.append((replace(known, name=name, value=value), ""))
+        return _written(board, dispute, entries, by, "Settle as absent", Kind.PERSON) if entries else None
     side = dispute.a if given is Answer.A else dispute.b
     if not side:
         return None

@@ -12,7 +12,7 @@ from puncta.annotation.adjudicate import CONSENSUS, Tolerance, agreed, differenc
 from puncta.annotation.agreement import agreement, angle_gap, cohen_kappa
 from puncta.annotation.assignments import Work, assign, assignment, mark
 from puncta.annotation.commands import Board, draw, not_visible, propose, set_flag, set_phase
-from puncta.annotation.disputes import Answer, agreeing, answer, disputes
+from puncta.annotation.disputes import Answer, agreeing, answer, disputes, waiting_slots
 from puncta.annotation.labels import (
     Kind,
     Label,
@@ -322,6 +322,27 @@ def test_a_thing_one_says_is_hidden_is_one_question_too(store: AnnotationStore) 
     assert first.settled(final) and [x.name for x in final.on_frame(0)] == ["needle"]
     do(store, final, answer(final, first, Answer.B, "cleo"))
     assert {x.name for x in final.on_frame(0)} == {"needle", "needle.line"}
+
+
+def test_a_needle_in_dispute_takes_its_tip_along(store: AnnotationStore) -> None:
+    case = store.add_case(CASE)
+    anna, bert = Board(case.id, "anna"), Board(case.id, "bert")
+    for board, off in ((anna, 0.0), (bert, 12.0)):
+        way = [(10.0, 10.0), (40.0, 20.0 + off)]  # 1.2 mm: tips agree, needles do not
+        do(store, board, draw(board, "needle", key(0), mask_label(mask_of_stroke(way, 3.0, (48, 64)))))
+        do(store, board, draw(board, "needle_tip", key(0), TipLabel(way[1])))
+        do(store, board, draw(board, "needle_tip", key(1), TipLabel(way[1])))
+    found = disputes(CASE, anna, bert)
+    assert [d.names for d in found] == [("needle", "needle_tip")]
+    final = Board(case.id, CONSENSUS)
+    do(store, final, agreed(final, CASE, anna, bert, "cleo", waiting=waiting_slots(found)))
+    assert [x.slot for x in final] == [Slot(1, "needle_tip")], "the mean of two tips would lie on neither needle"
+    do(store, final, draw(final, "needle", key(0), anna.get(Slot(0, "needle")).value))
+    assert not found[0].settled(final), "its tip waits for an answer too"
+    do(store, final, answer(final, found[0], Answer.B, "cleo"))
+    assert found[0].settled(final) and final.get(Slot(0, "needle_tip")).value == TipLabel((40.0, 32.0))
+    do(store, final, answer(final, found[0], Answer.ABSENT, "cleo"))
+    assert [type(x.value) for x in final.on_frame(0)] == [NotVisible, NotVisible]
 
 
 def test_a_phase_is_never_absent() -> None:

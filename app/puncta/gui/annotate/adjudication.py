@@ -15,7 +15,7 @@ from puncta.annotation.adjudicate import CONSENSUS, agreed
 from puncta.annotation.agreement import Agreement, agreement
 from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, Command
-from puncta.annotation.disputes import Answer, Dispute, agreeing, answer, disputes
+from puncta.annotation.disputes import Answer, Dispute, agreeing, answer, disputes, waiting_slots
 from puncta.annotation.labels import FlagLabel, Label, PhaseLabel, State
 from puncta.annotation.reading import Reading, readings, saw_proposals
 from puncta.annotation.store import AnnotationStore
@@ -367,5 +367,5 @@ def _compared(
         found,
         agreement(case, a, b, proposals=proposals),
         agreeing(case, a, b),
-        agreed(consensus, case, a, b, consensus.author),
+        agreed(consensus, case, a, b, consensus.author, waiting=waiting_slots(found)),
     )
