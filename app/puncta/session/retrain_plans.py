@@ -166,7 +166,9 @@ def environment() -> dict[str, str]:
     """Return the environment of a job's process: this very program, wherever it was started."""
     source = str(Path(puncta.__file__).resolve().parents[1])
     older = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": source + (os.pathsep + older if older else ""), "PYTHONUNBUFFERED": "1"}
+    path = source + (os.pathsep + older if older else "")
+    # Threads that wait for one another sleep: the window beside them needs the cores.
+    return {"OMP_WAIT_POLICY": "passive", **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def clips_marker(recipe: str, cache: Path) -> Path:
