@@ -76,6 +76,11 @@ class _Sample(QWidget):
             draw_mark(painter, box, self._shape, colour)
 
 
+def last_sample(curves: Sequence[Curve]) -> float:
+    """Samples at the end of curves."""
+    return max((max(curve.samples) for curve in curves if len(curve.samples)), default=0.0)
+
+
 class CurvePlot(QWidget):
     """One plot with its legend above it.
 
@@ -107,6 +112,7 @@ class CurvePlot(QWidget):
         self.plot.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)  # the page scrolls
         self._box = pg.ViewBox(enableMenu=False, enableMouse=False)
         self._axes = {side: pg.AxisItem(side) for side in ("left", "bottom")}
+        self.plot.ci.layout.setSpacing(0)
         self.plot.addItem(self._axes["left"], 0, 0)
         self.plot.addItem(self._box, 0, 1)
         self.plot.addItem(self._axes["bottom"], 1, 1)
@@ -136,16 +142,25 @@ class CurvePlot(QWidget):
         self._names = ()
         self.show_curves(self.curves)
 
-    def show_curves(self, curves: Sequence[Curve]) -> None:
-        """Show curves; a name keeps its colour and marker by its place in the row."""
+    def follow(self, other: CurvePlot) -> None:
+        """Show the same samples across as another plot."""
+        self._box.setXLink(other._box)
+
+    def show_curves(self, curves: Sequence[Curve], most: float = 0.0) -> None:
+        """Show curves; a name keeps its colour and marker by its place in the row.
+
+        Parameters
+        ----------
+        most : float
+            Samples at the end of the axis, where it is shared with a plot that goes further.
+        """
         self.curves = tuple(curves)
         names = tuple(curve.name for curve in curves)
         if names != self._names:
             self._names = names
             self._make(curves)
         factor = 100.0 if self._unit == SHARE else 1.0
-        most = max((max(curve.samples) for curve in curves if len(curve.samples)), default=0.0)
-        in_thousands = most >= THOUSAND
+        in_thousands = max(most, last_sample(curves)) >= THOUSAND
         for line, curve in zip(self._lines, curves, strict=True):
             across = [x / 1000 for x in curve.samples] if in_thousands else list(curve.samples)
             line.setData(across, [y * factor for y in curve.values])

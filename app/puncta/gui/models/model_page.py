@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import re
 
-from PySide6.QtCore import QEvent, Qt, QTimer
-from PySide6.QtGui import QPalette, QTextBlockFormat, QTextCursor, QTextFrameFormat, QTextLength, QTextTable
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import (
+    QPalette,
+    QTextBlockFormat,
+    QTextCursor,
+    QTextFrameFormat,
+    QTextLength,
+    QTextTable,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QTextBrowser, QWidget
 
 from puncta.gui.i18n import tr
@@ -79,7 +87,7 @@ class CardText(QTextBrowser):
                 frame.setFormat(form)
         self._fit()
 
-    def wheelEvent(self, event: QEvent) -> None:  # type: ignore[override]
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """The page scrolls."""
         event.ignore()
 
@@ -115,13 +123,17 @@ class ModelPage(Page):
         self.never = wrapped(tr("No model was put in use here. The one that comes with Puncta is at work."), "quiet")
         self.text = CardText()
         self._card_head = heading(tr("Its card"))
-        for part in (
+        above: tuple[QWidget, ...] = (
             self.title, self.problems, heading(tr("What it is")), self.facts, heading(tr("Figures")), self.note,
             self._figures,
-        ):
+        )
+        below: tuple[QWidget, ...] = (
+            self.all, heading(tr("Put in use")), self.history, self.never, self._card_head, self.text,
+        )
+        for part in above:
             self.column.addWidget(part)
         self.column.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
-        for part in (self.all, heading(tr("Put in use")), self.history, self.never, self._card_head, self.text):
+        for part in below:
             self.column.addWidget(part)
         self.column.addStretch(1)
         self.all.hide()
@@ -131,8 +143,9 @@ class ModelPage(Page):
     def set_theme(self, theme: Theme) -> None:
         """Draw the figures again."""
         super().set_theme(theme)
-        if getattr(self, "card", None) is not None:
-            self._show_figures(self.card)
+        card = getattr(self, "card", None)  # the base asks before there is one
+        if card is not None:
+            self._show_figures(card)
 
     def show_model(self, shelf: Shelf, card: ModelCard, text: str) -> None:
         """Show a model of the shelf, with the words of its card."""

@@ -190,11 +190,11 @@ class ModelVerbs:
         m = self._m
         if m.asking == "cancel":
             sure = (
-                Verb("models_back", tr("Go on training")), Verb("training_cancel", tr("Cancel it"), primary=True),
+                Verb("training_cancel", tr("Cancel it")), Verb("models_back", tr("Go on training"), primary=True),
             )
             return Offer(tr("Cancel this training? What it has learnt is not used."), None, sure)
         if m.asking == "remove":
-            sure = (Verb("models_back", tr("Keep it")), Verb("training_remove", tr("Remove it"), primary=True))
+            sure = (Verb("training_remove", tr("Remove it")), Verb("models_back", tr("Keep it"), primary=True))
             return Offer(tr("Remove this training with its files? The model it made stays."), None, sure)
         if job.state in UNDER_WAY:
             pause = Verb("training_pause", tr("Pause"), primary=True)
@@ -205,10 +205,11 @@ class ModelVerbs:
             return Offer(words, None, (remove, Verb("training_pause", tr("Resume"), primary=True)))
         kind, done, total = m.desk.progress
         compares = kind == COMPARING
-        said = (tr("Comparing on the held out frames"), done / total if total else 0.0) if compares else ("", None)
+        said = tr("Comparing on the held out frames") if compares else ""
+        share = (done / total if total else 0.0) if compares else None
         card, shelf = self._made(job), m.desk.shelf
         if card is None or shelf is None:
-            return Offer(*said, (remove,))
+            return Offer(said, share, (remove,))
         used = shelf.is_in_use(card)
         words = tr("In use") if used else tr("Use this model")
-        return Offer(*said, (remove, Verb("model_use", words, primary=not used, enabled=not used)))
+        return Offer(said, share, (remove, Verb("model_use", words, primary=not used, enabled=not used)))

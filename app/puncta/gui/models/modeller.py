@@ -22,7 +22,7 @@ from puncta.gui.modes.models import ModelsBar
 
 if TYPE_CHECKING:
     from puncta.gui.main_window import MainWindow
-    from puncta.gui.models.model_desk import Learned
+    from puncta.gui.models.training_desk import Learned
     from puncta.gui.models.training_page import TrainingPage
     from puncta.inference.registry import ModelCard
     from puncta.session.retrain import JobStatus

@@ -293,8 +293,12 @@ class ListRow(QFrame):
     def event(self, event: QEvent) -> bool:
         """While the row has the focus, these keys are its own."""
         own = {Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space, Qt.Key.Key_Up, Qt.Key.Key_Down}
-        plain = isinstance(event, QKeyEvent) and event.modifiers() == Qt.KeyboardModifier.NoModifier
-        if plain and event.type() is QEvent.Type.ShortcutOverride and event.key() in own:
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() is QEvent.Type.ShortcutOverride
+            and event.modifiers() == Qt.KeyboardModifier.NoModifier
+            and event.key() in own
+        ):
             event.accept()
             return True
         return super().event(event)

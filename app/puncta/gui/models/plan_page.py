@@ -219,7 +219,8 @@ class PlanPage(Page):
 
     def cautions(self) -> list[str]:
         """What is not as it should be, though it can begin."""
-        recipe, split, found = self.chosen_recipe(), self.split, []
+        recipe, split = self.chosen_recipe(), self.split
+        found: list[str] = []
         if split is None or recipe is None:
             return found
         frames = split.frames.get("train", 0)

@@ -10,14 +10,14 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 
 from puncta.gui.i18n import tr
 from puncta.gui.models.comparison_view import ComparisonView
-from puncta.gui.models.curves import Curve, CurvePlot
+from puncta.gui.models.curves import Curve, CurvePlot, last_sample
 from puncta.gui.models.page_parts import Facts, Page, Title, empty, heading, wrapped
 from puncta.gui.models.words import FIGURE_WORDS, SHARE, STATE_MARKS, STATE_WORDS, UNDER_WAY, moment_words, time_words
 from puncta.gui.panels.parts import Bar
 from puncta.gui.theme import Theme
 
 if TYPE_CHECKING:
-    from puncta.gui.models.model_desk import Learned
+    from puncta.gui.models.training_desk import Learned
     from puncta.session.retrain import JobStatus, RetrainRecipe
 
 LOSS, TUNE = "loss", "tune"
@@ -67,6 +67,7 @@ class TrainingPage(Page):
         self.curves_head = heading(tr("How it learns"))
         self.losses = CurvePlot(theme, tr("Loss, on what it learns from"), axis=tr("Loss"))
         self.figures = CurvePlot(theme, tr("Figures, on the tune frames"), SHARE, axis=tr("Share"))
+        self.figures.follow(self.losses)
         self.waiting = wrapped(tr("Curves begin with its first measurements."), "quiet")
         self.samples_head = heading(tr("What it says on tune frames"))
         self._samples = QWidget()
@@ -127,8 +128,10 @@ class TrainingPage(Page):
     def show_learned(self, learned: Learned | None) -> None:
         """Show curves and sample pictures."""
         curves = learned.curves if learned is not None else {}
-        self.losses.show_curves(loss_curves(curves))
-        self.figures.show_curves(tune_curves(curves))
+        losses, figures = loss_curves(curves), tune_curves(curves)
+        most = last_sample([*losses, *figures])
+        self.losses.show_curves(losses, most)
+        self.figures.show_curves(figures, most)
         self.waiting.setVisible(not curves)
         images = learned.pictures if learned is not None else ()
         known = tuple((image.width(), image.height(), image.cacheKey()) for image in images)

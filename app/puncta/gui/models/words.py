@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from PySide6.QtCore import QLocale
+from PySide6.QtCore import QDate, QDateTime, QLocale, QTime
 
 from puncta.gui.i18n import tr
 
@@ -194,7 +194,8 @@ def moment_words(at_utc: str) -> str:
         at = datetime.fromisoformat(at_utc).astimezone()
     except ValueError:
         return at_utc
-    return QLocale().toString(at.replace(tzinfo=None), QLocale.FormatType.ShortFormat)
+    moment = QDateTime(QDate(at.year, at.month, at.day), QTime(at.hour, at.minute))
+    return QLocale().toString(moment, QLocale.FormatType.ShortFormat)
 
 
 def list_words(names: Sequence[str], most: int = 6) -> str:
