@@ -29,6 +29,7 @@ from puncta.gui.steering import words as steering_words
 from puncta.gui.video import stage as video_stage
 from puncta.imaging.unfamiliar import EMPTY, NO_SPECKLE
 from puncta.sdk.manifest import read_manifest
+from puncta.session.figure_words import ROWS, title_and_unit
 from puncta.session.procedures import PROCEDURES
 from puncta.session.retrain_recipes import RECIPES
 
@@ -76,6 +77,7 @@ def texts_of_source(root: Path) -> set[str]:
     for table in tables:
         found |= set(table.values())
     found |= {words for words, _unit in model_words.FIGURE_WORDS.values()}
+    found |= {title_and_unit(name)[0] for name, *_rest, better in ROWS if better}
     found |= {words for recipe in RECIPES for words in (recipe.title, recipe.what, recipe.needs)}
     found |= {words for _name, words in (*top_bar.MODES, *try_card.THINGS, *adjudication_panel.ANSWERS)}
     found |= {words for row in (*steer_panel.HAND_KEYS, *steer_panel.HAND_VERBS) for words in row[1:]}

@@ -1,0 +1,474 @@
+"""Models in the real window: put in use, taken back; trainings planned, followed, paused, compared."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtTest import QTest
+from site_models import leave_training, make_dataset, register_site_model, some_comparison
+from widget_checks import cut_labels, nameless
+
+from puncta.core.errors import UserError
+from puncta.gui.app import Parts
+from puncta.gui.i18n import install_language, remove_language
+from puncta.inference.promotion import history
+from puncta.session.retrain import JobStatus, RetrainPlan
+from puncta.settings import Settings
+
+TIP = "needle-tip-ut 0.3"
+
+
+def open_models(stage, qtbot, *, size: tuple[int, int] = (1280, 860), **settings: object) -> Parts:
+    """A window on a clip, in Models, with its lists read."""
+    kept = {"first_start_done": True, "enabled_plugins": ["echo"], "profile": "annotator", **settings}
+    parts = stage.open(Settings(**kept), size=size)
+    parts.window.open_uri("clip-a")
+    qtbot.waitUntil(lambda: parts.desk.info is not None and parts.desk.analysis is not None)
+    parts.window.does.run("mode_models")
+    modeller = parts.window.modeller
+    qtbot.waitUntil(lambda: modeller.desk.shelf is not None and modeller.desk.trainings.trainer is not None)
+    qtbot.waitUntil(lambda: bool(modeller.left.rows))
+    return parts
+
+
+class Trainer:
+    """Stands in for what carries out trainings: says what the test says, on a thread of its own."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, JobStatus] = {}
+        self.done: list[tuple[str, str]] = []
+        self.plans: list[RetrainPlan] = []
+        self.refuses = ""
+        self._callbacks: list[Callable[[JobStatus], None]] = []
+
+    def tell(self, job: JobStatus) -> None:
+        self.known[job.id] = job
+        thread = threading.Thread(target=lambda: [callback(job) for callback in self._callbacks])
+        thread.start()
+        thread.join()
+
+    def become(self, job: str, state: str) -> None:
+        self.tell(replace(self.known[job], state=state))
+
+    def jobs(self) -> tuple[JobStatus, ...]:
+        return tuple(self.known.values())
+
+    def subscribe(self, callback: Callable[[JobStatus], None]) -> Callable[[], None]:
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def start(self, plan: RetrainPlan) -> str:
+        if self.refuses:
+            raise UserError(self.refuses)
+        self.plans.append(plan)
+        self.tell(job_of("new", "running", name=plan.name, base=plan.base, data=str(plan.data)))
+        return "new"
+
+    def pause(self, job: str) -> None:
+        self.done.append(("pause", job))
+        self.become(job, "paused")
+
+    def resume(self, job: str) -> None:
+        self.done.append(("resume", job))
+        self.become(job, "running")
+
+    def cancel(self, job: str) -> None:
+        self.done.append(("cancel", job))
+        self.become(job, "cancelled")
+
+    def remove(self, job: str) -> None:
+        self.done.append(("remove", job))
+        del self.known[job]
+
+    def curves(self, job: str) -> dict[str, tuple[list[float], list[float]]]:
+        return {"loss": ([100.0, 200.0], [2.0, 1.5]), "tune: within 5 percent": ([200.0], [0.7])}
+
+    def pictures(self, _job: str) -> tuple[Path, ...]:
+        return ()
+
+    def result(self, _job: str) -> None:
+        return None
+
+    def close(self) -> None:
+        self.done.append(("close", ""))
+
+
+def job_of(job: str, state: str, **facts: object) -> JobStatus:
+    values: dict = {
+        "id": job, "name": f"training {job}", "recipe": "tip_site", "plugin": "needle-tip", "base": TIP, "state": state,
+        "stage": "training", "done": 500.0, "total": 1000.0, "unit": "samples", "elapsed_s": 130.0, "left_s": 300.0,
+        "metrics": {}, "message": "", "folder": Path("kept"), "model": "needle-tip-site 1", "data": "site",
+    }  # fmt: skip
+    return JobStatus(**{**values, **facts})
+
+
+def with_trainer(parts: Parts, *jobs: JobStatus) -> Trainer:
+    """Put a trainer of known behaviour in place of the real one."""
+    trainer = Trainer()
+    trainings = parts.window.modeller.desk.trainings
+    trainings.leave_trainer()
+    trainer.known = {job.id: job for job in jobs}
+    trainings.all = {}
+    trainings.take_trainer(trainer)
+    return trainer
+
+
+def verbs(parts: Parts) -> dict[str, bool]:
+    return {verb.action: verb.enabled for verb in parts.window.modeller.bar.verbs()}
+
+
+def press(parts: Parts, action: str) -> None:
+    button = parts.window.modeller.bar.buttons[action]
+    assert button.isVisible() and button.isEnabled()
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+
+def test_models_stand_by_plugin_with_what_is_in_use_and_the_picture_gives_its_place(stage, qtbot) -> None:
+    parts = open_models(stage, qtbot)
+    window, modeller = parts.window, parts.window.modeller
+    rows = modeller.left.rows
+    assert "in use" in rows["model", TIP].accessibleName()
+    assert "in use" not in rows["model", "needle-tip-ut 0.2"].accessibleName()
+    assert not window.stage.view.isVisible() and not window.right.isVisible() and modeller.pages.isVisible()
+    assert window.stage.safety.isVisible()
+    assert parts.desk.status.state.value != "playing"
+    rows["model", TIP]._choose()
+    page = modeller.model_page
+    qtbot.waitUntil(lambda: "Every needle it learnt from is simulated" in page.text.toPlainText())
+    assert "simulated" in page.note.text()
+    assert verbs(parts) == {"model_train": True}
+    window.does.run("mode_review")
+    assert window.stage.view.isVisible() and window.right.isVisible() and not modeller.pages.isVisible()
+    assert window.sources.isVisible() and window.top.latency.isVisible()
+    qtbot.waitUntil(lambda: parts.desk.status.state.value == "playing")
+
+
+def test_a_model_is_put_in_use_and_taken_back_by_a_press_each(stage, qtbot, monkeypatch) -> None:
+    made = register_site_model()
+    parts = open_models(stage, qtbot)
+    window, modeller = parts.window, parts.window.modeller
+    reloaded: list[str] = []
+    monkeypatch.setattr(parts.desk, "reload_plugin", reloaded.append)
+    modeller.show_thing("model", made)
+    assert verbs(parts)["model_use"]
+    press(parts, "model_use")
+    qtbot.waitUntil(lambda: reloaded == ["needle-tip"])
+    assert [p.model for p in history("needle-tip")] == [made]
+    assert "in use" in modeller.left.rows["model", made].accessibleName()
+    assert [words for _when, words in modeller.model_page.history.facts] == [made]
+    assert set(verbs(parts)) == {"model_train", "model_back"}
+    parts.desk.model_switched.emit("needle-tip", made, "")
+    assert "needle-tip" not in window.stage.banners.texts() and "now uses" in window.status_line.message
+    QTest.keyClick(window, Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    qtbot.waitUntil(lambda: reloaded == ["needle-tip"] * 2)
+    assert history("needle-tip") == ()
+    assert modeller.shown == ("model", TIP)
+    parts.desk.model_switched.emit("needle-tip", TIP, "The old one goes on, for the file is gone.")
+    assert window.stage.banners.texts()["model-needle-tip"].startswith("The old one goes on")
+
+
+def test_a_model_whose_file_was_changed_is_refused_in_a_sentence(stage, qtbot, user_home) -> None:
+    made = register_site_model()
+    file = next((user_home / "data" / "models").glob("*.onnx"), None) or next(user_home.rglob("*.onnx"))
+    file.write_bytes(file.read_bytes() + b"x")
+    parts = open_models(stage, qtbot)
+    parts.window.modeller.show_thing("model", made)
+    press(parts, "model_use")
+    qtbot.waitUntil(lambda: "does not match its recorded hash" in parts.window.status_line.message)
+    assert history("needle-tip") == ()
+
+
+def test_the_mode_bar_offers_what_a_profile_needs(stage, qtbot) -> None:
+    parts = stage.open(Settings(first_start_done=True, enabled_plugins=["echo"], profile="trainee"))
+    window = parts.window
+    shown = lambda: [name for name, button in window.top.mode_buttons.items() if button.isVisible()]  # noqa: E731
+    assert shown() == ["live", "review"]
+    parts.preferences.set("profile", "educator")
+    assert shown() == ["live", "review", "annotate", "models"]
+    parts.preferences.set("profile", "trainee")
+    window.open_uri("clip-a")
+    qtbot.waitUntil(lambda: parts.desk.info is not None and window.isActiveWindow())
+    QTest.keyClick(window, Qt.Key.Key_4, Qt.KeyboardModifier.ControlModifier)
+    assert window.mode == "models" and shown() == ["live", "review", "models"]
+
+
+def test_a_case_that_was_on_its_way_does_not_end_models_and_one_asked_for_does(stage, qtbot) -> None:
+    parts = stage.open(Settings(first_start_done=True, enabled_plugins=["echo"], profile="annotator"))
+    window = parts.window
+    window.open_uri("clip-a")
+    window.does.run("mode_models")
+    qtbot.waitUntil(lambda: parts.desk.info is not None and window.status_line._case.full() == "clip-a")
+    assert window.mode == "models" and not window.stage.view.isVisible()
+    window.open_uri("clip-b")
+    qtbot.waitUntil(lambda: window.mode == "review")
+    window.does.run("mode_models")
+    window.does.run("mode_live")
+    qtbot.waitUntil(lambda: window.mode == "live" and parts.desk.is_live)
+    window.does.run("mode_models")
+    window.does.run("mode_live")
+    assert window.mode == "live"
+
+
+# --- a plan --------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_names_who_is_held_out_and_starts_with_a_dataset_of_that_split(stage, qtbot) -> None:
+    make_dataset("site", 6, 30)
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    trainer = with_trainer(parts)
+    modeller.show_thing("model", TIP)
+    QTest.keyClick(parts.window, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    page = modeller.plan_page
+    qtbot.waitUntil(lambda: page.draft() is not None and page.estimated is not None)
+    assert page.plugin == "needle-tip" and page.base == TIP and page.recipe == "tip_site"
+    split = page.split
+    assert split.honest and not set(split.train) & set(split.held_out)
+    assert "guess" in page.time.text() and "min" in page.time.text()
+    assert any("few" in text for text in page.warnings.texts)
+    assert any("Simulated" in text for text in page.warnings.texts)
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: modeller.shown == ("training", "new"))
+    (plan,) = trainer.plans
+    assert plan.recipe == "tip_site" and plan.base == TIP and plan.name
+    from puncta.formats.dataset import load_dataset
+
+    sides: dict[str, set[str | None]] = {}
+    for image in load_dataset(plan.data).images:
+        sides.setdefault(str(image.subject), set()).add(image.split)
+    assert {s for s, where in sides.items() if where == {"test"}} == set(split.held_out)
+    assert all(len(where) == 1 for where in sides.values())
+
+
+def test_a_case_that_is_left_out_is_on_no_side(stage, qtbot) -> None:
+    make_dataset("site", 6, 30, stated=True)
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    trainer = with_trainer(parts)
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    page = modeller.plan_page
+    qtbot.waitUntil(lambda: page.draft() is not None)
+    assert page.draft().whole and page.split.held_out == ("site-1",)
+    QTest.mouseClick(page.cases.open, Qt.MouseButton.LeftButton)
+    words = {check.box.accessibleName(): check for check in page.cases.checks.values()}
+    words["clip site-4, site-4: 30 frames"].box.setChecked(False)
+    qtbot.waitUntil(lambda: page.draft() is not None and "site-4" not in page.split.train)
+    assert not page.draft().whole and page.split.frames["train"] == 90
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: modeller.shown == ("training", "new"))
+    from puncta.formats.dataset import load_dataset
+
+    assert "site-4" not in {image.subject for image in load_dataset(trainer.plans[0].data).images}
+    words["clip site-4, site-4: 30 frames"].box.setChecked(True)
+
+
+def test_too_few_labels_are_told_and_nothing_can_start(stage, qtbot) -> None:
+    make_dataset("small", 2, 12)
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    with_trainer(parts)
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    page = modeller.plan_page
+    qtbot.waitUntil(lambda: page.split is not None)
+    assert "are needed" in page.obstacle() and page.draft() is None
+    assert verbs(parts) == {"models_back": True, "training_start": False}
+    assert "are needed" in modeller.bar.words.full()
+    assert "nothing can be held out" in page.split_bar.warning.text()
+    QTest.keyClick(parts.window, Qt.Key.Key_Escape)
+    assert modeller.shown == ("model", TIP)
+
+
+def test_what_cannot_start_is_told_where_it_was_pressed(stage, qtbot) -> None:
+    make_dataset("site", 6, 30, stated=True)
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    trainer = with_trainer(parts)
+    trainer.refuses = "The disk is full."
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    qtbot.waitUntil(lambda: modeller.plan_page.draft() is not None)
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: modeller.bar.words.full() == "The disk is full.")
+    assert modeller.planning and trainer.plans == []
+
+
+# --- a training ----------------------------------------------------------------------------------------------------
+
+
+def test_a_training_goes_on_while_others_modes_are_used_and_is_paused_and_gone_on_with(stage, qtbot) -> None:
+    parts = open_models(stage, qtbot)
+    window, modeller = parts.window, parts.window.modeller
+    trainer = with_trainer(parts, job_of("a", "running"))
+    qtbot.waitUntil(lambda: ("training", "a") in modeller.left.rows)
+    modeller.show_thing("training", "a")
+    page = modeller.training_page
+    qtbot.waitUntil(lambda: len(page.losses.curves) == 1)
+    assert page.losses.words() == "all together 1.50" and "70.0 %" in page.figures.words()
+    assert page.stage.text() == "Learns: 500 of 1,000" and "5 min left" in page.left.text()
+    assert set(verbs(parts)) == {"training_cancel", "training_pause"}
+    window.does.run("mode_review")
+    assert "5 min left" in window.status_line.work
+    trainer.tell(replace(trainer.known["a"], done=750.0, left_s=120.0))
+    qtbot.waitUntil(lambda: "2 min left" in window.status_line.work)
+    window.does.run("mode_models")
+    assert modeller.shown == ("training", "a") and page.stage.text() == "Learns: 750 of 1,000"
+    modeller.left.rows["training", "a"].setFocus()
+    press(parts, "training_pause")
+    qtbot.waitUntil(lambda: "training_pause" in verbs(parts) and page.job.state == "paused")
+    assert modeller.bar.buttons["training_pause"].text() == "Resume" and window.status_line.work == ""
+    press(parts, "training_pause")
+    qtbot.waitUntil(lambda: page.job.state == "running")
+    assert [what for what, _job in trainer.done] == ["pause", "resume"]
+
+
+def test_cancelling_and_removing_are_asked_twice(stage, qtbot) -> None:
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    trainer = with_trainer(parts, job_of("a", "running"))
+    qtbot.waitUntil(lambda: ("training", "a") in modeller.left.rows)
+    modeller.show_thing("training", "a")
+    press(parts, "training_cancel")
+    assert "Cancel this training?" in modeller.bar.words.full() and trainer.done == []
+    press(parts, "models_back")
+    assert set(verbs(parts)) == {"training_cancel", "training_pause"} and trainer.done == []
+    press(parts, "training_cancel")
+    press(parts, "training_cancel")
+    qtbot.waitUntil(lambda: modeller.training_page.job.state == "cancelled")
+    press(parts, "training_remove")
+    assert trainer.done == [("cancel", "a")]
+    press(parts, "training_remove")
+    qtbot.waitUntil(lambda: ("training", "a") not in modeller.left.rows)
+    assert trainer.done[-1] == ("remove", "a") and modeller.shown[0] == "model"
+
+
+def test_a_finished_training_is_compared_and_its_model_put_in_use(stage, qtbot, monkeypatch) -> None:
+    made = register_site_model()
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    reloaded: list[str] = []
+    monkeypatch.setattr(parts.desk, "reload_plugin", reloaded.append)
+    modeller.desk.comparisons[TIP, made, "site"] = some_comparison(TIP, made)
+    with_trainer(parts, job_of("a", "done", left_s=0.0))
+    qtbot.waitUntil(lambda: ("training", "a") in modeller.left.rows)
+    modeller.show_thing("training", "a")
+    view = modeller.training_page.comparison
+    assert view.comparison is not None and "better in 2 figures and worse in 1" in view.verdict.text()
+    assert "Everything here is simulated" in view.notes.texts[0] and "412 frames" in view.said.text()
+    assert len(view.table.words()) == 4
+    view.machine.setCurrentIndex(view.machine.findData("G"))
+    view.machine.activated.emit(view.machine.currentIndex())
+    assert len(view.table.words()) == 2
+    press(parts, "model_use")
+    qtbot.waitUntil(lambda: reloaded == ["needle-tip"])
+    assert [p.model for p in history("needle-tip")] == [made]
+    qtbot.waitUntil(lambda: verbs(parts).get("model_use") is False)
+
+
+def test_closing_pauses_and_the_next_start_offers_to_go_on(stage, qtbot, user_home) -> None:
+    parts = open_models(stage, qtbot)
+    trainer = with_trainer(parts, job_of("a", "running", name="our phantom"))
+    qtbot.waitUntil(lambda: parts.preferences.settings.paused_trainings == ["a"])
+    stage.close(parts)
+    assert trainer.done == [("close", "")]
+    leave_training("a", "paused", name="our phantom", message="Paused.")
+    kept = Settings(first_start_done=True, enabled_plugins=["echo"], paused_trainings=["a"])
+    parts = stage.open(kept)
+    line = parts.window.status_line
+    qtbot.waitUntil(lambda: line.message == "The training our phantom was paused when the program closed.")
+    assert line._button.isVisible() and line._button.text() == "Resume"
+    resumed: list[str] = []
+    parts.window.modeller.desk.trainings.trainer.resume = resumed.append
+    QTest.mouseClick(line._button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: resumed == ["a"])
+
+
+# --- the look ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "scale", "code"), [((1100, 700), 1.0, "en"), ((1100, 700), 2.0, "de")])
+def test_no_word_is_cut_and_everything_has_a_name(stage, qtbot, qapp, size, scale, code) -> None:
+    kept = install_language(qapp, code)
+    try:
+        made = register_site_model()
+        make_dataset("site", 6, 30)
+        parts = open_models(stage, qtbot, size=size, font_scale=scale, theme="light")
+        window, modeller = parts.window, parts.window.modeller
+        modeller.desk.comparisons[TIP, made, "site"] = some_comparison(TIP, made)
+        with_trainer(parts, job_of("a", "running"), job_of("b", "done"))
+        qtbot.waitUntil(lambda: ("training", "b") in modeller.left.rows)
+
+        def look(what: str) -> None:
+            settle(qtbot)
+            assert cut_labels(window) == [], what
+            assert nameless(window) == [], what
+            assert window.width() == size[0] and window.height() == size[1], what
+            bar = modeller.bar
+            ends = [b.mapTo(window, b.rect().topRight()).x() for b in bar.buttons.values()]
+            assert all(end < window.width() for end in ends), what
+
+        modeller.show_thing("model", TIP)
+        qtbot.waitUntil(lambda: bool(modeller.model_page.text.toPlainText()))
+        look("model")
+        modeller.plan()
+        qtbot.waitUntil(lambda: modeller.plan_page.draft() is not None)
+        look("plan")
+        modeller.show_thing("training", "a")
+        qtbot.waitUntil(lambda: bool(modeller.training_page.losses.curves))
+        look("running")
+        modeller.show_thing("training", "b")
+        look("done")
+    finally:
+        remove_language(qapp, kept)
+        install_language(qapp, "en")
+
+
+def settle(qtbot) -> None:
+    """Let layouts that follow events come to rest."""
+    for _ in range(4):
+        QCoreApplication.sendPostedEvents()
+        qtbot.wait(20)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("mode", ["review", "annotate", "models"])
+def test_the_top_bar_is_whole_at_1100_pixels(stage, qtbot, scale: float, mode: str) -> None:
+    parts = stage.open(
+        Settings(first_start_done=True, enabled_plugins=["echo"], profile="educator", font_scale=scale, rater="AN-2"),
+        size=(1100, 700),
+    )
+    window = parts.window
+    window.open_uri("clip-a")
+    qtbot.waitUntil(lambda: parts.desk.info is not None and parts.desk.analysis is not None)
+    if mode != "review":
+        window.does.run(f"mode_{mode}")
+    bar = window.top
+    row = bar.layout()
+
+    def faults() -> list[str]:
+        parts_of = [row.itemAt(i).widget() for i in range(row.count()) if row.itemAt(i).widget() is not None]
+        shown = [part for part in parts_of if part.isVisible()]
+        cut = [part.accessibleName() for part in shown if part.width() < part.minimumSizeHint().width()]
+        out = [part.accessibleName() for part in shown if part.geometry().right() >= bar.width()]
+        pairs = zip(shown, shown[1:], strict=False)
+        return [*cut, *out, *(a.accessibleName() for a, b in pairs if a.geometry().right() >= b.geometry().left())]
+
+    if mode == "annotate":
+        qtbot.waitUntil(lambda: window.annotator.status.saved.words.text() == "Everything saved")
+    settle(qtbot)
+    assert bar.width() == window.width() == 1100
+    assert faults() == []
+    assert all(bar.mode_buttons[name].isVisible() for name in ("live", "review", "annotate", "models"))
+    assert bar.buttons["settings"].isVisible()
+    window.resize(1900, 900)
+    settle(qtbot)
+    assert bar._name.isVisible() and bar.calibration.isVisible() is (mode != "models")
