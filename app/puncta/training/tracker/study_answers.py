@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from puncta.imaging.mask_line import fit_mask_line
-from puncta.imaging.motion_history import MotionHistory
 from puncta.training.nets.needle_track import NeedleTrack
 from puncta.training.nets.stcn import MemoryBank, Stcn
 from puncta.training.tracker.study_clips import Pack, standardise
+from puncta.training.tracker.study_ours import ShortHistory
 from puncta.training.tracker.study_rows import OverClip
 
 GIVEN, ALONE = "given", "alone"
@@ -117,12 +117,13 @@ class OurStep:
     """Ours, frame by frame as the plugin runs it, with one half for its thresholds.
 
     A mask that is handed over takes the place of all it remembers. A frame that only repeats the one before is no step.
+    Motion channels look back no further than in training.
     """
 
     def __init__(self, net: OverClip, side: int) -> None:
         assert isinstance(net.net, NeedleTrack)
         self.net, self.side = net.net, side
-        self.history = MotionHistory(side)
+        self.history = ShortHistory(side)
         self.answer: Tensor | None = None
         self._where = next(net.parameters()).device
         self._forget(torch.zeros(side, side, device=self._where))

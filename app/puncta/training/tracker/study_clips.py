@@ -32,11 +32,11 @@ from puncta.formats.dataset import (
     load_dataset,
     usable_images,
 )
-from puncta.imaging.motion_history import CHANNELS, MotionHistory
 from puncta.imaging.preprocess import resample_region
 from puncta.metrics.mask import Plane, hidden_runs
 from puncta.metrics.mask_truth import mask_truth
 from puncta.training.loop import Batch, ClipPool
+from puncta.training.tracker.study_ours import hand_priors, motion_channels
 
 PLANES = (Plane.NO_NEEDLE, Plane.IN_PLANE, Plane.OUT_OF_PLANE)
 UNJUDGED = -1
@@ -228,11 +228,14 @@ class ClipInput:
         True mask of the first frame.
     forget : Tensor of bool, shape (B,)
         Clips on which a network that starts by itself gets no first mask.
+    priors : Tensor or None, shape (B, T, S, S)
+        What ours is handed on each frame; see `hand_priors`.
     """
 
     images: Tensor
     first_mask: Tensor
     forget: Tensor
+    priors: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +248,13 @@ class ClipTargets:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A training clip: standardised frames, masks and weights of all its frames; see `ClipInput` for ``forget``."""
+    """A training clip: standardised frames, masks and weights of all its frames; see `ClipInput` for the others."""
 
     images: NDArray[np.float32]
     masks: NDArray[np.float32]
     weights: NDArray[np.float32]
     forget: bool
+    priors: NDArray[np.float32] | None = None
 
 
 class WindowPool(ClipPool):
@@ -292,25 +296,15 @@ class WindowPool(ClipPool):
         return rows[::-1].copy() if rng.random() < 0.5 else rows
 
 
-def motion_channels(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Motion channels of frames (T, S, S) shown one after another, (T, channels, S, S): made of these frames alone."""
-    history = MotionHistory(frames.shape[-1])
-    out = np.empty((len(frames), len(CHANNELS), *frames.shape[1:]), np.float32)
-    for frame, channels in zip(frames, out, strict=True):
-        history.push(frame)
-        history.channels(channels)
-    return out
-
-
 def make_window(
-    pack: Pack, rows: NDArray[np.intp], rng: np.random.Generator, augment: bool, motion: bool = False
+    pack: Pack, rows: NDArray[np.intp], rng: np.random.Generator, augment: bool, ours: bool = False
 ) -> Window:
     """Frames and masks of a window; looks and place are changed alike on all its frames.
 
     Parameters
     ----------
-    motion : bool
-        Give motion channels of the window's own frames in place of the frames.
+    ours : bool
+        Give motion channels of the window's own frames in place of the frames, and what ours is handed on each.
     """
     frames, masks = np.array(pack.frames[rows]), np.array(pack.masks[rows])
     weights = np.isin(pack.plane[rows], [0, 1]).astype(np.float32)
@@ -318,8 +312,11 @@ def make_window(
     if augment:
         frames, masks = _change_place(frames, masks, rng)
         frames = _change_looks(frames, rng)
-    images = motion_channels(frames) if motion else standardise(frames)
-    return Window(images, masks.astype(np.float32), weights, forget)
+    if ours:
+        # Drawn last, so that the clip is the one that every other row gets.
+        priors = hand_priors(rng, masks, forget)
+        return Window(motion_channels(frames), masks.astype(np.float32), weights, forget, priors)
+    return Window(standardise(frames), masks.astype(np.float32), weights, forget)
 
 
 def _change_place(
@@ -353,4 +350,6 @@ def stack_windows(windows: Sequence[Window]) -> Batch:
     weights = torch.from_numpy(np.stack([w.weights for w in windows]))
     # The loop carries one value into the network and one to the loss, whatever they are made of.
     forget = torch.tensor([w.forget for w in windows])
-    return Batch(ClipInput(images, masks[:, 0], forget), ClipTargets(masks[:, 1:], weights[:, 1:]))  # type: ignore[arg-type]
+    handed = [w.priors for w in windows if w.priors is not None]
+    priors = torch.from_numpy(np.stack(handed)) if handed else None
+    return Batch(ClipInput(images, masks[:, 0], forget, priors), ClipTargets(masks[:, 1:], weights[:, 1:]))  # type: ignore[arg-type]

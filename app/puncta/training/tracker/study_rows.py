@@ -18,7 +18,7 @@ from puncta.imaging.motion_history import CHANNELS
 from puncta.training.nets.cmt import TABLE_1, CmtTrunk
 from puncta.training.nets.flow_regression import TABLE_2, FlowRegression
 from puncta.training.nets.mask_baselines import Fcn32, PspNet, ResNetFcn32, SegNet, UNet, Vgg16UNet
-from puncta.training.nets.needle_track import OWN, NeedleTrack
+from puncta.training.nets.needle_track import NeedleTrack
 from puncta.training.nets.stcn import Stcn
 from puncta.training.nets.stcn_trunks import SmallTrunk, resnet18_to_16, resnet50_to_16
 from puncta.training.tracker.study_clips import ClipInput
@@ -152,7 +152,8 @@ class OverClip(nn.Module):
         """Run."""
         images = clip.images
         if self.kind == "track":
-            mask, presence, _ = self.net(torch.cat([images, _priors(clip)[:, :, None]], 2))
+            assert clip.priors is not None
+            mask, presence, _ = self.net(torch.cat([images, clip.priors[:, :, None]], 2))
             return mask[:, 1:], presence[:, 1:]
         if self.kind == "memory":
             return self.net(images, clip.first_mask)
@@ -166,16 +167,6 @@ class OverClip(nn.Module):
             # Not through time: the mask it gets is an input like another.
             mask = torch.sigmoid(logits.detach())
         return torch.stack(out, 1)
-
-
-def _priors(clip: ClipInput) -> Tensor:
-    """What ours is handed on each frame, (B, T, S, S): the first mask while it is the last one known, then its own."""
-    batch, length, _, *side = clip.images.shape
-    priors = torch.full((batch, length, *side), OWN, dtype=clip.images.dtype, device=clip.images.device)
-    known = clip.first_mask.to(priors.dtype)
-    priors[:, 0] = torch.where(clip.forget[:, None, None], torch.zeros_like(known), known)
-    priors[:, 1] = torch.where(clip.forget[:, None, None], priors[:, 1], known)
-    return priors
 
 
 def build_net(row: Row, side: int) -> OverClip:

@@ -22,10 +22,9 @@ from puncta.training.loop import LoopSettings, Task, train_net
 from puncta.training.tracker.losses import centreline_loss
 from puncta.training.tracker.study_answers import answer_clip
 from puncta.training.tracker.study_clips import ClipTargets, Pack, WindowPool, make_window, stack_windows
+from puncta.training.tracker.study_ours import CLIP_FRAMES as LENGTH
 from puncta.training.tracker.study_rows import OverClip, Row, build_net
 
-LENGTH = 5
-"""Frames of a training clip."""
 FALLS = (0.6, 0.85)
 FALL_FACTOR = 0.2
 PRESENCE_WEIGHT = 0.5
@@ -111,7 +110,7 @@ def train_row(
     folder.mkdir(parents=True, exist_ok=True)
 
     def draw(rows: Any, rng: np.random.Generator) -> Any:
-        return make_window(pack, rows, rng, settings.augment, motion=row.kind == "track")
+        return make_window(pack, rows, rng, settings.augment, ours=row.kind == "track")
 
     task = Task(draw, stack_windows, lambda answer, targets: row_loss(answer, targets, settings.schedule != "paper"))
     pool = WindowPool(pack, LENGTH, settings.gaps, settings.seed)
