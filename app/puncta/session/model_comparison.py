@@ -244,7 +244,7 @@ def _rows(old: Run, new: Run, names: tuple[str, ...] | None = None) -> tuple[Com
 
 
 def _judged_clips(run: Run) -> int:
-    return len({f.clip for f in (*run.frames, *run.masks, *run.flags)})
+    return len({f.clip for f in run.frames} | {f.clip for f in run.masks} | {f.clip for f in run.flags})
 
 
 def verdict_of(gap: Estimate, better: int) -> Verdict:
