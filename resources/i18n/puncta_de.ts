@@ -4451,5 +4451,29 @@
         <source>tip AP50</source>
         <translation>Spitze AP50</translation>
     </message>
+    <message>
+        <source>keys part {apart} mm</source>
+        <translation>Schlüssel {apart} mm</translation>
+    </message>
+    <message>
+        <source>Reads the labelled clips</source>
+        <translation>Liest die beschrifteten Clips</translation>
+    </message>
+    <message>
+        <source>Reads the labelled masks</source>
+        <translation>Liest die beschrifteten Masken</translation>
+    </message>
+    <message>
+        <source>Makes simulated clips</source>
+        <translation>Macht simulierte Clips</translation>
+    </message>
+    <message>
+        <source>Makes simulated infants</source>
+        <translation>Macht simulierte Säuglinge</translation>
+    </message>
+    <message>
+        <source>Makes simulated pictures of other organs</source>
+        <translation>Macht simulierte Bilder anderer Organe</translation>
+    </message>
 </context>
 </TS>

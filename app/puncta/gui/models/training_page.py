@@ -199,6 +199,11 @@ STAGE_WORDS = {
     "beginning": "Begins",
     "training": "Learns",
     "setting thresholds": "Sets thresholds",
-    "clips": "Makes clips to learn from",
+    "clips of the dataset": "Reads the labelled clips",
+    "masks of the dataset": "Reads the labelled masks",
+    "simulated clips": "Makes simulated clips",
+    "masks of simulated clips": "Makes simulated clips",
+    "infant spines": "Makes simulated infants",
+    "other organs": "Makes simulated pictures of other organs",
     "done": "Done",
 }
