@@ -1,6 +1,7 @@
 """Measures in the real window how soon a loss is told and how soon pictures are back (resources/docs/results/live.md).
 
     QT_QPA_PLATFORM=offscreen PYTHONPATH=app:tests/support python tests/bench/live_losses.py [--rounds 3] [--json FILE]
+    ... --healthy 30      instead leaves each peer in peace for so long [s] and counts the sentences against it
 
 Each peer is killed and started again, held where it stands, and put behind a line that is silent, damaged and slow.
 "told" ends when the dot says it, the sentence stands there and nothing found before is drawn; for a damaged or slow
@@ -224,6 +225,31 @@ def measure(app: QApplication, kind: str, rounds: int, folder: Path) -> list[dic
     return rows
 
 
+def watch_healthy(app: QApplication, kind: str, seconds: float, folder: Path) -> dict[str, Any]:
+    """Leave one peer in peace; return every sentence that was said against it, and how long any stood there."""
+    with peer_of(kind, folder) as (uri, opener, _faults):
+        scene = Scene(app, uri, opener)
+        try:
+            if scene.wait(scene.well) == float("inf"):
+                raise SystemExit(f"{kind} does not play")
+            scene.rest(SETTLE_S)
+            said: list[str] = []
+            stood_s, before, last = 0.0, "", time.monotonic()
+            end = last + seconds
+            while time.monotonic() < end:
+                scene.rest(0.02)
+                words, now = scene.sentences().get("source", ""), time.monotonic()
+                stood_s += now - last if words else 0.0
+                if words and not before:
+                    said.append(words)
+                before, last = words, now
+        finally:
+            scene.close()
+    row = {"peer": kind, "seconds": seconds, "said": said, "stood_s": round(stood_s, 2)}
+    print(f"| {kind} | {seconds:.0f} s | {len(said)} | {stood_s:.1f} s | {'; '.join(sorted(set(said)))} |", flush=True)
+    return row
+
+
 def row_words(row: dict[str, Any]) -> str:
     told, back = row["told_s"], row["back_s"]
     figures = [f"{value:.2f}" for times in (told, back) for value in (statistics.median(times), max(times))]
@@ -236,6 +262,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", default=",".join(k.replace(", ", " ") for k in KINDS), help="by commas")
+    parser.add_argument("--healthy", type=float, help="leave each peer in peace for so long [s]")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     app = QApplication.instance() or QApplication(sys.argv[:1])
@@ -244,14 +271,20 @@ def main() -> int:
     load_fonts()
     load_before = os.getloadavg()[0]
     wanted = set(args.peers.split(","))
-    print("| peer | fault | told, median [s] | most | back, median [s] | most | threads left |")
-    print("|---|---|---|---|---|---|---|")
+    if args.healthy:
+        print("| peer | left in peace for | sentences against it | standing for | which |\n|---|---|---|---|---|")
+    else:
+        print("| peer | fault | told, median [s] | most | back, median [s] | most | threads left |")
+        print("|---|---|---|---|---|---|---|")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as top:
         for kind in KINDS:
             if kind.replace(", ", " ") in wanted:
                 try:
-                    rows += measure(app, kind, args.rounds, Path(top))  # type: ignore[arg-type]
+                    if args.healthy:
+                        rows.append(watch_healthy(app, kind, args.healthy, Path(top)))  # type: ignore[arg-type]
+                    else:
+                        rows += measure(app, kind, args.rounds, Path(top))  # type: ignore[arg-type]
                 except BaseException as error:
                     if type(error).__name__ != "Skipped":
                         raise
@@ -259,6 +292,8 @@ def main() -> int:
     if args.json:
         document = {"load_before": load_before, "cores": os.cpu_count(), "rows": rows}
         args.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if args.healthy:
+        return 0
     bad = [r for r in rows if r["threads_left"] or float("inf") in r["told_s"] + r["back_s"]]
     return 1 if bad else 0
 
