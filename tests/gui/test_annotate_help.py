@@ -29,7 +29,8 @@ class KnowingTracker:
         self.gate: threading.Event | None = None
         self.strays_from = COUNT
         """From here on it follows another bright line."""
-        self.finds_from = 0
+        self.finds_from = self.strays_until = 0
+        self.detector: KnowingTracker | None = None
         self.prompts: list[Prompt] = []
 
     def prompt(self, prompt: Prompt) -> None:
@@ -50,15 +51,16 @@ class KnowingTracker:
             if index >= GONE_FROM:
                 return StepResult((Detection("needle_tip", None, None, 0.1, certainty=Certainty.LOST, reason="gone"),))
             off = 40.0 if index == APART_AT else 0.5
-            at = (pose.tip_px[0] + off, pose.tip_px[1])
+            at = (pose.tip_px[0] + off, pose.tip_px[1]) if index < self.strays_from else (199.0, 150.0)
             return StepResult((Detection("needle_tip", (at[0] - 5, at[1] - 3, 10, 6), at, 0.9),))
         if index < self.finds_from:
             return StepResult((MaskResult("needle", None, (0, 0), 0.1, Certainty.LOST, "too faint"),))
-        if index >= self.strays_from:
+        if index >= self.strays_from or index < self.strays_until:
             pose = NeedlePose((200.0, 150.0), (80.0, 155.0), pose.width_px)
             bright = mask_of_pose(pose, (HEIGHT, WIDTH))
             line = Line("needle", pose.entry_px, pose.tip_px, 0.9)
-            return StepResult((MaskResult("needle", bright, (0, 0), 0.9), line))
+            tip = Detection("needle_tip", (195.0, 145.0, 10, 6), pose.tip_px, 0.9)
+            return StepResult((MaskResult("needle", bright, (0, 0), 0.9), line, tip))
         if index >= LOST_FROM:
             return StepResult((MaskResult("needle", None, (0, 0), 0.1, Certainty.LOST, "it has left the plane"),))
         found: tuple[Result, ...] = (
@@ -76,6 +78,7 @@ def with_models(hand: Hand) -> KnowingTracker:
         HostedPlugin("breast-biopsy", "Tracker", lambda: tracker, lambda: ("track-test 2.0", "b" * 64), prompts=True),
     )
     hand.notes.jobs.models = lambda: PluginHost(plugins)
+    tracker.detector = detector
     return tracker
 
 
@@ -129,7 +132,7 @@ def test_where_the_tracker_leaves_the_needle_frames_stay_open_and_it_is_said(sta
     words = hand.parts.window.stage.banners.texts()["help"]
     assert words.startswith("From frame 9 on the tracker follows something else")
     assert "Frames 9 to 29 stay open" in words
-    assert hand.notes.queue[0].index == 9 and "leaves the needle" in hand.notes.queue[0].words
+    assert hand.notes.queue[0].index == 9 and "needle left here" in hand.notes.queue[0].words
     with_models(hand)
     hand.key(Qt.Key.Key_F)
     hand.calm()
@@ -138,12 +141,24 @@ def test_where_the_tracker_leaves_the_needle_frames_stay_open_and_it_is_said(sta
 
 def test_without_a_drawn_needle_nobody_knows_which_of_two_lines_it_is(stage, qtbot) -> None:
     hand = annotating(stage, qtbot)
-    with_models(hand).strays_from = 9
+    tracker = with_models(hand)
+    assert tracker.detector is not None
+    tracker.strays_from = tracker.detector.strays_from = 9
     hand.key(Qt.Key.Key_F)
     hand.calm()
     words = hand.parts.window.stage.banners.texts()["help"]
     assert words.startswith("From frame 9 on the tracker follows another line than before")
     assert label(hand, 9, "needle") is None and label(hand, 8, "needle").state is State.PROPOSED
+
+
+def test_without_a_drawn_needle_nothing_is_proposed_where_two_models_see_different_ones(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand).strays_until = 10
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert [i for i in range(20) if label(hand, i, "needle") is not None] == list(range(10, 20))
+    assert {doubt.index for doubt in hand.notes.queue} >= set(range(1, 10)), "these are to be looked at"
+    assert "help" not in hand.parts.window.stage.banners.texts()
 
 
 def test_a_needle_too_faint_for_the_tracker_brings_no_proposals_at_all(stage, qtbot) -> None:
@@ -166,12 +181,12 @@ def test_frames_that_would_teach_most_stand_first_in_the_queue_and_are_the_rater
     draw_true(hand, 0)
     hand.key(Qt.Key.Key_F)
     hand.calm()
-    assert hand.notes.queue[0].words.startswith("models disagree")
+    assert hand.notes.queue[0].words.startswith("disagree")
     hand.key(Qt.Key.Key_T)
     hand.calm()
     teaching = [doubt for doubt in hand.notes.queue if doubt.teaches]
-    assert hand.notes.queue[: len(teaching)] == tuple(teaching) and len(teaching) == 8
-    assert all(doubt.words.startswith("teaches: ") for doubt in teaching) and 0 not in [d.index for d in teaching]
+    assert hand.notes.queue[: len(teaching)] == tuple(teaching) and len(teaching) == 7
+    assert all(doubt.words.startswith("teaches, ") for doubt in teaching) and 0 not in [d.index for d in teaching]
     assert "frames would teach most" in hand.parts.window.status_line.message
     hand.key(Qt.Key.Key_N)
     hand.shows(teaching[0].index)

@@ -157,11 +157,10 @@ def _rank(d: Dispute) -> tuple[bool, float, bool, float, int, str, int]:
     return d.one_sided, -d.amount, len(set(hidden)) < 2, -parts, d.index, d.name, d.number
 
 
-def agreeing(case: Case, a: Iterable[Label], b: Iterable[Label], tolerance: Tolerance = USUAL) -> int:
-    """Return on how many slots two raters agree; notes are not compared."""
-    a, b = list(a), list(b)
-    apart = {d.slot for d in differences(case, a, b, tolerance)}
-    return sum(slot.name != NOTE and slot not in apart for slot, _x, _y in paired(a, b))
+def agreeing(a: Iterable[Label], b: Iterable[Label], found: Iterable[Dispute]) -> int:
+    """Return how many labels two raters agree on that wait for no answer; notes are not compared."""
+    waiting = waiting_slots(found)
+    return sum(slot.name != NOTE and slot not in waiting for slot, _x, _y in paired(a, b))
 
 
 def _by_thing(labels: Iterable[Label]) -> Mapping[tuple[int, str, int], list[Label]]:

@@ -67,6 +67,11 @@ def write(connection: Connection, case_id: str, rater: str, source: str, suggest
         )
 
 
+def _rank(suggestion: Suggestion) -> tuple[bool, float, str]:
+    """Of several for one frame the one that teaches stands, then the highest."""
+    return suggestion.reason == TEACHES, suggestion.score, suggestion.reason
+
+
 def read(connection: Connection, case_id: str, rater: str, names: Iterable[str] | None) -> tuple[Suggestion, ...]:
     """Return one suggestion a frame, highest first, without frames on which the rater has confirmed the names."""
     done: dict[int, set[str]] = {}
@@ -91,7 +96,7 @@ def read(connection: Connection, case_id: str, rater: str, names: Iterable[str] 
         if confirmed if wanted is None else wanted <= confirmed:
             continue
         have = best.get(found.index)
-        if have is None or (found.score, found.reason) > (have.score, have.reason):
+        if have is None or _rank(found) > _rank(have):
             texts = found.text if have is None or have.text in {"", found.text} else f"{found.text}; {have.text}"
             best[found.index] = replace(found, text=texts)
     return tuple(sorted(best.values(), key=lambda s: (-s.score, s.index)))

@@ -136,16 +136,22 @@ def propose_by_models(
         frame = analysis.frame
         index, t_ns = frame.key.index, frame.key.pts_ns
         needle = needle or SameNeedle(_pose_of_prompt(prompt), _scale_of(frame))
-        mask, line, _tracked = _of_tracker(analysis.output(TRACKER))
+        mask, line, tracked = _of_tracker(analysis.output(TRACKER))
         pose = _pose_of(mask, line, frame)
         if prompt is not None and index == start:
             needle.begin(t_ns)
             _look_at_start(needle, prompt, mask, pose, frame, names)
             continue
+        if prompt is None and pose is not None:
+            apart = _apart_mm(tracked, _tip_of(analysis.output(DETECTOR)), frame)
+            if apart is not None and apart > FAR_MM:
+                # Nobody has said which needle, and the two models see different ones: neither is proposed.
+                yield replace(proposal_of(analysis, names, start), labels=())
+                continue
         verdict = needle.follow(pose, t_ns) if pose is not None else Verdict(True)
         missed = missed + 1 if pose is None and not needle.seen else 0
         if not verdict.same:
-            look = Suggestion(index, DOUBT, STRAYED, "tracker leaves the needle", _models(analysis))
+            look = Suggestion(index, DOUBT, STRAYED, "needle left here", _models(analysis))
             yield FrameProposal(index, (), look)
             raise Strayed(_left(index, end, verdict.words, drawn=prompt is not None))
         if prompt is not None and missed >= PATIENCE:
@@ -308,7 +314,7 @@ def _suggestion(
 ) -> Suggestion | None:
     names = " + ".join(o.model for o in (tracker, detector) if o is not None and o.model)
     if apart is not None and apart > APART_MM:
-        words = f"models disagree {apart:.1f} mm"
+        words = f"disagree {apart:.1f} mm"
         return Suggestion(index, DISAGREEMENT, min(1.0, 0.3 + 0.7 * apart / FAR_MM), words, names)
     if presence < SURE_ABSENT and any(isinstance(label.value, TipLabel) for label in labels):
         return Suggestion(index, DISAGREEMENT, 0.7, "a tip without a needle", names)

@@ -24,6 +24,8 @@ from puncta.session.propagate import frames_between
 from puncta.session.proposing import FAR_MM, doubts_of
 
 USUAL_COUNT = 8
+LEAST_SPAN = 4
+"""So many frames of a range for each one that is chosen of it."""
 MOST_LOOKS = 300
 """Of a longer clip evenly spaced frames are looked at."""
 THUMB = (24, 18)
@@ -31,7 +33,7 @@ UNSURE, UNLIKE, LEAST = 0.5, 0.5, 0.05
 """What doubt and unlikeness count for, and any frame at all."""
 FAR_SHARE = 0.7
 """What is so far from every labelled frame, of the clip's most different ones, is wholly unlike them."""
-NEAR_SHARE = 0.5
+NEAR_SHARE = 1.0
 """A frame counts in full from so many times the even spacing of the choice on."""
 SOURCE = "frames that teach"
 
@@ -112,7 +114,10 @@ def teaching_frames(
         Those of labelled frames too: they tell what is known already.
     labelled : iterable of int
         Frames that somebody has labelled; never chosen.
+    count : int
+        The most; of a short range fewer.
     """
+    count = min(count, max(1, len(looks) // LEAST_SPAN))
     done = set(labelled)
     open_looks = [look for look in looks if look.index not in done]
     if not open_looks:
@@ -158,7 +163,7 @@ def _far_apart(thumbs: NDArray[np.float32]) -> float:
 
 def _why(look: FrameLook, unlike: float) -> str:
     if look.apart_mm is not None and look.apart_mm / FAR_MM >= max(look.doubt, UNLIKE * unlike):
-        return f"teaches: models part by {look.apart_mm:.1f} mm"
+        return "teaches, disputed"
     if look.doubt >= 0.5:
-        return "teaches: models doubt"
-    return "teaches: unlike those labelled" if unlike >= 0.5 else "teaches: fills a gap"
+        return "teaches, doubted"
+    return "teaches, unlike" if unlike >= 0.5 else "teaches, a gap"

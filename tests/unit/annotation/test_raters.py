@@ -334,6 +334,7 @@ def test_a_needle_in_dispute_takes_its_tip_along(store: AnnotationStore) -> None
         do(store, board, draw(board, "needle_tip", key(1), TipLabel(way[1])))
     found = disputes(CASE, anna, bert)
     assert [d.names for d in found] == [("needle", "needle_tip")]
+    assert agreeing(anna, bert, found) == 1
     final = Board(case.id, CONSENSUS)
     do(store, final, agreed(final, CASE, anna, bert, "cleo", waiting=waiting_slots(found)))
     assert [x.slot for x in final] == [Slot(1, "needle_tip")], "the mean of two tips would lie on neither needle"
@@ -356,4 +357,4 @@ def test_a_phase_is_never_absent() -> None:
     (only,) = disputes(CASE, *boards)
     final = Board("c", CONSENSUS)
     assert answer(final, only, Answer.ABSENT, "cleo") is None and answer(final, only, Answer.B, "cleo") is not None
-    assert agreeing(CASE, boards[0], boards[0]) == 1 and agreeing(CASE, *boards) == 0
+    assert agreeing(boards[0], boards[0], ()) == 1 and agreeing(*boards, [only]) == 0

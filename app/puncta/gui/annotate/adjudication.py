@@ -366,6 +366,6 @@ def _compared(
         (boards[0], boards[1]),
         found,
         agreement(case, a, b, proposals=proposals),
-        agreeing(case, a, b),
+        agreeing(a, b, found),
         agreed(consensus, case, a, b, consensus.author, waiting=waiting_slots(found)),
     )

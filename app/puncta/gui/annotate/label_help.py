@@ -207,7 +207,7 @@ class LabelHelp:
         apart = math.hypot((ax - bx) * sx, (ay - by) * sy)
         if apart <= APART_MM:
             return None
-        words = tr("models part from the key frames, {apart} mm").format(apart=f"{apart:.1f}")
+        words = tr("keys part {apart} mm").format(apart=f"{apart:.1f}")
         source = f"{label.made.by} {label.made.version}".strip()
         return Suggestion(label.key.index, DISAGREEMENT, min(1.0, 0.3 + 0.7 * apart / FAR_MM), words, source)
 
