@@ -4475,5 +4475,9 @@
         <source>Makes simulated pictures of other organs</source>
         <translation>Macht simulierte Bilder anderer Organe</translation>
     </message>
+    <message>
+        <source>The training {name} was interrupted when the program ended.</source>
+        <translation>Das Training {name} wurde unterbrochen, als das Programm endete.</translation>
+    </message>
 </context>
 </TS>

@@ -374,6 +374,19 @@ def test_a_finished_training_is_compared_and_its_model_put_in_use(stage, qtbot, 
     qtbot.waitUntil(lambda: verbs(parts).get("model_use") is False)
 
 
+def test_a_training_that_ends_while_it_is_looked_at_is_judged_once_its_model_has_come(stage, qtbot) -> None:
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    modeller.desk.comparisons[TIP, "needle-tip-site 1", "site"] = some_comparison()
+    trainer = with_trainer(parts, job_of("a", "running"))
+    qtbot.waitUntil(lambda: ("training", "a") in modeller.left.rows)
+    modeller.show_thing("training", "a")
+    register_site_model()
+    trainer.become("a", "done")
+    qtbot.waitUntil(lambda: modeller.training_page.comparison.comparison is not None)
+    qtbot.waitUntil(lambda: verbs(parts).get("model_use") is True)
+
+
 def test_closing_pauses_and_the_next_start_offers_to_go_on(stage, qtbot, user_home) -> None:
     parts = open_models(stage, qtbot)
     trainer = with_trainer(parts, job_of("a", "running", name="our phantom"))

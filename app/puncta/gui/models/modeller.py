@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,6 +33,11 @@ CURVES_MS = 1500
 PLAN = "plan"
 LOOK_BACK_MS = 1500
 """Trainings of an earlier start are looked for this long after the window has come up [ms]."""
+
+
+def load_plots() -> None:
+    """Import what draws curves, in a thread: pyqtgraph takes a while, and the window does not wait for it."""
+    importlib.import_module("puncta.gui.models.curves")
 
 
 class Modeller(QObject):
@@ -129,6 +135,7 @@ class Modeller(QObject):
             self._hold_picture()
             self.desk.look()
             self.desk.trainings.begin()
+            window.jobs.run(load_plots)
             self.follow()
         else:
             self.asking = ""
@@ -250,6 +257,8 @@ class Modeller(QObject):
             self.show_first()
         elif self.shown[0] == MODEL:
             self._show_model()
+        else:
+            self.show_training()  # its model may have come
         if self.on:
             if self._wants_focus:
                 self._focus()
@@ -272,7 +281,7 @@ class Modeller(QObject):
 
     def _training_page(self) -> TrainingPage:
         if self.training_page is None:
-            from puncta.gui.models.training_page import TrainingPage  # pyqtgraph takes a while to import
+            from puncta.gui.models.training_page import TrainingPage
 
             self.training_page = TrainingPage(self.window.theme)
             self.pages.addWidget(self.training_page)
@@ -354,5 +363,7 @@ class Modeller(QObject):
     def _offer_resume(self) -> None:
         held = next((job for job in self.desk.trainings.held() if job.id in self._paused), None)
         if held is not None:
-            words = tr("The training {name} was paused when the program closed.").format(name=held.name)
+            paused = tr("The training {name} was paused when the program closed.")
+            broken = tr("The training {name} was interrupted when the program ended.")
+            words = (paused if held.state == "paused" else broken).format(name=held.name)
             self.window.status_line.say(words, (tr("Resume"), partial(self.desk.trainings.resume, held.id)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtCore import QObject, Signal
@@ -61,6 +62,7 @@ class TrainingDesk(QObject):
         self._told: dict[str, JobStatus] = {}
         self._end: Callable[[], None] | None = None
         self._begun = False
+        self._pictures: dict[Path, tuple[int, QImage]] = {}
         self.trainer: RetrainJobs | None = None
         self.all: dict[str, JobStatus] = {}
         self.recipes: tuple[RetrainRecipe, ...] = ()
@@ -104,10 +106,21 @@ class TrainingDesk(QObject):
             return
 
         def work() -> Learned:
-            pictures = tuple(image for file in trainer.pictures(job) if not (image := QImage(str(file))).isNull())
+            pictures = tuple(image for file in trainer.pictures(job) if not (image := self._picture(file)).isNull())
             return Learned(dict(trainer.curves(job)), pictures, trainer.result(job))
 
         self._ask(work, then, failed)
+
+    def _picture(self, file: Path) -> QImage:
+        """A picture as it was read last, unless it was drawn anew; called in a thread."""
+        try:
+            when = file.stat().st_mtime_ns
+        except OSError:
+            return QImage()
+        kept = self._pictures.get(file)
+        if kept is None or kept[0] != when:
+            kept = self._pictures[file] = (when, QImage(str(file)))
+        return kept[1]
 
     def pause(self, job: str) -> None:
         """Let a training write a checkpoint and stop."""

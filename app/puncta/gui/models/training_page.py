@@ -73,7 +73,7 @@ class TrainingPage(Page):
         self._samples = QWidget()
         self._samples_column = QVBoxLayout(self._samples)
         self._samples_column.setContentsMargins(0, 0, 0, 0)
-        self._images: tuple[tuple[int, int, int], ...] = ()
+        self._images: tuple[int, ...] = ()
         self.facts = Facts()
         line = QHBoxLayout()
         line.setSpacing(16)
@@ -134,10 +134,9 @@ class TrainingPage(Page):
         self.figures.show_curves(figures, most)
         self.waiting.setVisible(not curves)
         images = learned.pictures if learned is not None else ()
-        known = tuple((image.width(), image.height(), image.cacheKey()) for image in images)
-        sizes = tuple(entry[:2] for entry in known)
-        if sizes != tuple(entry[:2] for entry in self._images):
-            self._images = known
+        keys = tuple(image.cacheKey() for image in images)
+        if keys != self._images:
+            self._images = keys
             empty(self._samples_column)
             for image in images:
                 self._samples_column.addWidget(Sample(image))
