@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
@@ -57,16 +58,17 @@ def _text_of(path: Path) -> str:
     """The XML of a file, or of the ZIP that CVAT hands out."""
     if not zipfile.is_zipfile(path):
         return read_text(path)
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if PurePosixPath(name).name == "annotations.xml"]
-        if len(names) != 1:
-            raise UserError(f"{path} is not an export of CVAT: annotations.xml is not in it once.")
-        if archive.getinfo(names[0]).file_size > LARGEST_XML:
-            raise UserError(f"The annotations in {path} are larger than any that CVAT writes; unpack them first.")
-        try:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if PurePosixPath(name).name == "annotations.xml"]
+            if len(names) != 1:
+                raise UserError(f"{path} is not an export of CVAT: annotations.xml is not in it once.")
+            if archive.getinfo(names[0]).file_size > LARGEST_XML:
+                raise UserError(f"The annotations in {path} are larger than any that CVAT writes; unpack them first.")
             return archive.read(names[0]).decode("utf-8")
-        except (UnicodeDecodeError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} cannot be read: {error}.") from error
+    # A password and an unknown packing are a RuntimeError, damaged data a zlib.error.
+    except (OSError, RuntimeError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from error
 
 
 def _images(root: ElementTree.Element) -> Iterator[Found]:

@@ -228,7 +228,8 @@ class RetrainJobs:
         """
         with self._lock:
             record = self._record(job)
-            if record.state in ACTIVE or is_alive(record):
+            kept = read_record(self.folder / job) or record  # another window may have begun it since
+            if record.state in ACTIVE or is_alive(record) or is_alive(kept):
                 raise UserError(f"{record.name} is running; pause or cancel it first.")
             if job in self._queue:
                 self._queue.remove(job)
@@ -259,6 +260,8 @@ class RetrainJobs:
 
     def _put(self, job: str, keep: bool = True, **changes: object) -> None:
         with self._lock:
+            if job not in self._records:  # removed as soon as it had ended
+                return
             self._records[job] = replace(self._records[job], **changes)  # type: ignore[arg-type]
             if keep:
                 # A full disk costs the record of how far it is, not the training.
@@ -268,6 +271,8 @@ class RetrainJobs:
 
     def _tell(self, job: str) -> None:
         with self._lock:
+            if job not in self._records:
+                return
             callbacks, status = list(self._callbacks), self.status(job)
         for callback in callbacks:
             callback(status)
@@ -310,6 +315,9 @@ class RetrainJobs:
     def _run(self, job: str) -> None:
         try:
             with self._lock:
+                if self._closing:  # `close` came just after the job was taken out of the line
+                    self._put(job, state="paused", message="The program was closed before it began.")
+                    return
                 record = self._records[job]
                 recipe, marker = find_recipe(record.recipe), clips_marker(record.recipe, self.cache)
                 parts, _measured = parts_of(recipe, self.pace, record.work, marker.exists())

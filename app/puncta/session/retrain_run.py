@@ -113,6 +113,8 @@ class JobRun:
     def _begin(self) -> subprocess.Popen[bytes]:
         with contextlib.suppress(FileNotFoundError):
             (self._folder / PAUSE).unlink()
+        if self._asked() is not None:  # asked just now: that wish is not an old one
+            (self._folder / PAUSE).touch()
         windows: dict[str, Any] = {}
         if sys.platform == "win32":
             windows = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.BELOW_NORMAL_PRIORITY_CLASS}

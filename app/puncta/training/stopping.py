@@ -29,7 +29,7 @@ class Stopping:
 
     def __init__(self, file: Path | None = None, parent: int | None = None) -> None:
         self._file = file
-        self._parent, self._born = parent, _born(parent)
+        self._watches, self._parent = parent is not None, _process(parent)
         self._asked = False
         self._looked_s = -LOOK_S
 
@@ -39,20 +39,24 @@ class Stopping:
         if not self._asked and now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
             here = self._file is not None and self._file.exists()
-            gone = self._parent is not None and (self._born is None or _born(self._parent) != self._born)
+            gone = self._watches and not _is_there(self._parent)
             self._asked = here or gone
         return self._asked
 
 
-def _born(pid: int | None) -> float | None:
-    """When a process began; None where there is none any more."""
+def _process(pid: int | None) -> psutil.Process | None:
     try:
-        if pid is None:
-            return None
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+        return None if pid is None else psutil.Process(pid)
     except psutil.Error:
         return None
+
+
+def _is_there(process: psutil.Process | None) -> bool:
+    """Tell whether it is still this very process; when it began is not asked, for that moves with the clock."""
+    try:
+        return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 class Paused(Exception):  # noqa: N818 - it is no error

@@ -428,6 +428,12 @@ def test_cvat_hands_out_archives(tmp_path: Path) -> None:
         archive.writestr("labels.xml", "<annotations/>")
     with pytest.raises(UserError, match=r"annotations\.xml is not in it once"):
         found_in_cvat(tmp_path / "other.zip")
+    locked = bytearray((tmp_path / "task.zip").read_bytes())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flag that says: a password is needed
+        locked[locked.index(mark) + at] |= 1
+    (tmp_path / "locked.zip").write_bytes(locked)
+    with pytest.raises(UserError, match="cannot be read"):
+        found_in_cvat(tmp_path / "locked.zip")
 
 
 @pytest.mark.parametrize(("text", "words"), [

@@ -112,6 +112,7 @@ def test_a_killed_training_leaves_no_process_behind(tmp_path: Path) -> None:
         while len({p.read_text() for p in tmp_path.glob("*/*.json")} - {""}) < 2 and time.monotonic() < until:
             assert began.poll() is None
             time.sleep(0.1)
+        assert time.monotonic() < until, "its processes never began, so nothing would be tested"
     finally:
         began.kill()
         began.wait()

@@ -77,7 +77,7 @@ def read_shelf() -> Shelf:
 
 
 def read_card_text(card: ModelCard) -> str:
-    """Return the words of a model's card, Markdown; a sentence where it cannot be read."""
+    """Return the words of a model's card, Markdown; "" where it cannot be read."""
     try:
         return card.card_path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -15,7 +15,7 @@ import pytest
 
 from puncta.core.errors import UserError
 from puncta.formats.dataset import TIP_CATEGORY, Category, Dataset, Image, Info, Review, Video, save_dataset
-from puncta.session import retrain, retrain_plans, retrain_run
+from puncta.session import retrain, retrain_plans, retrain_records, retrain_run
 from puncta.session.retrain import JobStatus, RetrainJobs, RetrainPlan, estimate
 from puncta.session.retrain_pace import PaceTable, samples_within
 from puncta.session.retrain_recipes import RECIPES, find_recipe
@@ -120,7 +120,7 @@ def test_one_runs_and_others_wait(jobs: RetrainJobs, site: Path) -> None:
     first = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
     second = jobs.start(RetrainPlan("two", "tip_site", site, BASE))
     assert state_of(jobs, second) == "waiting"
-    wait_for(lambda: state_of(jobs, second) == "done")
+    wait_for(lambda: any(s.id == second and s.state == "done" for s in told))  # told a moment after it stands there
     end()
     states = {job: [s.state for s in told if s.id == job] for job in (first, second)}
     for job in (first, second):
@@ -214,6 +214,23 @@ def test_cancelled_and_removed(jobs: RetrainJobs, site: Path) -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_removed_the_moment_it_has_ended_the_next_one_still_begins(jobs: RetrainJobs, site: Path) -> None:
+    first = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
+    second = jobs.start(RetrainPlan("two", "tip_site", site, BASE))
+    tell, removed = jobs._tell, []
+
+    def remove_first(job: str) -> None:
+        if job == first and not removed and state_of(jobs, first) == "done":
+            removed.append(job)
+            jobs.remove(first)
+        tell(job)
+
+    jobs._tell = remove_first  # type: ignore[method-assign]
+    wait_for(lambda: state_of(jobs, second) == "done")
+    assert removed == [first] and [s.id for s in jobs.jobs()] == [second]
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_closing_pauses_and_another_start_of_the_program_goes_on(tmp_path: Path, site: Path) -> None:
     first = make_jobs(tmp_path)
     job = first.start(RetrainPlan("one", "tip_site", site, BASE))
@@ -232,10 +249,52 @@ def test_closing_pauses_and_another_start_of_the_program_goes_on(tmp_path: Path,
         again.close()
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_what_another_window_trains_is_not_removed_under_it(jobs: RetrainJobs, tmp_path: Path, site: Path) -> None:
+    first = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
+    how(jobs, first, steps=400)
+    second = jobs.start(RetrainPlan("two", "tip_site", site, BASE))
+    how(jobs, second, steps=400)
+    other = make_jobs(tmp_path)  # read while the second still waits
+    try:
+        jobs.cancel(first)
+        wait_for(lambda: state_of(jobs, second) == "running")
+        with pytest.raises(UserError, match="is running"):
+            other.remove(second)
+    finally:
+        other.close()
+    assert (jobs.folder / second / "job.json").is_file()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_close_just_after_a_training_left_the_line_does_not_begin_it(
+    jobs: RetrainJobs, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_wait_in_line", lambda _job: None)
+    job = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
+    jobs._closing = True
+    jobs._run(job)
+    assert state_of(jobs, job) == "paused" and not (jobs.folder / job / "progress.jsonl").exists()
+
+
+def test_a_pause_asked_while_the_process_is_begun_is_heard(tmp_path: Path) -> None:
+    waits = "import sys, time, pathlib\nfor _ in range(600):\n    time.sleep(0.05)\n" \
+        "    pathlib.Path(sys.argv[1]).exists() and sys.exit(3)"
+    (tmp_path / "pause").touch()
+    record = retrain_records.JobRecord("a", "a", "tip_site", "needle-tip", BASE, "", "m 1", "")
+    told: list[dict] = []
+    parts = {"clips": 1.0, "samples": 1.0, "finish": 1.0}
+    retrain_run.JobRun(
+        tmp_path, record, [sys.executable, "-c", waits, str(tmp_path / "pause")], parts, tmp_path / "clips",
+        PaceTable(tmp_path), lambda **changes: told.append(changes), lambda: "paused",
+    ).run()
+    assert told[-1]["state"] == "paused", told[-1]
+
+
 WINDOW = """
 import sys, time
 from pathlib import Path
-from puncta.session import retrain, retrain_plans, retrain_run
+from puncta.session import retrain, retrain_plans, retrain_records, retrain_run
 from puncta.session.retrain import RetrainJobs, RetrainPlan
 folder, script = Path(sys.argv[1]), sys.argv[2]
 real = retrain_plans.command_of

@@ -8,9 +8,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
@@ -254,3 +256,10 @@ def test_what_a_pause_looks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     sleeper.stdin.close()
     assert parent.asked()
     assert not stopping.Stopping().asked()
+
+
+def test_a_clock_that_is_set_anew_pauses_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = stopping.Stopping(None, os.getpid())
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: time.time() + 3600.0)
+    parent._looked_s = -stopping.LOOK_S
+    assert not parent.asked()
