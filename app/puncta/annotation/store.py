@@ -308,18 +308,15 @@ class AnnotationStore:
         uid: str = "",
         exactly: tuple[str, frozenset[Slot]] | None = None,
     ) -> Applied | None:
-        if exactly is None:
-            with self.reading() as connection:
-                if store_history.title_of_next(connection, case_id, rater, frame, undo) is None:
-                    return None
         uid = uid or uuid.uuid4().hex
         with self.writing() as connection:
-            revision = store_rows.take_revision(connection, case_id)
+            store_rows.hold_case(connection, case_id)
             if store_history.was_logged(connection, uid):
                 return None
             step = store_history.take_step(connection, case_id, rater, frame, undo, exactly)
             if step is None:
                 return None
+            revision = store_rows.take_revision(connection, case_id)
             number = store_history.log_command(
                 connection,
                 uid=uid,

@@ -1,13 +1,13 @@
 """Many rows in one statement, on SQLite and on PostgreSQL.
 
 SQLite takes rows one by one in the same process, so many cost little. A server answers each statement, so there the
-columns go over as arrays and the server unfolds them: one statement, the same text for any number of rows.
+rows go over as one JSON text that the server unfolds: one statement, the same for any number of rows.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 
 def id_list(connection: Connection, numbers: Sequence[int]) -> Any:
@@ -43,19 +43,18 @@ def insert_rows(connection: Connection, table: sa.Table, rows: Sequence[Row], up
             )
         connection.execute(query, list(rows))
         return
-    names = tuple(rows[0])
-    columns = {name: [row[name] for row in rows] for name in names}
-    connection.execute(_unfolding(table, names, update), columns)
+    connection.execute(_unfolding(table, tuple(rows[0]), update), {"rows": json.dumps(rows, ensure_ascii=False)})
 
 
 @cache
 def _unfolding(table: sa.Table, names: tuple[str, ...], update: tuple[str, ...]) -> sa.TextClause:
-    """INSERT ... SELECT FROM unnest(...), one array a column."""
+    """INSERT ... SELECT FROM json_to_recordset(...)."""
     dialect = postgresql.dialect()
     quote = dialect.identifier_preparer.quote
-    arrays = ", ".join(f"CAST(:{name} AS {table.c[name].type.compile(dialect)}[])" for name in names)
     listed = ", ".join(quote(name) for name in names)
-    text = f"INSERT INTO {quote(table.name)} ({listed}) SELECT * FROM unnest({arrays})"
+    typed = ", ".join(f"{quote(name)} {table.c[name].type.compile(dialect)}" for name in names)
+    text = f"INSERT INTO {quote(table.name)} ({listed}) SELECT {listed} "
+    text += f"FROM json_to_recordset(CAST(:rows AS json)) AS given({typed})"
     if update:
         keys = ", ".join(quote(column.name) for column in table.primary_key.columns)
         text += f" ON CONFLICT ({keys}) DO UPDATE SET "

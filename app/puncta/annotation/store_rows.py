@@ -58,6 +58,13 @@ def stream_of(connection: Connection, case_id: str) -> str:
     return str(found)
 
 
+def hold_case(connection: Connection, case_id: str) -> None:
+    """Keep other writers off a case until the transaction ends; raises UserError where there is no such case."""
+    found = connection.execute(sa.select(CASES.c.id).where(CASES.c.id == case_id).with_for_update())
+    if found.first() is None:
+        raise UserError(f"There is no case {case_id} in this store.")
+
+
 def take_revision(connection: Connection, case_id: str) -> int:
     """Count a case's revision up and return it; from here on no other writer changes the case in this transaction."""
     query = sa.update(CASES).where(CASES.c.id == case_id).values(revision=CASES.c.revision + 1)
