@@ -387,6 +387,18 @@ def test_a_training_that_ends_while_it_is_looked_at_is_judged_once_its_model_has
     qtbot.waitUntil(lambda: verbs(parts).get("model_use") is True)
 
 
+def test_a_finished_training_that_is_looked_at_does_not_stop_a_dataset_that_is_made(stage, qtbot) -> None:
+    made = register_site_model()
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    with_trainer(parts, job_of("a", "done", left_s=0.0))
+    qtbot.waitUntil(lambda: ("training", "a") in modeller.left.rows and modeller.desk.shelf.find(made) is not None)
+    stop = modeller.desk._begin_long("making")
+    modeller.show_thing("training", "a")
+    assert not stop.is_set() and modeller.desk.progress[0] == "making"
+    assert "begins again when this page is opened" in modeller.training_page.comparison.said.text()
+
+
 def test_closing_pauses_and_the_next_start_offers_to_go_on(stage, qtbot, user_home) -> None:
     parts = open_models(stage, qtbot)
     trainer = with_trainer(parts, job_of("a", "running", name="our phantom"))

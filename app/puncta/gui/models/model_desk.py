@@ -224,6 +224,11 @@ class ModelDesk(QObject):
             return
         if new is None:
             return
+        if self.progress[0] == MAKING:  # a look at another page does not end what somebody has started
+            from puncta.session.model_comparison import ComparisonStopped
+
+            failed(ComparisonStopped())
+            return
         stop = self._begin_long(COMPARING)
 
         def work() -> Comparison:
