@@ -13,7 +13,7 @@ from puncta.gui.models.model_desk import Draft, keeps_its_split
 from puncta.gui.models.split_bar import SplitBar
 from puncta.gui.models.training_page import loss_curves, tune_curves
 from puncta.gui.models.words import difference_words, figure_table, minutes_words, number_words, time_words
-from puncta.gui.theme import make_theme
+from puncta.gui.theme import apply_theme, make_theme
 from puncta.session.retrain import LabelledCase, SplitPlan, TrainingData, plan_split
 
 
@@ -86,9 +86,10 @@ def test_a_comparison_says_itself_in_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(("width", "narrow"), [(900, False), (420, True)])
-def test_the_table_keeps_every_word_whatever_its_width(qtbot, fonts, width: int, narrow: bool) -> None:
+def test_the_table_keeps_every_word_whatever_its_width(qtbot, qapp, fonts, width: int, narrow: bool) -> None:
     from PySide6.QtWidgets import QLabel
 
+    apply_theme(qapp, make_theme("dark"))
     table = DifferenceTable(make_theme("dark"))
     qtbot.addWidget(table)
     rows = [compared(str(n), f"Figure {n}", "%", "higher", 0.6, 0.6 + n / 10, 0.05) for n in range(3)]
@@ -100,9 +101,9 @@ def test_the_table_keeps_every_word_whatever_its_width(qtbot, fonts, width: int,
     labels = [w for w in table.findChildren(QLabel) if w.isVisible() and not w.wordWrap()]
     assert labels and all(w.width() >= w.sizeHint().width() for w in labels)
     assert all(w.mapTo(table, w.rect().topRight()).x() < width for w in labels)
-    places = {w.mapTo(table, w.rect().center()).y() // 8 for w in table.findChildren(Whisker)}
-    titles = {w.mapTo(table, w.rect().center()).y() // 8 for w in labels if "→" in w.text()}
-    assert bool(places & titles) is not narrow
+    dots = [w.mapTo(table, w.rect().center()).y() for w in table.findChildren(Whisker)]
+    values = [w.mapTo(table, w.rect().center()).y() for w in labels if "→" in w.text()]
+    assert all(abs(a - b) < 8 for a, b in zip(dots, values, strict=True)) is not narrow
     assert len(table.words()) == 3 and "better" in table.words()[2]
 
 

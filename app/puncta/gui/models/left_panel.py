@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from puncta.gui.i18n import tr
 from puncta.gui.models.page_parts import ListRow, empty, wrapped
@@ -143,9 +143,20 @@ class ModelsPanel(QWidget):
 
     def mark(self, kind: str, identity: str) -> None:
         """Mark what the page shows."""
+        other = (kind, identity) != self._current
         self._current = (kind, identity)
         for key, row in self.rows.items():
             row.set_current(key == self._current)
+        if other and self._current in self.rows:
+            self._bring_up(self.rows[self._current])
+
+    def _bring_up(self, row: ListRow) -> None:
+        """Scroll to a row that is out of sight."""
+        around = self.parentWidget()
+        while around is not None and not isinstance(around, QScrollArea):
+            around = around.parentWidget()
+        if around is not None:
+            around.ensureWidgetVisible(row, 0, row.height() // 2)
 
     def focus_current(self) -> None:
         """Give the keys to the marked row, else to the first."""

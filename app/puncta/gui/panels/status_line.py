@@ -65,8 +65,7 @@ class StatusLine(QWidget):
         self._hints = _HintRow()
         self._case = ElidedLabel(role="small")
         self._case.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._work = ElidedLabel(role="small")
-        self._work.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._work = text_label(role="small")
         self._work.hide()
         self._message = ElidedLabel(role="strong")
         self._button = QPushButton()
@@ -85,7 +84,7 @@ class StatusLine(QWidget):
         row.addWidget(self._hints, 3)
         row.addWidget(self._message, 3)
         row.addWidget(self._button)
-        row.addWidget(self._work, 1)
+        row.addWidget(self._work)
         row.addWidget(self._case, 1)
         self.hush()
 
@@ -124,13 +123,13 @@ class StatusLine(QWidget):
 
     def set_work(self, text: str) -> None:
         """Say quietly what goes on behind, in every mode; nothing takes it away."""
-        self._work.set_full(text)
+        self._work.setText(text)
         self._work.setVisible(bool(text))
 
     @property
     def work(self) -> str:
         """What goes on behind."""
-        return self._work.full()
+        return self._work.text()
 
     def set_case(self, text: str) -> None:
         """Name what is open."""
