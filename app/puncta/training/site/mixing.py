@@ -10,36 +10,45 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor, nn
 
 from puncta.training.answers import Answers, Rows
+from puncta.training.site.thresholds import chance_alarms
 
 SHARES = (1.0, 0.7, 0.4)
 """Shares of the way that are tried, besides none of it."""
-ALARMS_MORE = 0.003
-"""Share of needle-free frames with a tip that may come on top."""
-LEAST_TOLD = 20
-"""Fewer labelled frames than this in the site's tune split say nothing."""
+SAME = 0.01
+"""Losses that differ by less are the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """How good a share is: on the machines known before, and at the site (None where it has no tune split)."""
+    """How good a share is.
+
+    Attributes
+    ----------
+    hits : float
+        Share of the tips of the machines known before that are shown within 2 mm.
+    alarms, quiet : int
+        Needle-free frames there with a tip, and in all.
+    site : float or None
+        Loss on the site's tune clips, lower is better; None where it has none. A loss tells on some dozens of frames
+        what shown and missed tips tell on hundreds.
+    """
 
     share: float
     hits: float
-    alarms: float
+    alarms: int
+    quiet: int
     site: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """The share that was kept, all that were tried, and the network's answers with it."""
+    """The share that was kept, and all that were tried."""
 
     share: float
     tried: tuple[Judged, ...]
-    answers: tuple[Answers, ...]
 
 
 def set_share(net: nn.Module, before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float) -> None:
@@ -50,37 +59,28 @@ def set_share(net: nn.Module, before: Mapping[str, Tensor], after: Mapping[str, 
     })
 
 
-def judge_share(share: float, known: Rows, site: Rows | None) -> Judged:
-    """Judge what the follower said with the weights of a share.
-
-    Tips count as hit where they are shown within 2 mm, of all frames with a tip; the site is judged by its usefulness:
-    right tip or rightly silent 1, silent on a tip 0, wrong tip or false alarm -1.
-    """
+def judge_share(share: float, known: Rows, site: float | None) -> Judged:
+    """Judge what the follower said on the known machines with the weights of a share, beside its loss at the site."""
     tips, quiet = known.judged == 1, known.quiet
     hits = float((known.shown & known.close)[tips].mean()) if tips.any() else 0.0
-    alarms = float(known.shown[quiet].mean()) if quiet.any() else 0.0
-    own = None
-    if site is not None and (site.judged >= 0).sum() >= LEAST_TOLD:
-        told = site.judged >= 0
-        gain = np.where(site.shown, np.where(site.close, 1.0, -1.0), np.where(site.judged == 0, 1.0, 0.0))
-        own = float(gain[told].mean())
-    return Judged(share, hits, alarms, own)
+    return Judged(share, hits, int(known.shown[quiet].sum()), int(quiet.sum()), site)
 
 
 def choose_share(judged: Sequence[Judged], loss_most: float) -> Judged:
     """Return the best of the shares, the first of which is none.
 
-    Those that cost the known machines more than they may, or the site anything, are out. Of the others the one that is
-    best at the site counts, and of equals the largest; where the site has no say the largest.
+    Those are out that cost the known machines more hits than they may, false alarms that chance does not explain, or a
+    higher loss at the site. Of the others the one with the least loss at the site counts, and of equals the largest;
+    where the site has no say the largest.
     """
     none = judged[0]
     fit = [
         j for j in judged
         if j.hits >= none.hits - loss_most
-        and j.alarms <= none.alarms + ALARMS_MORE
-        and (j.site is None or none.site is None or j.site >= none.site)
+        and j.alarms <= max(none.alarms, chance_alarms(j.quiet))
+        and (j.site is None or none.site is None or j.site <= none.site)
     ]
-    return max(fit, key=lambda j: (-1.0 if j.site is None else round(j.site, 2), j.share))
+    return max(fit, key=lambda j: (0 if j.site is None else -round(j.site / SAME), j.share))
 
 
 def mix_back(
@@ -88,7 +88,7 @@ def mix_back(
     before: Mapping[str, Tensor],
     answer: Callable[[nn.Module], list[Answers]],
     follow_with: Callable[[Sequence[Answers]], Rows],
-    known: int,
+    site_loss: Callable[[nn.Module], float | None],
     loss_most: float,
     shares: Sequence[float] = SHARES,
 ) -> Mixed:
@@ -101,23 +101,17 @@ def mix_back(
     before : mapping of str to Tensor
         Its weights before.
     answer : callable
-        Runs the network over the tune split: first the clips of the known machines, then those of the site.
+        Runs the network over the tune split of the known machines.
     follow_with : callable
         Follows answers with the thresholds that hold.
-    known : int
-        Number of clips of the known machines.
+    site_loss : callable
+        Its loss on the site's tune split, or None without one.
     """
     after = {name: value.clone() for name, value in net.state_dict().items()}
     judged: list[Judged] = []
-    kept: dict[float, list[Answers]] = {}
     for share in (0.0, *shares):
         set_share(net, before, after, share)
-        answers = answer(net)
-        site = follow_with(answers[known:]) if len(answers) > known else None
-        judged.append(judge_share(share, follow_with(answers[:known]), site))
-        best = choose_share(judged, loss_most)
-        # Only the best so far is held: answers are large.
-        kept = {best.share: answers if best.share == share else kept[best.share]}
+        judged.append(judge_share(share, follow_with(answer(net)), site_loss(net)))
     best = choose_share(judged, loss_most)
     set_share(net, before, after, best.share)
-    return Mixed(best.share, tuple(judged), tuple(kept[best.share]))
+    return Mixed(best.share, tuple(judged))

@@ -20,6 +20,7 @@ from puncta.formats.dataset import load_dataset
 from puncta.imaging.motion_history import CHANNELS
 from puncta.imaging.tip_network import TipNetwork
 from puncta.training.answers import Answers, answer_clip, follow
+from puncta.training.augment import Sample, make_sample
 from puncta.training.building import build_together
 from puncta.training.card import learnt_from
 from puncta.training.data import Clip, SimulatorSpec, build_simulated, load_clips
@@ -39,7 +40,8 @@ from puncta.training.folder import (
     read_weights,
     write_head,
 )
-from puncta.training.loop import LOG, ClipPool, examine_samples, save_whole, train_net
+from puncta.training.loop import LOG, ClipPool, examine_samples, save_whole, stack_samples, train_net
+from puncta.training.losses import tip_loss
 from puncta.training.nets.tip_stream import TipStream
 from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity, open_exported
@@ -54,6 +56,10 @@ from puncta.training.site.thresholds import Settled, read_calibration, settle
 LEAST_FRAMES = 20
 """Labelled frames below which adapting is refused; a program asks for more."""
 EXAMPLES = 6
+JUDGING = 160
+"""Samples of the site's tune clips that a share is judged by, about."""
+LEAST_TOLD = 20
+"""Fewer labelled frames than this in the site's tune split say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +227,30 @@ def adapt_tip(
     return out / HEAD
 
 
+def site_samples(clips: Sequence[Clip], size: int, length: int) -> list[Sample]:
+    """Samples of the site's tune clips, always the same, as they are and as other settings of a machine show them."""
+    clips = [clip for clip in clips if (clip.judged >= 0).any()]
+    if sum((clip.judged >= 0).sum() for clip in clips) < LEAST_TOLD:
+        return []
+    each = max(1, JUDGING // len(clips))
+    return [
+        make_sample(clip, size, np.random.default_rng([k, n]), length, plain_looks=0.7)
+        for k, clip in enumerate(clips) for n in range(each)
+    ]
+
+
+def loss_on(net: nn.Module, samples: Sequence[Sample]) -> float:
+    """Mean loss of a network on labelled samples."""
+    total = 0.0
+    with torch.no_grad():
+        for start in range(0, len(samples), 8):
+            part = samples[start : start + 8]
+            batch = stack_samples(part)
+            answer = net.eval()(batch.channels)
+            total += float(tip_loss(answer[0], answer[1], batch.targets)[0]) * len(part)
+    return total / len(samples)
+
+
 def finish_site(
     net: TipStream, before: TipStream, experiment: Experiment, splits: SiteSplits, out: Path, start_from: Path,
     say: Tell,
@@ -231,7 +261,8 @@ def finish_site(
     example = torch.from_numpy(np.stack([s.channels for s in fixed_samples((splits.tune_known,), size, 2)[:EXAMPLES]]))
     scoring, filtering = read_calibration(start_from)
     shares = SHARES if options["mix_back"] else ()
-    looks = (len(shares) + 1) * len(splits.tune)
+    looks = (len(shares) + 1) * len(splits.tune_known) + len(splits.tune)
+    judging = site_samples(splits.tune_site, size, settings_of(experiment).length)
     looked = 0
 
     def answer(some: nn.Module) -> list[Answers]:
@@ -242,19 +273,19 @@ def finish_site(
             export_onnx(some, example[:1], trial, tolerance)  # type: ignore[arg-type]
             network = TipNetwork(open_exported(trial))
             answers = []
-            for clip in splits.tune:
+            for clip in splits.tune_known:
                 answers.append(answer_clip(network, clip))
                 looked += 1
-                say(Progress("clips tuned on", min(looked, looks), looks, {}))
+                say(Progress("clips tuned on", looked, looks, {}))
             return answers
         finally:
             trial.unlink(missing_ok=True)
 
     old = {name: value.clone() for name, value in before.state_dict().items()}
     mixed = mix_back(
-        net, old, answer, lambda answers: follow(answers, scoring, filtering), len(splits.tune_known),
-        float(options["loss_most"]), shares,
-    ) if shares else Mixed(1.0, (), ())
+        net, old, answer, lambda answers: follow(answers, scoring, filtering),
+        lambda some: loss_on(some, judging) if judging else None, float(options["loss_most"]), shares,
+    ) if shares else Mixed(1.0, ())
     net.eval()
     save_whole(net.state_dict(), out / WEIGHTS)
     familiar, with_old = familiar_after(net, before, start_from, splits.known, splits.site, size)
@@ -278,8 +309,8 @@ def _write(out: Path, settled: Settled, mixed: Mixed, splits: SiteSplits, with_o
     for judged in mixed.tried:
         if judged.share in (0.0, mixed.share):
             when = "before" if judged.share == 0.0 else "after"
-            figures |= {f"known_hits_{when}": round(judged.hits, 4), f"known_alarms_{when}": round(judged.alarms, 4)}
-            figures |= {} if judged.site is None else {f"site_usefulness_{when}": round(judged.site, 4)}
+            figures |= {f"known_hits_{when}": round(judged.hits, 4), f"known_alarms_{when}": float(judged.alarms)}
+            figures |= {} if judged.site is None else {f"site_loss_{when}": round(judged.site, 4)}
     text = {
         **calibration.as_spec(), "figures": figures, "thresholds": settled.words, "familiar_before": with_old,
         "learnt_from": splits.words,
@@ -292,12 +323,11 @@ def _write(out: Path, settled: Settled, mixed: Mixed, splits: SiteSplits, with_o
         "machines known before next to nothing.", "",
     ]
     if mixed.tried:
-        lines += ["| share | tips shown within 2 mm, known machines | false alarms there | usefulness at the site |",
+        lines += ["| share | tips shown within 2 mm, known machines | false alarms there | loss at the site |",
                   "| --- | --- | --- | --- |"]
-        lines += [
-            f"| {j.share:g} | {j.hits:.4f} | {j.alarms:.4f} | {'none' if j.site is None else f'{j.site:.4f}'} |"
-            for j in sorted(mixed.tried, key=_share_of)
-        ]
+        for judged in sorted(mixed.tried, key=_share_of):
+            loss = "none" if judged.site is None else f"{judged.site:.4f}"
+            lines.append(f"| {judged.share:g} | {judged.hits:.4f} | {judged.alarms} of {judged.quiet} | {loss} |")
         lines.append("")
     lines += ["| figure | value |", "| --- | --- |", *(f"| {k} | {v:g} |" for k, v in figures.items())]
     write_text_atomic(out / TABLE, "\n".join(lines) + "\n")

@@ -118,12 +118,17 @@ def test_labelled_frames_are_free_and_unsure_words_are_not_kept(site: Path, tmp_
 
 
 def test_the_best_share_is_chosen_with_known_machines_unharmed() -> None:
-    none = Judged(0.0, 0.70, 0.0, 0.50)
-    assert choose_share([none, Judged(1.0, 0.69, 0.0, 0.60), Judged(0.7, 0.698, 0.0, 0.58)], 0.005).share == 0.7
-    assert choose_share([none, Judged(1.0, 0.70, 0.0, 0.60), Judged(0.7, 0.71, 0.0, 0.601)], 0.005).share == 1.0
-    assert choose_share([none, Judged(1.0, 0.72, 0.01, 0.60), Judged(0.4, 0.70, 0.0, 0.49)], 0.005).share == 0.0
-    silent = Judged(0.0, 0.70, 0.0, None)
-    assert choose_share([silent, Judged(1.0, 0.699, 0.0, None), Judged(0.4, 0.70, 0.0, None)], 0.005).share == 1.0
+    none = Judged(0.0, 0.70, 0, 200, 0.90)
+    dear = Judged(1.0, 0.69, 0, 200, 0.60)
+    assert choose_share([none, dear, Judged(0.7, 0.698, 0, 200, 0.65)], 0.005).share == 0.7
+    # As good to the hundredth: the larger one.
+    assert choose_share([none, Judged(1.0, 0.70, 0, 200, 0.602), Judged(0.7, 0.71, 0, 200, 0.598)], 0.005).share == 1.0
+    # Two alarms on 200 frames may be chance, a dozen are none; a higher loss at the site is no gain.
+    assert choose_share([none, Judged(1.0, 0.70, 2, 200, 0.60)], 0.005).share == 1.0
+    assert choose_share([none, Judged(1.0, 0.72, 12, 200, 0.60), Judged(0.4, 0.70, 0, 200, 0.95)], 0.005).share == 0.0
+    silent = Judged(0.0, 0.70, 0, 200, None)
+    some = [Judged(1.0, 0.699, 0, 200, None), Judged(0.4, 0.70, 0, 200, None)]
+    assert choose_share([silent, *some], 0.005).share == 1.0
 
 
 def test_one_false_alarm_on_few_frames_proves_nothing() -> None:
