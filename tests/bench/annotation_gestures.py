@@ -70,7 +70,7 @@ def main() -> int:
         if args.postgres:
             place: Path | str = stack.enter_context(pg_server.running_server()).make_store("gestures")
         else:
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd()))) / "labels.sqlite"
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "labels.sqlite"
         store = AnnotationStore.open(place)
         board = fill(store, args.labels)
         figures = measure(store, board, args.times)
@@ -93,7 +93,7 @@ def in_window(labels: int, times: int) -> dict[str, tuple[list[float], list[floa
     app = QApplication([])
     app.setStyle("Fusion")
     load_fonts()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as home:
+    with tempfile.TemporaryDirectory() as home:
         os.environ["PUNCTA_HOME"] = home
         stage = Stage(app)
         figures = measure_window(stage, _NoBot(), labels, times)
