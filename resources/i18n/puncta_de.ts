@@ -4479,5 +4479,13 @@
         <source>The training {name} was interrupted when the program ended.</source>
         <translation>Das Training {name} wurde unterbrochen, als das Programm endete.</translation>
     </message>
+    <message>
+        <source>{frames} frames of {clips} clips, held out by case.</source>
+        <translation>{frames} Bilder aus {clips} Clips, nach Fällen zurückgehalten.</translation>
+    </message>
+    <message>
+        <source>Whole cases are held out, not people: the same person may be among those learnt from, so the comparison is weaker than it looks.</source>
+        <translation>Zurückgehalten sind ganze Fälle, nicht Personen: Aus derselben Person kann auch gelernt worden sein, daher ist der Vergleich schwächer, als er aussieht.</translation>
+    </message>
 </context>
 </TS>

@@ -59,6 +59,11 @@ def _check_region(image: Image, place: str) -> list[str]:
                               f"{image.width} x {image.height} pixels"]
 
 
+def is_split_by_case(dataset: Dataset) -> bool:
+    """Tell whether a dataset was split by whole cases for want of subjects, so that a subject may be on both sides."""
+    return dataset.info.more.get("split_by") == "case"
+
+
 def check_splits(dataset: Dataset) -> list[str]:
     """Return each subject that stands in more than one split. A subject never may; frames without one are left out."""
     splits: defaultdict[str, set[str]] = defaultdict(set)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from puncta.core.errors import UserError
 from puncta.formats.dataset import load_dataset
+from puncta.formats.dataset_checks import is_split_by_case
 from puncta.formats.jsontext import rounded
 from puncta.metrics.intervals import Estimate
 from puncta.session.evaluate import LabelledData, Run, differences, figures_of, open_labelled_data, run_plugin
@@ -27,6 +28,12 @@ Tell = Callable[[int, int], None]
 
 LEAST_CLIPS = 5
 """With fewer judged clips than this no difference is called: an interval resampled from them is too narrow."""
+
+
+SAME_PERSON = (
+    "Whole cases are held out, not people: the same person may be among those learnt from, so the comparison is "
+    "weaker than it looks."
+)
 
 
 class ComparisonStopped(Exception):
@@ -262,6 +269,8 @@ def _notes(
         said.append("Everything here is simulated: the figures say nothing about real scanners or patients.")
     if data.split is None:
         said.append("The dataset was taken as a whole; a model that learnt from it looks better than it is.")
+    elif is_split_by_case(data.dataset):
+        said.append(SAME_PERSON)
     clips = _judged_clips(runs[1])
     if clips < LEAST_CLIPS:
         said.append(f"Fewer than {LEAST_CLIPS} clips ({clips}) tell no difference from chance, so none is called.")

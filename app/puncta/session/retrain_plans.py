@@ -17,6 +17,7 @@ from puncta import paths
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.formats.dataset import load_dataset, usable_images
+from puncta.formats.dataset_checks import is_split_by_case
 from puncta.formats.experiment_files import read_table, shipped_experiments
 from puncta.inference.registry import ModelCard, Registry
 from puncta.session.retrain_data import TRAIN, check_split
@@ -103,7 +104,8 @@ def check_plan(plan: RetrainPlan, registry: Registry) -> tuple[RetrainRecipe, Pa
     if not (data / "dataset.json").is_file():
         raise UserError(f"The folder {data} holds no dataset.json, so it is not a dataset.")
     dataset = load_dataset(data)
-    check_split(dataset, f"the dataset {data.name}")
+    if not is_split_by_case(dataset):  # which says itself that it is weaker
+        check_split(dataset, f"the dataset {data.name}")
     frames = sum(recipe.plugin in teaches(image) for image in usable_images(dataset, TRAIN))
     if frames < recipe.least_frames:
         raise UserError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from PySide6.QtGui import QImage
 from site_models import compared, some_comparison
 
+from puncta.gui.models.comparison_view import ComparisonView
 from puncta.gui.models.difference_table import DifferenceTable, Whisker, dots_of, verdict_sentence
 from puncta.gui.models.model_desk import Draft, keeps_its_split
 from puncta.gui.models.split_bar import SplitBar
@@ -145,6 +147,9 @@ def test_a_dataset_is_made_anew_only_where_its_own_split_does_not_stand(tmp_path
     assert keeps_its_split(Draft(stated, plan_split(stated, "needle-tip"), "tip_site", "", "x"))
     free = data_of(case("a", "s1", 9), case("b", "s2", 9), case("c", "s3", 9), path=tmp_path)
     assert not keeps_its_split(Draft(free, plan_split(free, "needle-tip"), "tip_site", "", "x"))
+    torn = data_of(*(case(c.id, "s1", 9, c.split) for c in stated.cases), path=tmp_path)
+    by_case = SplitPlan("case", ("a",), ("b",), ("c",), {}, {c.id: str(c.split) for c in torn.cases}, False)
+    assert not keeps_its_split(Draft(torn, by_case, "tip_site", "", "x"))  # its own file does not say that it is weaker
     labels = SimpleNamespace(path=None, cases=())
     nobody = SplitPlan("subject", (), (), (), {}, {}, True)
     assert not keeps_its_split(Draft(labels, nobody, "tip_site", "", "x"))
@@ -164,3 +169,15 @@ def test_a_comparison_is_kept_as_long_as_both_models_are_the_same_files(tmp_path
     assert kept_comparison(tmp_path, old, SimpleNamespace(sha256="c" * 64)) is None
     next(tmp_path.glob("*.json")).write_text("{", encoding="utf-8")
     assert kept_comparison(tmp_path, old, new) is None
+
+
+def test_nobody_is_promised_to_be_new_where_cases_are_held_out(qtbot, fonts) -> None:
+    from puncta.session.model_comparison import SAME_PERSON
+
+    view = ComparisonView(make_theme("dark"))
+    qtbot.addWidget(view)
+    made = some_comparison()
+    view.show_comparison(made)
+    assert "has not learnt from" in view.said.text()
+    view.show_comparison(replace(made, notes=(*made.notes, SAME_PERSON)))
+    assert "held out by case" in view.said.text() and "not learnt" not in view.said.text()

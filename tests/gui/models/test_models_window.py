@@ -18,6 +18,7 @@ from puncta.gui.app import Parts
 from puncta.gui.i18n import install_language, remove_language
 from puncta.inference.promotion import history
 from puncta.session.retrain import JobStatus, RetrainPlan
+from puncta.session.retrain_data import datasets_dir
 from puncta.settings import Settings
 
 TIP = "needle-tip-ut 0.3"
@@ -300,6 +301,48 @@ def test_what_cannot_start_is_told_where_it_was_pressed(stage, qtbot) -> None:
     press(parts, "training_start")
     qtbot.waitUntil(lambda: modeller.bar.words.full() == "The disk is full.")
     assert modeller.planning and trainer.plans == []
+    assert [folder.name for folder in datasets_dir().iterdir()] == ["site"]  # it was not made here, so it stays
+
+
+def test_a_start_that_is_refused_leaves_no_dataset(stage, qtbot) -> None:
+    make_dataset("site", 6, 30)
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    trainer = with_trainer(parts)
+    trainer.refuses = "The disk is full."
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    qtbot.waitUntil(lambda: modeller.plan_page.draft() is not None)
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: modeller.bar.words.full() == "The disk is full.")
+    assert [folder.name for folder in datasets_dir().iterdir()] == ["site"]
+
+
+def test_a_training_is_paused_while_a_dataset_and_comparisons_take_their_time(stage, qtbot, monkeypatch) -> None:
+    make_dataset("site", 6, 30)
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    trainer = with_trainer(parts, job_of("a", "running"))
+    qtbot.waitUntil(lambda: "a" in modeller.desk.trainings.all)
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    qtbot.waitUntil(lambda: modeller.plan_page.draft() is not None)
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow(*_given: object, **_told: object) -> None:
+        begun.release()
+        go_on.wait()
+        raise UserError("Stopped.")
+
+    monkeypatch.setattr("puncta.session.retrain.make_dataset", slow)
+    try:
+        for _ in range(2):
+            modeller.desk.start(modeller.plan_page.draft(), str, str)
+            assert begun.acquire(timeout=10)
+        modeller.desk.trainings.pause("a")
+        qtbot.waitUntil(lambda: ("pause", "a") in trainer.done)
+    finally:
+        go_on.set()
 
 
 # --- a training ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from offset_models import PLUGIN, install_spot, write_spots
 
 from puncta.core.errors import UserError
 from puncta.formats import schemas
+from puncta.formats.dataset import load_dataset, save_dataset
 from puncta.formats.jsontext import write_json
 from puncta.formats.validate import validate
 from puncta.metrics.intervals import Estimate
 from puncta.session.evaluate import evaluation_of, open_labelled_data, run_plugin
 from puncta.session.model_comparison import (
+    SAME_PERSON,
     ComparedFigure,
     Comparison,
     ComparisonStopped,
@@ -111,6 +114,13 @@ def test_a_dataset_without_splits_is_taken_as_a_whole_and_says_so(tmp_path: Path
     comparison = compare_models(PLUGIN, "coarse", "fine", write_spots(tmp_path / "whole", splits=False))
     assert (comparison.split, comparison.clips) == (None, 12)
     assert any("taken as a whole" in note for note in comparison.notes)
+
+
+def test_a_dataset_split_by_case_is_told_as_weaker(data: Path, comparison: Comparison) -> None:
+    assert SAME_PERSON not in comparison.notes
+    dataset = load_dataset(data)
+    save_dataset(replace(dataset, info=replace(dataset.info, more={"split_by": "case"})), data)
+    assert SAME_PERSON in compare_models(PLUGIN, "coarse", "fine", data).notes
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,15 @@ class ComparisonView(QWidget):
 
     def show_comparison(self, comparison: Comparison) -> None:
         """Show a comparison."""
+        from puncta.session.model_comparison import SAME_PERSON  # loaded where there is one to show
+
         self.comparison = comparison
         frames = tr("{frames} frames of {clips} clips and {subjects} subjects that the new model has not learnt from.")
         nameless = tr("{frames} frames of {clips} clips; their subjects are not stated.")
         numbers = {"frames": comparison.frames, "clips": comparison.clips, "subjects": comparison.subjects}
-        words = (frames if comparison.subjects else nameless).format(**numbers)
+        weaker = tr("{frames} frames of {clips} clips, held out by case.")
+        form = weaker if SAME_PERSON in comparison.notes else frames if comparison.subjects else nameless
+        words = form.format(**numbers)
         words = f"{words} {tr('Old: {old}. New: {new}.').format(old=comparison.old, new=comparison.new)}"
         self.said.setText(words)
         self.notes.show_notes([tr(note) for note in comparison.notes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class ModelDesk(QObject):
         super().__init__(parent)
         self._store = store
         self._work = Jobs(self)
+        self._long = Jobs(self)  # a dataset or a comparison takes minutes: Pause and Cancel do not wait for it
         self._bridge = Bridge(self)
         self._bridge.woken.connect(self.progressed)
         self.trainings = TrainingDesk(self._ask, self)
@@ -200,7 +202,12 @@ class ModelDesk(QObject):
                     with open_labels(self._store()) as store:
                         make_dataset(store, draft.data, draft.split, folder, **told)
             plan = RetrainPlan(draft.name, draft.recipe, folder, draft.base)
-            return trainer.start(plan)
+            try:
+                return trainer.start(plan)
+            except Exception:
+                if folder != draft.data.path:  # made here, for nothing
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
 
         def there(job: str) -> None:
             self._end_long(stop)
@@ -211,7 +218,7 @@ class ModelDesk(QObject):
             self._end_long(stop)
             failed(error)
 
-        self._ask(work, there, wrong)
+        self._long.run(work, there, wrong)
 
     # --- comparison --------------------------------------------------------------------------------------------
 
@@ -252,7 +259,7 @@ class ModelDesk(QObject):
             self._end_long(stop)
             failed(error)
 
-        self._ask(work, there, wrong)
+        self._long.run(work, there, wrong)
 
     def stop_long(self, kind: str = "") -> None:
         """End what takes long besides the trainings, if it is of this kind."""
@@ -289,6 +296,7 @@ class ModelDesk(QObject):
         self.stop.set()
         self._bridge.close()
         self.trainings.leave()
+        self._long.close()
         self._work.close()
         self.trainings.close()
 
@@ -306,6 +314,8 @@ class ModelDesk(QObject):
 def keeps_its_split(draft: Draft) -> bool:
     """Whether a draft learns from a dataset whose own split stands, so that nothing has to be made."""
     data, split = draft.data, draft.split
+    if split.by == "case" and split.held_out:  # one that states no more than sides would seem to keep people apart
+        return False
     return draft.whole and data.path is not None and all(case.split == split.side.get(case.id) for case in data.cases)
 
 

@@ -8,13 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from puncta.core.errors import UserError
-from puncta.formats.dataset import TIP_CATEGORY, Category, Dataset, Image, Info, Review, Video, save_dataset
+from puncta.formats.dataset import (
+    TIP_CATEGORY,
+    Category,
+    Dataset,
+    Image,
+    Info,
+    Review,
+    Video,
+    load_dataset,
+    save_dataset,
+)
 from puncta.session import retrain, retrain_plans, retrain_records, retrain_run
 from puncta.session.retrain import JobStatus, RetrainJobs, RetrainPlan, estimate
 from puncta.session.retrain_pace import PaceTable, samples_within
@@ -357,6 +368,20 @@ def test_what_cannot_be_carried_out_is_refused_and_leaves_nothing(jobs: RetrainJ
     refused("0 labelled frames", recipe="lp_site")
     refused("too few", minutes=0.5)
     assert jobs.jobs() == () and not list(jobs.folder.glob("*/job.json"))
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_dataset_that_says_it_is_split_by_case_can_train_and_a_torn_one_cannot(
+    jobs: RetrainJobs, site: Path
+) -> None:
+    dataset = load_dataset(site)
+    torn = replace(dataset, images=tuple(replace(image, subject="a") for image in dataset.images))
+    save_dataset(torn, site)
+    with pytest.raises(UserError, match="subject a is in the splits"):
+        jobs.start(RetrainPlan("one", "tip_site", site, BASE))
+    save_dataset(replace(torn, info=replace(torn.info, more={"split_by": "case"})), site)
+    job = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
+    wait_for(lambda: state_of(jobs, job) == "done")
 
 
 def test_without_torch_it_says_so(jobs: RetrainJobs, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
