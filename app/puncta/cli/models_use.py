@@ -60,12 +60,13 @@ def run_promote(args: argparse.Namespace) -> int:
     """Put a model into use."""
     registry = all_models()
     card = registry.find(args.id)
-    before = registry.default_for(card.plugin)
+    before = registry.used_by(card.plugin)
     registry.verify(card)
     if not registry.is_in_use(card):
         try_model(card)
     promotion = promote(registry, card)
-    print(f'{card.plugin} now uses "{promotion.model}" instead of "{before.identity}".')
+    instead = f' instead of "{before.identity}"' if before is not None else ""
+    print(f'{card.plugin} now uses "{promotion.model}"{instead}.')
     if card.simulated:
         print("It was trained on simulated pictures.")
     print(f"Take that back with: puncta models rollback {card.plugin}")

@@ -27,7 +27,7 @@ from puncta.inference.registry import Registry
 
 RUNS = "runs"
 """Folder beside a registry with the weights and logs of the trainings that made its models."""
-_HEADER = "# Models of this user. A file whose hash differs is refused; which one is used stands in promoted.json.\n"
+USER_HEADER = "# Models of this user. A file whose hash differs is refused; promoted.json says which one is used.\n"
 _PICTURE = re.compile(r"\]\(([A-Za-z0-9._-]+\.png)\)")
 
 
@@ -78,24 +78,29 @@ def remove(card: ModelCard, registry: Registry, folder: Path | None = None) -> N
     Raises
     ------
     UserError
-        It came with the program or a plugin, or it is in use.
+        It came with the program or a plugin, it is in use, or it is not there any more.
     """
     target = folder if folder is not None else user_models_dir()
     if card.origin != "user" or card.folder.resolve() != target.resolve():
         raise UserError(f'The model "{card.identity}" came with Puncta or a plugin; only your own can be removed.')
-    if registry.is_in_use(card):
-        how = (
-            f"take it back with `puncta models rollback {card.plugin}` first"
-            if registry.promotion_of(card)
-            else "promote another one first"
-        )
-        raise UserError(f'The model "{card.identity}" is in use by the plugin "{card.plugin}"; {how}.')
     with changing(target):
-        table = _read_table(target)
+        table = read_table(target)
+        # Another window may have promoted or replaced it since the registry was read.
+        now = registry.read_again(target)
+        if not now.still_has(card):
+            raise UserError(f'The model "{card.identity}" was removed or replaced meanwhile; look at the list again.')
+        if now.is_in_use(card):
+            how = (
+                f"take it back with `puncta models rollback {card.plugin}` first"
+                if now.promotion_of(card)
+                else "promote another one first"
+            )
+            raise UserError(f'The model "{card.identity}" is in use by the plugin "{card.plugin}"; {how}.')
+        pictures = _pictures_of(target, card.card)
         table["models"] = [m for m in table["models"] if (m.get("id"), m.get("version")) != (card.id, card.version)]
         _write_table(table, target)
-        still = {name for m in table["models"] for name in _files_of(m)}
-        for name in sorted({f.file for f in card.files} | {card.card}):
+        still = {name for m in table["models"] for name in (*_files_of(m), *_pictures_of(target, m["card"]))}
+        for name in sorted({f.file for f in card.files} | {card.card} | pictures):
             if name not in still:
                 with contextlib.suppress(OSError):  # nobody names it any more; a file that stays harms nothing
                     (target / name).unlink()
@@ -151,15 +156,17 @@ def _install_one(card: ModelCard, known: Registry, home: Path, target: Path) -> 
     for file in card.files:
         _put(target / names[file.file], read_verified(card, file))
     text = read_text(card.card_path)
-    _put(target / names[card.card], text.encode())
-    for picture in sorted(set(_PICTURE.findall(text))):
-        if (home / picture).is_file() and not (target / picture).exists():
-            _put(target / picture, (home / picture).read_bytes())
+    # Two models may each bring a picture of the same name; under the model's own name none hides another's.
+    pictures = {p: p if p.startswith(f"{stem}-") else f"{stem}-{p}" for p in set(_PICTURE.findall(text))}
+    for picture, own in sorted(pictures.items()):
+        if (home / picture).is_file():
+            _put(target / own, (home / picture).read_bytes())
+    _put(target / names[card.card], _PICTURE.sub(lambda m: f"]({pictures[m[1]]})", text).encode())
     _copy_run(home / RUNS / stem, target / RUNS / stem)
     entry = {**entry, "file": names[card.file], "card": names[card.card], "default": False}
     if "variants" in entry:
         entry["variants"] = [{**v, "file": names[v["file"]]} for v in entry["variants"]]
-    table = _read_table(target)
+    table = read_table(target)
     table["models"] = [*table["models"], entry]
     _write_table(table, target)
     return Installed(card.identity, card.plugin, True)
@@ -171,7 +178,14 @@ def _entry_of(card: ModelCard, home: Path) -> dict[str, Any]:
     return dict(next(m for m in models if (m.get("id"), m.get("version")) == (card.id, card.version)))
 
 
-def _read_table(target: Path) -> dict[str, Any]:
+def read_table(target: Path) -> dict[str, Any]:
+    """Return a folder's registry as it stands, one without models where there is none.
+
+    Raises
+    ------
+    UserError
+        It is not valid TOML, or cannot be read.
+    """
     path = target / REGISTRY_NAME
     if not path.exists():
         return {"version": REGISTRY_VERSION, "models": []}
@@ -186,11 +200,19 @@ def _write_table(table: Mapping[str, Any], target: Path) -> None:
     problems = schemas.check("model-registry", table)
     if problems:
         raise UserError(f"The registry {target / REGISTRY_NAME} does not fit: {problems[0]}; mend it first.")
-    write_text_atomic(target / REGISTRY_NAME, _HEADER + tomli_w.dumps(dict(table)))
+    write_text_atomic(target / REGISTRY_NAME, USER_HEADER + tomli_w.dumps(dict(table)))
 
 
 def _files_of(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return (entry["file"], entry["card"], *(v["file"] for v in entry.get("variants", ())))
+
+
+def _pictures_of(folder: Path, card: str) -> set[str]:
+    """Names of the pictures that a card shows; none where it cannot be read."""
+    try:
+        return set(_PICTURE.findall(read_text(folder / card)))
+    except UserError:
+        return set()
 
 
 def _put(path: Path, data: bytes) -> None:

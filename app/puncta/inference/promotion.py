@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,9 @@ FORMAT, VERSION = "puncta-promotions", 1
 
 Promotions = Mapping[str, tuple["Promotion", ...]]
 """By plugin, newest last."""
+
+LOOK_S = 0.1
+"""Whoever waits for another program looks this often [s]."""
 
 _in_this_program = threading.Lock()
 
@@ -101,17 +105,21 @@ def promoted(plugin: str, folder: Path | None = None) -> Promotion | None:
 def promote(registry: Registry, card: ModelCard, folder: Path | None = None) -> Promotion:
     """Make a model the one that its plugin uses where nobody names another.
 
-    A registry that was read before does not know of it; read it again.
+    A registry that was read before does not know of it; read it again. What another program has changed since it was
+    read is seen: everything is decided while no other one can change the user's models.
 
     Raises
     ------
     UserError
-        A file of the model was changed, the model is in use already, or the choice cannot be kept.
+        The model is not there any more, a file of it was changed, it is in use already, or the choice cannot be kept.
     """
-    registry.verify(card)
     with changing(folder) as place:
         before = _read_or_set_aside(place)
-        if registry.with_promotions(before).is_in_use(card):
+        now = registry.read_again(place)
+        if not now.still_has(card):
+            raise UserError(f'The model "{card.identity}" was removed or replaced meanwhile; look at the list again.')
+        now.verify(card)
+        if now.is_in_use(card):
             raise UserError(f'The plugin "{card.plugin}" uses the model "{card.identity}" already; nothing changes.')
         promotion = Promotion(card.plugin, card.identity, card.sha256, _utc_now())
         _write({**before, card.plugin: (*before.get(card.plugin, ()), promotion)}, place)
@@ -138,14 +146,21 @@ def roll_back(registry: Registry, plugin: str, folder: Path | None = None) -> Mo
                 f'No model is promoted for the plugin "{plugin}", so there is nothing to roll back.{more}'
             )
         after = {**before, plugin: entries[:-1]}
-        card = registry.with_promotions(after).default_for(plugin)
+        card = registry.read_again(place).with_promotions(after).default_for(plugin)
         _write(after, place)
     return card
 
 
 @contextlib.contextmanager
-def changing(folder: Path | None = None) -> Iterator[Path]:
+def changing(folder: Path | None = None, wait_s: float = 0.0) -> Iterator[Path]:
     """Keep other programs from changing the user's models meanwhile; give the folder, made where it was not there.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None is the folder of this user's models.
+    wait_s : float
+        Another program that changes them is waited for so long [s].
 
     Raises
     ------
@@ -160,7 +175,10 @@ def changing(folder: Path | None = None) -> Iterator[Path]:
         except OSError as error:
             raise plain_os_error(error, place, "write") from error
         with file:
-            if not lock(file):
+            until_s = time.monotonic() + wait_s
+            while not (mine := lock(file)) and time.monotonic() < until_s:
+                time.sleep(LOOK_S)
+            if not mine:
                 raise UserError(f"Another Puncta changes the models in {place} right now; try again in a moment.")
             yield place
 

@@ -7,7 +7,7 @@ folder, and a plugin may bring one in its folder.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -47,11 +47,14 @@ class Registry:
         One sentence for each entry or file that does not hold.
     promotions : mapping of plugin id to tuple of Promotion
         Newest last.
+    manifest_models : mapping of plugin id to str
+        The model that a plugin's manifest names, where it names one.
     """
 
     cards: tuple[ModelCard, ...]
     complaints: tuple[str, ...] = ()
     promotions: Promotions = field(default_factory=dict)
+    manifest_models: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, shipped: Path | None = None, user: Path | None = None) -> Registry:
@@ -79,6 +82,31 @@ class Registry:
     def with_promotions(self, promotions: Promotions) -> Registry:
         """Return this registry with other promotions."""
         return replace(self, promotions=promotions)
+
+    def with_manifest_models(self, named: Mapping[str, str]) -> Registry:
+        """Return this registry that knows which models the plugins' manifests name."""
+        return replace(self, manifest_models=dict(named))
+
+    def read_again(self, user: Path) -> Registry:
+        """Return this registry with the user's models and promotions as they are now; others are taken as read.
+
+        Parameters
+        ----------
+        user : Path
+            The folder of the user's models. A damaged file of promotions is obeyed by nobody.
+        """
+        others = tuple(c for c in self.cards if c.origin != "user")
+        taken = {(c.id, c.version) for c in others}
+        own = tuple(c for c in read_registry(user, "user")[0] if (c.id, c.version) not in taken)
+        try:
+            promotions = read_promotions(user)
+        except UserError:
+            promotions = {}
+        return replace(self, cards=(*others, *own), promotions=promotions)
+
+    def still_has(self, card: ModelCard) -> bool:
+        """Tell whether a model is registered here with the very same file."""
+        return any(_same(c, card) for c in self.cards)
 
     def _with(self, folder: Path, origin: RegistryOrigin) -> Registry:
         cards, problems = read_registry(folder, origin)
@@ -129,7 +157,7 @@ class Registry:
         Parameters
         ----------
         named : str or None
-            The model in the plugin's manifest.
+            The model in the plugin's manifest; None is the one that this registry knows of.
 
         Raises
         ------
@@ -150,6 +178,7 @@ class Registry:
         UserError
             There is no model for the plugin.
         """
+        named = named or self.manifest_models.get(plugin_id)
         fitting = self._fitting(named) if named else list(self.for_plugin(plugin_id))
         if not fitting and named:
             return self.find(named)
@@ -165,7 +194,15 @@ class Registry:
 
     def is_in_use(self, card: ModelCard) -> bool:
         """Tell whether a model is the one that its plugin uses where the user names none."""
-        return _same(self.default_for(card.plugin), card)
+        used = self.used_by(card.plugin)
+        return used is not None and _same(used, card)
+
+    def used_by(self, plugin_id: str) -> ModelCard | None:
+        """Return what `default_for` does, or None where a plugin has no model, or not the one that it names."""
+        try:
+            return self.default_for(plugin_id)
+        except UserError:
+            return None
 
     def _promoted_card(self, plugin_id: str) -> ModelCard | None:
         newest = next(reversed(self.promotions.get(plugin_id, ())), None)

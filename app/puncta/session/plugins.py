@@ -107,11 +107,11 @@ def models_by_plugin(model_ids: Sequence[str], registry: Registry | None = None)
 
 
 def all_models(discovery: Discovery | None = None) -> Registry:
-    """Return every registered model, also those that plugins bring in their folders, and what is promoted."""
-    registry = Registry.load()
-    for found in (discovery or discover()).found:
+    """Return every registered model, also those that plugins bring in their folders, and which ones are in use."""
+    registry, plugins = Registry.load(), (discovery or discover()).found
+    for found in plugins:
         registry = registry.with_plugin_models(found.folder)
-    return registry
+    return registry.with_manifest_models({f.id: f.manifest.model for f in plugins if f.manifest.model})
 
 
 def promoted_here(identities: Mapping[str, str], registry: Registry | None = None) -> frozenset[str]:

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from offset_models import PLUGIN, install_spot, write_spots
 
+from puncta import paths
 from puncta.cli.main import main
 from puncta.formats.validate import validate
 from puncta.inference.promotion import promote
+from puncta.pipeline.consent import grant
+from puncta.pipeline.discover import discover
 from puncta.session.plugins import all_models
 
 Captured = pytest.CaptureFixture[str]
@@ -45,6 +48,25 @@ def test_without_a_model_the_one_in_use_is_the_new_one(data: Path, capsys: Captu
     assert main(evaluate(data, "--against", "coarse", "--json", "-")) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["old"]["model"], document["new"]["model"]) == ("coarse 1.0", "fine 1.0")
+
+
+def test_the_model_that_a_manifest_names_is_the_one_in_use_everywhere(data: Path, capsys: Captured) -> None:
+    manifest = paths.user_plugins_dir() / PLUGIN / "plugin.toml"
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace("coarse@1.0", "fine@1.0"), encoding="utf-8")
+    found = discover().get(PLUGIN)
+    assert found is not None and found.manifest.model == "fine@1.0"
+    grant(found)
+    assert main(evaluate(data, "--against", "coarse", "--json", "-")) == 0
+    assert json.loads(capsys.readouterr().out)["new"]["model"] == "fine 1.0"
+    assert main(["models", "list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["models"]
+    assert [m["id"] for m in rows if m["plugin"] == PLUGIN and m["in_use"]] == ["fine"]
+    assert main(["models", "remove", "fine@1.0"]) == 2
+    assert "in use by the plugin" in capsys.readouterr().err
+    assert main(["models", "promote", "coarse"]) == 0
+    assert 'now uses "coarse 1.0" instead of "fine 1.0"' in capsys.readouterr().out
+    assert main(["models", "rollback", PLUGIN]) == 0
+    assert 'uses "fine 1.0" again (the standard one)' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ def test_everything_comes_along_and_nothing_is_used_by_itself(source: Path, user
     registry.verify(card)
     assert registry.problems == () and card.origin == "user" and card.default is False
     assert [f.file for f in card.files] == ["tiny-0.1.onnx", "tiny-0.1-int8.onnx"]
-    assert card.card_path.read_text(encoding="utf-8").startswith("# tiny")
-    assert (user / "tiny-failures.png").read_bytes() == b"a picture"
+    assert card.card_path.read_text(encoding="utf-8") == "# tiny\n\n![failures](tiny-0.1-tiny-failures.png)\n"
+    assert (user / "tiny-0.1-tiny-failures.png").read_bytes() == b"a picture"
     assert (user / "runs" / "tiny-0.1" / "weights.pt").read_bytes() == b"weights"
     assert registry.default_for("spot").identity == "first 0.1"
     assert validate(user / "registry.toml").problems == ()
@@ -163,3 +163,50 @@ def test_a_model_is_removed_with_its_files_but_not_one_in_use(source: Path, user
     assert not (user / "runs" / "tiny-0.1").exists()
     assert [c.id for c in Registry.load(shipped, user).cards] == ["first"]
 
+
+def test_two_models_with_pictures_of_one_name_keep_each_its_own(source: Path, user: Path, tmp_path: Path) -> None:
+    other = write_tiny_model(tmp_path / "other", id="second")
+    (other / "tiny.md").write_text("![failures](tiny-failures.png)\n", encoding="utf-8")
+    (other / "tiny-failures.png").write_bytes(b"another picture")
+    install(source, folder=user)
+    install(other, folder=user)
+    registry = Registry.load(user / "none", user)
+    shown = {}
+    for card in registry.cards:
+        text = card.card_path.read_text(encoding="utf-8")
+        shown[card.id] = (user / text.partition("](")[2].partition(")")[0]).read_bytes()
+    assert shown == {"tiny": b"a picture", "second": b"another picture"}
+    remove(registry.find("second"), registry.with_manifest_models({"spot": "tiny"}), user)
+    assert [p.read_bytes() for p in user.glob("*.png")] == [b"a picture"], "its picture goes along, no other one"
+
+
+def test_what_another_window_has_promoted_meanwhile_is_not_removed(source: Path, user: Path, tmp_path: Path) -> None:
+    shipped = write_tiny_model(tmp_path / "shipped", id="first", default=True)
+    install(source, folder=user)
+    read_before = Registry.load(shipped, user)
+    promote(Registry.load(shipped, user), read_before.find("tiny"), user)
+    with pytest.raises(UserError, match="in use by the plugin .* rollback spot"):
+        remove(read_before.find("tiny"), read_before, user)
+    Registry.load(shipped, user).verify(read_before.find("tiny"))
+    assert Registry.load(shipped, user).problems == ()
+
+
+def test_a_model_that_another_window_has_replaced_is_not_removed(source: Path, user: Path, tmp_path: Path) -> None:
+    shipped = write_tiny_model(tmp_path / "shipped", id="first", default=True)
+    install(source, folder=user)
+    read_before = Registry.load(shipped, user)
+    write_registry(user, entry("tiny-0.1.onnx", write_network(user / "tiny-0.1.onnx", gain=9.0), card="tiny-0.1.md"))
+    with pytest.raises(UserError, match="removed or replaced meanwhile"):
+        remove(read_before.find("tiny"), read_before, user)
+    assert [c.id for c in Registry.load(shipped, user).cards] == ["first", "tiny"]
+
+
+def test_the_model_that_the_manifest_names_is_in_use_and_is_not_removed(source: Path, user: Path) -> None:
+    table = tomllib.loads((source / "registry.toml").read_text(encoding="utf-8"))["models"][0]
+    write_registry(source, table, {**table, "id": "other", "version": "0.2"})
+    install(source, folder=user)
+    registry = Registry.load(user / "none", user).with_manifest_models({"spot": "tiny"})
+    assert registry.is_in_use(registry.find("tiny")) and not registry.is_in_use(registry.find("other"))
+    with pytest.raises(UserError, match="in use by the plugin .* promote another one first"):
+        remove(registry.find("tiny"), registry, user)
+    remove(registry.find("other"), registry, user)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from tiny_model import entry, write_network, write_registry, write_tiny_model
@@ -13,6 +16,7 @@ from tiny_model import entry, write_network, write_registry, write_tiny_model
 from puncta.core.errors import UserError
 from puncta.formats.session import lock
 from puncta.formats.validate import validate
+from puncta.inference import promotion
 from puncta.inference.opener import choose_card
 from puncta.inference.promotion import history, promote, promoted, roll_back
 from puncta.inference.registry import Registry
@@ -210,3 +214,61 @@ def test_a_kill_leaves_the_old_choice_or_the_new_one(places: tuple[Path, Path], 
     assert (registry.default_for("spot").identity, registry.problems) == (model, ())
     other = "tiny@0.2" if model == "mine 0.9" else "mine"
     assert put(places, other), "the lock of the killed program is gone with it"
+
+
+def test_what_another_window_removes_just_before_is_not_promoted(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changing = promotion.changing
+
+    @contextlib.contextmanager
+    def after_another(folder: Path | None = None) -> Iterator[Path]:
+        write_registry(places[1], entry("mine.onnx", write_network(places[1] / "mine.onnx", gain=5.0), id="mine",
+                                        version="0.9"))  # fmt: skip
+        with changing(folder) as place:
+            yield place
+
+    monkeypatch.setattr(promotion, "changing", after_another)
+    with pytest.raises(UserError, match="removed or replaced meanwhile"):
+        put(places, "mine")
+    assert history("spot", places[1]) == () and Registry.load(*places).problems == ()
+
+
+def test_in_use_is_what_the_manifest_names_and_a_rollback_goes_back_to_it(places: tuple[Path, Path]) -> None:
+    named = {"spot": "tiny@0.2"}
+    registry = Registry.load(*places).with_manifest_models(named)
+    assert choose_card(registry, "spot", manifest_model=named["spot"]).identity == "tiny 0.2"
+    assert registry.is_in_use(registry.find("tiny@0.2")) and not registry.is_in_use(registry.find("tiny@0.1"))
+    promote(registry, registry.find("tiny@0.1"), places[1])
+    again = Registry.load(*places).with_manifest_models(named)
+    assert again.is_in_use(again.find("tiny@0.1"))
+    assert roll_back(again, "spot", places[1]).identity == "tiny 0.2"
+
+
+def test_where_the_manifest_names_no_model_that_is_there_none_is_in_use(places: tuple[Path, Path]) -> None:
+    registry = Registry.load(*places).with_manifest_models({"spot": "gone"})
+    assert not any(registry.is_in_use(card) for card in registry.cards) and registry.used_by("spot") is None
+    promote(registry, registry.find("mine"), places[1])
+    again = Registry.load(*places).with_manifest_models({"spot": "gone"})
+    assert again.is_in_use(again.find("mine"))
+
+
+def test_another_program_that_changes_the_models_is_waited_for(places: tuple[Path, Path]) -> None:
+    with promotion.changing(places[1]):
+        pass
+    held = (places[1] / promotion.LOCK_NAME).open("ab")
+    if not lock(held) or os.name == "nt":
+        held.close()
+        pytest.skip("this system locks no file")
+    looks: list[bool] = []
+
+    def let_go(file: IO[bytes]) -> bool:
+        if looks:
+            held.close()
+        looks.append(lock(file))
+        return looks[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(promotion, "lock", let_go)
+        with promotion.changing(places[1], wait_s=60.0):
+            assert looks == [False, True]
