@@ -123,11 +123,12 @@ def run(args: argparse.Namespace) -> int:
         pause_when(None, None)
     if json.loads(head.read_text(encoding="utf-8"))["state"] != "done":
         return _paused(shown)
-    if args.register is not None:
-        register_training(args.out, args.register)
+    registered = None if args.register is None else register_training(args.out, args.register)
     shown.finish(f"trained {experiment.name}")
     if args.progress != "json":
         print(f"Trained {experiment.name}: {head}")
+        if registered is not None:
+            print(f"Registered: {registered}")
     return 0
 
 

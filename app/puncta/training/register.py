@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import onnx
 import tomli_w
 
 from puncta.core.errors import UserError
-from puncta.formats.atomic import write_text_atomic
+from puncta.formats.atomic import read_text, write_text_atomic
 from puncta.formats.schemas import check
 from puncta.imaging.motion_history import HISTORY_FRAMES
+from puncta.inference.installing import USER_HEADER, read_table
+from puncta.inference.promotion import changing, user_models_dir
+from puncta.inference.registry import Registry
 from puncta.training.card import card_of
 from puncta.training.folder import CALIBRATION, GRAPH, HEAD, LEGS, TABLE, WEIGHTS
 from puncta.training.loop import LOG
@@ -32,9 +36,9 @@ RUN_FILES = (HEAD, LOG, CALIBRATION, TABLE, WEIGHTS, CURVES, PICTURES, INT8_RECO
 
 Pictures on real stills are not among them: they are not ours to hand on.
 """
-_HEADER = "# The models that ship. A file whose hash differs is refused.\n"
-
-
+_HEADER = "# Models and their hashes. A file whose hash differs is refused.\n"
+WAIT_S = 60.0
+"""Another program that changes the same models is waited for so long [s]."""
 SITES = ("tip-site", "tracker-site")
 """Recipes whose models are for one site: none of them is used before somebody promotes it."""
 
@@ -69,7 +73,7 @@ def entry_of(folder: Path) -> dict[str, Any]:
         "file": f"{name}.onnx",
         "sha256": _digest(folder / GRAPH),
         "precision": "fp32",
-        "default": config.get("recipe") not in SITES,
+        "default": not _is_for_one_site(config),
         "licence": "Apache-2.0",
         "training_data": model.get("training_data", "; ".join([*seen, *told, recipe.made])),
         "simulated": True,
@@ -85,6 +89,12 @@ def entry_of(folder: Path) -> dict[str, Any]:
         # Some kinds of network bring their figures along; the others are the tip network's.
         entry["metrics"].update(variant.get("figures") or figures_of_variant(variant))
     return entry
+
+
+def _is_for_one_site(config: dict[str, Any]) -> bool:
+    """Tell whether a training's model is for one site; that of infant landmarks is, where a site's frames teach it."""
+    recipe = config.get("recipe")
+    return recipe in SITES or (recipe == "landmarks" and bool(config.get("data", {}).get("datasets")))
 
 
 def _input_of(config: dict[str, Any], calibration: dict[str, Any]) -> dict[str, Any]:
@@ -123,27 +133,34 @@ def register_training(folder: Path, models: Path) -> Path:
     In the registry that ships it becomes the one that its plugin uses where nobody names a model; a model of one site
     does not. Where there is no card one is written.
 
+    In the user's folder another model of the same name is never replaced: it may be the promoted one. There the new
+    one takes the next free version.
+
     Raises
     ------
     UserError
-        The training is not finished, or the registry does not hold.
+        The training is not finished, the registry does not hold, or another program changes it all the time.
     """
     entry = entry_of(folder)
-    models.mkdir(parents=True, exist_ok=True)
-    registry = models / REGISTRY
-    table: dict[str, Any] = {"version": 1, "models": []}
-    header = _HEADER
+    with changing(models, WAIT_S):
+        return _register(folder, models, entry)
+
+
+def _register(folder: Path, models: Path, entry: dict[str, Any]) -> Path:
+    registry, own = models / REGISTRY, models.resolve() == user_models_dir().resolve()
+    table, header = read_table(models), USER_HEADER if own else _HEADER
     if registry.exists():
-        text = registry.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
         # The writer knows no comments; those at the top explain the format, so they stay.
-        header = "".join(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
-    old = next((m for m in table.get("models", []) if (m["id"], m["version"]) == (entry["id"], entry["version"])), None)
+        lines = read_text(registry).splitlines(keepends=True)
+        header = "".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    if own:
+        entry = _under_a_free_name(entry, table["models"], models)
+    old = next((m for m in table["models"] if _name(m) == _name(entry)), None)
     if old is not None:
         # Figures of held-out sets are added by hand after `puncta evaluate`; those of another file do not hold.
         kept = {k: v for k, v in old.get("metrics", {}).items() if not k.startswith("tune_")}
         entry["metrics"].update(kept if old.get("sha256") == entry["sha256"] else {})
-    others = [m for m in table.get("models", []) if (m["id"], m["version"]) != (entry["id"], entry["version"])]
+    others = [m for m in table["models"] if _name(m) != _name(entry)]
     for other in others:
         replaced = entry["default"] and other.get("plugin") == entry["plugin"]
         other["default"] = bool(other.get("default")) and not replaced
@@ -169,3 +186,24 @@ def register_training(folder: Path, models: Path) -> Path:
                 write_bytes(part / name, source.read_bytes())
     write_report(run)
     return target
+
+
+def _name(entry: Mapping[str, Any]) -> tuple[Any, Any]:
+    return entry.get("id"), entry.get("version")
+
+
+def _under_a_free_name(entry: dict[str, Any], there: Sequence[Mapping[str, Any]], models: Path) -> dict[str, Any]:
+    """Give an entry the next version that no other model has; the very same file keeps the one that it has."""
+    same = [m for m in there if m.get("id") == entry["id"] and m.get("sha256") == entry["sha256"]]
+    taken = {str(m.get("version")) for m in there if m.get("id") == entry["id"]}
+    taken |= {c.version for c in Registry.load(user=models).cards if c.id == entry["id"]}
+    version = str(same[0]["version"]) if same else entry["version"]
+    while not same and version in taken:
+        # "3" is followed by "4" and "0.1" by "0.2".
+        stem, digits = re.fullmatch(r"(.*?)(\d*)", version, re.DOTALL).groups()  # type: ignore[union-attr]
+        version = f"{stem}{int(digits) + 1}" if digits else f"{stem}.2"
+    old, new = (f"{entry['id']}-{v}" for v in (entry["version"], version))
+    renamed = {**entry, "version": version, "file": f"{new}.onnx", "card": f"{new}.md"}
+    if "variants" in entry:
+        renamed["variants"] = [{**v, "file": v["file"].replace(old, new, 1)} for v in entry["variants"]]
+    return renamed
