@@ -54,6 +54,8 @@ from puncta.session.retrain_records import (
     read_curves,
     read_record,
     settled,
+    this_program,
+    waits,
     write_record,
 )
 from puncta.session.retrain_run import JobRun
@@ -91,6 +93,7 @@ class RetrainJobs:
         self._records: dict[str, JobRecord] = {}
         self._runs: dict[str, JobRun] = {}
         self._queue: list[str] = []
+        self._in_hand = ""
         self._asked: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._callbacks: list[Callback] = []
@@ -114,8 +117,8 @@ class RetrainJobs:
             record, run = self._record(job), self._runs.get(job)
             if run is not None:
                 return record.status(self.folder / job, run.elapsed_s, run.left_s)
-            if record.state in ACTIVE:  # of another window, or of one that was killed and has not ended yet
-                record = self._records[job] = settled(read_record(self.folder / job) or record)
+            if record.state in (*ACTIVE, "waiting"):
+                record = self._look(job)
             return record.status(self.folder / job, record.spent_s, 0.0 if record.state == "done" else None)
 
     def curves(self, job: str) -> Mapping[str, tuple[list[float], list[float]]]:
@@ -170,6 +173,7 @@ class RetrainJobs:
             record = JobRecord(
                 job, plan.name.strip(), recipe.id, recipe.plugin, plan.base if recipe.needs_base else "",
                 str(Path(plan.data).resolve()), f"{recipe.model} {version}", f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                **this_program(),
             )
             place = self.folder / job
             try:
@@ -194,7 +198,7 @@ class RetrainJobs:
     def cancel(self, job: str) -> None:
         """Stop a training for good; what it has made stays until `remove`."""
         with self._lock:
-            if self._record(job).state not in (*ACTIVE, "waiting"):
+            if self._look(job).state not in (*ACTIVE, "waiting"):
                 if self._records[job].state in ("paused", "interrupted", "failed"):
                     self._put(job, state="cancelled", message="Cancelled.")
                 return
@@ -209,13 +213,13 @@ class RetrainJobs:
             It is done, runs already, or what it began with has gone.
         """
         with self._lock:
-            record = self._record(job)
+            record = self._look(job)
             if record.state == "done":
                 raise UserError(f"{record.name} is done; there is nothing to go on with.")
             if record.state in (*ACTIVE, "waiting"):
                 raise UserError(f"{record.name} is {record.state} already.")
             self._command(record)  # says what is missing
-            self._put(job, state="waiting", message="")
+            self._put(job, state="waiting", message="", **this_program())
             self._wait_in_line(job)
 
     def remove(self, job: str) -> None:
@@ -231,6 +235,8 @@ class RetrainJobs:
             kept = read_record(self.folder / job) or record  # another window may have begun it since
             if record.state in ACTIVE or is_alive(record) or is_alive(kept):
                 raise UserError(f"{record.name} is running; pause or cancel it first.")
+            if waits(kept) and job not in self._queue:
+                raise UserError(f"{record.name} waits in another window of the program; cancel it there first.")
             if job in self._queue:
                 self._queue.remove(job)
             shutil.rmtree(self.folder / job, ignore_errors=True)
@@ -258,6 +264,13 @@ class RetrainJobs:
                 raise UserError(f'There is no training "{job}".')
             return self._records[job]
 
+    def _look(self, job: str) -> JobRecord:
+        """Return how a training stands; that of another window, or of one that was killed, is read. Under the lock."""
+        record = self._record(job)
+        if job not in self._queue and job not in self._runs and job != self._in_hand:
+            record = self._records[job] = settled(read_record(self.folder / job) or record)
+        return record
+
     def _put(self, job: str, keep: bool = True, **changes: object) -> None:
         with self._lock:
             if job not in self._records:  # removed as soon as it had ended
@@ -279,11 +292,13 @@ class RetrainJobs:
 
     def _ask(self, job: str, what: str) -> None:
         with self._lock:
-            record = self._record(job)
+            record = self._look(job)
             if job in self._queue:
                 self._queue.remove(job)
                 self._put(job, state=what, message="")
                 return
+            if waits(record) and job != self._in_hand:
+                raise UserError(f"{record.name} waits in another window of the program; pause or cancel it there.")
             if record.state not in ACTIVE:
                 return
             self._asked[job] = what
@@ -307,7 +322,7 @@ class RetrainJobs:
                 if not self._queue:
                     self._thread = None
                     return
-                job = self._queue.pop(0)
+                self._in_hand = job = self._queue.pop(0)
                 self._asked.pop(job, None)
                 self._records[job] = replace(self._records[job], state="making data", stage="beginning")
             self._run(job)
@@ -334,6 +349,7 @@ class RetrainJobs:
             with self._lock:
                 self._runs.pop(job, None)
                 self._asked.pop(job, None)
+                self._in_hand = ""
 
     def _command(self, record: JobRecord) -> list[str]:
         recipe = find_recipe(record.recipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -79,6 +80,8 @@ class JobRecord:
     ----------
     pid, born : int, float
         Of the process that trains: number, and when it began, so that another with the same number is not taken for it.
+    owner, owner_born : int, float
+        Of the program that has it in its line.
     spent_s : float
         Time of earlier legs [s].
     stages : tuple of (str, float)
@@ -102,6 +105,8 @@ class JobRecord:
     spent_s: float = 0.0
     pid: int = 0
     born: float = 0.0
+    owner: int = 0
+    owner_born: float = 0.0
     work: float = 0.0
     stages: tuple[tuple[str, float], ...] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)
@@ -133,21 +138,35 @@ def read_record(folder: Path) -> JobRecord | None:
 
 def is_alive(record: JobRecord) -> bool:
     """Tell whether the process of a record still runs."""
-    if not record.pid:
+    return _runs(record.pid, record.born)
+
+
+def waits(record: JobRecord) -> bool:
+    """Tell whether a record waits in the line of a program that still runs."""
+    return record.state == "waiting" and _runs(record.owner, record.owner_born)
+
+
+def this_program() -> dict[str, Any]:
+    """Return what a record says of the program that has it in its line."""
+    return {"owner": os.getpid(), "owner_born": psutil.Process().create_time()}
+
+
+def _runs(pid: int, born: float) -> bool:
+    if not pid:
         return False
     try:
-        process = psutil.Process(record.pid)
-        same = math.isclose(process.create_time(), record.born, abs_tol=2.0)
+        process = psutil.Process(pid)
+        same = math.isclose(process.create_time(), born, abs_tol=2.0)
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
 
 def settled(record: JobRecord) -> JobRecord:
-    """Return a record of an earlier run of the program as it is now: what has no process any more is interrupted."""
+    """Return a record of an earlier run, or of another window, as it is now: what has no process is interrupted."""
     if record.state in ACTIVE and not is_alive(record):
         return replace(record, state="interrupted", message="Its process ended before it was done; resume goes on.")
-    if record.state == "waiting":
+    if record.state == "waiting" and not waits(record):
         return replace(record, state="interrupted", message="The program ended before it began; resume begins it.")
     return record
 

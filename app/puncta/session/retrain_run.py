@@ -89,7 +89,8 @@ class JobRun:
         """Run until the process ends; whatever comes is put into the record."""
         kept = read_record(self._folder)
         if kept is not None and is_alive(kept):
-            self._put(state="interrupted", message="It runs already in another window of the program.")
+            said = "It runs already in another window of the program."
+            self._put(keep=False, state="interrupted", message=said)  # what is kept is the other window's
             return
         try:
             process = self._begin()

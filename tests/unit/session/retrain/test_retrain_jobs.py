@@ -278,6 +278,47 @@ def test_what_another_window_trains_is_not_removed_under_it(jobs: RetrainJobs, t
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_what_waits_in_another_window_is_left_to_it(jobs: RetrainJobs, tmp_path: Path, site: Path) -> None:
+    first = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
+    how(jobs, first, steps=400)
+    second = jobs.start(RetrainPlan("two", "tip_site", site, BASE))
+    how(jobs, second, steps=400)
+    other = make_jobs(tmp_path)
+    try:
+        assert state_of(other, second) == "waiting"
+        for verb, words in ((other.resume, "is waiting already"), (other.remove, "waits in another window"),
+                            (other.pause, "waits in another window"), (other.cancel, "waits in another window")):
+            with pytest.raises(UserError, match=words):
+                verb(second)
+        jobs.cancel(first)
+        wait_for(lambda: state_of(jobs, second) == "running")
+        wait_for(lambda: state_of(other, second) == "running")
+        with pytest.raises(UserError, match="is running already"):
+            other.resume(second)
+    finally:
+        other.close()
+    record = read_record(jobs.folder / second)
+    assert record is not None and retrain_records.is_alive(record)
+    retrain_records.write_record(jobs.folder / first, replace(record, id=first, state="waiting", pid=0, owner_born=1.0))
+    gone = make_jobs(tmp_path)  # its program has gone: the number of its process belongs to another one now
+    assert state_of(gone, first) == "interrupted"
+    gone.close()
+
+
+def test_a_leg_that_finds_it_running_elsewhere_leaves_the_record_alone(tmp_path: Path) -> None:
+    me = psutil.Process()
+    record = retrain_records.JobRecord("a", "a", "tip_site", "needle-tip", BASE, "", "m 1", "")
+    retrain_records.write_record(tmp_path, replace(record, state="running", pid=me.pid, born=me.create_time()))
+    told: list[dict] = []
+    parts = {"clips": 1.0, "samples": 1.0, "finish": 1.0}
+    retrain_run.JobRun(
+        tmp_path, record, [sys.executable, "-c", ""], parts, tmp_path / "clips", PaceTable(tmp_path),
+        lambda **changes: told.append(changes), lambda: None,
+    ).run()
+    assert [(t["state"], t["keep"]) for t in told] == [("interrupted", False)]
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_a_close_just_after_a_training_left_the_line_does_not_begin_it(
     jobs: RetrainJobs, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
