@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from puncta.core.frame import SourceKind
 from puncta.core.ports import FrameSource
 from puncta.formats.validate import validate
 from puncta.gui.i18n import tr
+from puncta.recording.begun import PLACE, NeverBegan, take_never_began
 from puncta.recording.recorder import RecorderState, RecordingStatus
 
 PATIENCE_MS = 60_000
@@ -178,3 +180,23 @@ def test_transforms_are_recorded_and_told(stage, qtbot) -> None:  # noqa: ANN001
     window.open_uri(str(folder))
     qtbot.waitUntil(lambda: window.mode == "review" and window.desk.info.title == folder.name, timeout=PATIENCE_MS)
     assert dict(window.desk.info.details)["Transforms"] == f"{len(found)} of ProbeToTracker"
+
+
+def test_a_recording_that_never_began_is_told_at_the_start_and_its_note_is_read_beside_the_window(
+    stage, qtbot, monkeypatch  # noqa: ANN001
+) -> None:
+    place = paths.user_data_dir() / PLACE
+    place.mkdir(parents=True)
+    note = {"folder": str(paths.user_sessions_dir() / "cut-off"), "utc": "2026-01-31T12:00:00Z"}
+    (place / "1-2-0.json").write_text(json.dumps(note), encoding="utf-8")
+    where: list[bool] = []
+
+    def take() -> list[NeverBegan]:
+        where.append(threading.current_thread() is threading.main_thread())
+        return take_never_began()
+
+    monkeypatch.setattr("puncta.gui.recording.take_never_began", take)
+    window = stage.open(opener=opener).window
+    qtbot.waitUntil(lambda: "begun" in window.stage.banners.texts(), timeout=PATIENCE_MS)
+    assert "cut-off" in window.stage.banners.texts()["begun"] and where == [False]
+    assert list(place.iterdir()) == []

@@ -16,7 +16,7 @@ from puncta.core.geometry import PointPx
 from puncta.core.results import Analysis
 from puncta.gui.i18n import tr
 from puncta.gui.panels.source_panel import words_of
-from puncta.recording.begun import take_never_began
+from puncta.recording.begun import NeverBegan, take_never_began
 from puncta.recording.kept_region import NO_REGION
 from puncta.recording.recorder import Recorder, RecorderState, RecordingStatus
 from puncta.sources.native_layout import layout_of
@@ -52,8 +52,10 @@ class Recording(QObject):
         return self._recorder.status() if self._recorder is not None else RecordingStatus()
 
     def tell_never_began(self) -> None:
-        """Say which recordings of an earlier run ended before anything of them was stored."""
-        missing = take_never_began()
+        """Say which recordings of an earlier run ended before anything of them was stored; files are read elsewhere."""
+        self._window.jobs.run(take_never_began, self._say_never_began)
+
+    def _say_never_began(self, missing: list[NeverBegan]) -> None:
         if not missing:
             return
         words = tr(

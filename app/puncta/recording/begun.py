@@ -23,6 +23,8 @@ from puncta.formats.session import SESSION_FILE, lock, utc_now
 log = logging.getLogger(__name__)
 
 PLACE = "recordings-begun"
+CUT_OFF_S = 60.0
+"""A note that cannot be read is being written, or was cut off when it is as old as this [s]."""
 _COUNT = itertools.count()
 
 
@@ -92,15 +94,22 @@ def take_never_began() -> list[NeverBegan]:
     place = paths.user_data_dir() / PLACE
     for path in sorted(place.glob("*.json")) if place.is_dir() else ():
         # Whoever asked for it holds the file; on Windows it cannot be removed then.
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
+        with contextlib.suppress(OSError), path.open("rb") as file:
             if not lock(file):
                 continue
-            document = json.loads(file.read())
-            asked = datetime.datetime.strptime(document["utc"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
-            folder = Path(document["folder"])
+            try:
+                document = json.loads(file.read())
+                asked = datetime.datetime.strptime(document["utc"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
+                folder = Path(document["folder"])
+            except (ValueError, KeyError, TypeError):
+                # A kill cut it off, or whoever writes it just now has not come to its lock.
+                if time.time() - os.fstat(file.fileno()).st_mtime < CUT_OFF_S:
+                    continue
+                log.warning("the note %s of a recording that was asked for is cut off and says nothing", path.name)
+                document = None
             if os.name == "nt":
                 file.close()
             path.unlink()
-            if not (folder / SESSION_FILE).is_file():
+            if document is not None and not (folder / SESSION_FILE).is_file():
                 found.append(NeverBegan(folder, f"{asked.astimezone():%Y-%m-%d %H:%M}"))
     return found

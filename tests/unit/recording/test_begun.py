@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from paced_source import PacedSource
 
+from puncta import paths
 from puncta.core.errors import UserError
-from puncta.recording.begun import note_begun, take_never_began
+from puncta.recording.begun import CUT_OFF_S, PLACE, note_begun, take_never_began
 from puncta.recording.recorder import Recorder
 from puncta.session.record import RecordRequest, record_case
 from puncta.sources.native_layout import layout_of
@@ -70,3 +72,15 @@ def test_a_note_of_a_session_that_is_there_says_nothing(tmp_path: Path) -> None:
     assert begun._file is not None
     begun._file.close()  # as a kill just after the folder was made
     assert take_never_began() == []
+
+
+@pytest.mark.parametrize("text", [b"", b'{"folder": "/s", "ut', b"[]", b'{"folder": "s", "utc": "yesterday"}', b"\xff"])
+def test_a_note_that_a_kill_cut_off_does_not_stay_for_ever(text: bytes) -> None:
+    place = paths.user_data_dir() / PLACE
+    place.mkdir(parents=True)
+    note = place / "1-2-0.json"
+    note.write_bytes(text)
+    assert take_never_began() == [] and note.exists(), "it may be in the middle of being written"
+    then = time.time() - 2 * CUT_OFF_S
+    os.utime(note, (then, then))
+    assert take_never_began() == [] and not note.exists()
