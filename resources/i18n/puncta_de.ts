@@ -4487,5 +4487,173 @@
         <source>Whole cases are held out, not people: the same person may be among those learnt from, so the comparison is weaker than it looks.</source>
         <translation>Zurückgehalten sind ganze Fälle, nicht Personen: Aus derselben Person kann auch gelernt worden sein, daher ist der Vergleich schwächer, als er aussieht.</translation>
     </message>
+    <message>
+        <source>{count} cases without a subject stay together, for they may be the same person.</source>
+        <translation>{count} Fälle ohne Angabe der Person bleiben zusammen, denn sie können von derselben Person sein.</translation>
+    </message>
+    <message>
+        <source>There is only 1 subject, so whole cases are held out instead: the same person may be on both sides, and the comparison is weaker than it looks. Label a third subject, or state the subjects of the cases.</source>
+        <translation>Es gibt nur 1 Person, daher werden ganze Fälle zurückgehalten: Dieselbe Person kann auf beiden Seiten sein, und der Vergleich ist schwächer, als er aussieht. Beschriften Sie eine dritte Person, oder geben Sie an, von wem die Fälle sind.</translation>
+    </message>
+    <message>
+        <source>There are only {count} subjects, so whole cases are held out instead: the same person may be on both sides, and the comparison is weaker than it looks. Label a third subject, or state the subjects of the cases.</source>
+        <translation>Es gibt nur {count} Personen, daher werden ganze Fälle zurückgehalten: Dieselbe Person kann auf beiden Seiten sein, und der Vergleich ist schwächer, als er aussieht. Beschriften Sie eine dritte Person, oder geben Sie an, von wem die Fälle sind.</translation>
+    </message>
+    <message>
+        <source>There is only 1 subject and 1 case, so nothing can be held out and no honest comparison is possible. Label cases of three subjects or more, or judge the model on another dataset.</source>
+        <translation>Es gibt nur 1 Person und 1 Fall, daher kann nichts zurückgehalten werden und kein ehrlicher Vergleich ist möglich. Beschriften Sie Fälle von drei oder mehr Personen, oder beurteilen Sie das Modell an einem anderen Datensatz.</translation>
+    </message>
+    <message>
+        <source>There is only 1 subject and {cases} cases, so nothing can be held out and no honest comparison is possible. Label cases of three subjects or more, or judge the model on another dataset.</source>
+        <translation>Es gibt nur 1 Person und {cases} Fälle, daher kann nichts zurückgehalten werden und kein ehrlicher Vergleich ist möglich. Beschriften Sie Fälle von drei oder mehr Personen, oder beurteilen Sie das Modell an einem anderen Datensatz.</translation>
+    </message>
+    <message>
+        <source>There are only {count} subjects and {cases} cases, so nothing can be held out and no honest comparison is possible. Label cases of three subjects or more, or judge the model on another dataset.</source>
+        <translation>Es gibt nur {count} Personen und {cases} Fälle, daher kann nichts zurückgehalten werden und kein ehrlicher Vergleich ist möglich. Beschriften Sie Fälle von drei oder mehr Personen, oder beurteilen Sie das Modell an einem anderen Datensatz.</translation>
+    </message>
+    <message>
+        <source>{data} has no confirmed label that the plugin {plugin} can learn from.</source>
+        <translation>{data} enthält keine bestätigte Beschriftung, aus der das Plugin {plugin} lernen kann.</translation>
+    </message>
+    <message>
+        <source>{case} has labels of {raters} and no consensus; name one by --rater.</source>
+        <translation>{case} hat Beschriftungen von {raters} und keinen Konsens; wählen Sie eine Person mit --rater.</translation>
+    </message>
+    <message>
+        <source>Paused. Resume goes on from the last checkpoint.</source>
+        <translation>Angehalten. Fortsetzen geht vom letzten Zwischenstand aus.</translation>
+    </message>
+    <message>
+        <source>Cancelled.</source>
+        <translation>Abgebrochen.</translation>
+    </message>
+    <message>
+        <source>It stopped with a checkpoint. Resume goes on from the last checkpoint.</source>
+        <translation>Es hat mit einem Zwischenstand aufgehört. Fortsetzen geht vom letzten Zwischenstand aus.</translation>
+    </message>
+    <message>
+        <source>Its process was ended from outside. Resume goes on from the last checkpoint.</source>
+        <translation>Sein Prozess wurde von außen beendet. Fortsetzen geht vom letzten Zwischenstand aus.</translation>
+    </message>
+    <message>
+        <source>It ended with status {status}. Resume goes on from the last checkpoint.</source>
+        <translation>Es endete mit Status {status}. Fortsetzen geht vom letzten Zwischenstand aus.</translation>
+    </message>
+    <message>
+        <source>The disk is full, so the training has stopped; make room, and resume goes on from the last checkpoint.</source>
+        <translation>Der Datenträger ist voll, daher hat das Training aufgehört; schaffen Sie Platz, dann geht Fortsetzen vom letzten Zwischenstand aus.</translation>
+    </message>
+    <message>
+        <source>It failed and did not say why.</source>
+        <translation>Es ist fehlgeschlagen und hat nicht gesagt, warum.</translation>
+    </message>
+    <message>
+        <source>It runs already in another window of the program.</source>
+        <translation>Es läuft bereits in einem anderen Fenster des Programms.</translation>
+    </message>
+    <message>
+        <source>The program was closed before it began.</source>
+        <translation>Das Programm wurde geschlossen, bevor es begann.</translation>
+    </message>
+    <message>
+        <source>Its process ended before it was done; resume goes on.</source>
+        <translation>Sein Prozess endete, bevor es fertig war; Fortsetzen geht weiter.</translation>
+    </message>
+    <message>
+        <source>The program ended before it began; resume begins it.</source>
+        <translation>Das Programm endete, bevor es begann; Fortsetzen beginnt es.</translation>
+    </message>
+    <message>
+        <source>The dataset {name} is not there any more, so it cannot go on.</source>
+        <translation>Der Datensatz {name} ist nicht mehr da, daher kann es nicht weitergehen.</translation>
+    </message>
+    <message>
+        <source>Training needs PyTorch, which is not installed here; install it with: pip install "puncta[train]" --extra-index-url https://download.pytorch.org/whl/cpu</source>
+        <translation>Training braucht PyTorch, das hier nicht installiert ist; installieren Sie es mit: pip install "puncta[train]" --extra-index-url https://download.pytorch.org/whl/cpu</translation>
+    </message>
+    <message>
+        <source>The dataset {name} has {frames} labelled frames to learn from; {recipe} needs {least}: {needs}.</source>
+        <translation>Der Datensatz {name} hat {frames} beschriftete Bilder zum Lernen; {recipe} braucht {least}: {needs}.</translation>
+    </message>
+    <message>
+        <source>In the dataset {name} the subject {subject} is in the splits {splits}; a subject may be on one side only, so make the split again.</source>
+        <translation>Im Datensatz {name} ist die Person {subject} in den Teilen {splits}; eine Person darf nur auf einer Seite sein, teilen Sie daher neu auf.</translation>
+    </message>
+    <message>
+        <source>The weights of "{model}" are not kept, so no training can begin with them.</source>
+        <translation>Die Gewichte von „{model}“ sind nicht aufbewahrt, daher kann kein Training von ihnen ausgehen.</translation>
+    </message>
+    <message>
+        <source>Stopped; no dataset was made.</source>
+        <translation>Angehalten; es wurde kein Datensatz gemacht.</translation>
+    </message>
+    <message>
+        <source>{name} is waiting already.</source>
+        <translation>{name} wartet bereits.</translation>
+    </message>
+    <message>
+        <source>{name} is running already.</source>
+        <translation>{name} läuft bereits.</translation>
+    </message>
+    <message>
+        <source>{name} is running; pause or cancel it first.</source>
+        <translation>{name} läuft; halten Sie es zuerst an, oder brechen Sie es ab.</translation>
+    </message>
+    <message>
+        <source>{name} waits in another window of the program; cancel it there first.</source>
+        <translation>{name} wartet in einem anderen Fenster des Programms; brechen Sie es zuerst dort ab.</translation>
+    </message>
+    <message>
+        <source>{name} waits in another window of the program; pause or cancel it there.</source>
+        <translation>{name} wartet in einem anderen Fenster des Programms; halten Sie es dort an, oder brechen Sie es dort ab.</translation>
+    </message>
+    <message>
+        <source>The plugin "{plugin}" uses the model "{model}" already; nothing changes.</source>
+        <translation>Das Plugin „{plugin}“ verwendet das Modell „{model}“ bereits; nichts ändert sich.</translation>
+    </message>
+    <message>
+        <source>Another Puncta changes the models in {folder} right now; try again in a moment.</source>
+        <translation>Ein anderes Puncta ändert gerade die Modelle in {folder}; versuchen Sie es gleich noch einmal.</translation>
+    </message>
+    <message>
+        <source>The file {file} does not match its recorded hash; it was changed or damaged and is not loaded. Install the model "{model}" again.</source>
+        <translation>Die Datei {file} passt nicht zu ihrer festgehaltenen Prüfsumme; sie wurde geändert oder beschädigt und wird nicht geladen. Installieren Sie das Modell „{model}“ neu.</translation>
+    </message>
+    <message>
+        <source>The plugin "{plugin}" cannot start with the model "{model}": {why}</source>
+        <translation>Das Plugin „{plugin}“ kann mit dem Modell „{model}“ nicht starten: {why}</translation>
+    </message>
+    <message>
+        <source>{plugin} goes on with "{model}". {why}</source>
+        <translation>{plugin} arbeitet mit „{model}“ weiter. {why}</translation>
+    </message>
+    <message>
+        <source>{plugin} stays as it is. {why}</source>
+        <translation>{plugin} bleibt, wie es ist. {why}</translation>
+    </message>
+    <message>
+        <source>It has no model that could be switched.</source>
+        <translation>Es hat kein Modell, das gewechselt werden könnte.</translation>
+    </message>
+    <message>
+        <source>It could not be started with the other model; the log has the details.</source>
+        <translation>Es konnte mit dem anderen Modell nicht gestartet werden; die Einzelheiten stehen im Protokoll.</translation>
+    </message>
+    <message>
+        <source>Fewer than {least} clips ({clips}) tell no difference from chance, so none is called.</source>
+        <translation>Weniger als {least} Clips ({clips}) lassen keinen Unterschied vom Zufall trennen, daher wird keiner genannt.</translation>
+    </message>
+    <message>
+        <source>Of a machine with fewer than {least} clips no difference is called.</source>
+        <translation>Bei einem Gerät mit weniger als {least} Clips wird kein Unterschied genannt.</translation>
+    </message>
+    <message>
+        <source>Of {tested} figures without a difference, one in twenty still looks better or worse by chance.</source>
+        <translation>Von {tested} Werten ohne Unterschied sieht einer von zwanzig dennoch zufällig besser oder schlechter aus.</translation>
+    </message>
+    <message>
+        <source>With "{model}" the plugin failed on {frames} frames; they count as misses.</source>
+        <translation>Mit „{model}“ ist das Plugin an {frames} Bildern gescheitert; sie zählen als verfehlt.</translation>
+    </message>
 </context>
 </TS>

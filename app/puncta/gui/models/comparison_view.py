@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, 
 from puncta.gui.i18n import tr
 from puncta.gui.models.difference_table import DifferenceTable, verdict_sentence
 from puncta.gui.models.page_parts import Card, Notes, wrapped
+from puncta.gui.models.said import told
 from puncta.gui.panels.parts import text_label
 from puncta.gui.theme import Theme
 
@@ -81,7 +82,7 @@ class ComparisonView(QWidget):
         words = form.format(**numbers)
         words = f"{words} {tr('Old: {old}. New: {new}.').format(old=comparison.old, new=comparison.new)}"
         self.said.setText(words)
-        self.notes.show_notes([tr(note) for note in comparison.notes])
+        self.notes.show_notes([told(note) for note in comparison.notes])
         self.verdict.setText(verdict_sentence(comparison.rows))
         self.machine.clear()
         self.machine.addItem(tr("all together"), "")

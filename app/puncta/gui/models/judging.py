@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
 from puncta.gui.models.left_panel import TRAINING
+from puncta.gui.models.said import told
 
 if TYPE_CHECKING:
     from puncta.gui.models.comparison_view import ComparisonView
@@ -64,7 +65,7 @@ class Judging:
         view, stopped = self._view(job), isinstance(error, ComparisonStopped)
         if view is not None:
             words = tr("The comparison was stopped. It begins again when this page is opened.")
-            view.say(words if stopped else str(error))
+            view.say(words if stopped else told(str(error)))
         self._m.follow()
         if not isinstance(error, UserError | ComparisonStopped):
             raise error

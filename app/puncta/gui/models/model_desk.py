@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from puncta.annotation.shared import open_labels
 from puncta.core.errors import UserError
 from puncta.gui.bridge import Bridge, Jobs
+from puncta.gui.models.said import told
 from puncta.gui.models.shelf import Shelf, read_card_text, read_shelf
 from puncta.gui.models.training_desk import TrainingDesk
 from puncta.inference.registry import ModelCard
@@ -308,7 +309,7 @@ class ModelDesk(QObject):
     def _say(self, error: Exception) -> None:
         if not isinstance(error, UserError):
             log.error("work on models failed", exc_info=error)
-        self.failed.emit(str(error))
+        self.failed.emit(told(str(error)))
 
 
 def keeps_its_split(draft: Draft) -> bool:

@@ -11,6 +11,7 @@ from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
 from puncta.gui.models.left_panel import MODEL, TRAINING, name_of
 from puncta.gui.models.model_desk import COMPARING, MAKING
+from puncta.gui.models.said import told
 from puncta.gui.models.words import HELD, UNDER_WAY
 from puncta.gui.modes.models import Verb
 
@@ -106,7 +107,7 @@ class ModelVerbs:
         m.trouble = ""
 
         def failed(error: Exception) -> None:
-            m.trouble = str(error)
+            m.trouble = told(str(error))
             m.follow()
             if not isinstance(error, UserError):
                 raise error

@@ -18,6 +18,7 @@ from puncta.gui.models.model_desk import COMPARING, MAKING, ModelDesk
 from puncta.gui.models.model_page import ModelPage
 from puncta.gui.models.model_verbs import ModelVerbs
 from puncta.gui.models.plan_page import PlanPage
+from puncta.gui.models.said import told
 from puncta.gui.models.words import UNDER_WAY, time_words
 from puncta.gui.modes.models import ModelsBar
 
@@ -330,7 +331,7 @@ class Modeller(QObject):
         """What plays has taken another model, or has not; in every mode."""
         topic = f"model-{plugin}"
         if message:
-            self.window.stage.banners.say(topic, "bad", message)
+            self.window.stage.banners.say(topic, "bad", told(message))
         else:
             self.window.stage.banners.hush(topic)
             self.verbs.tell_use(plugin)

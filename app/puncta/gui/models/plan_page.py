@@ -16,6 +16,7 @@ from puncta.gui.models.case_choice import CaseChoice
 from puncta.gui.models.left_panel import name_of
 from puncta.gui.models.model_desk import Draft, ModelDesk
 from puncta.gui.models.page_parts import Choice, Notes, Page, Title, empty, heading, wrapped
+from puncta.gui.models.said import told
 from puncta.gui.models.split_bar import SplitBar
 from puncta.gui.models.words import KIND_WORDS, list_words, minutes_words
 from puncta.gui.theme import Theme
@@ -170,8 +171,8 @@ class PlanPage(Page):
             if not isinstance(error, UserError):
                 raise error
             if number == self._asked:
-                self._problem = str(error)
-                self.split_bar.show_split(None, str(error))
+                self._problem = told(str(error))
+                self.split_bar.show_split(None, self._problem)
                 self._tell()
 
         self._desk.split(data, self.plugin, there, failed)
@@ -233,7 +234,7 @@ class PlanPage(Page):
             found.append(tr("Nobody is held out, so the new model cannot be compared with the old one."))
         if self.data is not None and self.data.simulated:
             found.append(tr("Simulated frames are among them: figures on these say nothing about patients."))
-        return found + list(self.data.problems if self.data is not None else ())
+        return found + [told(problem) for problem in (self.data.problems if self.data is not None else ())]
 
     # --- showing -----------------------------------------------------------------------------------------------
 
@@ -301,7 +302,7 @@ class PlanPage(Page):
         """It cannot be carried out here at all."""
         if not isinstance(error, UserError):
             raise error
-        self._refused = str(error)
+        self._refused = told(str(error))
         self._tell()
 
     def _tell(self) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from puncta.gui.i18n import tr
 from puncta.gui.models.page_parts import Facts, wrapped
+from puncta.gui.models.said import told
 from puncta.gui.models.words import list_words
 from puncta.gui.theme import Theme
 
@@ -93,7 +94,7 @@ class SplitBar(QWidget):
         self._shares.setVisible(there)
         self.facts.setVisible(there)
         if split is None:
-            self.warning.setText(problem)
+            self.warning.setText(told(problem))
             self.warning.setVisible(bool(problem))
             return
         self._shares.show_frames(dict(split.frames))
@@ -104,5 +105,5 @@ class SplitBar(QWidget):
             who = list_words(names[side])
             facts.append((tr(SIDE_WORDS[side]), f"{who}  ·  {frames}" if who else tr("nobody")))
         self.facts.show_facts(facts)
-        self.warning.setText(split.warning)
+        self.warning.setText(told(split.warning))
         self.warning.setVisible(bool(split.warning))

@@ -12,6 +12,7 @@ from puncta.gui.i18n import tr
 from puncta.gui.models.comparison_view import ComparisonView
 from puncta.gui.models.curves import Curve, CurvePlot, last_sample
 from puncta.gui.models.page_parts import Facts, Page, Title, empty, heading, wrapped
+from puncta.gui.models.said import told
 from puncta.gui.models.words import FIGURE_WORDS, SHARE, STATE_MARKS, STATE_WORDS, UNDER_WAY, moment_words, time_words
 from puncta.gui.panels.parts import Bar
 from puncta.gui.theme import Theme
@@ -108,7 +109,7 @@ class TrainingPage(Page):
         self.bar.set_value(job.done / job.total if job.total else None)
         done = job.state == "done"
         made = tr("{model} is there. It changes nothing until you put it in use.").format(model=job.model)
-        self.message.setText(made if done else "" if going else job.message)
+        self.message.setText(made if done else "" if going else told(job.message))
         self.message.setVisible(bool(self.message.text()))
         self.left.setAlignment((Qt.AlignmentFlag.AlignRight if going else Qt.AlignmentFlag.AlignLeft) | _UPRIGHT)
         self.comparison_head.setVisible(done)

@@ -1,0 +1,102 @@
+"""Sentences that the rooms below the window say of trainings, splits and models, in the language of the window.
+
+They come filled in, some from files that an earlier start of the program wrote, so they are known by their form.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from puncta.gui.i18n import tr
+
+SAID = (
+    # a split
+    "{count} cases without a subject stay together, for they may be the same person.",
+    "There is only 1 subject, so whole cases are held out instead: the same person may be on both sides, and the "
+    "comparison is weaker than it looks. Label a third subject, or state the subjects of the cases.",
+    "There are only {count} subjects, so whole cases are held out instead: the same person may be on both sides, and "
+    "the comparison is weaker than it looks. Label a third subject, or state the subjects of the cases.",
+    "There is only 1 subject and 1 case, so nothing can be held out and no honest comparison is possible. "
+    "Label cases of three subjects or more, or judge the model on another dataset.",
+    "There is only 1 subject and {cases} cases, so nothing can be held out and no honest comparison is possible. "
+    "Label cases of three subjects or more, or judge the model on another dataset.",
+    "There are only {count} subjects and {cases} cases, so nothing can be held out and no honest comparison is "
+    "possible. Label cases of three subjects or more, or judge the model on another dataset.",
+    "{data} has no confirmed label that the plugin {plugin} can learn from.",
+    "{case} has labels of {raters} and no consensus; name one by --rater.",
+    # how a training ended
+    "Paused. Resume goes on from the last checkpoint.",
+    "Cancelled.",
+    "It stopped with a checkpoint. Resume goes on from the last checkpoint.",
+    "Its process was ended from outside. Resume goes on from the last checkpoint.",
+    "It ended with status {status}. Resume goes on from the last checkpoint.",
+    "The disk is full, so the training has stopped; make room, and resume goes on from the last checkpoint.",
+    "It failed and did not say why.",
+    "It runs already in another window of the program.",
+    "The program was closed before it began.",
+    "Its process ended before it was done; resume goes on.",
+    "The program ended before it began; resume begins it.",
+    "The dataset {name} is not there any more, so it cannot go on.",
+    # why a training cannot begin, or cannot be changed
+    "Give the training a name.",
+    'Training needs PyTorch, which is not installed here; install it with: pip install "puncta[train]" '
+    "--extra-index-url https://download.pytorch.org/whl/cpu",
+    "The dataset {name} has {frames} labelled frames to learn from; {recipe} needs {least}: {needs}.",
+    "In the dataset {name} the subject {subject} is in the splits {splits}; a subject may be on one side only, so make "
+    "the split again.",
+    'The weights of "{model}" are not kept, so no training can begin with them.',
+    "Stopped; no dataset was made.",
+    "{name} is waiting already.",
+    "{name} is running already.",
+    "{name} is running; pause or cancel it first.",
+    "{name} waits in another window of the program; cancel it there first.",
+    "{name} waits in another window of the program; pause or cancel it there.",
+    # a model put in use
+    'The plugin "{plugin}" uses the model "{model}" already; nothing changes.',
+    "Another Puncta changes the models in {folder} right now; try again in a moment.",
+    'The file {file} does not match its recorded hash; it was changed or damaged and is not loaded. Install the model '
+    '"{model}" again.',
+    'The plugin "{plugin}" cannot start with the model "{model}": {why}',
+    '{plugin} goes on with "{model}". {why}',
+    "{plugin} stays as it is. {why}",
+    "It has no model that could be switched.",
+    "It could not be started with the other model; the log has the details.",
+    # a comparison
+    "Everything here is simulated: the figures say nothing about real scanners or patients.",
+    "The dataset was taken as a whole; a model that learnt from it looks better than it is.",
+    "Whole cases are held out, not people: the same person may be among those learnt from, so the comparison is weaker "
+    "than it looks.",
+    "Fewer than {least} clips ({clips}) tell no difference from chance, so none is called.",
+    "Of a machine with fewer than {least} clips no difference is called.",
+    "All clips show one subject, so the intervals say nothing about another one.",
+    "Of {tested} figures without a difference, one in twenty still looks better or worse by chance.",
+    'With "{model}" the plugin failed on {frames} frames; they count as misses.',
+)
+"""What is in braces differs from time to time."""
+
+WORDS = ("plugin", "recipe", "needs")
+"""What is filled in there is itself a text of the program."""
+
+
+def told(sentence: str) -> str:
+    """Return a sentence in the language of the window; one of an unknown form stays as it is."""
+    for form in SAID:
+        found = _pattern(form).fullmatch(sentence)
+        if found is not None:
+            return tr(form).format(**{name: _filled(name, text) for name, text in found.groupdict().items()})
+    return sentence
+
+
+def _filled(name: str, text: str) -> str:
+    if name == "why":
+        return told(text)
+    return tr(text) if name in WORDS else text
+
+
+@cache
+def _pattern(form: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", form)  # what stands, and the name of what differs, by turns
+    return re.compile(
+        "".join(f"(?P<{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts)), re.DOTALL
+    )
