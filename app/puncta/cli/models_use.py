@@ -76,6 +76,9 @@ def run_promote(args: argparse.Namespace) -> int:
 def run_rollback(args: argparse.Namespace) -> int:
     """Take a promotion back."""
     registry = all_models()
+    plugins = sorted({card.plugin for card in registry.cards})
+    if args.plugin not in plugins and args.plugin not in registry.promotions:
+        raise UserError(f'There is no plugin "{args.plugin}" with a model; there are: {", ".join(plugins)}.')
     taken = registry.promotions.get(args.plugin, ())
     card = roll_back(registry, args.plugin)
     again = all_models().promotion_of(card)

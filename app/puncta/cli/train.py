@@ -19,7 +19,8 @@ Train a network as an experiment file says, check that the exported model agrees
 training.json, log.jsonl, weights, ONNX and the clips it was trained on (cache). While it runs, report.html in that
 folder shows how it goes: losses, figures and pictures of the tune split. --report DIR draws it again.
 
-A training that was stopped goes on where it was with --resume. Everything it learns from is simulated or drawn.
+A training that was stopped goes on where it was with --resume. What ships here has learnt from simulated and drawn
+needles alone; a site's own labels may be learnt from with tip_site, track_site and lp_site.
 
 A study (a TOML file that names runs and sets, or "ultratiny", which ships) trains several networks on the same clips
 with the same budget and writes one table of them: table.md and table.json. It skips what is finished; test sets that

@@ -157,7 +157,7 @@ def propose_by_models(
         if prompt is not None and missed >= PATIENCE:
             raise Strayed(
                 f"The tracker does not see the needle that was drawn on frame {start}; it may be too faint for it. "
-                "Nothing is proposed. Draw it on a second frame, and what lies between is proposed."
+                "Nothing is proposed. Draw it on one more frame, and what lies between is proposed."
             )
         unseen = prompt is not None and not needle.seen
         proposal = proposal_of(analysis, names, start, needle)
@@ -194,7 +194,7 @@ def _look_at_start(
     if not verdict.same:
         raise Strayed(
             f"On frame {frame.key.index} the tracker finds something else than the needle that was drawn: "
-            f"{verdict.words}. Nothing is proposed. Draw it on a second frame, and what lies between is proposed."
+            f"{verdict.words}. Nothing is proposed. Draw it on one more frame, and what lies between is proposed."
         )
 
 

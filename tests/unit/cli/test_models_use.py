@@ -61,7 +61,7 @@ def test_what_cannot_be_done_is_one_sentence(capsys: Captured) -> None:
     words = refused(["models", "promote", f"{standard.id}@{standard.version}"], capsys)
     assert "already; nothing changes" in words
     assert "nothing to roll back" in refused(["models", "rollback", "needle-tip"], capsys)
-    assert "nothing to roll back" in refused(["models", "rollback", "nope"], capsys)
+    assert 'There is no plugin "nope"' in refused(["models", "rollback", "nope"], capsys)
     assert "There is no" in refused(["models", "install", "nowhere"], capsys)
     assert "Name the version too" in refused(["models", "remove", "needle-tip-ut"], capsys)
     assert "only your own" in refused(["models", "remove", "needle-tip-ut@0.1"], capsys)
