@@ -33,6 +33,8 @@ BUSY_S = 30.0
 """How long a writer waits for another one's transaction."""
 CONNECT_S = 5
 SET_ASIDE = ".damaged-"
+HEADER = b"SQLite format 3\x00"
+"""A SQLite file begins with it."""
 
 
 class StoreDamaged(UserError):
@@ -59,6 +61,11 @@ class StoreUnreachable(UserError):
 def default_store() -> Path:
     """Return where this user's own store is."""
     return paths.user_data_dir() / "annotations" / "annotations.sqlite"
+
+
+def is_own_place(path: Path) -> bool:
+    """Return whether a path lies where the program itself puts stores: nobody else's files are there."""
+    return path.resolve().parent == default_store().resolve().parent
 
 
 def url_of(where: Path | str | None) -> URL:
@@ -159,8 +166,16 @@ def _begin(connection: Connection) -> None:
 def _check_file(path: Path) -> None:
     """Set a damaged file aside and say so.
 
-    A file that is locked, or cannot be read for the moment, is not damaged.
+    A file that is locked, or cannot be read for the moment, is not damaged. A file that is no SQLite file is somebody's
+    own, named by mistake, unless it lies in the program's own place: it stays where it is.
     """
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(HEADER))
+    except OSError as error:
+        raise UserError(f"The store {path} cannot be opened: {error.strerror}.") from error
+    if begins and begins != HEADER and not is_own_place(path):
+        raise UserError(f"{path} is not a store of labels and stays as it is; give the file of a store, or a new name.")
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as connection:
             rows = connection.execute("PRAGMA quick_check(5)").fetchall()

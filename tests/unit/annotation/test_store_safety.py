@@ -25,6 +25,7 @@ from puncta.annotation.store_open import (
     StoreDamaged,
     StoreUnreachable,
     backups_of,
+    default_store,
     migrate,
     newest_form,
     restore_backup,
@@ -77,11 +78,17 @@ def test_a_damaged_store_is_set_aside_and_nothing_is_begun_in_its_place(tmp_path
         restore_backup(path, backup)
 
 
-@pytest.mark.parametrize(
-    "content", [b"not a database at all, but long enough" * 50, b"SQLite format 3\x00" + b"\xff" * 200]
-)
-def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "labels.sqlite"
+def test_a_file_with_the_header_of_a_store_is_set_aside(tmp_path: Path) -> None:
+    set_aside_and_begin_anew(tmp_path / "labels.sqlite", b"SQLite format 3\x00" + b"\xff" * 200)
+
+
+def test_in_the_own_place_whatever_is_no_store_is_set_aside(user_home: Path) -> None:
+    path = default_store()
+    path.parent.mkdir(parents=True)
+    set_aside_and_begin_anew(path, b"not a database at all, but long enough" * 50)
+
+
+def set_aside_and_begin_anew(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreDamaged) as caught:
         AnnotationStore.open(path)
@@ -91,6 +98,18 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes)
     with AnnotationStore.open(path) as store:
         assert store.cases() == (), "begun on purpose, so it opens from now on"
     assert caught.value.kept_as.exists()
+
+
+@pytest.mark.parametrize("begin_anew", [False, True])
+@pytest.mark.parametrize("content", [b"\0" * 128 + b"DICM" + b"\1" * 4000, b"x", b"SQLite format 2\x00" + b"." * 99])
+def test_a_file_of_somebody_else_is_never_touched(tmp_path: Path, content: bytes, begin_anew: bool) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(content)
+    for where in (path, f"sqlite:///{path}"):
+        with pytest.raises(UserError, match="a.dcm is not a store of labels and stays as it is") as caught:
+            AnnotationStore.open(where, begin_anew=begin_anew)
+        assert not isinstance(caught.value, StoreDamaged)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.dcm"] and path.read_bytes() == content
 
 
 def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def test_a_damaged_store_is_begun_anew_only_when_asked(
     store = tmp_path / "labels.sqlite"
     assert say(capsys, "--store", store, "add", clip, "--label-set", "needle-tip")[0] == 0
     assert "1 case, 0 labels" in say(capsys, "check", "--store", store)[1]
-    store.write_bytes(b"no database at all" * 400)
+    store.write_bytes(b"SQLite format 3\x00" + b"no database at all" * 400)
     for _ in range(2):
         status, _, told = say(capsys, "--store", store, "list")
         assert status == 2 and "damaged" in told and "check --begin-anew" in told and "Traceback" not in told
@@ -287,3 +287,17 @@ def test_agreement_with_nobody_says_so(clip: Path, capsys: pytest.CaptureFixture
     say(capsys, "add", clip, "--label-set", "needle-tip", "--title", "one")
     status, _, told = say(capsys, "agree", "one", "anna", "bert")
     assert status == 2 and "nobody has labelled it yet" in told
+
+
+@pytest.mark.parametrize("words", [["list"], ["check"], ["check", "--begin-anew"], ["agree", "one", "anna", "bert"]])
+def test_a_file_that_is_no_store_is_refused_and_stays(
+    clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    picture = clip / "000.png"
+    content = picture.read_bytes()
+    told = [say(capsys, *words, "--store", picture)]
+    monkeypatch.setenv("PUNCTA_STORE", str(picture))
+    told.append(say(capsys, *words))
+    for status, out, err in told:
+        assert status == 2 and out == "" and "is not a store of labels" in err and err.count("\n") == 1
+    assert picture.read_bytes() == content and len(list(clip.iterdir())) == 8
