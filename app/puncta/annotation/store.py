@@ -80,7 +80,7 @@ class AnnotationStore:
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, where: Path | str | None = None, *, begin_anew: bool = False) -> Self:
+    def open(cls, where: Path | str | None = None, *, begin_anew: bool = False, begin: bool = True) -> Self:
         """Open a store, or begin one where there is none.
 
         Parameters
@@ -89,6 +89,8 @@ class AnnotationStore:
             A SQLite file, a database URL, or None for this user's own store.
         begin_anew : bool
             Begins an empty store although a damaged one has been set aside.
+        begin : bool
+            False refuses a file that is not there; this user's own store is begun all the same.
 
         Raises
         ------
@@ -99,7 +101,7 @@ class AnnotationStore:
         UserError
             The store is of a newer Puncta, or the address is none.
         """
-        return cls(open_engine(where, begin_anew=begin_anew))
+        return cls(open_engine(where, begin_anew=begin_anew, begin=begin))
 
     def close(self) -> None:
         """Close all connections."""

@@ -88,8 +88,8 @@ def url_of(where: Path | str | None) -> URL:
     raise UserError(f"A store cannot lie in '{kind}'; there are SQLite files and PostgreSQL servers.")
 
 
-def open_engine(where: Path | str | None, *, begin_anew: bool = False) -> Engine:
-    """Return the engine of a checked store in its newest form, begun where there is none.
+def open_engine(where: Path | str | None, *, begin_anew: bool = False, begin: bool = True) -> Engine:
+    """Return the engine of a checked store in its newest form, begun where there is none; see `AnnotationStore.open`.
 
     Raises
     ------
@@ -98,11 +98,14 @@ def open_engine(where: Path | str | None, *, begin_anew: bool = False) -> Engine
     StoreUnreachable
         The server does not answer.
     UserError
-        The store is of a newer Puncta, or its folder cannot be written.
+        The store is of a newer Puncta, its folder cannot be written, or there is none and none is to be begun.
     """
     url = url_of(where)
     if url.get_backend_name() == "sqlite":
-        return _open_file(url, Path(str(url.database)), begin_anew)
+        path = Path(str(url.database))
+        if not (begin or begin_anew or is_own_place(path)):
+            _check_there(path)
+        return _open_file(url, path, begin_anew)
     try:
         import psycopg  # noqa: F401
     except ImportError as error:
@@ -128,6 +131,18 @@ def unreachable(url: URL, error: DBAPIError) -> StoreUnreachable:
         f"The store at {url.render_as_string(hide_password=True)} does not answer: "
         f"{why[0] if why else 'no reason given'}."
     )
+
+
+def _check_there(path: Path) -> None:
+    """See to it that there is a store, or a damaged one beside, which is told of when it is opened."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not a store; give the file of a store.")
+    # A file of no bytes is what a program leaves that was stopped before it had begun one.
+    if not (path.is_file() and path.stat().st_size) and not any(path.parent.glob(f"{path.name}{SET_ASIDE}*")):
+        raise UserError(
+            f"There is no store of labels at {path}; look at the name, or begin an empty one there with "
+            "'puncta annotations check --begin-anew'."
+        )
 
 
 def _open_file(url: URL, path: Path, begin_anew: bool) -> Engine:

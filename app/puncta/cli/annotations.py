@@ -89,7 +89,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="print machine-readable")
     verb = add("check", "check the store")
     verb.add_argument(
-        "--begin-anew", action="store_true", help="begin an empty store where a damaged one was set aside"
+        "--begin-anew", action="store_true", help="begin an empty store where there is none, or beside a damaged one"
     )
 
 
@@ -108,7 +108,9 @@ def run(args: argparse.Namespace) -> int:
         "check": _check,
     }
     where = args.store or os.environ.get(STORE_VARIABLE) or None
-    with AnnotationStore.open(where, begin_anew=getattr(args, "begin_anew", False)) as store:
+    begin_anew = getattr(args, "begin_anew", False)
+    # Only who adds a case may mean a store that is not there yet; elsewhere its name is mistyped.
+    with AnnotationStore.open(where, begin_anew=begin_anew, begin=args.action == "add") as store:
         return actions[args.action](store, args)
 
 

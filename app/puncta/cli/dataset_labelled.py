@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from puncta.cli.progress import ProgressLine
@@ -24,7 +25,8 @@ def add_parser(actions: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="a new folder")
     parser.add_argument("--from", dest="source", metavar="DIR", type=Path,
                         help="a dataset to split anew, in place of the store of labels")
-    parser.add_argument("--store", metavar="FILE_OR_URL", help="another store than this user's own")
+    parser.add_argument("--store", metavar="FILE_OR_URL",
+                        help="another store than this user's own or the one that PUNCTA_STORE names")
     parser.add_argument("--label-set", metavar="NAME", help="labels of this set, where there are several")
     parser.add_argument("--plugin", metavar="PLUGIN", help="whose labels count for the split (default: what there is "
                                                            "most of)")
@@ -41,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     UserError
         Nothing is labelled, several label sets are, or the folder is there already.
     """
+    from puncta.annotation.shared import STORE_VARIABLE
     from puncta.annotation.store import AnnotationStore
     from puncta.session.retrain import make_dataset, open_training_data, plan_split
     from puncta.session.retrain_data import datasets_at_hand
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         plan = plan_split(data, args.plugin, args.seed)
         made = make_dataset(None, data, plan, args.out, tell=tell)
     else:
-        with AnnotationStore.open(args.store) as store:
+        with AnnotationStore.open(args.store or os.environ.get(STORE_VARIABLE) or None, begin=False) as store:
             found = [d for d in datasets_at_hand(store, args.out / "none")
                      if args.label_set in (None, d.label_set) and d.cases]
             if not found:

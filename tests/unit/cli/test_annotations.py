@@ -301,3 +301,33 @@ def test_a_file_that_is_no_store_is_refused_and_stays(
     for status, out, err in told:
         assert status == 2 and out == "" and "is not a store of labels" in err and err.count("\n") == 1
     assert picture.read_bytes() == content and len(list(clip.iterdir())) == 8
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["list"], ["check"], ["agree", "a", "b", "c"], ["export", "OUT"], ["assign", "a", "anna"],
+     ["import", "OUT", "--case", "a"]],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_a_mistyped_store_is_refused_and_not_begun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    words = [str(tmp_path / "out") if word == "OUT" else word for word in words]
+    store = tmp_path / "deep" / "typo.sqlite"
+    told = [say(capsys, *words, "--store", store), say(capsys, *words, "--store", f"sqlite:///{store}")]
+    monkeypatch.setenv("PUNCTA_STORE", str(store))
+    told.append(say(capsys, *words))
+    for status, out, err in told:
+        assert status == 2 and out == "" and "no store of labels at" in err and "check --begin-anew" in err
+        assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_elsewhere_is_begun_by_adding_a_case_or_when_asked(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "0 cases" in say(capsys, "check", "--begin-anew", "--store", tmp_path / "new" / "a.sqlite")[1]
+    assert say(capsys, "add", clip, "--label-set", "needle", "--store", tmp_path / "b.sqlite")[0] == 0
+    for store in ("new/a.sqlite", "b.sqlite"):
+        assert say(capsys, "list", "--store", tmp_path / store)[0] == 0
+    assert "is a folder" in say(capsys, "list", "--store", tmp_path)[2]

@@ -180,3 +180,16 @@ def test_frames_in_between_lie_before_labels_and_are_none(labelled: set[int], hi
     for index in labelled:
         assert all(i in labelled or i in between for i in range(max(0, index - history), index))
     assert all(any(0 < np.int64(i) - b <= history for i in labelled) for b in between)
+
+
+def test_a_mistyped_store_is_refused_and_not_begun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["dataset", "labelled", "--out", str(tmp_path / "made")]
+    place = str(tmp_path / "deep" / "typo.sqlite")
+    assert main([*words, "--store", place]) == 2
+    monkeypatch.setenv("PUNCTA_STORE", place)
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.err.count("There is no store of labels at") == 2 == told.err.count("\n") and told.out == ""
+    assert list(tmp_path.iterdir()) == []
