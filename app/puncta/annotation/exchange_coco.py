@@ -106,8 +106,8 @@ def _annotation(a: Annotation) -> dict[str, Any]:
     }
 
 
-def found_in_coco(document: Any, place: str = "the COCO file") -> list[Found]:
-    """Return what a COCO document says, made by Puncta or another program.
+def dataset_in_coco(document: Any, place: str = "the COCO file") -> Dataset:
+    """Return a COCO document, made by Puncta or another program, as a dataset.
 
     Raises
     ------
@@ -118,7 +118,12 @@ def found_in_coco(document: Any, place: str = "the COCO file") -> list[Found]:
         raise UserError(f"{place} is not a COCO file: images, annotations and categories belong in it.")
     if not is_plain_coco(document):
         raise UserError(f"{place} is a dataset of Puncta; import it as a dataset.")
-    dataset = with_own(dataset_from_json(without_own(document), place), document)
+    return with_own(dataset_from_json(without_own(document), place), document)
+
+
+def found_in_coco(document: Any, place: str = "the COCO file") -> list[Found]:
+    """Return what a COCO document says, made by Puncta or another program; raises UserError where it is none."""
+    dataset = dataset_in_coco(document, place)
     found = found_in_dataset(dataset)
     stated = any("frame_index" in image for image in document["images"])
     return found if stated else [replace(f, index=None) for f in found]

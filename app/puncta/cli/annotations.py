@@ -246,7 +246,7 @@ def _export(store: AnnotationStore, args: argparse.Namespace) -> int:
 
 def _import(store: AnnotationStore, args: argparse.Namespace) -> int:
     from puncta.annotation.labels import State
-    from puncta.session.label_exchange import import_labels
+    from puncta.session.label_import import import_labels
 
     wrong = [text for text in args.map if "=" not in text]
     if wrong:

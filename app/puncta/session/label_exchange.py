@@ -1,4 +1,4 @@
-"""Labels out of the store into files and back, with the pictures of the frames they belong to.
+"""Labels out of the store into files, with the pictures of the frames they belong to; `label_import` reads them.
 
 The pictures come from the case's clip, frame by frame; where a label carries the hash of its frame, the decoded frame
 has to have it, so the frame labelled is the frame exported.
@@ -7,8 +7,7 @@ has to have it, so the frame labelled is the frame exported.
 from __future__ import annotations
 
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +16,8 @@ import cv2
 
 from puncta.annotation.adjudicate import CONSENSUS
 from puncta.annotation.cases import Case
-from puncta.annotation.commands import Board, Command, propose
-from puncta.annotation.exchange_coco import coco_from_dataset, found_in_coco
-from puncta.annotation.exchange_cvat import found_in_cvat
-from puncta.annotation.exchange_dataset import CasePart, dataset_of, found_in_dataset, picture_name, usable
-from puncta.annotation.exchange_found import Found, labels_from_found
-from puncta.annotation.exchange_labelme import found_in_labelme
+from puncta.annotation.exchange_coco import coco_from_dataset
+from puncta.annotation.exchange_dataset import CasePart, dataset_of, picture_name, usable
 from puncta.annotation.exchange_write import (
     FRAMES_TABLE,
     csv_of,
@@ -31,18 +26,17 @@ from puncta.annotation.exchange_write import (
     write_png_masks,
     write_yolo,
 )
-from puncta.annotation.labels import Label, State, is_machine
+from puncta.annotation.labels import Label, is_machine
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame, FrameKey, grey_from_pixels, hash_planes
 from puncta.core.ports import FrameSource
 from puncta.formats.atomic import AtomicFile, write_text_atomic
-from puncta.formats.dataset import load_dataset, save_dataset
-from puncta.formats.jsontext import read_json, write_json
+from puncta.formats.dataset import save_dataset
+from puncta.formats.jsontext import write_json
 from puncta.formats.label_sets import LabelSet, find_label_set
 
 OUT_FORMATS = ("dataset", "coco", "yolo", "mot", "masks", "csv")
-IN_FORMATS = ("dataset", "coco", "cvat", "labelme")
 WITH_PICTURES = frozenset({"dataset", "coco", "yolo"})
 
 
@@ -221,7 +215,8 @@ def write_picture(frame: Frame, path: Path) -> str:
     return hash_planes((grey,))
 
 
-def _open(case: Case) -> FrameSource:
+def open_clip(case: Case) -> FrameSource:
+    """Open a case's clip; raises UserError where nothing tells where it is, or another one is there."""
     from puncta.sources.factory import open_source
 
     if not case.uri:
@@ -235,7 +230,7 @@ def _open(case: Case) -> FrameSource:
 
 def frames_of_case(case: Case, indices: Sequence[int]) -> Iterator[Frame]:
     """Yield some frames of a case's clip, given in order; raises UserError where the clip is another one."""
-    source = _open(case)
+    source = open_clip(case)
     try:
         at = 0
         for index in indices:
@@ -250,145 +245,3 @@ def frames_of_case(case: Case, indices: Sequence[int]) -> Iterator[Frame]:
             at = index + 1
     finally:
         source.close()
-
-
-# In.
-
-
-@dataclass(frozen=True, slots=True)
-class ImportDone:
-    """What an import did.
-
-    Attributes
-    ----------
-    labels : int
-        Taken over.
-    passed_over : int
-        Left as they were, since a person has confirmed them.
-    left_out : mapping of reason to count
-    """
-
-    labels: int
-    passed_over: int
-    left_out: Mapping[str, int]
-    commands: tuple[Command, ...] = ()
-
-
-def read_found(path: Path, kind: str | None) -> tuple[str, list[Found]]:
-    """Read labels of a file or folder; ``kind`` None finds the format out. Return the format and what was found.
-
-    Raises
-    ------
-    UserError
-        There is no such file, or it is of no format that is known.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"There is no {path}.")
-    kind = kind or _guess(path)
-    if kind == "dataset":
-        return kind, found_in_dataset(load_dataset(path))
-    if kind == "coco":
-        file = path / "annotations.json" if path.is_dir() else path
-        return kind, found_in_coco(read_json(file), str(file))
-    if kind == "cvat":
-        return kind, found_in_cvat(path / "annotations.xml" if path.is_dir() else path)
-    if kind == "labelme":
-        return kind, found_in_labelme(path)
-    raise UserError(f"There is no format '{kind}' to import; there are {', '.join(IN_FORMATS)}.")
-
-
-def _guess(path: Path) -> str:
-    if path.is_dir():
-        for name, kind in (("dataset.json", "dataset"), ("annotations.json", "coco"), ("annotations.xml", "cvat")):
-            if (path / name).is_file():
-                return kind
-        return "labelme"
-    if path.suffix.lower() in {".xml", ".zip"}:
-        return "cvat"
-    document = read_json(path)
-    if isinstance(document, dict) and "shapes" in document:
-        return "labelme"
-    images = document.get("images", ()) if isinstance(document, dict) else ()
-    return "dataset" if any("review" in image for image in images) else "coco"
-
-
-def import_labels(
-    store: AnnotationStore,
-    case: Case,
-    path: Path,
-    *,
-    rater: str | None,
-    kind: str | None = None,
-    names: Mapping[str, str] | None = None,
-    state: State | None = None,
-) -> ImportDone:
-    """Read labels of a file into layers of a case, one gesture a layer, which can be undone.
-
-    What a rater has confirmed stays. A file that knows what was confirmed and what only proposed keeps that.
-
-    Parameters
-    ----------
-    rater : str or None
-        Into whose layer; None: each label into that of the rater whom the file names.
-
-    Raises
-    ------
-    UserError
-        Nothing of the file fits the case, or no rater is named, neither here nor in the file.
-    """
-    kind, found = read_found(path, kind)
-    if rater is None and (unnamed := sum(entry.rater is None for entry in found)):
-        raise UserError(f"{path} does not name who made {unnamed} of its labels; name by --rater into whose layer.")
-    layers: dict[str, list[Found]] = {}
-    for entry in found:
-        layers.setdefault(rater or entry.rater or "", []).append(entry)
-    keys, label_set = keys_of(store, case), label_set_of(case)
-    count = passed = fitting = 0
-    left_out: Counter[str] = Counter()
-    commands: list[Command] = []
-    for who, entries in sorted(layers.items()):
-        source = f"{kind} {Path(path).name}"
-        got = labels_from_found(
-            entries, label_set, who, keys, stream=case.stream, source=source, names=names, state=state
-        )
-        left_out.update(got.left_out)
-        fitting += len(got.labels)
-        board = Board(case.id, who, store.labels(case.id, rater=who))
-        # States are those of the labels themselves, so each is proposed with its own.
-        changes = [c for s in State for c in _changes(board, [x for x in got.labels if x.state is s], s)]
-        passed += len(got.labels) - len(changes)
-        if changes:
-            commands.append(Command(f"Import {kind}", case.id, who, tuple(changes), None, automatic=True))
-    if not fitting:
-        why = ", ".join(f"{number} x {reason}" for reason, number in left_out.items()) or "it holds no labels"
-        raise UserError(f"Nothing of {path} fits {case.title}: {why}.")
-    for command in commands:
-        done = store.apply(command)
-        count += len(done.changes)
-        passed += len(done.passed_over)
-    return ImportDone(count, passed, dict(left_out), tuple(commands))
-
-
-def _changes(board: Board, labels: list[Label], state: State) -> Iterable:
-    command = propose(board, labels, state=state)
-    return () if command is None else command.changes
-
-
-def keys_of(store: AnnotationStore, case: Case) -> Callable[[int], FrameKey | None]:
-    """Return what gives the frame key of an index: from the clip, else from frames labelled before."""
-    known = {label.key.index: label.key for label in store.labels(case.id)}
-    times = None
-    if case.uri:
-        source = _open(case)
-        times = source.info.times_ns
-        source.close()
-
-    def key(index: int) -> FrameKey | None:
-        if index in known:
-            return known[index]
-        if times is None or not 0 <= index < len(times):
-            return None
-        return FrameKey(case.stream, index, int(times[index]))
-
-    return key

@@ -52,7 +52,7 @@ from puncta.formats.dataset_checks import check_references
 from puncta.formats.dataset_json import json_from_dataset
 from puncta.formats.dataset_values import Visibility
 from puncta.formats.label_sets import LabelCategory, LabelFlag, LabelPhase, LabelSet
-from puncta.session.label_exchange import read_found
+from puncta.session.label_import import read_found
 
 SET = LabelSet(
     "made", "Made",
