@@ -171,7 +171,8 @@ def read_grey_picture(path: Path, image: Image) -> NDArray[np.uint8]:
     """
     if not path.is_file():
         raise UserError(f"The dataset names {image.file_name}, which is not there; build or copy the dataset again.")
-    pixels = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    packed = np.fromfile(path, dtype=np.uint8)
+    pixels = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED) if packed.size else None
     if pixels is None or pixels.ndim != 2 or pixels.dtype != np.uint8:
         raise UserError(f"{image.file_name} is not a readable 8-bit grey picture; build or copy the dataset again.")
     if pixels.shape != (image.height, image.width):

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from puncta.annotation.cases import Case
 from puncta.annotation.exchange_dataset import picture_name
@@ -19,8 +19,11 @@ from puncta.core.errors import UserError
 from puncta.core.frame import Frame, grey_from_pixels
 from puncta.formats.atomic import plain_os_error
 from puncta.formats.dataset import Dataset, Image, Review, load_dataset, save_dataset
+from puncta.formats.dataset_checks import PICTURE_SUFFIXES
+from puncta.session.dataset_source import read_grey_picture
 from puncta.session.label_exchange import export_labels, frames_of_case, write_picture
 from puncta.session.retrain_data import PICTURES, SplitPlan, TrainingData, cases_of, check_split
+from puncta.sources.factory import open_source
 
 HISTORY = 16
 """Frames before a labelled one that go along: what the tip network looks back on, and a few to begin its memory."""
@@ -68,7 +71,8 @@ def make_dataset(
     Raises
     ------
     UserError
-        The folder is there already, nothing is labelled, or a clip is not what was labelled.
+        The folder is there already, nothing is labelled, a clip is not what was labelled, or a picture is missing or
+        cannot be read.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -175,9 +179,10 @@ def _of_dataset(path: Path, split: SplitPlan, folder: Path, say: _Steps) -> Made
         tuple(a for a in dataset.annotations if a.image_id in kept),
     )
     check_split_of(whole, split)
-    files = sorted({i.file_name for i in images})
+    files = {i.file_name: i for i in images}
     home = path if path.is_dir() else path.parent
-    for done, name in enumerate(files, start=1):
+    for done, name in enumerate(sorted(files), start=1):
+        _check_file(home / name, files[name])
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -188,6 +193,16 @@ def _of_dataset(path: Path, split: SplitPlan, folder: Path, say: _Steps) -> Made
     save_dataset(whole, folder)
     labelled = sum(split.frames.values())
     return MadeDataset(folder, labelled, sum(i.review is Review.UNSEEN for i in images))
+
+
+def _check_file(path: Path, image: Image) -> None:
+    """See to it that a picture or a clip of a dataset is there and can be read."""
+    if PurePosixPath(image.file_name).suffix.lower() in PICTURE_SUFFIXES:
+        read_grey_picture(path, image)
+        return
+    if not path.is_file():
+        raise UserError(f"The dataset names {image.file_name}, which is not there; copy the dataset again.")
+    open_source(str(path)).close()
 
 
 def _sides_of_pictures(split: SplitPlan) -> dict[tuple[str | None, str | None, str | None], str]:

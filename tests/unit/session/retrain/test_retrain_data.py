@@ -193,3 +193,24 @@ def test_a_mistyped_store_is_refused_and_not_begun(
     told = capsys.readouterr()
     assert told.err.count("There is no store of labels at") == 2 == told.err.count("\n") and told.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "which is not there"), (b"", "is not a readable"), (b"no picture", "is not a readable"),
+     (b"\x89PNG\r\n\x1a\n" + b"." * 40, "is not a readable")],
+)  # fmt: skip
+def test_a_picture_that_is_missing_or_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, words: str
+) -> None:
+    with labelled_store(tmp_path, frames=8) as store:
+        found = datasets_at_hand(store, tmp_path / "none")[0]
+        made = make_dataset(store, found, plan_split(found), tmp_path / "one")
+    name = load_dataset(made.folder).images[3].file_name
+    (made.folder / name).unlink()
+    if content is not None:
+        (made.folder / name).write_bytes(content)
+    assert main(["dataset", "labelled", "--from", str(made.folder), "--out", str(tmp_path / "two")]) == 2
+    told = capsys.readouterr().err
+    assert name in told and words in told and "Cannot make" not in told, told
+    assert not list(tmp_path.glob("*two*"))
