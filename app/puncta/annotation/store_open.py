@@ -195,6 +195,7 @@ def _check_file(path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as connection:
             rows = connection.execute("PRAGMA quick_check(5)").fetchall()
             broken = "" if rows == [("ok",)] else str(rows[0][0])
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.OperationalError as error:
         if "malformed" not in str(error) and "disk image" not in str(error):
             raise UserError(f"The store {path} cannot be opened: {error}.") from error
@@ -202,6 +203,8 @@ def _check_file(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         broken = str(error)
     if not broken:
+        if tables and "alembic_version" not in tables:
+            raise UserError(f"{path} is a database of another program and stays as it is; give the file of a store.")
         return
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     kept = path.with_name(f"{path.name}{SET_ASIDE}{stamp}")

@@ -112,6 +112,17 @@ def test_a_file_of_somebody_else_is_never_touched(tmp_path: Path, content: bytes
     assert [p.name for p in tmp_path.iterdir()] == ["a.dcm"] and path.read_bytes() == content
 
 
+def test_a_database_of_another_program_is_never_touched(tmp_path: Path) -> None:
+    path = tmp_path / "places.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE bookmarks (id INTEGER)")
+        other.commit()
+    content = path.read_bytes()
+    with pytest.raises(UserError, match="places.sqlite is a database of another program and stays as it is"):
+        AnnotationStore.open(path)
+    assert path.read_bytes() == content and [p.name for p in tmp_path.iterdir()] == ["places.sqlite"]
+
+
 def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
     backup = tmp_path / "b.sqlite"
     backup.write_bytes(b"x" * 5000)
