@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+import slow_clips
 
 from puncta.core.errors import UserError
 from puncta.training import building
@@ -51,17 +52,6 @@ def test_what_a_process_complains_of_is_said(tmp_path: Path, monkeypatch: pytest
                                 lambda *_: None, tmp_path, jobs=2)
 
 
-def slow(spec: CompositeSpec, root: Path, cache: Path, report, part: tuple[int, int] = (0, 1)) -> Path:
-    """Makes a clip every tenth of a second, and tells its process."""
-    folder = cache / cache_name(spec)
-    folder.mkdir(parents=True, exist_ok=True)
-    for k in range(part[0], spec.clips, part[1]):
-        (folder / f"{k:05d}.json").write_text(str(os.getpid()))
-        time.sleep(0.1)
-        report("clips", k + 1, spec.clips)
-    return folder
-
-
 def makers_of(folder: Path) -> list[psutil.Process]:
     there = []
     for pid in {int(p.read_text() or 0) for p in folder.glob("*/*.json")}:
@@ -80,31 +70,31 @@ def test_a_pause_ends_all_processes_at_once(tmp_path: Path, monkeypatch: pytest.
             raise Paused
 
     with pytest.raises(Paused):
-        building.build_together(slow, "clips", CompositeSpec(("x",), 10_000), tmp_path, report, tmp_path, jobs=2)
+        wanted = CompositeSpec(("x",), 10_000)
+        building.build_together(slow_clips.slow, "clips", wanted, tmp_path, report, tmp_path, jobs=2)
     assert makers_of(tmp_path) == []
     assert 0 < len(list(tmp_path.glob("*/*.json"))) < 10_000
 
 
 KILLED = """
-import importlib.util, sys
+import sys
 from pathlib import Path
-spec = importlib.util.spec_from_file_location("test_building", sys.argv[1])
-made = sys.modules["test_building"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(made)
+from puncta.training import building
+from puncta.training.data import CompositeSpec
+from slow_clips import slow
 if __name__ == "__main__":
-    made.building.WORTH_IT = 2
-    there = Path(sys.argv[2])
-    wanted = made.CompositeSpec(("x",), 10_000)
-    made.building.build_together(made.slow, "clips", wanted, there, lambda *_: None, there, jobs=2)
+    building.WORTH_IT = 2
+    there = Path(sys.argv[1])
+    building.build_together(slow, "clips", CompositeSpec(("x",), 10_000), there, lambda *_: None, there, jobs=2)
 """
 
 
 def test_a_killed_training_leaves_no_process_behind(tmp_path: Path) -> None:
     script = tmp_path / "begin.py"
     script.write_text(KILLED, encoding="utf-8")
-    places = [str(Path(building.__file__).parents[2]), str(Path(__file__).parent)]
+    places = [str(Path(building.__file__).parents[2]), str(Path(slow_clips.__file__).parent)]
     began = subprocess.Popen(
-        [sys.executable, str(script), __file__, str(tmp_path)],
+        [sys.executable, str(script), str(tmp_path)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
     )
     try:
