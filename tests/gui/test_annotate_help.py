@@ -104,7 +104,9 @@ def test_models_carry_a_needle_on_and_say_where_to_look(stage, qtbot) -> None:
     assert label(hand, 10, "needle_tip").made.by == "tip-test"
     # Where the two part, the tracker's tip is proposed, and the frame stands first in the queue.
     assert label(hand, APART_AT, "needle_tip").made.by == "track-test"
-    assert hand.notes.queue[0].index == APART_AT and "disagree" in hand.notes.queue[0].words
+    # The queue is asked of the store once the proposals are kept, which comes back a moment later.
+    qtbot.waitUntil(lambda: hand.notes.queue[0].index == APART_AT, timeout=30_000)
+    assert "disagree" in hand.notes.queue[0].words
     assert label(hand, 25, "needle") is None
     assert any(doubt.index == 25 and doubt.words == "a tip without a needle" for doubt in hand.notes.queue)
     assert isinstance(label(hand, 28, "needle").value, NotVisible)
@@ -132,7 +134,8 @@ def test_where_the_tracker_leaves_the_needle_frames_stay_open_and_it_is_said(sta
     words = hand.parts.window.stage.banners.texts()["help"]
     assert words.startswith("From frame 9 on the tracker follows something else")
     assert "Frames 9 to 29 stay open" in words
-    assert hand.notes.queue[0].index == 9 and "needle left here" in hand.notes.queue[0].words
+    qtbot.waitUntil(lambda: hand.notes.queue[0].index == 9, timeout=30_000)
+    assert "needle left here" in hand.notes.queue[0].words
     with_models(hand)
     hand.key(Qt.Key.Key_F)
     hand.calm()
@@ -181,7 +184,7 @@ def test_frames_that_would_teach_most_stand_first_in_the_queue_and_are_the_rater
     draw_true(hand, 0)
     hand.key(Qt.Key.Key_F)
     hand.calm()
-    assert hand.notes.queue[0].words.startswith("disagree")
+    qtbot.waitUntil(lambda: hand.notes.queue[0].words.startswith("disagree"), timeout=30_000)
     hand.key(Qt.Key.Key_T)
     hand.calm()
     teaching = [doubt for doubt in hand.notes.queue if doubt.teaches]
