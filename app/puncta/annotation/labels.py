@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 
 import numpy as np
@@ -24,6 +23,7 @@ from puncta.core.results import Box
 from puncta.formats.dataset_values import Visibility
 from puncta.formats.jsontext import PX_DECIMALS
 from puncta.formats.rle import mask_from_rle, rle_from_mask
+from puncta.formats.session import utc_now
 
 __all__ = [
     "LINE_SUFFIX", "MACHINE_KINDS", "MASKS", "MODEL_RATER", "NOTE", "PHASE", "TRUSTED_STATES", "BoxLabel",
@@ -235,11 +235,6 @@ class Provenance:
         if self.kind is Kind.SIMULATOR:
             return "simulator"
         return f"{self.kind}:{self.by} {self.version}".rstrip()
-
-
-def utc_now() -> str:
-    """Return the time as provenance stores it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def by_person(rater: str, *, base: str = "", version: str = "") -> Provenance:

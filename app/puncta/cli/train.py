@@ -29,10 +29,6 @@ are not there are built."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PAUSED = 3
 """Exit status of a training that was asked to pause."""
-_NO_TORCH = (
-    'Training needs PyTorch, which is not installed here; install it with: pip install "puncta[train]" '
-    "--extra-index-url https://download.pytorch.org/whl/cpu"
-)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
         PyTorch is missing, the experiment does not fit, or data is missing.
     """
     if importlib.util.find_spec("torch") is None:
-        raise UserError(_NO_TORCH)
+        from puncta.session.retrain_plans import NO_TORCH
+
+        raise UserError(NO_TORCH)
     if args.report is not None:
         return _report(args)
     if args.int8 is not None:
