@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -242,9 +243,8 @@ def by_person(rater: str, *, base: str = "", version: str = "") -> Provenance:
     return Provenance(Kind.PERSON, rater, version, base, utc_now())
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Slot:
-    """Where a label stands within a case and a rater.
+class Slot(NamedTuple):
+    """Where a label stands within a case and a rater; a tuple, since boards of many labels look slots up all the time.
 
     Attributes
     ----------
@@ -256,7 +256,7 @@ class Slot:
         0, or more where a frame has several things of a category.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # stands in for the search of tuples, which nobody wants here
     name: str
     number: int = 0
 

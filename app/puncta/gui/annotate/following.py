@@ -14,7 +14,15 @@ from puncta.annotation.store_suggestions import Suggestion
 from puncta.formats.label_sets import LabelSet
 from puncta.gui.annotate.facts import needle_facts, note_of, state_of, thing_facts, tip_facts
 from puncta.gui.annotate.review_queue import Doubt, doubt_of, ordered
-from puncta.gui.annotate.ribbons import ABSENT, PRESENT, confirmed_counts, empty_rows, shown_rows, write_codes
+from puncta.gui.annotate.ribbons import (
+    ABSENT,
+    PRESENT,
+    clear_codes,
+    confirmed_counts,
+    empty_rows,
+    shown_rows,
+    write_codes,
+)
 from puncta.gui.annotate.things import Shape, Thing
 from puncta.gui.i18n import tr
 from puncta.session.between_keys import NEEDLE, TIP
@@ -97,6 +105,7 @@ class Following:
         elif not dirty and a.suggestions is self._suggestions and a.adjudication.disputes is self._disputes:
             return
         self._suggestions, self._disputes = a.suggestions, a.adjudication.disputes
+        clear_codes(self._rows, dirty)
         for index in dirty:
             labels = board.on_frame(index)
             if index < a.count:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from puncta.annotation.commands import Board
 from puncta.annotation.labels import LINE_SUFFIX, Kind, Label, NotVisible, Slot, State
 from puncta.imaging.needle_pose import NeedlePose
@@ -9,6 +11,7 @@ from puncta.session.between_keys import NEEDLE, TIP, KeyPose, pose_of_labels
 
 LINE = NEEDLE + LINE_SUFFIX
 NAMES = (NEEDLE, LINE, TIP)
+Gap = tuple[int, int]
 
 
 class KeyFrames:
@@ -23,18 +26,21 @@ class KeyFrames:
         self._bases: dict[int, str] = {}
         """Frames proposed between key frames, and between which."""
         self._poses: dict[int, tuple[tuple[Label | None, ...], NeedlePose | None]] = {}
-        self._filled: dict[tuple[int, int], tuple[NeedlePose | None, NeedlePose | None]] = {}
-        self._asked: set[tuple[int, int]] = set()
+        self._gaps: set[Gap] = set()
+        """Neighbouring key frames with frames between them, as the last look saw them."""
+        self._filled: dict[Gap, tuple[NeedlePose | None, NeedlePose | None]] = {}
+        """Gaps that proposals can fill, and the needle at either end."""
+        self._asked: set[Gap] = set()
 
     def look(
         self, board: Board, dirty: set[int] | None, *, unfinished: bool = False
     ) -> tuple[list[KeyPose], list[int], list[Slot]]:
-        """Return the key frames with a gap behind or before them, frames to propose, and proposals to take away.
+        """Return the key frames around the frames to propose, these frames, and proposals to take away.
 
         Parameters
         ----------
         dirty : set of int or None
-            Frames whose labels have changed since the last look; None: any.
+            Frames whose labels have changed since the last look; None: any. Only gaps that they touch are looked at.
         unfinished : bool
             What the last look asked for was not done to the end.
         """
@@ -42,19 +48,23 @@ class KeyFrames:
             self._board, dirty = board, None
             self._filled = {}
         if dirty is None:
-            self._hidden, self._closed, self._bases, self._poses = {}, set(), {}, {}
+            self._hidden, self._closed, self._bases, self._poses, self._gaps = {}, set(), {}, {}, set()
             dirty = set(board.labelled_frames())
         for index in dirty:
             self._look_at(board, index)
         order = sorted(self._hidden)
-        gaps = [(a, b) for a, b in zip(order, order[1:]) if b - a > 1]
+        before, self._gaps = self._gaps, {(a, b) for a, b in zip(order, order[1:]) if b - a > 1}
+        for gone in self._filled.keys() - self._gaps:
+            del self._filled[gone]
+        # What was asked for last may not have come, or not all of it.
+        changed = (before ^ self._gaps) | (_touched(order, dirty) | self._asked) & self._gaps
         keys: dict[int, KeyPose] = {}
         expected: dict[int, str] = {}
         wanted: list[int] = []
-        asked: set[tuple[int, int]] = set()
-        filled: dict[tuple[int, int], tuple[NeedlePose | None, NeedlePose | None]] = {}
-        for a, b in gaps:
-            if self._hidden[a] != self._hidden[b]:
+        asked: set[Gap] = set()
+        for a, b in sorted(changed):
+            known = self._filled.pop((a, b), None)
+            if (a, b) not in self._gaps or self._hidden[a] != self._hidden[b]:
                 continue  # between a needle and none nobody knows when it came
             poses = self._pose(board, a), self._pose(board, b)
             if not self._hidden[a] and None in poses:
@@ -62,16 +72,16 @@ class KeyFrames:
             base = f"frames {a} and {b}"
             between = [index for index in range(a + 1, b) if index not in self._closed]
             expected.update(dict.fromkeys(between, base))
-            before = self._filled.get((a, b))
-            fresh = before is None and all(self._bases.get(index) == base for index in between)
-            if (before != poses and not fresh) or (unfinished and (a, b) in self._asked):
+            fresh = known is None and all(self._bases.get(index) == base for index in between)
+            if (known != poses and not fresh) or (unfinished and (a, b) in self._asked):
                 wanted += between
                 asked.add((a, b))
-            filled[a, b] = poses
-            keys[a], keys[b] = KeyPose(a, poses[0]), KeyPose(b, poses[1])
-        self._filled, self._asked = filled, asked
+                keys[a], keys[b] = KeyPose(a, poses[0]), KeyPose(b, poses[1])
+            self._filled[a, b] = poses
+        self._asked = asked
         coming = set(wanted)
-        stale = [i for i, base in self._bases.items() if expected.get(i) != base and i not in coming]
+        seen = dirty.union(*(range(a + 1, b) for a, b in changed))
+        stale = sorted(i for i in seen & self._bases.keys() if expected.get(i) != self._bases[i] and i not in coming)
         slots = [a.slot for index in stale for a in board.on_frame(index) if _between_keys(a)]
         return [keys[index] for index in sorted(keys)], wanted, slots
 
@@ -104,6 +114,19 @@ class KeyFrames:
         pose = pose_of_labels(*values)
         self._poses[index] = (labels, pose)
         return pose
+
+
+def _touched(order: list[int], dirty: set[int]) -> set[Gap]:
+    """The pairs of neighbouring key frames that changed frames lie between, or are themselves."""
+    found: set[Gap] = set()
+    for index in dirty:
+        at = bisect_left(order, index)
+        is_key = at < len(order) and order[at] == index
+        if at > 0 and at < len(order):
+            found.add((order[at - 1], order[at]))
+        if is_key and at + 1 < len(order):
+            found.add((index, order[at + 1]))
+    return found
 
 
 def _between_keys(label: Label) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from puncta.annotation.labels import FlagLabel, Kind, Label, PhaseLabel, State
 from puncta.annotation.store_suggestions import TEACHES, Suggestion
 
@@ -62,20 +64,26 @@ def ordered(doubts: Mapping[int, Doubt], confirmed: Container[int], suggestions:
             worst[suggestion.index] = Doubt(suggestion.index, suggestion.score, words, teaches)
     telling = [d for d in worst.values() if d.score >= LEAST or d.teaches]
     first = sorted((d for d in telling if d.teaches), key=lambda d: (-d.score, d.index))
-    return (*first, *_spread(sorted((d for d in telling if not d.teaches), key=lambda d: (-d.score, d.index))))
+    return (*first, *_spread([d for d in telling if not d.teaches]))
 
 
 def _spread(frames: list[Doubt]) -> Queue:
-    """Put frames beside one that stands higher behind all others: one look there tells of them too."""
+    """Put the most doubtful first; frames beside one that stands higher come last: one look tells of both."""
+    if not frames:
+        return ()
+    indices = np.array([d.index for d in frames])
+    order = np.lexsort((indices, -np.array([d.score for d in frames])))
+    taken = bytearray(int(indices.max()) + 2 * APART + 1)  # from APART before the first frame on
+    near = b"\1" * (2 * APART + 1)
     first: list[Doubt] = []
     later: list[Doubt] = []
-    taken: set[int] = set()
-    for doubt in frames:
-        if doubt.index in taken:
+    for at in order.tolist():
+        doubt = frames[at]
+        if taken[doubt.index + APART]:
             later.append(doubt)
         else:
             first.append(doubt)
-            taken.update(range(doubt.index - APART, doubt.index + APART + 1))
+            taken[doubt.index : doubt.index + len(near)] = near
     return (*first, *later)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +27,23 @@ def empty_rows(names: Sequence[str], count: int) -> dict[str, NDArray[np.uint8]]
     return {name: np.zeros(count, np.uint8) for name in (*names, *EXTRA)}
 
 
+def clear_codes(rows: Mapping[str, NDArray[np.uint8]], frames: Collection[int]) -> None:
+    """Empty frames of all rows, before what is there now is written."""
+    if frames:
+        where = np.fromiter(frames, np.int64, len(frames))
+        for row in rows.values():
+            row[where[where < len(row)]] = EMPTY
+
+
 def write_codes(
     rows: Mapping[str, NDArray[np.uint8]], index: int, labels: Iterable[Label], phases: Mapping[str, int]
 ) -> None:
-    """Write what one frame's labels say into the rows; lines belong to their category's row.
+    """Write what one frame's labels say into rows that are empty there; lines belong to their category's row.
 
     Parameters
     ----------
     phases : mapping of phase to its number
     """
-    for row in rows.values():
-        row[index] = EMPTY
     for label in labels:
         value, found = label.value, rows.get(label.name)
         if found is None or label.state is State.REJECTED:

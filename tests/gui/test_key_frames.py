@@ -1,0 +1,65 @@
+"""Looking for gaps between key frames only where labels have changed finds what looking everywhere finds."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from puncta.annotation.commands import Board
+from puncta.annotation.labels import Kind, Label, LineLabel, NotVisible, Provenance, Slot, State, TipLabel, Value
+from puncta.core.frame import FrameKey
+from puncta.gui.annotate.key_frames import KeyFrames
+
+FRAMES = 30
+
+
+def _label(rng: random.Random, index: int) -> Label:
+    key = FrameKey("clip", index, index)
+    state = rng.choice([State.PROPOSED, State.CONFIRMED, State.BULK, State.REJECTED])
+    name = rng.choice(["needle.line", "needle_tip", "needle"])
+    line = LineLabel((0.0, 9.0), (rng.choice([5.0, 6.0]), 0.0))
+    value: Value = TipLabel((float(rng.randrange(4)), 5.0)) if name == "needle_tip" else line
+    if rng.random() < 0.2 or name == "needle":
+        value = NotVisible()
+    made = Provenance(Kind.PERSON, "T")
+    if state is State.PROPOSED:
+        first = rng.randrange(FRAMES)
+        base = f"frames {first} and {first + rng.randrange(2, 9)}"
+        made = Provenance(Kind.INTERPOLATED, "between key frames", "0", base)
+    return Label(name, key, "T", value, made, state)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_look_where_labels_changed_finds_what_a_look_everywhere_finds(seed: int) -> None:
+    """Key frames, frames to propose and proposals to take away, after each of many changes."""
+    rng = random.Random(seed)
+    board, near, whole = Board("case", "T"), KeyFrames(), KeyFrames()
+    dirty: set[int] | None = None
+    found = 0
+    for _ in range(60):
+        changed = set()
+        for _ in range(rng.choice([1, 1, 2, 6])):
+            label = _label(rng, rng.randrange(FRAMES))
+            board.set(label.slot, label if rng.random() < 0.7 else None)
+            changed.add(label.key.index)
+        unfinished = rng.random() < 0.2
+        keys, wanted, slots = near.look(board, None if dirty is None else dirty | changed, unfinished=unfinished)
+        full_keys, full_wanted, full_slots = whole.look(board, None, unfinished=unfinished)
+        assert (wanted, slots) == (full_wanted, full_slots)
+        assert keys == full_keys
+        for slot in slots:  # as the window does
+            board.set(slot, None)
+        came = {slot.index for slot in slots}
+        for index in wanted if rng.random() < 0.7 else ():  # the proposals come, or do not
+            below = max((k.index for k in keys if k.index < index), default=0)
+            above = min((k.index for k in keys if k.index > index), default=0)
+            made = Provenance(Kind.INTERPOLATED, "between key frames", "0", f"frames {below} and {above}")
+            if board.get(Slot(index, "needle_tip")) is None:
+                key, tip = FrameKey("clip", index, index), TipLabel((1.0, 5.0))
+                label = Label("needle_tip", key, "T", tip, made, State.PROPOSED)
+                board.set(label.slot, label)
+                came.add(index)
+        dirty = came
+        found += len(wanted) + len(slots)
+    assert found > 20
