@@ -9,6 +9,7 @@ Training and inference both call `stack_channels`, so what the network learnt on
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ SHIFT_LIMIT = 12.0
 _SHIFT_SIZE = 128
 _HIGH_PASS = 33
 _SWING = 2.5
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def lags_used() -> tuple[int, ...]:
@@ -82,10 +84,13 @@ def shift_picture(grey: NDArray[np.uint8], dx: float, dy: float) -> NDArray[np.u
     """Move a picture by (dx, dy) [px], repeating its border."""
     if abs(dx) < 0.05 and abs(dy) < 0.05:
         return grey
-    matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]], dtype=np.float32)
-    size = (grey.shape[1], grey.shape[0])
-    moved = cv2.warpAffine(grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.uint8)
+    # Four times as quick as a general warp. The picture is widened first, since near two borders at once
+    # the function repeats the wrong pixel.
+    reach = math.ceil(max(abs(dx), abs(dy))) + 2
+    wide = cv2.copyMakeBorder(grey, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
+    height, width = grey.shape
+    centre = ((width - 1) / 2 + reach - dx, (height - 1) / 2 + reach - dy)
+    return np.asarray(cv2.getRectSubPix(wide, (width, height), centre), np.uint8)
 
 
 def stack_channels(
@@ -106,36 +111,39 @@ def stack_channels(
         In the order of `CHANNELS`. The first is standardised over the picture; the others are differences without
         their slow part (gain, TGC and contact change slowly across the picture), in units of the picture's spread.
     """
-    now, difference, slow, total = _scratch(aligned[0].shape)
+    now, difference, total, slow = _scratch(aligned[0].shape)
     np.copyto(now, aligned[0])
     mean, spread = cv2.meanStdDev(aligned[0])
-    scale = np.float32(1.0 / (float(spread[0, 0]) + 8.0))
+    scale = 1.0 / (float(spread[0, 0]) + 8.0)
     if out is None:
         out = np.empty((len(CHANNELS), *now.shape), dtype=np.float32)
-    np.subtract(now, np.float32(mean[0, 0]), out=out[0])
-    out[0] *= scale
+    np.subtract(aligned[0], np.float32(mean[0, 0]), out=out[0])
     old = aligned[3:]
     highest = old[0]
-    for picture in old[1:]:
-        highest = np.asarray(cv2.max(highest, picture), np.uint8)
-    # Dilated by a pixel each way: tissue that moves on its own by about a pixel is no news.
-    highest = np.asarray(cv2.dilate(highest, np.ones((3, 3), np.uint8)), np.uint8)
     np.copyto(total, old[0])
     for picture in old[1:]:
+        highest = np.asarray(cv2.max(highest, picture), np.uint8)
         np.add(total, picture, out=total)
-    for channel, reference in enumerate((aligned[1], aligned[2], highest, total), start=1):
-        if reference is total:
-            # Whole numbers add without rounding, so this is the mean to the last bit.
-            np.copyto(difference, total)
-            difference /= np.float32(len(old))
-            np.subtract(now, difference, out=difference)
-        else:
-            np.subtract(now, reference, out=difference)
-        cv2.blur(difference, (_HIGH_PASS, _HIGH_PASS), dst=slow)
-        difference -= slow
-        difference *= scale
-        np.clip(difference, -_SWING, _SWING, out=out[channel])
+    # Dilated by a pixel each way: tissue that moves on its own by about a pixel is no news.
+    highest = np.asarray(cv2.dilate(highest, _NEIGHBOURS), np.uint8)
+    # Whole numbers have exact differences and sums, and OpenCV adds them up quicker than it does floats.
+    for channel, reference in enumerate((aligned[1], aligned[2], highest), start=1):
+        np.subtract(now, reference, out=difference)
+        _without_slow_part(difference, slow, out[channel])
+    np.multiply(now, len(old), out=now)
+    np.subtract(now, total, out=difference)
+    _without_slow_part(difference, slow, out[4])
+    out[4] *= np.float32(1.0 / len(old))
+    out *= np.float32(scale)
+    np.clip(out[1:], -_SWING, _SWING, out=out[1:])
     return out
+
+
+def _without_slow_part(
+    difference: NDArray[np.int16], slow: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    cv2.boxFilter(difference, cv2.CV_32F, (_HIGH_PASS, _HIGH_PASS), dst=slow)
+    np.subtract(difference, slow, out=out)
 
 
 _KEPT = threading.local()
@@ -145,7 +153,7 @@ def _scratch(shape: tuple[int, ...]) -> tuple[NDArray, ...]:
     """Working arrays of this thread: fresh ones of this size cost more, by page faults, than what is computed."""
     if getattr(_KEPT, "shape", None) != shape:
         _KEPT.shape = shape
-        _KEPT.arrays = (*(np.empty(shape, np.float32) for _ in range(3)), np.empty(shape, np.uint16))
+        _KEPT.arrays = (*(np.empty(shape, np.int16) for _ in range(3)), np.empty(shape, np.float32))
     return _KEPT.arrays
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from puncta.imaging.axis import AxisFit, line_evidence, refine_axis, search_axis
+from puncta.imaging.axis import AxisFit, line_evidence, part_behind, refine_axis, search_axis
 from puncta.imaging.filtering import TipBelief, TipFilterSettings, TipGridFilter
 from puncta.imaging.heatmap import best_cell, point_from_cell, sigmoid
 from puncta.imaging.kalman import ImmSettings, ImmTracker, TrackState
@@ -217,15 +217,18 @@ def find_line(
     towards : (x, y)
         The network's guess of the direction to the entry.
     """
-    evidence = line_evidence(grey, sigmoid(shaft))
-    axis = search_axis(evidence, tip, towards)
+    part = part_behind(tip, towards, (grey.shape[1], grey.shape[0]))
+    evidence = line_evidence(grey, sigmoid(shaft), part)
+    within = (tip[0] - part[0], tip[1] - part[1])
+    axis = search_axis(evidence, within, towards)
     if axis is None:
         return None
-    fine = refine_axis(evidence, tip, axis) if axis.strength >= LINE_STRENGTH_LEAST else None
+    fine = refine_axis(evidence, within, axis) if axis.strength >= LINE_STRENGTH_LEAST else None
     if fine is None:
         return LineBehind(axis, None)
     known = abs(fine.offset_px) <= LINE_OFFSET_MOST_PX and fine.offset_sigma_px <= LINE_OFFSET_SIGMA_MOST_PX
-    return LineBehind(AxisFit(fine.direction, fine.sigma_rad, axis.strength), fine.tip if known else None)
+    moved = (fine.tip[0] + part[0], fine.tip[1] + part[1]) if known else None
+    return LineBehind(AxisFit(fine.direction, fine.sigma_rad, axis.strength), moved)
 
 
 def direction_at(maps: NDArray[np.floating], cell_xy: Pair) -> Pair:
