@@ -200,7 +200,7 @@ def search_axis(
     fan = _fan(reach_deg, near_px, far_px)
     places = _placed(fan.places, tip, (guess[0] / length, guess[1] / length))
     values = cv2.remap(
-        evidence, places, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(_OUTSIDE,) * 4
+        evidence, places, _ONE_MAP, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(_OUTSIDE,) * 4
     ).reshape(len(fan.turns), len(OFFSETS_PX), -1)
     outside = values == _OUTSIDE
     counted = values.shape[2] - np.count_nonzero(outside, axis=2)
@@ -223,6 +223,8 @@ def search_axis(
     return AxisFit((math.cos(angle), math.sin(angle)), sigma, strength)
 
 
+_ONE_MAP = np.empty(0, np.float32)
+"""For `cv2.remap`: both coordinates lie in its first map."""
 _OUTSIDE = -1e6
 """Stands for what lies outside the picture; no evidence is that low."""
 
@@ -331,7 +333,7 @@ def _band_along(
         return None
     if count < len(along):
         along, placed = along[inside], placed[inside]
-    seen = cv2.remap(evidence, placed, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    seen = cv2.remap(evidence, placed, _ONE_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return along, across, np.square(np.maximum(seen, 0.0))
 
 

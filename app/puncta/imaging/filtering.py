@@ -7,6 +7,7 @@ hypotheses, so that one bright impostor does not pull an estimate half way, as i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -79,6 +80,7 @@ class TipGridFilter:
     def __init__(self, settings: TipFilterSettings | None = None) -> None:
         self.settings = settings or TipFilterSettings()
         self._belief: NDArray[np.float64] | None = None
+        self._present = 0.0
 
     def clear(self) -> None:
         """Forget everything."""
@@ -96,30 +98,36 @@ class TipGridFilter:
         s = self.settings
         count = tip_logits.size
         if self._belief is None or self._belief.shape != tip_logits.shape:
-            ahead = np.full(tip_logits.shape, s.prior / count)
+            weighed = np.full(tip_logits.shape, s.prior / count)
             absent = 1.0 - s.prior
         else:
-            ahead, absent = self._predict(self._belief)
-        scaled = (np.asarray(tip_logits, dtype=np.float64) - float(tip_logits.max())) * s.sharpness
-        share = np.exp(scaled)
-        share /= share.sum()
+            weighed, absent = self._predict(self._belief)
+        share = np.asarray(tip_logits, dtype=np.float64) - float(tip_logits.max())
+        share *= s.sharpness
+        np.exp(share, out=share)
         # Odds of the frame with a tip in this cell against the frame without a tip.
-        odds = float(np.exp(np.clip(presence_logit, -12, 12)))
-        weighed = ahead * np.power(odds * share * count + 1e-6, s.trust)
-        total = float(weighed.sum()) + absent
-        self._belief = weighed / total
-        return self._describe(self._belief)
+        odds = math.exp(min(max(float(presence_logit), -12.0), 12.0))
+        share *= odds * count / float(share.sum())
+        share += 1e-6
+        if s.trust != 1.0:
+            np.power(share, s.trust, out=share)
+        weighed *= share
+        there = float(weighed.sum())
+        weighed /= there + absent
+        self._belief = weighed
+        self._present = there / (there + absent)
+        return self._describe(weighed)
 
     def _predict(self, belief: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         s = self.settings
-        present = float(belief.sum())
-        size = 2 * int(np.ceil(3 * s.motion_cells)) + 1
+        size = 2 * math.ceil(3 * s.motion_cells) + 1
         blurred = cv2.GaussianBlur(belief, (size, size), s.motion_cells, borderType=cv2.BORDER_REPLICATE)
-        moved = np.asarray(blurred, np.float64)
-        moved *= present / max(float(moved.sum()), 1e-12)
-        stays = present * (1.0 - s.vanish)
-        comes = (1.0 - present) * s.appear
-        ahead = moved * ((1.0 - s.vanish) * (1.0 - s.jump)) + (stays * s.jump + comes) / belief.size
+        ahead = np.asarray(blurred, np.float64)
+        stays = self._present * (1.0 - s.vanish)
+        comes = (1.0 - self._present) * s.appear
+        # The blur repeats the border, so it does not keep the sum by itself.
+        ahead *= stays * (1.0 - s.jump) / max(float(ahead.sum()), 1e-12)
+        ahead += (stays * s.jump + comes) / belief.size
         return ahead, 1.0 - stays - comes
 
     def _describe(self, belief: NDArray[np.float64]) -> TipBelief:
@@ -129,11 +137,13 @@ class TipGridFilter:
         row, column = best_cell(np.asarray(mass, np.float64))
         r0, c0 = max(0, row - reach), max(0, column - reach)
         part = belief[r0 : row + reach + 1, c0 : column + reach + 1]
-        weight = part / max(float(part.sum()), 1e-12)
-        y, x = np.mgrid[r0 : r0 + part.shape[0], c0 : c0 + part.shape[1]]
-        mx, my = float((weight * x).sum()), float((weight * y).sum())
-        spread = float(np.sqrt((weight * ((x - mx) ** 2 + (y - my) ** 2)).sum()))
-        return TipBelief((row, column), float(part.sum()), float(belief.sum()), (mx, my), spread)
+        by_row, by_column = part.sum(axis=1), part.sum(axis=0)
+        score = float(by_row.sum())
+        weight = max(score, 1e-12)
+        y, x = np.arange(r0, r0 + part.shape[0]), np.arange(c0, c0 + part.shape[1])
+        mx, my = float(by_column @ x) / weight, float(by_row @ y) / weight
+        variance = (float(by_column @ np.square(x - mx)) + float(by_row @ np.square(y - my))) / weight
+        return TipBelief((row, column), score, self._present, (mx, my), math.sqrt(variance))
 
 
 def doubt_cells(spread_cells: float, score: float) -> float:
