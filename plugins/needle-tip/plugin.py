@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from puncta.core.frame import Frame, SourceKind, UltrasoundRegion
 from puncta.core.geometry import axis_angle_deg, clip_segment, region_edges_px, tip_box_px
 from puncta.core.results import Certainty, Detection, Line, PluginOutput, Result
 from puncta.imaging.preprocess import RegionMapping, resample_region
-from puncta.imaging.tip_reading import TipReader, TipReading, pixel_mm_of
+from puncta.imaging.tip_network import TipAnswer
+from puncta.imaging.tip_reading import TipInput, TipReader, TipReading, pixel_mm_of
 from puncta.sdk.context import PluginContext
 from puncta.sdk.plugin import ResetReason, StepResult
 
@@ -27,8 +28,25 @@ SAME_REGION = 0.02
 Box = tuple[int, int, int, int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A frame before the network; ``begins`` where its region is another than that of the frame before."""
+
+    ready: TipInput
+    mapping: RegionMapping
+    begins: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inferred:
+    """A frame behind the network."""
+
+    prepared: Prepared
+    answer: TipAnswer | None
+
+
 class NeedleTip:
-    """One stream's needle tip."""
+    """One stream's needle tip; `puncta.sdk.plugin.Staged`."""
 
     def __init__(self, context: PluginContext) -> None:
         self._reader = TipReader(context.open_model())
@@ -46,24 +64,40 @@ class NeedleTip:
 
     def step(self, frame: Frame, upstream: Mapping[str, PluginOutput]) -> StepResult:
         """Find the tip on one frame."""
+        return self.finish(frame, self.infer(self.prepare(frame)), upstream)
+
+    def prepare(self, frame: Frame) -> Prepared:
+        """First part of `step`: the region, and what changed in it; knows the region and the frames before."""
         region = frame.geometry.region
-        if self._box is None or not _about_the_same(region.box, self._box):
-            self.reset(ResetReason.GEOMETRY_CHANGED)
+        begins = self._box is None or not _about_the_same(region.box, self._box)
+        if begins:
             self._box = region.box
         size = self._reader.size
         grey, mapping = resample_region(frame.pixels, region.box, (size, size))
         if self._upside_down:
             grey = np.ascontiguousarray(grey[::-1])
         mm_per_px = region.calibration.mm_per_px if region.calibration else None
+        pixel_mm = pixel_mm_of(region.box, mm_per_px, size)
+        return Prepared(self._reader.prepare(grey, _time_ns(frame), pixel_mm, begins=begins), mapping, begins)
+
+    def infer(self, prepared: Prepared) -> Inferred:
+        """Second part of `step`: the network; knows its memory."""
+        return Inferred(prepared, self._reader.infer(prepared.ready))
+
+    def finish(self, frame: Frame, inferred: Inferred, upstream: Mapping[str, PluginOutput]) -> StepResult:
+        """Third part of `step`: filter, tracker and axis; knows where the tip was."""
+        prepared, region = inferred.prepared, frame.geometry.region
+        if prepared.begins:
+            self._found_ns = None
         t_ns = _time_ns(frame)
-        reading = self._reader.read(grey, t_ns, pixel_mm_of(region.box, mm_per_px, size))
-        flags = {Flag.UNCALIBRATED} if mm_per_px is None else set()
+        reading = self._reader.finish(prepared.ready, inferred.answer)
+        flags = {Flag.UNCALIBRATED} if region.calibration is None else set()
         if reading.unfamiliar:
             flags.add(Flag.OUT_OF_DISTRIBUTION)
         if reading.tip is None or reading.presence < self._least_score:
             return self._lost(reading.reason or f"no tip found above {self._least_score:g}", reading, t_ns, flags)
         self._found_ns = t_ns
-        return self._found(self._turned(reading), mapping, region, flags)
+        return self._found(self._turned(reading), prepared.mapping, region, flags)
 
     def close(self) -> None:
         """Forget all frames."""

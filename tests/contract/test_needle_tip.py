@@ -32,7 +32,7 @@ from puncta.inference.session import Tuning
 from puncta.sdk.context import PluginContext
 from puncta.sdk.loading import create_plugin, read_tree
 from puncta.sdk.manifest import read_manifest
-from puncta.sdk.plugin import Plugin, ResetReason, StepResult
+from puncta.sdk.plugin import Plugin, ResetReason, Staged, StepResult
 from puncta.sim.cine import simulate_cine
 
 Box = tuple[int, int, int, int]
@@ -161,6 +161,35 @@ def test_reset_forgets(plugin: Plugin, cine: list[NDArray[np.uint8]]) -> None:
     plugin.reset(ResetReason.SEEK)
     again = [plugin.step(frame_of(p, box, i), {}) for i, p in enumerate(cine[12:])]
     assert again == fresh
+
+
+def test_its_parts_ahead_of_one_another_give_what_steps_give(
+    plugin: Plugin, folder: Path, repo_root: Path, tmp_path: Path, cine: list[NDArray[np.uint8]]
+) -> None:
+    h, w = cine[0].shape
+    whole, cut = (0, 0, w, h), (10, 10, w - 40, h - 30)
+    dark = np.zeros_like(cine[0])
+    # A needle; a repeat; an empty picture; another region; a leap in time; a picture that stands still.
+    told = [(p, whole) for p in (*cine[:8], cine[7], *cine[8:12], dark, *cine[12:16])] + [(p, cut) for p in cine[16:22]]
+    times = [k * FRAME_NS for k in range(len(told))]
+    told += [(p, cut) for p in cine[:6]] + [(cine[5], cut)] * 4
+    times += [times[-1] + 5_000_000_000 + k * 700_000_000 for k in range(10)]
+    frames = [frame_of(p, box, k, t_ns=t) for k, ((p, box), t) in enumerate(zip(told, times, strict=True))]
+    plugin.reset(ResetReason.OPENED)
+    wanted = [plugin.step(frame, {}) for frame in frames]
+    ahead = made_plugin(folder, repo_root, tmp_path)
+    assert isinstance(ahead, Staged)
+    ahead.reset(ResetReason.OPENED)
+    prepared, inferred, got = {}, {}, []
+    for k in range(len(frames) + 4):
+        if k < len(frames):
+            prepared[k] = ahead.prepare(frames[k])
+        if 0 <= k - 2 < len(frames):
+            inferred[k - 2] = ahead.infer(prepared.pop(k - 2))
+        if k >= 4:
+            got.append(ahead.finish(frames[k - 4], inferred.pop(k - 4), {}))
+    assert got == wanted
+    assert any(Flag.OUT_OF_DISTRIBUTION in s.flags for s in got) and any(t.tip_px is not None for t in tips(got))
 
 
 def test_repeated_frames_change_no_answer(plugin: Plugin, cine: list[NDArray[np.uint8]]) -> None:

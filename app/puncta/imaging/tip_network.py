@@ -72,13 +72,21 @@ class TipNetwork:
             raise ValueError(f"the model {model.identity} takes a memory and does not give {', '.join(missing)} back")
         self._strange = "strangeness" in there
         self._history = MotionHistory(self.size)
-        self._channels = np.empty((1, len(CHANNELS), self.size, self.size), np.float32)
+        self._free: list[NDArray[np.float32]] = []
         self._states: dict[str, NDArray[np.float32]] = {}
         self.clear()
 
     def clear(self) -> None:
-        """Forget all frames; an empty memory is all zero."""
+        """Forget all frames."""
+        self.clear_history()
+        self.clear_memory()
+
+    def clear_history(self) -> None:
+        """Forget the frames that `prepare` has seen."""
         self._history.clear()
+
+    def clear_memory(self) -> None:
+        """Forget what `infer` has seen; an empty memory is all zero."""
         self._states = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
 
     def step(self, grey: NDArray[np.uint8]) -> TipAnswer | None:
@@ -88,10 +96,28 @@ class TipNetwork:
         ----------
         grey : ndarray of uint8, shape (size, size)
         """
+        channels = self.prepare(grey)
+        return None if channels is None else self.infer(channels)
+
+    def prepare(self, grey: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Do the part of `step` before the network; another thread may meanwhile `infer` on earlier frames.
+
+        Returns
+        -------
+        ndarray of float32, shape (1, channels, size, size), or None
+            For `infer`, once.
+        """
         if not self._history.push(grey):
             return None
-        self._history.channels(self._channels[0])
-        outputs = self._model.run({self._input: self._channels, **self._states})
+        # Fresh arrays of this size cost page faults, so those that the network is done with come back.
+        channels = self._free.pop() if self._free else np.empty((1, len(CHANNELS), self.size, self.size), np.float32)
+        self._history.channels(channels[0])
+        return channels
+
+    def infer(self, channels: NDArray[np.float32]) -> TipAnswer:
+        """Run the network on what `prepare` returned."""
+        outputs = self._model.run({self._input: channels, **self._states})
+        self._free.append(channels)
         self._states = {name: outputs[name + NEXT] for name in self._shapes}
         strangeness = float(outputs["strangeness"].reshape(-1)[0]) if self._strange else None
         return TipAnswer(outputs["maps"][0], float(outputs["presence"].reshape(-1)[0]), strangeness)

@@ -1,31 +1,26 @@
 """From frames to a tip: the one owner of every step, for the plugin that runs and for the calibration that tunes it.
 
-`TipFollower` takes a network's answers: a belief filter carries several hypotheses from frame to frame, a Kalman
-tracker in millimetres carries the chosen tip through a frame without a peak, and calibrated chances decide what is
-shown. `TipReader` puts a network and the watch for unfamiliar pictures in front.
+`TipReader` puts a network and the watch for unfamiliar pictures in front of `TipFollower`, which takes the network's
+answers, and finds the line behind the tip.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from puncta.imaging.axis import AxisFit, line_evidence, part_behind, refine_axis, search_axis
-from puncta.imaging.filtering import TipBelief, TipFilterSettings, TipGridFilter
-from puncta.imaging.heatmap import best_cell, point_from_cell, sigmoid
-from puncta.imaging.kalman import ImmSettings, ImmTracker, TrackState
+from puncta.imaging.filtering import TipFilterSettings
+from puncta.imaging.heatmap import point_from_cell, sigmoid
+from puncta.imaging.kalman import TrackState
+from puncta.imaging.tip_follower import Pair, TipFollower
 from puncta.imaging.tip_network import TipAnswer, TipNetwork
-from puncta.imaging.tip_scoring import TipScoring, chance, features_of, radius_cells, scoring_from_spec
+from puncta.imaging.tip_scoring import scoring_from_spec
 from puncta.imaging.unfamiliar import PictureWatch
 from puncta.sdk.context import ModelSession
 
-CONFIRMED_CELLS = 2.5
-"""A belief without a peak of this frame's map within this reach is a prediction, not a measurement."""
-LEAST_PEAK = -3.0
-"""Logit below which a map's highest cell is no peak."""
 UNCALIBRATED_HEIGHT_MM = 40.0
 """Height a region is taken to have where nobody knows its millimetres."""
 GAP_NS = 2_000_000_000
@@ -39,154 +34,6 @@ LINE_STRENGTH_LEAST = 0.3
 LINE_OFFSET_MOST_PX = 6.0
 LINE_OFFSET_SIGMA_MOST_PX = 1.5
 """A tip is moved onto the line behind it where that line is seen, near, and well known."""
-
-Pair = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """What is known of the tip after one distinct frame.
-
-    Attributes
-    ----------
-    presence : float
-        Calibrated chance that a tip is in the picture.
-    right : float
-        Calibrated chance that ``cell_xy`` is where it is.
-    cell_xy : tuple of float
-        Place in the map (x, y) [cells].
-    radius_cells : float
-        Radius of the circle meant to hold the tip 9 times in 10 [cells, mean of both directions].
-    predicted : bool
-        The place was not measured on this frame.
-    shown : bool
-        Sure enough to be shown.
-    features : tuple of float
-        What the chances were computed from.
-    right_logit : float
-    spread_cells, drift_cells : float
-        What the radius was computed from.
-    track : TrackState
-    measured_xy, tracked_xy : tuple of float or None
-        The frame's own peak and the tracker's place [cells].
-    """
-
-    presence: float
-    right: float
-    cell_xy: Pair
-    radius_cells: float
-    predicted: bool
-    shown: bool
-    features: tuple[float, ...]
-    right_logit: float
-    spread_cells: float
-    drift_cells: float
-    track: TrackState
-    measured_xy: Pair | None
-    tracked_xy: Pair | None
-
-
-class TipFollower:
-    """Follows one stream's tip through a network's answers."""
-
-    def __init__(
-        self, scoring: TipScoring, filtering: TipFilterSettings | None = None, tracking: ImmSettings | None = None
-    ) -> None:
-        self.scoring = scoring
-        self._filter = TipGridFilter(filtering)
-        self._tracker = ImmTracker(tracking)
-        self._seen = False
-        self._seen_ns: int | None = None
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._filter.clear()
-        self.clear_track()
-
-    def clear_track(self) -> None:
-        """Forget what is known in millimetres, as where they change."""
-        self._tracker.clear()
-        self._seen, self._seen_ns = False, None
-
-    def update(self, answer: TipAnswer, t_ns: int, cell_mm: Pair) -> Followed:
-        """Take the answer to one distinct frame.
-
-        Parameters
-        ----------
-        t_ns : int
-            When the frame was taken [ns].
-        cell_mm : (x, y)
-            Width and height of a cell of the map [mm].
-        """
-        s = self.scoring
-        heat = np.asarray(answer.maps[0], dtype=np.float32)
-        belief = self._filter.update(heat, answer.presence * s.presence_scale + s.presence_shift)
-        measured, cell = _peak_of(answer.maps, heat, belief)
-        features = features_of(
-            answer.presence, float(heat.max()), belief.present, belief.score, belief.spread_cells, measured is not None
-        )
-        log_odds = s.right.logit(features)
-        self._seen = log_odds >= (s.keep if self._seen else s.show)
-        if self._seen:
-            self._seen_ns = t_ns
-        towards = (float(answer.maps[3, cell[0], cell[1]]), float(answer.maps[4, cell[0], cell[1]]))
-        track = self._track(t_ns, cell_mm, measured if self._seen else None, towards, belief)
-        tracked = None
-        if track.position_mm is not None and not track.lost:
-            tracked = (track.position_mm[0] / cell_mm[0], track.position_mm[1] / cell_mm[1])
-        recent = self._seen_ns is not None and t_ns - self._seen_ns <= s.coast_s * 1e9
-        coasts = not self._seen and recent and tracked is not None
-        place, predicted, drift = belief.mean_cell_xy, True, 0.0
-        if measured is not None and not coasts:
-            place, predicted = (tracked if s.steady and tracked is not None else measured), False
-        elif tracked is not None:
-            c = track.covariance_mm2
-            place = tracked
-            drift = 2.0 * math.sqrt(max(0.0, 0.5 * (c[0][0] + c[1][1])) / (cell_mm[0] * cell_mm[1]))
-        right = chance(log_odds)
-        return Followed(
-            presence=chance(s.presence.logit(features)),
-            right=right,
-            cell_xy=place,
-            radius_cells=radius_cells(s.circle, belief.spread_cells, right, predicted, drift),
-            predicted=predicted,
-            shown=self._seen or coasts,
-            features=features,
-            right_logit=log_odds,
-            spread_cells=belief.spread_cells,
-            drift_cells=drift,
-            track=track,
-            measured_xy=measured,
-            tracked_xy=tracked,
-        )
-
-    def _track(
-        self, t_ns: int, cell_mm: Pair, measured: Pair | None, towards: Pair, belief: TipBelief
-    ) -> TrackState:
-        """Move the tracker on; where the belief has gone over to a place it refuses, it begins anew there."""
-        if measured is None:
-            return self._tracker.update(t_ns, None)
-        place = (measured[0] * cell_mm[0], measured[1] * cell_mm[1])
-        deviation = self.scoring.peak_cells + 0.25 * belief.spread_cells
-        noise = np.diag([(deviation * cell_mm[0]) ** 2, (deviation * cell_mm[1]) ** 2])
-        axis = (towards[0] * cell_mm[0], towards[1] * cell_mm[1])
-        track = self._tracker.update(t_ns, place, noise, axis)
-        if track.predicted:
-            # The filter weighs hypotheses over several frames; when it jumps, it knows more than the gate.
-            self._tracker.clear()
-            track = self._tracker.update(t_ns, place, noise, axis)
-        return track
-
-
-def _peak_of(
-    maps: NDArray[np.floating], heat: NDArray[np.float32], belief: TipBelief
-) -> tuple[Pair | None, tuple[int, int]]:
-    """Return this frame's own peak by the belief (x, y) [cells], or None, and the cell that was looked at."""
-    row, column = best_cell(heat, belief.cell)
-    x, y = column + float(maps[1, row, column]), row + float(maps[2, row, column])
-    mx, my = belief.mean_cell_xy
-    near = math.hypot(x - mx, y - my) <= CONFIRMED_CELLS and float(heat[row, column]) > LEAST_PEAK
-    return ((x, y) if near else None), (row, column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +117,42 @@ class TipReading:
     strangeness: float | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TipInput:
+    """A frame that is ready for the network.
+
+    Attributes
+    ----------
+    grey : ndarray of uint8, shape (size, size)
+    t_ns : int
+        When the frame was taken [ns].
+    pixel_mm : (x, y)
+        Width and height of a pixel [mm].
+    channels : ndarray or None
+        The network's input; None where the frame repeats the one before or must not be read.
+    begins, rescaled : bool
+        Everything of before is to be forgotten; what is known in millimetres is.
+    why : str or None
+        Why the picture must not be read.
+    frozen, empty : bool
+        What it is instead.
+    """
+
+    grey: NDArray[np.uint8]
+    t_ns: int
+    pixel_mm: Pair
+    channels: NDArray[np.float32] | None
+    begins: bool
+    rescaled: bool
+    why: str | None = None
+    frozen: bool = False
+    empty: bool = False
+
+
 class TipReader:
     """Reads one stream.
+
+    `read` takes a frame at a time. Its three parts may run in three threads, each on another frame, in order.
 
     Parameters
     ----------
@@ -285,11 +166,13 @@ class TipReader:
         self.follower = TipFollower(
             scoring_from_spec(spec.get("calibration", {})), TipFilterSettings(**spec.get("filter", {}))
         )
+        # Known to `prepare` alone:
         self._watch = PictureWatch()
-        self._reading: TipReading | None = None
-        self._strangeness: float | None = None
         self._t_ns: int | None = None
         self._pixel_mm: Pair | None = None
+        # Known to `finish` alone:
+        self._reading: TipReading | None = None
+        self._strangeness: float | None = None
 
     @property
     def size(self) -> int:
@@ -297,13 +180,17 @@ class TipReader:
         return self.network.size
 
     def clear(self) -> None:
-        """Forget all frames."""
+        """Forget all frames; none may be under way."""
+        self._clear_input()
+        self.network.clear_memory()
         self._forget()
+
+    def _clear_input(self) -> None:
+        self.network.clear_history()
         self._watch.clear()
         self._t_ns = self._pixel_mm = None
 
     def _forget(self) -> None:
-        self.network.clear()
         self.follower.clear()
         self._reading = None
         self._strangeness = None
@@ -319,27 +206,57 @@ class TipReader:
         pixel_mm : (x, y)
             Width and height of a pixel of ``grey`` [mm].
         """
-        if self._t_ns is not None and not 0 <= t_ns - self._t_ns <= GAP_NS:
-            self.clear()
+        ready = self.prepare(grey, t_ns, pixel_mm)
+        return self.finish(ready, self.infer(ready))
+
+    def prepare(
+        self, grey: NDArray[np.uint8], t_ns: int, pixel_mm: Pair, *, begins: bool = False
+    ) -> TipInput:
+        """First part of `read`: what comes before the network.
+
+        Parameters
+        ----------
+        begins : bool
+            Forget everything of before.
+        """
+        if begins or (self._t_ns is not None and not 0 <= t_ns - self._t_ns <= GAP_NS):
+            begins = True
+            self._clear_input()
         self._t_ns = t_ns
         known = self._pixel_mm
-        if known is None or any(abs(n - o) > SAME_SCALE * o for n, o in zip(pixel_mm, known)):
-            # A region that is found a pixel off is no new scale; a ruler laid on the picture is.
-            self.follower.clear_track()
+        # A region that is found a pixel off is no new scale; a ruler laid on the picture is.
+        rescaled = known is None or any(abs(n - o) > SAME_SCALE * o for n, o in zip(pixel_mm, known))
+        if known is None or rescaled:
             self._pixel_mm = known = pixel_mm
         if (why := self._watch.look(grey, t_ns)) is not None:
-            presence = self._reading.presence if self._reading is not None and self._watch.frozen else 0.0
+            self.network.clear_history()
+            return TipInput(grey, t_ns, known, None, begins, rescaled, why, self._watch.frozen, self._watch.empty)
+        return TipInput(grey, t_ns, known, self.network.prepare(grey), begins, rescaled)
+
+    def infer(self, ready: TipInput) -> TipAnswer | None:
+        """Second part of `read`: the network; None where there is nothing new to see."""
+        if ready.begins or ready.why is not None:
+            self.network.clear_memory()
+        return None if ready.channels is None else self.network.infer(ready.channels)
+
+    def finish(self, ready: TipInput, answer: TipAnswer | None) -> TipReading:
+        """Third part of `read`: what comes after the network."""
+        if ready.begins:
             self._forget()
-            reading = TipReading(presence=presence, unfamiliar=not self._watch.empty, reason=why)
+        elif ready.rescaled:
+            self.follower.clear_track()
+        if ready.why is not None:
+            presence = self._reading.presence if self._reading is not None and ready.frozen else 0.0
+            self._forget()
+            reading = TipReading(presence=presence, unfamiliar=not ready.empty, reason=ready.why)
             # What was believed of the tip when the picture froze stays all that is known of it.
-            self._reading = reading if self._watch.frozen else None
+            self._reading = reading if ready.frozen else None
             return reading
-        answer = self.network.step(grey)
         if answer is None and self._reading is not None:
             return self._reading
         if answer is None:
             raise RuntimeError("a network without a frame cannot repeat one")
-        self._reading = self._say(grey, answer, t_ns, known)
+        self._reading = self._say(ready.grey, answer, ready.t_ns, ready.pixel_mm)
         return self._reading
 
     def _say(self, grey: NDArray[np.uint8], answer: TipAnswer, t_ns: int, pixel_mm: Pair) -> TipReading:

@@ -1,5 +1,6 @@
-"""EVERY_FRAME runs without a window: decode, infer and consume overlap in three threads, in exact order.
+"""EVERY_FRAME runs without a window: decoding, the plugins and the consumer overlap, in exact order.
 
+A plugin that comes in parts (`puncta.sdk.plugin.Staged`) works on three successive frames at once, in three threads.
 The result is deterministic: every frame is analysed, none is dropped, and the consumer sees them in order.
 """
 
@@ -9,15 +10,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from puncta.core.channels import BoundedFifo, ChannelClosed
 from puncta.core.frame import Frame, SourceKind
 from puncta.core.ports import Clock, FrameSource, SystemClock, as_live
 from puncta.core.results import Analysis
 from puncta.pipeline.host import PluginHost
-from puncta.sdk.plugin import ResetReason
+from puncta.pipeline.stages import Begun, Step
+from puncta.sdk.plugin import ResetReason, Staged
+
+T = TypeVar("T")
 
 _QUEUE_FRAMES = 8
+_AHEAD_FRAMES = 2
+"""Frames that wait between two parts of a plugin."""
 
 
 def frames_of(
@@ -90,6 +97,9 @@ def analyse(
         Fill in the frames' hashes (in the decoding thread).
     """
     decoded: BoundedFifo[Frame] = BoundedFifo("decoded", _QUEUE_FRAMES)
+    prepared: BoundedFifo[Step] = BoundedFifo("prepared", _AHEAD_FRAMES)
+    inferred: BoundedFifo[Step] = BoundedFifo("inferred", _AHEAD_FRAMES)
+    begun_anew: BoundedFifo[Step] = BoundedFifo("begun anew", 1)
     done: BoundedFifo[Analysis] = BoundedFifo("analysed", _QUEUE_FRAMES)
     failures: list[Exception] = []
 
@@ -98,23 +108,48 @@ def analyse(
             wanted = hashed and frame.key.index >= first
             decoded.put(replace(frame, key=frame.hashed_key()) if wanted else frame)
 
-    def infer() -> None:
-        host.reset(ResetReason.OPENED)
+    def prepare() -> None:
         epoch: int | None = None
-        while True:
-            frame = decoded.take()
-            if frame is None:
+        staged: dict[str, Staged] = {}
+        for frame in _taken(decoded):
+            if frame.epoch != epoch:
+                # Plugins are created and begin anew with no frame under way, so this one is stepped on by itself.
+                reason = ResetReason.OPENED if epoch is None else ResetReason.GAP
+                (prepared if staged else inferred).put(Step(frame, reset=reason))
+                next(_taken(begun_anew))
+                epoch, staged = frame.epoch, host.staged()
                 continue
-            if epoch is not None and frame.epoch != epoch:
-                host.reset(ResetReason.GAP)
-            epoch = frame.epoch
-            analysis = host.step(frame)
-            if frame.key.index >= first:
+            begun = {plugin_id: Begun(plugin) for plugin_id, plugin in staged.items()}
+            for work in begun.values():
+                work.prepare(frame)
+            # Without a plugin in parts the thread between would only cost a wait.
+            (prepared if staged else inferred).put(Step(frame, begun))
+
+    def infer() -> None:
+        for step in _taken(prepared):
+            for work in step.begun.values():
+                work.infer()
+            inferred.put(step)
+
+    def finish() -> None:
+        for step in _taken(inferred):
+            if step.reset is not None:
+                host.reset(step.reset)
+            analysis = host.step(step.frame, begun=step.begun)
+            if step.reset is not None:
+                begun_anew.put(step)
+            if step.frame.key.index >= first:
                 done.put(analysis)
 
+    parts = [
+        ("capture", decode, (decoded,)),
+        ("prepare", prepare, (decoded, prepared)),
+        ("infer", infer, (prepared, inferred)),
+        ("inference", finish, (inferred, begun_anew, done)),
+    ]
     threads = [
-        threading.Thread(target=_run, args=(decode, (decoded,), failures), name="puncta-capture"),
-        threading.Thread(target=_run, args=(infer, (decoded, done), failures), name="puncta-inference"),
+        threading.Thread(target=_run, args=(work, closed, failures), name=f"puncta-{name}")
+        for name, work, closed in parts
     ]
     for thread in threads:
         thread.start()
@@ -140,13 +175,17 @@ def _run(work: Callable[[], None], channels: tuple[BoundedFifo, ...], failures: 
             channel.close()
 
 
-def _drain(done: BoundedFifo[Analysis], failures: list[Exception]) -> Iterator[Analysis]:
+def _taken(channel: BoundedFifo[T]) -> Iterator[T]:
+    """Yield what a channel brings until it is closed, which is raised."""
     while True:
-        try:
-            analysis = done.take()
-        except ChannelClosed:
-            if failures:
-                raise failures[0] from None
-            return
-        if analysis is not None:
-            yield analysis
+        value = channel.take()
+        if value is not None:
+            yield value
+
+
+def _drain(done: BoundedFifo[Analysis], failures: list[Exception]) -> Iterator[Analysis]:
+    try:
+        yield from _taken(done)
+    except ChannelClosed:
+        if failures:
+            raise failures[0] from None

@@ -24,7 +24,8 @@ from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis, PluginOutput, flags_of_frame
 from puncta.pipeline.hosted import HostedPlugin, Slot, status_of
 from puncta.pipeline.policy import FAULTS_TO_OPEN
-from puncta.sdk.plugin import Configurable, Plugin, Promptable, ResetReason, StepResult
+from puncta.pipeline.stages import Begun
+from puncta.sdk.plugin import Configurable, Plugin, Promptable, ResetReason, Staged, StepResult
 from puncta.sdk.result_checks import find_result_faults
 
 __all__ = ["HostedPlugin", "PluginHost"]
@@ -167,7 +168,16 @@ class PluginHost:
         for slot in self._active():
             self._ensure(slot)
 
-    def step(self, frame: Frame, *, every: bool = False) -> Analysis:
+    def staged(self) -> dict[str, Staged]:
+        """Return the plugins whose first parts may run ahead of `step`; ask while no frame is under way."""
+        found: dict[str, Staged] = {}
+        for slot in self._active():
+            plugin: object = slot.plugin
+            if isinstance(plugin, Staged) and slot.spec.every == 1 and not slot.spec.prompts:
+                found[slot.spec.plugin_id] = plugin
+        return found
+
+    def step(self, frame: Frame, *, every: bool = False, begun: Mapping[str, Begun] | None = None) -> Analysis:
         """Run the enabled plugins on a frame and return what they said.
 
         One plugin's failure costs that plugin's output alone.
@@ -176,12 +186,14 @@ class PluginHost:
         ----------
         every : bool
             Run those too whose turn it is not: a picture that is held is judged itself.
+        begun : mapping of plugin id to Begun, or None
+            What has been done on this frame already.
         """
         self._take_in()
         outputs: dict[str, PluginOutput] = {}
         timings: list[tuple[str, int]] = []
         for slot in self._active():
-            output = self._step_one(slot, frame, outputs, every)
+            output = self._step_one(slot, frame, outputs, every, (begun or {}).get(slot.spec.plugin_id))
             if output is not None:
                 outputs[slot.spec.plugin_id] = output
                 timings.append((slot.spec.plugin_id, output.elapsed_ns))
@@ -264,7 +276,7 @@ class PluginHost:
         self._guard(slot, plugin.close)
 
     def _step_one(
-        self, slot: Slot, frame: Frame, outputs: Mapping[str, PluginOutput], every: bool
+        self, slot: Slot, frame: Frame, outputs: Mapping[str, PluginOutput], every: bool, ahead: Begun | None
     ) -> PluginOutput | None:
         spec = slot.spec
         self._renew(slot)
@@ -280,9 +292,13 @@ class PluginHost:
             return _carried(slot.last, frame)
         self._hand_prompt(slot, frame)
         upstream = MappingProxyType({name: outputs[name] for name in spec.after if name in outputs})
+        assert slot.plugin is not None
+        step, elapsed = slot.plugin.step, 0
+        if ahead is not None and ahead.plugin is slot.plugin:
+            step, elapsed = ahead.finish, ahead.elapsed_ns
         begun = time.perf_counter_ns()
-        result = self._guard(slot, lambda: _checked(slot.plugin.step(frame, upstream), frame))
-        elapsed = time.perf_counter_ns() - begun
+        result = self._guard(slot, lambda: _checked(step(frame, upstream), frame))
+        elapsed += time.perf_counter_ns() - begun
         if result is None:
             slot.last = None
             return PluginOutput(

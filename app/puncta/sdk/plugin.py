@@ -77,3 +77,26 @@ class Configurable(Protocol):
     def configure(self, options: Mapping[str, Any]) -> None:
         """Take over options, all of them, between two frames; what was seen so far is kept."""
         ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """What a plugin may implement too, so that its work on successive frames overlaps where a recording is run through.
+
+    `step` then comes in three parts that run in three threads: one frame is prepared while the one before is inferred
+    and the one before that is finished. Each part gets every frame, in order, and keeps to itself what it remembers;
+    what a later part has to know travels in the value that is passed on. The three parts, one after the other, give
+    what `step` gives. `reset` and `close` come only while no frame is under way.
+    """
+
+    def prepare(self, frame: Frame) -> Any:
+        """Do what comes before the network."""
+        ...
+
+    def infer(self, prepared: Any) -> Any:
+        """Run the network on what `prepare` returned."""
+        ...
+
+    def finish(self, frame: Frame, inferred: Any, upstream: Mapping[str, PluginOutput]) -> StepResult:
+        """Return the frame's results from what `infer` returned."""
+        ...

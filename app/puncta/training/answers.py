@@ -16,16 +16,9 @@ from numpy.typing import NDArray
 from puncta.imaging.filtering import TipFilterSettings
 from puncta.imaging.heatmap import best_cell, point_from_cell
 from puncta.imaging.preprocess import resample_region
+from puncta.imaging.tip_follower import LEAST_PEAK, Followed, TipFollower
 from puncta.imaging.tip_network import TipAnswer, TipNetwork
-from puncta.imaging.tip_reading import (
-    LEAST_PEAK,
-    STRANGE_SHARE,
-    Followed,
-    TipFollower,
-    direction_at,
-    find_line,
-    pixel_mm_of,
-)
+from puncta.imaging.tip_reading import STRANGE_SHARE, direction_at, find_line, pixel_mm_of
 from puncta.imaging.tip_scoring import TipScoring
 from puncta.imaging.unfamiliar import PictureWatch
 from puncta.training.data import Clip

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from tip_graph import GAIN, SHIFT, TOWARDS, open_tip_graph, spotted
 
+from puncta.imaging.tip_follower import TipFollower
 from puncta.imaging.tip_network import TipAnswer
-from puncta.imaging.tip_reading import TipFollower, TipReader, pixel_mm_of
+from puncta.imaging.tip_reading import TipReader, pixel_mm_of
 from puncta.imaging.tip_scoring import FEATURES, Circle, Logistic, TipScoring
 from puncta.imaging.unfamiliar import FROZEN
 
