@@ -15,13 +15,14 @@ from puncta.core.geometry import depth_mm
 from puncta.core.results import ClassResult, HeatMap, Measure, PluginOutput, Result
 from puncta.imaging.flag_filter import FlagFilter, FlagFilterSettings, FlagReading, FlagState
 from puncta.imaging.flag_maps import FlagMaps, find_evidence, heat_of
+from puncta.imaging.picture_cut import PictureCut
 from puncta.imaging.preprocess import resample_region, to_model_input
 from puncta.imaging.unfamiliar import EMPTY, NO_SPECKLE, PictureWatch
 from puncta.sdk.context import ModelSession, PluginContext
 from puncta.sdk.plugin import ResetReason, StepResult
 
 FLAGS = ("quality", "cord", "csf")
-CSF = FLAGS.index("csf")
+CORD, CSF = FLAGS.index("cord"), FLAGS.index("csf")
 CSF_DEPTH = "csf_depth"
 NEEDLE_DEPTH = "needle_depth"
 VALUES = {FlagState.YES: True, FlagState.NO: False, FlagState.UNKNOWN: None}
@@ -43,6 +44,15 @@ DEPTH_BASIS = "middle of its evidence, from the top edge"
 NEEDLE_BASIS = "2.5 × weight + 6, newborns, ± not stated"
 HEAVY_BASIS = "2.5 × weight + 6, newborns, this one is heavier"
 
+DEEPEST_MM, DEEPEST_GIVE_MM = 45.0, 5.0
+"""Cord or fluid farther below the picture's top edge than this is no infant's. At 8 kg, the heaviest weight that can be
+entered, a needle is expected to go 26 mm deep, and the front of a simulated infant's canal lies at most 30 mm deep."""
+DEEPEST_PICTURE_MM = 80.0
+"""A picture that reaches deeper is not set for an infant: those it learnt from reach 72 mm at most, though some are set
+too deep. The network sees every picture at one size and could take an adult's canal in it for an infant's."""
+TOO_DEEP = "deeper than an infant's spine lies, or the scale is wrong"
+TOO_MUCH_DEPTH = "the picture is set too deep for an infant, or its scale is wrong"
+
 Box = tuple[int, int, int, int]
 
 
@@ -60,6 +70,7 @@ class InfantSpine:
         self._filter = FlagFilter(settings)
         self._maps = FlagMaps(settings.window_s)
         self._watch = PictureWatch()
+        self._cut = PictureCut()
         self._box: Box | None = None
         self.configure(context.options)
 
@@ -72,6 +83,7 @@ class InfantSpine:
         """Forget all frames."""
         self._forget()
         self._watch.clear()
+        self._cut.clear()
 
     def step(self, frame: Frame, upstream: Mapping[str, PluginOutput]) -> StepResult:
         """Judge one frame."""
@@ -85,11 +97,16 @@ class InfantSpine:
         if why in (EMPTY, NO_SPECKLE):  # a picture that stands still can be judged as well as one that moves
             self._forget()
             return self._withheld(why, region)
+        if _reach_mm(region) > DEEPEST_PICTURE_MM:
+            self._forget()
+            return self._withheld(TOO_MUCH_DEPTH, region)
+        if self._cut.look(grey):
+            self._forget()  # another picture: nothing of the one before may speak for it
         answer = self._model.run({"image": to_model_input(grey)})
         logits = answer["logits"].reshape(-1)
         reading = self._filter.update(logits, t_ns, float(answer["strangeness"].reshape(-1)[0]))
         cells = self._maps.update(answer["cam"][0], logits, t_ns)
-        return self._told(reading, cells, region)
+        return self._told(reading, cells, region, self._why_withheld(reading, cells, region))
 
     def close(self) -> None:
         """Forget all frames."""
@@ -98,21 +115,35 @@ class InfantSpine:
     def _forget(self) -> None:
         self._filter.clear()
         self._maps.clear()
+        self._deep = False
 
-    def _told(self, reading: FlagReading, cells: NDArray[np.float32], region: UltrasoundRegion) -> StepResult:
-        values = [VALUES[reading.states[i]] for i in self._order]
+    def _why_withheld(self, reading: FlagReading, cells: NDArray[np.float32], region: UltrasoundRegion) -> str | None:
+        """Why nothing may be said of the picture at all; None where it may."""
+        if reading.unfamiliar:
+            return UNFAMILIAR
+        found = [i for i in (self._order[CORD], self._order[CSF]) if reading.states[i] is FlagState.YES]
+        places = [find_evidence(cells[i], region.box) for i in found] if region.calibration is not None else []
+        depths = [depth_mm(place.centre_px, region) for place in places if place is not None]
+        most = DEEPEST_MM - (DEEPEST_GIVE_MM if self._deep else 0.0)
+        self._deep = any(depth is not None and depth > most for depth in depths)
+        return TOO_DEEP if self._deep else None
+
+    def _told(
+        self, reading: FlagReading, cells: NDArray[np.float32], region: UltrasoundRegion, withheld: str | None
+    ) -> StepResult:
+        values = [VALUES[reading.states[i]] if withheld is None else None for i in self._order]
         chances = [reading.probabilities[i] for i in self._order]
-        why = UNFAMILIAR if reading.unfamiliar else NOT_SURE
+        why = withheld or NOT_SURE
         found: list[Result] = [
             ClassResult(name, value, chance, None if value is not None else why)
             for name, value, chance in zip(FLAGS, values, chances, strict=True)
         ]
         found.append(_interspace(values, chances, why))
-        found += self._heat(cells, region, UNFAMILIAR if reading.unfamiliar else None)
-        found.append(self._depth(values[CSF], cells[self._order[CSF]], region))
+        found += self._heat(cells, region, withheld)
+        found.append(self._depth(values[CSF], cells[self._order[CSF]], region, withheld))
         found += self._needle_depth(region)
         flags = _flags_of(region, values)
-        if reading.unfamiliar:
+        if withheld is not None:
             flags.add(Flag.OUT_OF_DISTRIBUTION)
         return StepResult(tuple(found), frozenset(flags))
 
@@ -134,11 +165,13 @@ class InfantSpine:
             return [HeatMap(self._asked, None, box, why)]
         return [HeatMap(self._asked, heat_of(cells[self._order[FLAGS.index(self._asked)]]), box)]
 
-    def _depth(self, csf: bool | None, cells: NDArray[np.float32], region: UltrasoundRegion) -> Measure:
+    def _depth(
+        self, csf: bool | None, cells: NDArray[np.float32], region: UltrasoundRegion, withheld: str | None
+    ) -> Measure:
         unit = _unit(region)
         place = find_evidence(cells, region.box) if csf else None
         if place is None:
-            return Measure(CSF_DEPTH, None, unit, reason=NO_CSF if csf is False else UNSURE_CSF)
+            return Measure(CSF_DEPTH, None, unit, reason=withheld or (NO_CSF if csf is False else UNSURE_CSF))
         spread = self._doubt * place.spread_px[1]
         if region.calibration is None:
             return Measure(CSF_DEPTH, place.centre_px[1] - (region.box[1] - 0.5), unit, spread, DEPTH_BASIS)
@@ -166,6 +199,11 @@ def _interspace(values: list[bool | None], chances: list[float], why: str) -> Cl
     if cord or csf is False:
         return ClassResult(TARGET_INTERSPACE, False, chance, CORD_SEEN if cord else NO_CSF)
     return ClassResult(TARGET_INTERSPACE, None, chance, why)
+
+
+def _reach_mm(region: UltrasoundRegion) -> float:
+    """How deep the picture reaches [mm]; 0 where that is not known."""
+    return region.box[3] * region.calibration.mm_per_px[1] if region.calibration is not None else 0.0
 
 
 def _flags_of(region: UltrasoundRegion, values: list[bool | None]) -> set[Flag]:

@@ -205,3 +205,44 @@ def test_mirrored_grey_or_colour_it_judges_the_same(made) -> None:
     grey = [frame_of(spine(i), i) for i in range(6)]
     colour = [frame_of(np.repeat(f.pixels[..., None], 3, axis=2), i) for i, f in enumerate(grey)]
     assert values(play(made(), grey)[-1]) == values(play(made(), colour)[-1])
+
+
+def test_a_picture_set_far_too_deep_for_an_infant_is_withheld_where_its_scale_is_known(made) -> None:
+    deep = play(made(weight_kg=4.0), [frame_of(spine(i), i, mm=(0.7, 0.7)) for i in range(4)])
+    for step in deep:
+        assert set(values(step).values()) == {None} and Flag.OUT_OF_DISTRIBUTION in step.flags
+        assert all("too deep" in r.reason for r in step.results if isinstance(r, ClassResult))
+        assert "too deep" in one(step, Measure, "csf_depth").reason
+    for mm in ((0.6, 0.6), None):
+        assert values(play(made(), [frame_of(spine(i), i, mm=mm) for i in range(4)])[-1])["csf"] is True
+
+
+def test_a_structure_deeper_than_any_infant_s_is_no_infant_s(made) -> None:
+    low = (10, 96, 108, 20)  # its middle lies 106 px deep
+    fine, deep, bare = (
+        play(made(heat_map="csf"), [frame_of(spine(i, low), i, mm=mm) for i in range(4)])[-1]
+        for mm in ((0.4, 0.4), (0.5, 0.5), None)
+    )
+    assert values(fine)["csf"] is True and values(bare)["csf"] is True
+    assert one(fine, Measure, "csf_depth").value < 45.0
+    assert set(values(deep).values()) == {None} and Flag.OUT_OF_DISTRIBUTION in deep.flags
+    assert one(deep, HeatMap, "csf").values is None
+    assert "deeper" in one(deep, Measure, "csf_depth").reason
+
+
+def test_a_structure_at_the_deepest_it_may_be_is_not_said_and_unsaid_again(made) -> None:
+    steps = play(made(), [frame_of(spine(i, (10, 96 + (-1) ** (i // 6), 108, 20)), i, mm=(0.425, 0.425))
+                          for i in range(60)])
+    told = [values(step)["csf"] for step in steps]
+    assert sum(a is not b for a, b in zip(told, told[1:])) <= 1
+
+
+def test_another_picture_is_judged_as_the_first_from_its_second_frame_on(made) -> None:
+    def other(seed: int) -> NDArray[np.uint8]:
+        picture = speckled(100, seed=seed)
+        picture[:, :64] //= 3
+        return picture
+
+    frames = [*[frame_of(spine(i), i) for i in range(10)], *[frame_of(other(i), i) for i in range(10, 14)]]
+    assert play(made(), frames)[11] == play(made(), frames[11:])[0]
+    assert play(made(), frames)[10] != play(made(), frames[10:])[0], "one frame may be an odd one"

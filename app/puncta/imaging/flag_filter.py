@@ -7,6 +7,12 @@ where the mean lies beyond its threshold by `FlagFilterSettings.enter`. A flag t
 it was, said or not. The mean bounds the delay by its own length: after a lasting change to a level beyond threshold and
 margin, no older frame is left in the mean once the window is over, so it is shown at most ``window_s`` later, at any
 frame rate. Time is that of the frames.
+
+Whether a picture is unfamiliar has margins too, and a longer memory: the first picture is judged by the limit alone.
+One that was familiar stays so until its strangeness, meant over `FlagFilterSettings.memory_s`, lies beyond the limit by
+`FlagFilterSettings.strangeness_enter`, or over the short window beyond `FlagFilterSettings.strangeness_sudden`, which
+no picture it is made for reaches. One that was unfamiliar becomes familiar as soon as the short mean lies clearly below
+the limit. Who sees that another picture has come altogether calls `FlagFilter.clear`, and it is judged as the first.
 """
 
 from __future__ import annotations
@@ -20,6 +26,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_FILTERING = (
+    "window_s", "give", "enter", "most", "strangeness_give", "strangeness_enter", "memory_s", "strangeness_sudden",
+)
 
 
 class FlagState(StrEnum):
@@ -50,8 +60,13 @@ class FlagFilterSettings:
         Logits count no further than this: one frame must not outweigh the rest of the window.
     strangeness_most : float
         Strangeness above which a picture is unfamiliar; infinite where none is measured.
-    strangeness_give : float
-        As ``give``, for the strangeness.
+    strangeness_give, strangeness_enter : float
+        As ``give`` and ``enter``, for the strangeness: how far it must go back below the limit until an unfamiliar
+        picture is familiar again, and beyond it until a familiar one is unfamiliar.
+    memory_s : float
+        Length of the mean by which a familiar picture becomes unfamiliar [s]; not shorter than ``window_s`` counts.
+    strangeness_sudden : float
+        Strangeness above which the mean over ``window_s`` is enough.
     """
 
     names: tuple[str, ...]
@@ -63,14 +78,17 @@ class FlagFilterSettings:
     most: float = 6.0
     strangeness_most: float = math.inf
     strangeness_give: float = 0.1
+    strangeness_enter: float = 0.0
+    memory_s: float = 0.0
+    strangeness_sudden: float = math.inf
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.yes) == len(self.no):
             raise ValueError("there must be one threshold for yes and one for no of every flag")
         if any(low > high for low, high in zip(self.no, self.yes)):
             raise ValueError("a flag's threshold for no must not lie above that for yes")
-        if min(self.window_s, self.give, self.enter, self.strangeness_give) < 0:
-            raise ValueError("the window and what thresholds give must not be negative")
+        if min(self.window_s, self.memory_s, self.give, self.enter, self.strangeness_give, self.strangeness_enter) < 0:
+            raise ValueError("windows and what thresholds give or ask for must not be negative")
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> FlagFilterSettings:
@@ -79,8 +97,7 @@ class FlagFilterSettings:
         return cls(
             tuple(str(name) for name in told["flags"]), tuple(float(v) for v in told["yes"]),
             tuple(float(v) for v in told["no"]), strangeness_most=float(told.get("strangeness_most", math.inf)),
-            **{name: float(filtering[name]) for name in ("window_s", "give", "enter", "most", "strangeness_give")
-               if name in filtering},
+            **{name: float(filtering[name]) for name in _FILTERING if name in filtering},
         )
 
 
@@ -115,6 +132,7 @@ class FlagFilter:
     def clear(self) -> None:
         """Forget all frames."""
         self._frames: deque[tuple[int, NDArray[np.float64], float]] = deque()
+        self._memory: deque[tuple[int, float]] = deque()
         self._states = [FlagState.UNKNOWN] * len(self.settings.names)
         self._unfamiliar = False
         self._begun = False
@@ -145,17 +163,35 @@ class FlagFilter:
             self._frames.popleft()
         mean = np.mean([frame[1] for frame in self._frames], axis=0)
         enter = s.enter if self._begun else 0.0
-        self._begun = True
         self._states = [
             _next(state, float(m), low, high, s.give, enter)
             for state, m, low, high in zip(self._states, mean, s.no, s.yes, strict=True)
         ]
         strange = float(np.mean([frame[2] for frame in self._frames]))
         if not math.isnan(strange):
-            self._unfamiliar = strange > s.strangeness_most - (s.strangeness_give if self._unfamiliar else 0.0)
+            self._unfamiliar = self._looks_unfamiliar(t_ns, strangeness, strange)
+        self._begun = True
         states = tuple(FlagState.UNKNOWN for _ in s.names) if self._unfamiliar else tuple(self._states)
         chances = tuple(float(1.0 / (1.0 + math.exp(-m))) for m in mean)
         return FlagReading(states, chances, self._unfamiliar, strange)
+
+    def _looks_unfamiliar(self, t_ns: int, now: float, strange: float) -> bool:
+        """Tell whether the picture is unfamiliar, from the frame's strangeness and its mean over the window."""
+        s = self.settings
+        self._memory.append((t_ns, now))
+        while t_ns - self._memory[0][0] >= max(s.memory_s, s.window_s) * 1e9 and len(self._memory) > 1:
+            self._memory.popleft()
+        if not self._begun:
+            return strange > s.strangeness_most
+        if not self._unfamiliar:
+            lasting = float(np.mean([value for _, value in self._memory]))
+            return lasting > s.strangeness_most + s.strangeness_enter or strange > s.strangeness_sudden
+        if strange > s.strangeness_most - s.strangeness_give:
+            return True
+        # What was strange is over: it must not count against the picture that is familiar now.
+        while len(self._memory) > len(self._frames):
+            self._memory.popleft()
+        return False
 
 
 def _next(state: FlagState, mean: float, low: float, high: float, give: float, enter: float) -> FlagState:

@@ -109,3 +109,52 @@ def test_after_it_forgot_the_first_frame_is_judged_by_the_thresholds_again() -> 
     assert filter_.update((2.0, 0.0), 10**9).states[0] is FlagState.UNKNOWN
     filter_.clear()
     assert filter_.update((2.0, 0.0), 2 * 10**9).states[0] is FlagState.YES
+
+
+MEMORY = FlagFilterSettings(
+    ("quality", "cord"), (1.5, 1.5), (-1.5, -1.5), strangeness_most=1.0, strangeness_give=0.4, strangeness_enter=0.4,
+    memory_s=1.0, strangeness_sudden=1.7,
+)
+
+
+def unfamiliar(settings: FlagFilterSettings, strangeness: np.ndarray, fps: float) -> list[bool]:
+    filter_ = FlagFilter(settings)
+    return [filter_.update((4.0, -4.0), round(i * 1e9 / fps), s).unfamiliar for i, s in enumerate(strangeness)]
+
+
+@pytest.mark.parametrize("fps", [7.0, 25.0, 60.0])
+@pytest.mark.parametrize("first", [0.9, 1.1])
+def test_a_picture_that_hovers_at_the_limit_stays_what_the_first_frame_made_it(fps: float, first: float) -> None:
+    hovering = 1.0 + 0.35 * np.sin(2 * np.pi * 0.4 * np.arange(round(60 * fps)) / fps)
+    told = unfamiliar(MEMORY, np.r_[first, hovering], fps)
+    assert set(told) == {first > 1.0}
+    short = FlagFilterSettings(("a", "b"), (1.5, 1.5), (-1.5, -1.5), strangeness_most=1.0)
+    assert changes(unfamiliar(short, np.r_[first, hovering], fps)) > 20, "the case is one that toggles"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fps", [7.0, 25.0, 60.0])
+def test_a_very_strange_picture_is_flagged_within_the_window_and_a_clear_one_told_again_within_it(fps: float) -> None:
+    part = round(3 * fps)
+    told = unfamiliar(MEMORY, np.r_[np.full(part, 0.2), np.full(part, 1.9), np.full(part, 0.2)], fps)
+    assert not any(told[:part])
+    assert (told[part:].index(True)) / fps <= MEMORY.window_s + 1e-9
+    assert all(told[2 * part - round(fps) : 2 * part])
+    assert (told[2 * part :].index(False)) / fps <= MEMORY.window_s + 1e-9
+    assert not any(told[2 * part + round(fps) :]), "what was strange before must not come back"
+
+
+@pytest.mark.parametrize("fps", [7.0, 25.0])
+def test_one_that_is_a_little_too_strange_for_a_while_is_flagged_when_that_lasts(fps: float) -> None:
+    part = round(3 * fps)
+    told = unfamiliar(MEMORY, np.r_[np.full(part, 0.2), np.full(part, 1.5)], fps)
+    assert 0.2 < told.index(True) / fps - 3 <= MEMORY.memory_s + 1e-9 + 1 / fps
+    brief = np.r_[np.full(part, 0.2), np.full(round(0.5 * fps), 1.5), np.full(part, 0.2)]
+    assert not any(unfamiliar(MEMORY, brief, fps))
+
+
+def test_after_it_forgot_the_limit_alone_judges() -> None:
+    filter_ = FlagFilter(MEMORY)
+    assert not filter_.update((4.0, -4.0), 0, 0.5).unfamiliar
+    assert not filter_.update((4.0, -4.0), 10**9, 1.1).unfamiliar
+    filter_.clear()
+    assert filter_.update((4.0, -4.0), 2 * 10**9, 1.1).unfamiliar
