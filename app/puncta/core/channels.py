@@ -104,6 +104,11 @@ class LatestSlot(Generic[T]):
             self._condition.notify_all()
 
     @property
+    def full(self) -> bool:
+        """Whether a value waits to be taken."""
+        return self._full
+
+    @property
     def drops(self) -> dict[str, int]:
         """Values thrown away so far, by cause."""
         with self._condition:

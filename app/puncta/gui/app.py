@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -117,6 +118,8 @@ def run_window(
         first, *others = first_sources(uri, settings.last_source)
         parts.window.open_uri(first, fallbacks=tuple(others))
         parts.window.show()
+        # What is there now stays: the collector need not walk a hundred thousand objects while pictures come.
+        gc.freeze()
         asker = ConsentAsker(parts.window)
         asker.look()
         if quit_after_s is not None:
@@ -127,6 +130,7 @@ def run_window(
         # The three things to try belong to the first start, however it ends.
         parts.preferences.set("first_start_done", True)
     finally:
+        gc.unfreeze()
         sys.excepthook = hook
         sys.setswitchinterval(interval)
         for number, handler in signals.items():

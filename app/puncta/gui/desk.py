@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from puncta.core.events import PipelineStatus, PlayState
 from puncta.core.frame import Calibration, CalibrationOrigin, SourceInfo
 from puncta.core.geometry import PointPx
 from puncta.core.results import Analysis
 from puncta.gui.bridge import Bridge
+from puncta.gui.chores import Chore
 from puncta.gui.i18n import tr
 from puncta.gui.preferences import Preferences
 from puncta.gui.remembered import ruler_identity
@@ -69,10 +70,8 @@ class Desk(QObject):
         self._failure_said = False
         self._seeks = OneSeek(player.seek)
         self._backward = BackwardPlay(self._go_back, self)
-        self._poll = QTimer(self)
-        self._poll.setInterval(POLL_MS)
-        self._poll.timeout.connect(self._look)
-        self._poll.start()
+        self.looking = Chore(self, POLL_MS, self._look)
+        self.looking.again(pictures=False)
         bridge.woken.connect(self.take)
 
     # --- what is open ------------------------------------------------------------------------------------------
@@ -102,7 +101,7 @@ class Desk(QObject):
 
     def close(self) -> None:
         """Stop listening to the player. Its owner closes it."""
-        self._poll.stop()
+        self.looking.stop()
         self._backward.stop()
 
     def _start(self, uri: str, start_index: int = 0) -> None:
@@ -123,13 +122,16 @@ class Desk(QObject):
         """Take the newest picture. A picture of an older epoch is never shown."""
         if self.take_raw():
             self._seeks.note_picture()
+            self.looking.follow_picture()
         if self._opening is not None:
             self._look()
         self._seeks.send()
 
     def _look(self) -> None:
         """Read the status, ten times a second and whenever something is being opened."""
+        self.looking.done()
         self.status = self.player.status()
+        self.looking.again(pictures=self.status.state is PlayState.PLAYING)
         if self._opening is not None:
             self._follow_opening()
         self._follow_failure()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -23,6 +23,7 @@ from puncta.gui.actions import STEER
 from puncta.gui.annotate.annotator import Annotator
 from puncta.gui.bridge import Jobs
 from puncta.gui.captured import Captured
+from puncta.gui.chores import Chore
 from puncta.gui.desk import Desk
 from puncta.gui.guidance import Guidance
 from puncta.gui.i18n import tr
@@ -56,7 +57,7 @@ from puncta.gui.video.tools import Tool
 from puncta.gui.window_actions import WindowActions
 
 FIGURES_MS = 100
-"""Figures change at most this often, so that they can be read [ms]."""
+"""Figures change at most this often, so that they can be read [ms]: after a picture, or a little later without one."""
 
 
 class MainWindow(QMainWindow):
@@ -94,10 +95,7 @@ class MainWindow(QMainWindow):
         self.captured = Captured(self)
         self.second: SecondScreen | None = None
         self.status_line = StatusLine()
-        self._figures = QTimer(self)
-        self._figures.setSingleShot(True)
-        self._figures.setInterval(FIGURES_MS)
-        self._figures.timeout.connect(self.show_figures)
+        self._figures = Chore(self, FIGURES_MS, self.show_figures)
         self._assemble()
         self.annotator = Annotator(self)
         self.modeller = Modeller(self)
@@ -234,22 +232,24 @@ class MainWindow(QMainWindow):
         self.stage.view.show_analysis(analysis)
         if self.second is not None:
             self.second.show_picture()
-        self._bar.refresh_place()
         self.annotator.show_picture()
+        # At once: what stands round the picture is drawn when its turn comes, behind it.
+        self.stage.view.repaint()
+        self._bar.refresh_place()
         index = self.desk.shown_index()
         back, self._shown_index = index < self._shown_index, index
         if back and self.desk.status.state is PlayState.PLAYING:
             # A loop has begun again: the last frame's figures must not stand beside its first picture.
-            self._figures.stop()
             self.show_figures()
-        elif not self._figures.isActive():
-            self._figures.start()
+        else:
+            self._figures.follow_picture(hold=self.desk.looking.due)
         if self._thumbnail_of and analysis is not None:
             uri, self._thumbnail_of = self._thumbnail_of, ""
             self.thumbnails.keep(uri, analysis.frame, lambda: self.sources.refresh_thumbnail(uri))
 
     def show_figures(self) -> None:
         """Show what stands beside the picture: read-outs, cards, flags."""
+        self._figures.done()
         analysis, scene = self.desk.analysis, self.stage.view.scene
         shown = not self.desk.stalled and self.desk.status.state is not PlayState.RECONNECTING
         self.inspector.show_analysis(analysis if shown else None)
@@ -270,15 +270,15 @@ class MainWindow(QMainWindow):
 
     def refresh(self) -> None:
         """Follow the player's state."""
-        status = self.desk.status
+        status, latency = self.desk.status, self.desk.latency()
         figures = self.preferences.settings.profile != "trainee"
         self.inspector.show_plugins(status.plugins, figures=figures)
         self.top.latency.show_values(
-            status, self.desk.latency(), stalled=self.desk.stalled, figures=figures, room=self.top.has_room_for_figures
+            status, latency, stalled=self.desk.stalled, figures=figures, room=self.top.has_room_for_figures
         )
         self._bar.refresh()
         self.does.show_faults()
-        show_source_state(self.stage.banners, status, self.desk.latency())
+        show_source_state(self.stage.banners, status, latency)
 
     # --- settings ----------------------------------------------------------------------------------------------
 

@@ -37,7 +37,9 @@ class Hub(Transport):
     history_frames : callable
         How many earlier frames the plugins want after a seek.
     on_change : callable
-        Called (in the capture thread) when the state changed or a preview frame came.
+        Called (in the capture thread) when the state changed.
+    on_preview : callable
+        Called (in the capture thread) when a preview frame came, after inference has been woken for it.
     on_frame : callable
         Takes every frame that is handed out, in the capture thread (a recorder); must never wait.
     first_epoch : int
@@ -54,6 +56,7 @@ class Hub(Transport):
         delivery: Delivery = Delivery.LIVE,
         history_frames: Callable[[], int] = lambda: 0,
         on_change: Callable[[], None] = lambda: None,
+        on_preview: Callable[[], None] = lambda: None,
         on_frame: Callable[[Frame], None] = lambda _frame: None,
         paused: bool = False,
         start_index: int = 0,
@@ -75,6 +78,7 @@ class Hub(Transport):
         )
         self._open_source, self._preview = open_source, preview
         self._history_frames, self._on_change, self._on_frame = history_frames, on_change, on_frame
+        self._on_preview = on_preview
         self._calibration_of = calibration_of
         self._source: FrameSource | None = None
         self._frame_id, self._following, self._read_ns = 0, 0, 0
@@ -370,9 +374,9 @@ class Hub(Transport):
             wait = self._delivery is Delivery.EVERY_FRAME and self._state is PlayState.PLAYING
         self._on_frame(stamped)
         self._preview.put(stamped)
-        self._on_change()
         if not wait:
             self._jobs.put(job)
+        self._on_preview()
         while wait and not self._jobs.put_wait(job, 0.1):
             with self._condition:
                 moved_on = self._target is not None or self._epoch != epoch

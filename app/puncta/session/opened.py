@@ -79,7 +79,7 @@ class Opened:
     def stalled(self) -> bool:
         """Tell whether frames come but no analysis has come for 250 ms."""
         busy_since_ns = self.worker.busy_since_ns
-        if self._shown.newest_preview is None or not busy_since_ns:
+        if not busy_since_ns or (self._shown.newest_preview is None and not self._preview.full):
             return False
         return time.monotonic_ns() - busy_since_ns > STALL_NS
 

@@ -127,7 +127,7 @@ class Player:
             self._deliver,
             first_epoch=self._epoch,
             delivery=self._delivery,
-            on_change=self._nudge, on_frame=lambda frame: self._on_frame(frame),
+            on_change=self._nudge, on_preview=self._nudge_low, on_frame=lambda frame: self._on_frame(frame),
             paused=paused, start_index=start_index, rate=self._rate, repeat=self._repeat,
             calibration_of=self._calibration_of,
         )
@@ -336,11 +336,6 @@ class Player:
         """Return what the latency meter shows."""
         return self._meter.snapshot()
 
-    @property
-    def meter(self) -> LatencyMeter:
-        """The latency meter itself, for `puncta bench`."""
-        return self._meter
-
     def status(self) -> PipelineStatus:
         """Return a snapshot of the whole run."""
         run = self._run
@@ -389,6 +384,11 @@ class Player:
                 return
             self._wake_pending = True
         self._wake()
+
+    def _nudge_low(self) -> None:
+        """A picture without its analysis is shown at low latency only; else nobody is woken while it is analysed."""
+        if self._presentation is Presentation.LOW_LATENCY:
+            self._nudge()
 
     def _hosted(self) -> tuple[HostedPlugin, ...]:
         if self._plugins is None:

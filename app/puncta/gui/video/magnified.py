@@ -15,16 +15,24 @@ class Magnified:
     ----------
     zoom : float
         1 shows the whole picture.
+    ratio : float
+        Device pixels a display pixel. The whole picture begins at the corner of a device pixel, so that it can be
+        painted without another scaling.
     """
 
     def __init__(self) -> None:
         self.zoom = 1.0
+        self.ratio = 1.0
         self._centre_px: PointPx | None = None
 
     def transform(self, picture: Size, widget: Size) -> ViewTransform:
         """From source pixels to widget positions."""
         at_least = [(max(1, width), max(1, height)) for width, height in (picture, widget)]
-        return fit_view(at_least[0], at_least[1], self.zoom, self._centre_px)
+        view = fit_view(at_least[0], at_least[1], self.zoom, self._centre_px)
+        if self.zoom != 1.0:
+            return view
+        x, y = (round(value * self.ratio) / self.ratio for value in view.offset)
+        return ViewTransform(view.scale, (x, y))
 
     def fit(self) -> None:
         """Show the whole picture."""

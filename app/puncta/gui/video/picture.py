@@ -43,6 +43,30 @@ def picture_from_pixels(pixels: NDArray[np.uint8], table: NDArray[np.uint8] | No
     return _wrap(shown)
 
 
+def fit_picture(picture: Picture, factor: float, *, shrink: bool) -> Picture:
+    """Return a picture in the screen's own pixels, which Qt then only copies.
+
+    Qt scales within its paint event and hands the rows to threads of its own; waiting for them takes several times
+    what the scaling itself does here.
+
+    Parameters
+    ----------
+    factor : float
+        Device pixels a pixel. The picture's outer corner stays where it is; what is left of a pixel at the far edges
+        is left out.
+    shrink : bool
+        Take means of the pixels, so that speckle does not flicker, instead of what lies between the next ones.
+    """
+    how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    scaled = picture.pixels
+    if factor != 1.0:
+        scaled = np.asarray(cv2.resize(scaled, None, fx=factor, fy=factor, interpolation=how), dtype=np.uint8)
+    colours = cv2.COLOR_GRAY2BGRA if scaled.ndim == 2 else cv2.COLOR_RGB2BGRA
+    shown = np.asarray(cv2.cvtColor(scaled, colours), dtype=np.uint8)
+    height, width = shown.shape[:2]
+    return Picture(QImage(shown.data, width, height, shown.strides[0], QImage.Format.Format_RGB32), shown)
+
+
 def shrink_picture(picture: Picture, factor: float) -> Picture:
     """Return a smaller picture whose pixels are means of those they stand for, so that speckle does not flicker."""
     height, width = picture.pixels.shape[:2]

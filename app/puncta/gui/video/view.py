@@ -30,7 +30,7 @@ from puncta.gui.video.layers.canvas import Canvas
 from puncta.gui.video.layers.ruler import draw_ruler
 from puncta.gui.video.layers.sketch import draw_sketch
 from puncta.gui.video.magnified import Magnified
-from puncta.gui.video.picture import Picture, picture_from_pixels, shrink_picture, tone_table
+from puncta.gui.video.picture import Picture, fit_picture, picture_from_pixels, shrink_picture, tone_table
 from puncta.gui.video.tools import NeedleSketch, RulerPoints, Tool
 
 Composer = Callable[[Analysis, OverlayStyle, int | None, Sequence[LostTip]], OverlayScene]
@@ -98,7 +98,7 @@ class VideoView(QWidget):
         self._overlay_on = True
         self._table = tone_table(1.0, 1.0)
         self._picture: Picture | None = None
-        self._shrunk: tuple[float, Picture, Picture] | None = None
+        self._scaled: tuple[tuple[float, bool], Picture, Picture] | None = None
         self._unpainted = False
         self._magnified = Magnified()
         self._drag_from: QPointF | None = None
@@ -173,6 +173,7 @@ class VideoView(QWidget):
 
     def transform(self) -> ViewTransform:
         """From source pixels to widget positions, as painted now."""
+        self._magnified.ratio = self.devicePixelRatioF()
         return self._magnified.transform(self._picture_size(), self._size())
 
     @property
@@ -211,15 +212,12 @@ class VideoView(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Paint picture, overlay and tool, then report the moment at which that was done."""
         painter = QPainter(self)
-        painter.fillRect(self.rect(), self._theme.colour("picture"))
         if self._picture is None:
+            painter.fillRect(self.rect(), self._theme.colour("picture"))
             self._paint_empty(painter)
         else:
             view = self.transform()
-            size = self._picture.image.size()
-            target = QRectF(*view.offset, size.width() * view.scale, size.height() * view.scale)
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
-            painter.drawImage(target, self._picture_at(view.scale * self.devicePixelRatioF()).image)
+            self._paint_picture(painter, view)
             self._canvas.view = view
             self._canvas.ratio = self.devicePixelRatioF()
             self._canvas.bounds = QRectF(self.rect()).adjusted(4, 4, -4, -4)
@@ -234,14 +232,30 @@ class VideoView(QWidget):
             self._unpainted = False
             self.on_painted(self.analysis, time.monotonic_ns())
 
+    def _paint_picture(self, painter: QPainter, view: ViewTransform) -> None:
+        """Paint the picture and the ground round it; the whole picture lies on device pixels and is only copied."""
+        assert self._picture is not None
+        ratio = self.devicePixelRatioF()
+        shown = self._picture_at(view.scale * ratio).image
+        painter.fillRect(self.rect(), self._theme.colour("picture"))
+        if self.zoom == 1.0:
+            shown.setDevicePixelRatio(ratio)
+            painter.drawImage(QPointF(*view.offset), shown)
+            return
+        size = self._picture.image.size()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
+        painter.drawImage(QRectF(*view.offset, size.width() * view.scale, size.height() * view.scale), shown)
+
     def _picture_at(self, scale: float) -> Picture:
         """The picture for a magnification [device px a pixel]; Qt's own shrinking leaves pixels out below a half."""
         assert self._picture is not None
-        if scale >= SHRINK_BELOW:
+        whole, shrinks = self.zoom == 1.0, scale < SHRINK_BELOW
+        if not (whole or shrinks):
             return self._picture
-        if self._shrunk is None or self._shrunk[0] != scale or self._shrunk[1] is not self._picture:
-            self._shrunk = (scale, self._picture, shrink_picture(self._picture, scale))
-        return self._shrunk[2]
+        if self._scaled is None or self._scaled[0] != (scale, whole) or self._scaled[1] is not self._picture:
+            made = fit_picture(self._picture, scale, shrink=shrinks) if whole else shrink_picture(self._picture, scale)
+            self._scaled = ((scale, whole), self._picture, made)
+        return self._scaled[2]
 
     def _paint_empty(self, painter: QPainter) -> None:
         if self.empty_text:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QPainterPath, QPen, QPixmap
+from PySide6.QtGui import QColor, QFont, QPainterPath, QPen
 
 from puncta.core.geometry import PointPx, ViewTransform
 from puncta.core.overlay import Dash, Fill
 from puncta.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from puncta.gui.video.layers.words import DrawnWords
 
 HALO_PT = 1.0
 """Width of the dark rim on each side of a line [display points]."""
@@ -46,7 +50,7 @@ class Canvas:
     point: float = 1.0
     ratio: float = 1.0
     outlines: dict[int, tuple[Fill, QPainterPath]] = field(default_factory=dict)
-    words: dict[tuple, QPixmap] = field(default_factory=dict)
+    words: dict[tuple, DrawnWords] = field(default_factory=dict)
 
     def place(self, point_px: PointPx) -> QPointF:
         """Painter position of a source point [px]."""
