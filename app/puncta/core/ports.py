@@ -76,6 +76,27 @@ def as_live(source: FrameSource | None) -> LiveFrameSource | None:
     return cast(LiveFrameSource, source) if hasattr(source, "interrupt") else None
 
 
+class MadeOnTime(FrameSource, Protocol):
+    """A source without an end that makes its frames by the clock, and can leave some out to stay with it.
+
+    Attributes
+    ----------
+    keeps_time : bool
+        False where every frame counts, so that it slows down instead.
+    """
+
+    keeps_time: bool
+
+    def let_pass(self, due_ns: int) -> int:
+        """Leave out the frames after which another is due at a time of its own [ns] already; return how many."""
+        ...
+
+
+def as_made_on_time(source: FrameSource | None) -> MadeOnTime | None:
+    """Return a source that keeps to the clock by leaving frames out, or None where it is none."""
+    return cast(MadeOnTime, source) if getattr(source, "keeps_time", False) else None
+
+
 class AnalysisSink(Protocol):
     """Something that takes analysed frames in order (a file, a collector)."""
 

@@ -17,7 +17,7 @@ from puncta.core.channels import ChannelClosed, LatestSlot
 from puncta.core.errors import UserError
 from puncta.core.events import PlayState
 from puncta.core.frame import Calibration, Frame, SourceInfo, SourceKind
-from puncta.core.ports import Clock, FrameSource, SystemClock, as_live
+from puncta.core.ports import Clock, FrameSource, SystemClock, as_live, as_made_on_time
 from puncta.pipeline.policy import Delivery, Job
 from puncta.pipeline.transport import Transport
 
@@ -225,6 +225,7 @@ class Hub(Transport):
     def _play_one(self, epoch: int) -> None:
         if self._next is None and not self._rest():
             return
+        left_out = self._catch_up()
         try:
             frame = self._take_next()
         except TimeoutError:
@@ -233,6 +234,8 @@ class Hub(Transport):
             self._wrap()
             return
         skipped = 0
+        if left_out:
+            frame = replace(frame, skipped=frame.skipped + left_out)
         if self._info is not None and self._info.kind is not SourceKind.LIVE:
             frame, skipped = self._pass_over(frame)
             if frame is None:
@@ -283,6 +286,8 @@ class Hub(Transport):
         with self._condition:
             if not self._pacer.too_late(frame.key.pts_ns, self._interval_ns):
                 return frame, 0
+            if self._delivery is Delivery.LIVE and as_made_on_time(self._source) is not None:
+                return frame, 0  # the next ones make up for it
             if self._delivery is Delivery.EVERY_FRAME or not info.seekable:
                 self._pacer.move_to(frame.key.pts_ns)
                 return frame, 0
@@ -296,25 +301,22 @@ class Hub(Transport):
         self._source.seek(frame.key.index + skipped)
         return self._source.read(), skipped
 
-    def _wait_until_due(self, frame: Frame) -> bool:
-        """Wait for a frame's moment; False when a command came first."""
-        with self._condition:
-            due = self._wait_until(self._pacer.due_ns(frame.key.pts_ns))
-            if due:
-                self._pacer.shown(frame.key.pts_ns)
-            return due
+    def _catch_up(self) -> int:
+        """Let a source that makes its frames by the clock leave out those past their time; return how many.
 
-    def _wait_until(self, moment_ns: int) -> bool:
-        """Wait for a monotonic moment [ns]; False when a command came first. The caller holds the lock."""
-        while True:
-            if self._closing or self._target is not None or self._state is not PlayState.PLAYING:
-                return False
+        Before the next one is made: one that is late already by more than its own interval would only be thrown away.
+        """
+        maker = as_made_on_time(self._source)
+        if maker is None or self._next is not None or self._delivery is Delivery.EVERY_FRAME:
+            return 0
+        with self._condition:
             if not self._pacer.anchored:
-                return False  # the rate changed: the moment must be computed anew
-            left_ns = moment_ns - self._clock.now_ns()
-            if left_ns <= 0:
-                return True
-            self._condition.wait(left_ns / 1e9)
+                return 0
+            due_now_ns = self._pacer.media_ns(self._clock.now_ns())
+        skipped = maker.let_pass(due_now_ns)
+        with self._condition:
+            self._drops["late"] += skipped
+        return skipped
 
     def _wrap(self) -> None:
         """Reach the end: loop, repeat, or stop. A loop keeps the rate: its first frame is due one interval on."""

@@ -38,6 +38,11 @@ class Pacer:
         t0_ns, pts0_ns = self._anchor
         return t0_ns + round((pts_ns - pts0_ns) / self.rate)
 
+    def media_ns(self, moment_ns: int) -> int:
+        """Stored time [ns] that is due at a monotonic moment [ns]; the inverse of `due_ns` once anchored."""
+        t0_ns, pts0_ns = self._anchor or (moment_ns, 0)
+        return pts0_ns + round((moment_ns - t0_ns) * self.rate)
+
     def late_ns(self, pts_ns: int) -> int:
         """How late a frame is [ns]; negative when it is early."""
         return self._clock.now_ns() - self.due_ns(pts_ns)

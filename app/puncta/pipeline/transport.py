@@ -256,6 +256,26 @@ class Transport:
         first, end = max(0, span[0]), min(span[1], self._last_index() + 1)
         return (first, end) if end > first else None
 
+    def _wait_until_due(self, frame: Frame) -> bool:
+        """Wait for a frame's moment; False when a command came first."""
+        with self._condition:
+            due = self._wait_until(self._pacer.due_ns(frame.key.pts_ns))
+            if due:
+                self._pacer.shown(frame.key.pts_ns)
+            return due
+
+    def _wait_until(self, moment_ns: int) -> bool:
+        """Wait for a monotonic moment [ns]; False when a command came first. The caller holds the lock."""
+        while True:
+            if self._closing or self._target is not None or self._state is not PlayState.PLAYING:
+                return False
+            if not self._pacer.anchored:
+                return False  # the rate changed: the moment must be computed anew
+            left_ns = moment_ns - self._clock.now_ns()
+            if left_ns <= 0:
+                return True
+            self._condition.wait(left_ns / 1e9)
+
     def _seekable(self) -> bool:
         return self._info is not None and self._info.seekable
 

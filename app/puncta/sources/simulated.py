@@ -24,6 +24,7 @@ from puncta.core.frame import (
 from puncta.core.ports import Clock, SystemClock
 from puncta.sim.attempt import AttemptLog
 from puncta.sim.cine import CineGenerator, frame_times_ns
+from puncta.sim.controls import STILL
 from puncta.sim.frame_view import FrameView
 from puncta.sim.pinned import PinnedTissue, pin_tissue, place_of
 from puncta.sim.truth import FrameTruth
@@ -40,6 +41,8 @@ RENDER_SHARE = 0.6
 PROBES = 6
 """So many frames are rendered with still hands to find the rate; they stay part of the simulation."""
 WARM_UP = 2
+FADED_FRAMES = 3
+"""After more left-out frames than these nothing of the last picture shines through the next one."""
 KEPT_VIEWS = 240
 """So many last frames can still be asked where tissue shows on them."""
 
@@ -140,6 +143,31 @@ class SimulatedSource:
             geometry=self._info.geometry,
             source=self._info,
         )
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether it leaves frames out where it is late: one without an end does, but for one that is steered.
+
+        A steered attempt is the moves of each of its frames, and every move is to be seen.
+        """
+        return self.request.frames is None and self.steering is None
+
+    def let_pass(self, due_ns: int) -> int:
+        """Leave out the frames after which another is due at a time [ns] already; return how many.
+
+        Everything moves on as if they had been rendered, so each later frame shows what it would have shown.
+        """
+        left_out = 0
+        with self._lock:
+            generator = self._generator
+            while not self._closed and generator.t_ns + round(1e9 * generator.last_dt_s) <= due_ns:
+                # The generator's own skipping renders the last second before a frame, which is what is not there.
+                generator._step(STILL)
+                generator._advance()
+                left_out += 1
+            if left_out > FADED_FRAMES:
+                generator.renderer.previous = None
+        return left_out
 
     def seek(self, index: int) -> None:
         """Make ``read`` return frame ``index`` next.
