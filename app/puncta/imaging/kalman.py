@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 PointMm = tuple[float, float]
 
@@ -110,8 +109,7 @@ class ImmTracker:
 
     def clear(self) -> None:
         """Forget the track."""
-        self._means: NDArray[np.float64] | None = None
-        self._covariances: NDArray[np.float64] = np.zeros((2, 4, 4))
+        self._filters: tuple[_Gauss, _Gauss] | None = None
         self._modes = (0.5, 0.5)
         self._t_ns = 0
         self._measured_ns = 0
@@ -149,9 +147,9 @@ class ImmTracker:
         """
         noise = None if measurement_mm is None else _noise(covariance_mm2)
         self._turn(axis_direction)
-        if self._means is not None and (t_ns < self._t_ns or self._silence_s(t_ns) > self.settings.lost_after_s):
+        if self._filters is not None and (t_ns < self._t_ns or self._silence_s(t_ns) > self.settings.lost_after_s):
             self._end()
-        if self._means is None:
+        if self._filters is None:
             if measurement_mm is None or noise is None:
                 self._t_ns = t_ns
                 return self._last
@@ -160,7 +158,7 @@ class ImmTracker:
         self._t_ns = t_ns
         nis = None
         if measurement_mm is not None and noise is not None:
-            nis = self._correct(np.array(measurement_mm, dtype=np.float64), noise)
+            nis = self._correct(measurement_mm, noise)
             if nis is None and self._is_believed(measurement_mm):
                 return self._start(t_ns, measurement_mm, noise)
         if nis is not None:
@@ -181,7 +179,7 @@ class ImmTracker:
 
     def _end(self) -> None:
         """End the track where it was measured last."""
-        self._means = None
+        self._filters = None
         self._last = TrackState(
             self._place, self._last.covariance_mm2, (0.0, 0.0), self._last.hold_probability, True, True
         )
@@ -193,98 +191,62 @@ class ImmTracker:
         self._rivals.append(refused)
         return len(self._rivals) >= self.settings.rival_count
 
-    def _start(self, t_ns: int, place: PointMm, noise: NDArray[np.float64]) -> TrackState:
-        self._means = np.zeros((2, 4))
-        self._means[:, :2] = place
-        self._covariances = np.zeros((2, 4, 4))
-        self._covariances[:, :2, :2] = noise
-        self._covariances[:, 2:, 2:] = self._along(self.settings.start_axial_mm_s, self.settings.start_lateral_mm_s)
+    def _start(self, t_ns: int, place: PointMm, noise: Symmetric) -> TrackState:
+        x, y = (float(v) for v in place)
+        start = _Gauss((x, y, 0.0, 0.0), noise, (0.0, 0.0, 0.0, 0.0), self._start_speed())
+        self._filters = (start, start)
         rest, push = self.settings.hold_for_s, self.settings.move_for_s
         self._modes = (rest / (rest + push), push / (rest + push))
         self._t_ns = self._measured_ns = t_ns
         self._rivals.clear()
-        self._place = (float(place[0]), float(place[1]))
+        self._place = (x, y)
         self._last = self._describe(None, started=True)
         return self._last
 
-    def _along(self, axial: float, lateral: float) -> NDArray[np.float64]:
+    def _start_speed(self) -> Symmetric:
+        return self._along(self.settings.start_axial_mm_s, self.settings.start_lateral_mm_s)
+
+    def _along(self, axial: float, lateral: float) -> Symmetric:
         """Covariance with one deviation along the axis and another across it."""
         if self._axis is None:
-            return np.array([[axial * axial, 0.0], [0.0, axial * axial]])
+            return (axial * axial, 0.0, axial * axial)
         x, y = self._axis
         a, b = axial * axial, lateral * lateral
-        return np.array([[a * x * x + b * y * y, (a - b) * x * y], [(a - b) * x * y, a * y * y + b * x * x]])
+        return (a * x * x + b * y * y, (a - b) * x * y, a * y * y + b * x * x)
 
     def _predict(self, dt: float) -> None:
-        assert self._means is not None
+        assert self._filters is not None
         s = self.settings
         # Mixing: what each filter starts from, given the switches that may have happened since the last frame.
         hold, move = self._modes
         stops, starts = -math.expm1(-dt / s.move_for_s), -math.expm1(-dt / s.hold_for_s)
         to_hold = hold * (1.0 - starts) + move * stops
         to_move = 1.0 - to_hold
-        share = move * stops / to_hold if to_hold > 0 else 0.0, move * (1.0 - stops) / to_move if to_move > 0 else 0.0
-        apart = self._means[MOVE] - self._means[HOLD]
-        both = apart[:, None] * apart[None, :]
-        means, covariances = np.empty((2, 4)), np.empty((2, 4, 4))
-        for mode, of_move in enumerate(share):
-            means[mode] = self._means[HOLD] + of_move * apart
-            covariances[mode] = (
-                (1.0 - of_move) * self._covariances[HOLD]
-                + of_move * self._covariances[MOVE]
-                + of_move * (1.0 - of_move) * both
-            )
+        still = _mixed(*self._filters, move * stops / to_hold if to_hold > 0 else 0.0)
+        moving = _mixed(*self._filters, move * (1.0 - stops) / to_move if to_move > 0 else 0.0)
         self._modes = (to_hold, to_move)
         # A tip that holds has no speed; the one it keeps is that with which it would begin to move.
-        still = covariances[HOLD]
-        still[:2, 2:] = still[2:, :2] = 0.0
-        still[2:, 2:] = self._along(s.start_axial_mm_s, s.start_lateral_mm_s)
-        still[0, 0] += s.hold_mm_s * s.hold_mm_s * dt
-        still[1, 1] += s.hold_mm_s * s.hold_mm_s * dt
-        means[HOLD, 2:] = 0.0
-        # White noise on the acceleration, in continuous time (Bar-Shalom, Li and Kirubarajan, 2001, chapter 6.2).
-        moving = covariances[MOVE]
-        noise = self._along(s.axial_mm_s2, s.lateral_mm_s2)
-        place, cross, speed = moving[:2, :2], moving[:2, 2:], moving[2:, 2:]
-        ahead = cross + dt * speed
-        moving[:2, :2] = place + dt * (cross.T + ahead) + (dt**3 / 3.0) * noise
-        moving[:2, 2:] = ahead + (dt * dt / 2.0) * noise
-        moving[2:, :2] = moving[:2, 2:].T
-        moving[2:, 2:] = speed + dt * noise
-        means[MOVE, :2] += dt * means[MOVE, 2:]
-        self._means, self._covariances = means, covariances
+        x, y = still.mean[:2]
+        xx, xy, yy = still.place
+        drift = s.hold_mm_s * s.hold_mm_s * dt
+        still = _Gauss((x, y, 0.0, 0.0), (xx + drift, xy, yy + drift), (0.0, 0.0, 0.0, 0.0), self._start_speed())
+        self._filters = (still, _moved(moving, dt, self._along(s.axial_mm_s2, s.lateral_mm_s2)))
 
-    def _correct(self, place: NDArray[np.float64], noise: NDArray[np.float64]) -> float | None:
+    def _correct(self, place: PointMm, noise: Symmetric) -> float | None:
         """Weigh a measurement in; return its normalised innovation squared, or None where the gate refuses it."""
-        assert self._means is not None
+        assert self._filters is not None
         hold, move = self._modes
-        middle = hold * self._means[HOLD, :2] + move * self._means[MOVE, :2]
-        apart = self._means[MOVE, :2] - self._means[HOLD, :2]
-        spread = (
-            hold * self._covariances[HOLD, :2, :2]
-            + move * self._covariances[MOVE, :2, :2]
-            + hold * move * (apart[:, None] * apart[None, :])
-            + noise
-        )
-        miss = place - middle
-        nis = _quadratic(miss, spread)
+        middle = _mixed(*self._filters, move)
+        miss = (float(place[0]) - middle.mean[0], float(place[1]) - middle.mean[1])
+        nis, _ = _quadratic(miss, _sum(middle.place, noise))
         s = self.settings
         if math.hypot(*miss) > s.gate_mm and nis > -2.0 * math.log(s.gate_chance):
             return None
-        logs = [0.0, 0.0]
-        for mode in (HOLD, MOVE):
-            covariance = self._covariances[mode]
-            total = covariance[:2, :2] + noise
-            inverse, determinant = _inverse(total)
-            residual = place - self._means[mode, :2]
-            gain = covariance[:, :2] @ inverse
-            logs[mode] = -0.5 * (float(residual @ inverse @ residual) + math.log(determinant))
-            self._means[mode] += gain @ residual
-            covariance -= gain @ covariance[:2]
-            self._covariances[mode] = 0.5 * (covariance + covariance.T)
-        top = max(logs)
-        hold *= math.exp(logs[HOLD] - top)
-        move *= math.exp(logs[MOVE] - top)
+        (still, of_hold), (moving, of_move) = (_corrected(f, place, noise) for f in self._filters)
+        self._filters = (still, moving)
+        top = max(of_hold, of_move)
+        hold *= math.exp(of_hold - top)
+        move *= math.exp(of_move - top)
         # Neither mode may become impossible: rounding would keep it from ever coming back.
         hold = min(max(hold / (hold + move), 1e-6), 1.0 - 1e-6)
         self._modes = (hold, 1.0 - hold)
@@ -292,40 +254,133 @@ class ImmTracker:
         return nis
 
     def _describe(self, nis: float | None, *, started: bool = False) -> TrackState:
-        assert self._means is not None
+        assert self._filters is not None
         hold, move = self._modes
-        still, moving = self._means
-        apart = moving[:2] - still[:2]
-        x, y = (float(v) for v in still[:2] + move * apart)
-        c = hold * self._covariances[HOLD, :2, :2] + move * self._covariances[MOVE, :2, :2]
-        c = c + hold * move * (apart[:, None] * apart[None, :])
-        velocity = (float(move * moving[2]), float(move * moving[3]))
-        covariance = ((float(c[0, 0]), float(c[0, 1])), (float(c[0, 1]), float(c[1, 1])))
+        both = _mixed(*self._filters, move)
+        moving = self._filters[MOVE].mean
+        xx, xy, yy = both.place
         predicted = nis is None and not started
+        place = (both.mean[0], both.mean[1])
         if not predicted:
-            self._place = (x, y)
-        return TrackState((x, y), covariance, velocity, hold, predicted, False, nis, started)
+            self._place = place
+        velocity = (move * moving[2], move * moving[3])
+        return TrackState(place, ((xx, xy), (xy, yy)), velocity, hold, predicted, False, nis, started)
 
 
-def _noise(covariance_mm2: object) -> NDArray[np.float64]:
+Symmetric = tuple[float, float, float]
+"""A symmetric 2 x 2 matrix: xx, xy, yy."""
+Four = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Gauss:
+    """Mean and covariance of one filter, in plain numbers: NumPy takes ten times as long on matrices this small.
+
+    Attributes
+    ----------
+    mean : x, y, vx, vy
+    place, speed : covariance of each
+    cross : covariance of x with vx, x with vy, y with vx, y with vy
+    """
+
+    mean: Four
+    place: Symmetric
+    cross: Four
+    speed: Symmetric
+
+
+def _sum(a: Symmetric, b: Symmetric) -> Symmetric:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
+
+
+def _mixed(a: _Gauss, b: _Gauss, share: float) -> _Gauss:
+    """Return mean and covariance of a mixture of two, of which ``share`` is the second."""
+    rest = 1.0 - share
+    x, y, u, v = (q - p for p, q in zip(a.mean, b.mean))
+    apart = share * rest
+    return _Gauss(
+        (a.mean[0] + share * x, a.mean[1] + share * y, a.mean[2] + share * u, a.mean[3] + share * v),
+        (
+            rest * a.place[0] + share * b.place[0] + apart * x * x,
+            rest * a.place[1] + share * b.place[1] + apart * x * y,
+            rest * a.place[2] + share * b.place[2] + apart * y * y,
+        ),
+        (
+            rest * a.cross[0] + share * b.cross[0] + apart * x * u,
+            rest * a.cross[1] + share * b.cross[1] + apart * x * v,
+            rest * a.cross[2] + share * b.cross[2] + apart * y * u,
+            rest * a.cross[3] + share * b.cross[3] + apart * y * v,
+        ),
+        (
+            rest * a.speed[0] + share * b.speed[0] + apart * u * u,
+            rest * a.speed[1] + share * b.speed[1] + apart * u * v,
+            rest * a.speed[2] + share * b.speed[2] + apart * v * v,
+        ),
+    )
+
+
+def _moved(g: _Gauss, dt: float, noise: Symmetric) -> _Gauss:
+    """Move on by its speed, with white noise on the acceleration (Bar-Shalom, Li and Kirubarajan, 2001, chapter 6.2).
+
+    Parameters
+    ----------
+    noise : covariance of the speed's change after one second
+    """
+    x, y, u, v = g.mean
+    xu, xv, yu, yv = g.cross
+    uu, uv, vv = g.speed
+    ahead_xu, ahead_xv, ahead_yu, ahead_yv = xu + dt * uu, xv + dt * uv, yu + dt * uv, yv + dt * vv
+    second, third = dt * dt / 2.0, dt**3 / 3.0
+    return _Gauss(
+        (x + dt * u, y + dt * v, u, v),
+        (
+            g.place[0] + dt * (xu + ahead_xu) + third * noise[0],
+            g.place[1] + dt * (yu + ahead_xv) + third * noise[1],
+            g.place[2] + dt * (yv + ahead_yv) + third * noise[2],
+        ),
+        (
+            ahead_xu + second * noise[0], ahead_xv + second * noise[1],
+            ahead_yu + second * noise[1], ahead_yv + second * noise[2],
+        ),
+        (uu + dt * noise[0], uv + dt * noise[1], vv + dt * noise[2]),
+    )
+
+
+def _corrected(g: _Gauss, place: PointMm, noise: Symmetric) -> tuple[_Gauss, float]:
+    """Weigh a measurement in; return the filter and the measurement's log likelihood, less a constant."""
+    xx, xy, yy = g.place
+    xu, xv, yu, yv = g.cross
+    total = _sum(g.place, noise)
+    residual = (float(place[0]) - g.mean[0], float(place[1]) - g.mean[1])
+    squared, determinant = _quadratic(residual, total)
+    a, b, c = total[2] / determinant, -total[1] / determinant, total[0] / determinant
+    # The gain's rows are those of the covariance with the place, times the inverse of the total.
+    gains = [(p * a + q * b, p * b + q * c) for p, q in ((xx, xy), (xy, yy), (xu, yu), (xv, yv))]
+    (x0, x1), (y0, y1), (u0, u1), (v0, v1) = gains
+    m, n = residual
+    mean = tuple(value + p * m + q * n for value, (p, q) in zip(g.mean, gains))
+    return _Gauss(
+        (mean[0], mean[1], mean[2], mean[3]),
+        (xx - x0 * xx - x1 * xy, xy - x0 * xy - x1 * yy, yy - y0 * xy - y1 * yy),
+        (xu - x0 * xu - x1 * yu, xv - x0 * xv - x1 * yv, yu - y0 * xu - y1 * yu, yv - y0 * xv - y1 * yv),
+        (g.speed[0] - u0 * xu - u1 * yu, g.speed[1] - u0 * xv - u1 * yv, g.speed[2] - v0 * xv - v1 * yv),
+    ), -0.5 * (squared + math.log(determinant))
+
+
+def _noise(covariance_mm2: object) -> Symmetric:
     if covariance_mm2 is None:
         raise ValueError("a measurement needs its covariance")
     noise = np.asarray(covariance_mm2, dtype=np.float64)
     if noise.ndim == 0:
         noise = np.array([[float(noise), 0.0], [0.0, float(noise)]])
-    a, b, c, d = noise[0, 0], noise[0, 1], noise[1, 0], noise[1, 1]
+    (a, b), (c, d) = noise.tolist()
     if not (a > 0 and d > 0 and a * d - b * c > 0):
         raise ValueError(f"the covariance {noise.tolist()} is not positive")
-    return noise
+    return (a, 0.5 * (b + c), d)
 
 
-def _inverse(m: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Inverse and determinant of a 2 x 2 matrix."""
-    a, b, c, d = float(m[0, 0]), float(m[0, 1]), float(m[1, 0]), float(m[1, 1])
-    determinant = a * d - b * c
-    return np.array([[d, -b], [-c, a]]) / determinant, determinant
-
-
-def _quadratic(vector: NDArray[np.float64], m: NDArray[np.float64]) -> float:
-    inverse, _ = _inverse(m)
-    return float(vector @ inverse @ vector)
+def _quadratic(vector: PointMm, m: Symmetric) -> tuple[float, float]:
+    """Square of a vector in the metric of a covariance, and that matrix's determinant."""
+    x, y = vector
+    determinant = m[0] * m[2] - m[1] * m[1]
+    return (m[2] * x * x - 2.0 * m[1] * x * y + m[0] * y * y) / determinant, determinant
