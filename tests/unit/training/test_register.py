@@ -83,9 +83,9 @@ def test_elsewhere_a_training_replaces_the_one_of_its_name(trained: Path, anothe
 
 def test_a_version_that_ships_is_not_taken_by_the_users_model(another: Path) -> None:
     head = json.loads((another / "training.json").read_text())
-    head["config"]["model"] |= {"id": "lp-landmarks", "version": "0.1"}
+    head["config"]["model"] |= {"id": "lp-landmarks", "version": "0.1.1"}
     (another / "training.json").write_text(json.dumps(head))
-    assert register_training(another, user_models_dir()).name == "lp-landmarks-0.2.onnx"
+    assert register_training(another, user_models_dir()).name == "lp-landmarks-0.1.2.onnx"
     assert Registry.load().problems == ()
 
 

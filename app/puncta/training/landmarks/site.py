@@ -44,7 +44,7 @@ def adapt_to_site(
     dataset : Path
         Dataset v1 folder with the three flags.
     start_from : Path
-        Folder of the finished training to start from, for example ``models/runs/lp-landmarks-0.1``.
+        Folder of the finished training to start from, for example ``models/runs/lp-landmarks-0.1.1``.
     out : Path
         Training folder to make.
     tell : callable or None

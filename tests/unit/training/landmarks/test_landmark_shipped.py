@@ -19,7 +19,7 @@ from puncta.sim.cine import CineGenerator
 from puncta.training.nets.lp_small import LandmarkNet
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-RUN = REPOSITORY / "models" / "runs" / "lp-landmarks-0.1"
+RUN = REPOSITORY / "models" / "runs" / "lp-landmarks-0.1.1"
 pytestmark = pytest.mark.skipif(not RUN.is_dir(), reason="the landmark model's run is not in this checkout")
 
 
@@ -42,7 +42,7 @@ def network() -> LandmarkNet:
 
 
 def answers() -> list[dict[str, NDArray[np.float32]]]:
-    session = open_session(Registry.load().find("lp-landmarks@0.1"), Tuning.deterministic())
+    session = open_session(Registry.load().find("lp-landmarks@0.1.1"), Tuning.deterministic())
     return [session.run({"image": picture}) for picture in pictures()]
 
 
@@ -81,7 +81,7 @@ def test_the_map_s_mean_and_the_bias_are_the_logit_before_calibration() -> None:
 
 
 def test_a_spine_taken_apart_is_stranger_than_the_spine() -> None:
-    session = open_session(Registry.load().find("lp-landmarks@0.1"), Tuning.deterministic())
+    session = open_session(Registry.load().find("lp-landmarks@0.1.1"), Tuning.deterministic())
     for picture, said in zip(pictures(), answers(), strict=True):
         turned = session.run({"image": np.ascontiguousarray(picture[:, :, ::-1])})
         assert said["strangeness"][0] < turned["strangeness"][0]
