@@ -25,12 +25,12 @@ class _NoBot:
     @staticmethod
     def waitUntil(done, timeout: int = 5000) -> None:  # noqa: ANN001, N802
         """Let events run until something is true."""
-        from PySide6.QtTest import QTest
+        from qt_waiting import wait_ms
 
         for _ in range(timeout // 10):
             if done():
                 return
-            QTest.qWait(10)
+            wait_ms(10)
         raise AssertionError("it did not happen in time")
 
 

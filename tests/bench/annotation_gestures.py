@@ -1,11 +1,15 @@
 """Time every kind of gesture on a case with 20,000 labels, as the store ships (SQLite, every commit on the disk).
 
     PYTHONPATH=app:tests/support python tests/bench/annotation_gestures.py [--postgres]
-    QT_QPA_PLATFORM=offscreen PYTHONPATH=app:tests/support:tests/gui python tests/bench/annotation_gestures.py --window
+    QT_QPA_PLATFORM=offscreen PYTHONPATH=app:tests/support:tests/gui python tests/bench/annotation_gestures.py \
+        --window [--kinds frame,50,300] | --playback
 
 The store alone, or the window with all it shows: what a gesture keeps the window busy with, while the store's own
 thread writes it. Wall time is what a user waits for; the processor's time beside it tells how busy the machine was
-with other things.
+with other things. `--playback` plays a clip in Annotate, without labels and with them, in turn.
+
+In the window, 50 times of all kinds take some minutes: after each gesture it waits until what follows from it is done,
+such as the frames between key frames.
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pg_server
@@ -36,6 +41,9 @@ from puncta.annotation.commands import (
 )
 from puncta.annotation.labels import TipLabel, mask_label, mask_of_stroke
 from puncta.annotation.store import AnnotationStore
+
+if TYPE_CHECKING:
+    from conftest import Stage
 
 
 def fill(store: AnnotationStore, labels: int) -> Board:
@@ -61,10 +69,17 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL server that is started here")
     parser.add_argument("--window", action="store_true", help="in the real window")
+    parser.add_argument("--kinds", default="frame,50,300", help="with --window: on single frames, on ranges of so many")
+    parser.add_argument("--playback", action="store_true", help="play in the real window, with labels and without")
+    parser.add_argument("--seconds", type=float, default=20.0, help="with --playback: how long each run plays")
+    parser.add_argument("--runs", type=int, default=2, help="with --playback: so many without labels and with them")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.playback:
+        play(args)
+        return 0
     if args.window:
-        tell(args, in_window(args.labels, args.times))
+        tell(args, in_window(args.labels, args.times, args.kinds.split(",")))
         return 0
     with contextlib.ExitStack() as stack:
         if args.postgres:
@@ -79,27 +94,65 @@ def main() -> int:
     return 0
 
 
-def in_window(labels: int, times: int) -> dict[str, tuple[list[float], list[float]]]:
-    """Measure in a real window, in a home of its own."""
+@contextlib.contextmanager
+def windows() -> Iterator[Stage]:
+    """Make windows in a home of their own, as the program makes them."""
     import os
+    import sys
 
-    from annotate_clips import _NoBot
     from PySide6.QtWidgets import QApplication
-    from window_gestures import measure_window
 
     from conftest import Stage
+    from puncta.gui.app import SWITCH_INTERVAL_S
     from puncta.gui.theme import load_fonts
 
     app = QApplication([])
     app.setStyle("Fusion")
     load_fonts()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with tempfile.TemporaryDirectory() as home:
         os.environ["PUNCTA_HOME"] = home
         stage = Stage(app)
-        figures = measure_window(stage, _NoBot(), labels, times)
-        for parts in list(stage.made):
-            stage.close(parts)
-    return figures
+        try:
+            yield stage
+        finally:  # else the threads of a window keep a run that failed from ending
+            for parts in list(stage.made):
+                stage.close(parts)
+
+
+def in_window(labels: int, times: int, kinds: list[str]) -> dict[str, tuple[list[float], list[float]]]:
+    """Measure gestures in a real window."""
+    from annotate_clips import _NoBot
+    from window_gestures import measure_window
+
+    with windows() as stage:
+        return measure_window(stage, _NoBot(), labels, times, kinds)
+
+
+def play(args: argparse.Namespace) -> None:
+    """Measure playing in a real window, without labels and with them, in turn."""
+    from annotate_clips import _NoBot
+    from window_playback import measure_playing
+
+    rows = []
+    with windows() as stage:
+        for number in range(args.runs):
+            for labels in (0, args.labels):
+                os_home(f"{number}-{labels}")
+                rows.append(measure_playing(stage, _NoBot(), labels, args.labels // 4, args.seconds).row())
+                print("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()), flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def os_home(name: str) -> None:
+    """Give the next window a home of its own within the one of this run."""
+    import os
+
+    root = Path(os.environ["PUNCTA_HOME"])
+    home = (root if not root.name.startswith("run-") else root.parent) / f"run-{name}"
+    home.mkdir()
+    os.environ["PUNCTA_HOME"] = str(home)
 
 
 def tell(args: argparse.Namespace, figures: dict[str, tuple[list[float], list[float]]]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from annotate_window import CONTROL, HEIGHT, SHIFT, WIDTH, Hand, annotating, pose_at
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from qt_waiting import wait_ms
 
 from puncta.annotation.labels import FlagLabel, Kind, NotVisible, Slot, State
 from puncta.annotation.store import AnnotationStore
@@ -305,7 +306,7 @@ def test_a_flag_key_held_while_playing_covers_frames_that_no_screen_showed(stage
     hand.key(Qt.Key.Key_Space)
     hand.wait(lambda: hand.parts.desk.shown_index() >= 40)
     hand.key(Qt.Key.Key_Space)
-    QTest.qWait(100)
+    wait_ms(100)
     last = hand.parts.desk.shown_index()
     QTest.keyRelease(hand.view, Qt.Key.Key_1)
     hand.calm()
@@ -371,3 +372,19 @@ def test_the_surer_of_model_and_key_frames_is_proposed_and_a_redrawn_needle_has_
     assert drawn.state is State.CONFIRMED
     true = mask_of_pose(pose_at(20, COUNT), (HEIGHT, WIDTH))
     assert abs(drawn.value.area_px - true.sum()) < 0.15 * true.sum()
+
+
+def test_a_needle_may_begin_just_beside_the_picture(stage, qtbot) -> None:
+    """A press two points beside the edge means the edge; far beside it the hand has nothing to draw on."""
+    hand = annotating(stage, qtbot)
+    right = pose_at(0, COUNT).entry_px
+    scale = hand.notes.scale()
+    hand.drag((WIDTH - 0.5 + 2.0 / scale, right[1]), pose_at(0, COUNT).tip_px)
+    hand.calm()
+    line = label(hand, 0, "needle.line")
+    assert line is not None and abs(line.value.entry_px[0] - (WIDTH - 0.5)) <= 1.0
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.wait(lambda: label(hand, 0, "needle.line") is None)
+    hand.drag((WIDTH - 0.5 + 12.0 / scale, right[1]), pose_at(0, COUNT).tip_px)
+    hand.calm()
+    assert label(hand, 0, "needle.line") is None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from qt_waiting import wait_ms
 
 from puncta.core.errors import UserError
 from puncta.core.frame import (
@@ -104,7 +105,7 @@ class Hand:
         end = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < end, "it did not happen in time"
-            QTest.qWait(10)
+            wait_ms(10)
 
     def calm(self) -> None:
         """Wait until nothing is under way: help, store, panels."""

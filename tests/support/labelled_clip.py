@@ -16,6 +16,7 @@ from annotate_window import SHIFT, Hand
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from qt_waiting import wait_ms
 
 from puncta.annotation.labels import FlagLabel, MaskLabel, NotVisible, PolygonLabel, Slot, TipLabel, mask_of
 from puncta.core.events import PlayState
@@ -215,7 +216,7 @@ class KnowingHand:
                 break
             hand.key(Qt.Key.Key_N)
             hand.wait(lambda before=before: hand.parts.desk.shown_index() != before)
-            QTest.qWait(20)
+            wait_ms(20)
             self.draw()
         hand.key(Qt.Key.Key_V, SHIFT)
         hand.calm()
@@ -230,9 +231,9 @@ class KnowingHand:
         hand.key(Qt.Key.Key_Space)
         hand.wait(lambda: desk.status.state is PlayState.PLAYING)
         while desk.status.state is PlayState.PLAYING:
-            QTest.qWait(4)
+            wait_ms(4)
             self._follow(keys, held)
-        QTest.qWait(150)
+        wait_ms(150)
         for place in list(held):
             QTest.keyRelease(hand.view, keys[place], SHIFT if held[place] == 0 else Qt.KeyboardModifier.NoModifier)
         hand.calm()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
-from annotate_window import CONTROL, MM, SHIFT, annotating
+from annotate_window import CONTROL, MM, SHIFT, Hand, annotating
 from PySide6.QtCore import Qt
 
 from puncta.annotation.cases import case_of_source
@@ -28,6 +28,8 @@ from puncta.imaging.needle_pose import NeedlePose, mask_of_pose
 WIDTH, HEIGHT = 640, 480
 KEYS = 20
 """Every so many frames there is a key frame; what lies between has been proposed between the two."""
+FRAME, KINDS = "frame", ("frame", "50", "300")
+"""Gestures on single frames, and on ranges of so many."""
 Figures = dict[str, tuple[list[float], list[float]]]
 
 
@@ -108,22 +110,32 @@ def fill(store: AnnotationStore, source: LongClip, labels: int) -> None:
                 store.apply(command)
 
 
-def measure_window(stage, bot, labels: int, times: int) -> Figures:  # noqa: ANN001
-    """Time the window's own work for each gesture, with panels, ribbons and picture; wall and processor [ms]."""
-    count = labels // 4
+def opened(stage, bot, labels: int, frames: int) -> Hand:  # noqa: ANN001
+    """A window in Annotate on a clip of so many frames, with so many labels on its first ones; nothing is under way."""
     with AnnotationStore.open() as store:
-        fill(store, LongClip("long", count), labels)
-    hand = annotating(stage, bot, "long", opener=lambda uri: LongClip(uri, count))
-    hand.wait(lambda: not hand.notes.jobs.running and not hand.notes.desk.unsaved, 600.0)
-    figures: Figures = {}
-    board = hand.notes.desk.board
-    assert len(board) == labels
+        fill(store, LongClip("long", frames), labels)
+    hand = annotating(stage, bot, "long", opener=lambda uri: LongClip(uri, frames))
+    calm(hand)
+    assert len(hand.notes.desk.board) == labels
+    return hand
 
-    def calm() -> None:
-        hand.wait(lambda: not hand.notes.jobs.running and not hand.notes.desk.unsaved, 600.0)
+
+def calm(hand: Hand) -> None:
+    """Wait until nothing is under way: what lies between key frames, and the store."""
+    hand.wait(lambda: not hand.notes.jobs.running and not hand.notes.desk.unsaved, 600.0)
+
+
+def measure_window(stage, bot, labels: int, times: int, kinds: Collection[str] = KINDS) -> Figures:  # noqa: ANN001
+    """Time the window's own work for each gesture, with panels, ribbons and picture; wall and processor [ms].
+
+    Between two gestures the window waits until what followed from the last one is done, which takes longer than they.
+    """
+    count = labels // 4
+    hand = opened(stage, bot, labels, count)
+    figures: Figures = {}
 
     def time_it(name: str, action: Callable[[], object]) -> None:
-        calm()
+        calm(hand)
         wall, cpu = time.perf_counter(), time.thread_time()
         action()
         hand.notes.refresh()
@@ -132,14 +144,15 @@ def measure_window(stage, bot, labels: int, times: int) -> Figures:  # noqa: ANN
         walls, cpus = figures.setdefault(name, ([], []))
         walls.append((time.perf_counter() - wall) * 1e3)
         cpus.append((time.thread_time() - cpu) * 1e3)
-        calm()
+        calm(hand)
 
     def mark(first: int, last: int) -> None:
         for which, index in ((0, first), (1, last)):
             hand.go(index)
             hand.parts.desk.mark_loop(which)
 
-    for i in range(times):
+    begun = time.monotonic()
+    for i in range(times if FRAME in kinds else 0):
         at = 3 + 7 * i
         hand.go(at)
         time_it("accept", lambda: hand.key(Qt.Key.Key_V))
@@ -155,7 +168,9 @@ def measure_window(stage, bot, labels: int, times: int) -> Figures:  # noqa: ANN
         time_it("next in the queue", lambda: hand.key(Qt.Key.Key_N))
         time_it("next labelled frame", lambda: hand.key(Qt.Key.Key_Period))
         time_it("another frame", lambda at=at: hand.go(at))
-    for span in (50, 300):
+        if i % 10 == 9:
+            print(f"  {i + 1} of {times} rounds of single frames after {time.monotonic() - begun:.0f} s", flush=True)
+    for span in (int(kind) for kind in kinds if kind != FRAME):
         for i in range(max(3, times // 4)):
             first = 400 + i * (span + 5) + (0 if span == 50 else 600)
             if first + span >= count // 2:
@@ -165,4 +180,5 @@ def measure_window(stage, bot, labels: int, times: int) -> Figures:  # noqa: ANN
             time_it(f"undo over {span} frames", lambda: hand.key(Qt.Key.Key_Z, CONTROL))
             time_it(f"reject {span} frames", lambda: hand.key(Qt.Key.Key_X, SHIFT))
             time_it(f"undo over {span} frames", lambda: hand.key(Qt.Key.Key_Z, CONTROL))
+        print(f"  ranges of {span} frames after {time.monotonic() - begun:.0f} s", flush=True)
     return figures

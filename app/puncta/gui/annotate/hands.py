@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 GRAB_PT = 10.0
 """An end this near to the press is taken in hand [display points]."""
+BESIDE_PT = 4.0
+"""A press so near beside the picture means its edge, where needles come in [display points]."""
 
 
 class LabelHands:
@@ -60,7 +62,8 @@ class LabelHands:
         if button not in {Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton}:
             return False
         height, width = analysis.frame.pixels.shape[:2]
-        if not (-0.5 <= point_px[0] <= width - 0.5 and -0.5 <= point_px[1] <= height - 0.5):
+        reach = 0.5 + BESIDE_PT / max(1e-6, annotator.scale())
+        if not (-reach <= point_px[0] <= width - 1 + reach and -reach <= point_px[1] <= height - 1 + reach):
             return False
         annotator.hold_picture()
         if isinstance(self.draft, PolygonDraft):
@@ -68,7 +71,7 @@ class LabelHands:
         if button is Qt.MouseButton.RightButton and shape is not Shape.BRUSH:
             return False
         self._frame = analysis.frame
-        self.draft = self._begin(point_px, erase=button is Qt.MouseButton.RightButton)
+        self.draft = self._begin(self._inside(point_px), erase=button is Qt.MouseButton.RightButton)
         annotator.redraw()
         return True
 

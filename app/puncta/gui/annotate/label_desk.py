@@ -17,6 +17,7 @@ from puncta.annotation.store import AnnotationStore, Applied, Update
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame, FrameKey, SourceInfo
 from puncta.formats.label_sets import LabelSet, find_label_set
+from puncta.gui.annotate.many_labels import SetApart, reading_many
 from puncta.gui.annotate.store_thread import StoreThread
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class LabelDesk(QObject):
         self.trouble: Exception | None = None
         """Why the last work on the store failed."""
         self._looking = False
+        self._apart = SetApart()
         store.settled.connect(self.saved.emit)
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
@@ -114,7 +116,8 @@ class LabelDesk(QObject):
             if case.label_set != used.id or case.uri != info.uri:
                 case = store.update_case(replace(case, label_set=used.id, uri=info.uri))
             revision = store.revision(case.id)
-            return case, used, store.labels(case.id, rater=rater), revision
+            with reading_many():
+                return case, used, store.labels(case.id, rater=rater), revision
 
         def show(found: tuple[Case, LabelSet, tuple[Label, ...], int]) -> None:
             if asked != self._asked:
@@ -122,6 +125,7 @@ class LabelDesk(QObject):
             self.case, self.label_set, labels, self._revision = found
             self.trouble = None
             self.board = Board(self.case.id, rater, labels, author=author)
+            self._apart.take(len(labels))
             self._dirty = {}
             self._timer.start()
             self.opened.emit()
@@ -134,6 +138,7 @@ class LabelDesk(QObject):
         self._asked += 1
         self._timer.stop()
         self.case = self.board = self._info = None
+        self._apart.give_back()
         self.history.clear()
         self._dirty = {}
         self.changed.emit()
