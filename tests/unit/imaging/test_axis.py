@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from puncta.imaging.axis import AxisFit, line_evidence, refine_axis, search_axis
+from puncta.imaging.axis import AxisFit, line_evidence, part_behind, refine_axis, search_axis
 
 SIZE = 256
 
@@ -123,3 +123,31 @@ def test_refinement_stays_with_its_start_where_there_is_no_line() -> None:
 def test_there_is_nothing_to_refine_outside_the_picture() -> None:
     evidence = line_evidence(np.full((SIZE, SIZE), 60, np.uint8), np.zeros((64, 64)))
     assert refine_axis(evidence, (250.0, 128.0), AxisFit((1.0, 0.0), 0.05, 1.0)) is None
+
+
+@pytest.mark.parametrize("tip", [(128.4, 127.3), (4.2, 60.0), (251.7, 250.1), (90.0, -3.0)])
+@pytest.mark.parametrize("angle_deg", [-170, -91, -35, 3, 60, 135])
+def test_the_part_behind_a_tip_is_all_that_is_looked_at(tip: tuple[float, float], angle_deg: float) -> None:
+    picture, _ = with_line(angle_deg)
+    shaft = np.random.default_rng(1).random((64, 64))
+    a = math.radians(angle_deg)
+    guess = (math.cos(a), math.sin(a))
+    whole = line_evidence(picture, shaft)
+    part = part_behind(tip, guess, (SIZE, SIZE))
+    evidence = line_evidence(picture, shaft, part)
+    assert evidence.shape == (part[3] - part[1], part[2] - part[0])
+    assert np.abs(evidence - whole[part[1] : part[3], part[0] : part[2]]).max() < 1e-5
+    within = (tip[0] - part[0], tip[1] - part[1])
+    wanted, got = search_axis(whole, tip, guess), search_axis(evidence, within, guess)
+    assert (wanted is None) == (got is None)
+    if wanted is None or got is None:
+        return
+    assert got.direction == pytest.approx(wanted.direction, abs=1e-5)
+    for turn in (-0.55, 0.0, 0.55):
+        start = AxisFit((math.cos(a + turn), math.sin(a + turn)), math.radians(2), 1.0)
+        there, here = refine_axis(whole, tip, start), refine_axis(evidence, within, start)
+        assert (there is None) == (here is None)
+        if there is not None and here is not None:
+            # `cv2.remap` knows places to a 32nd of a pixel, and rounding takes the neighbour now and then.
+            assert here.direction == pytest.approx(there.direction, abs=1e-3)
+            assert here.offset_px == pytest.approx(there.offset_px, abs=0.02)

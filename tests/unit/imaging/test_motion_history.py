@@ -15,6 +15,7 @@ from puncta.imaging.motion_history import (
     repeats,
     shift_picture,
     small_for_shift,
+    stack_channels,
 )
 
 SIZE = 128
@@ -41,6 +42,37 @@ def test_a_shift_undone_gives_the_picture_back() -> None:
     wide = tissue()
     moved = shift_picture(window(wide, 0, 0), 3.0, -2.0)
     assert np.abs(moved[10:-10, 10:-10].astype(int) - window(wide, 3, -2)[10:-10, 10:-10]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("dx", "dy"), [(2.3, 1.6), (-2.3, 1.6), (0.4, -0.7), (-7.25, -0.3), (30.6, -41.2), (-200.0, 5.5)]
+)
+def test_a_shift_interpolates_linearly_and_repeats_the_border_up_to_the_corners(dx: float, dy: float) -> None:
+    picture = window(tissue(), 0, 0)
+    x, y = np.arange(SIZE) - dx, np.arange(SIZE) - dy
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+
+    def at(rows: NDArray[np.int_], columns: NDArray[np.int_]) -> NDArray[np.float64]:
+        return picture[np.clip(rows, 0, SIZE - 1)][:, np.clip(columns, 0, SIZE - 1)].astype(np.float64)
+
+    a, b = (x - left)[None, :], (y - top)[:, None]
+    upper = at(top, left) * (1 - a) + at(top, left + 1) * a
+    lower = at(top + 1, left) * (1 - a) + at(top + 1, left + 1) * a
+    assert np.abs(shift_picture(picture, dx, dy) - (upper * (1 - b) + lower * b)).max() <= 0.51
+
+
+def test_channels_are_what_their_description_says() -> None:
+    pictures = [window(tissue(k), k % 3, -(k % 4)) for k in range(8)]
+    now = pictures[0].astype(np.float64)
+    old = np.stack(pictures[3:]).astype(np.float64)
+    highest = cv2.dilate(old.max(axis=0).astype(np.uint8), np.ones((3, 3), np.uint8))
+    unit = now.std() + 8.0
+    channels = stack_channels(pictures)
+    assert np.abs(channels[0] - (now - now.mean()) / unit).max() < 1e-5
+    for channel, reference in enumerate((pictures[1], pictures[2], highest, old.mean(axis=0)), start=1):
+        difference = now - reference
+        fast = difference - cv2.blur(difference, (33, 33))
+        assert np.abs(channels[channel] - np.clip(fast / unit, -2.5, 2.5)).max() < 1e-5
 
 
 def test_a_new_bright_spot_stands_out_although_all_drifts_and_gain_changes() -> None:
