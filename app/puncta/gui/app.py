@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -148,6 +149,9 @@ def _application(argv: list[str] | None) -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
+    # Qt would hand larger shapes and scaled rows to threads of its own and wait for them, a dozen times a picture: that
+    # takes longer than painting them, and tens of milliseconds while something else has the cores.
+    os.environ.setdefault("QT_NO_GUI_THREADPOOL", "1")
     QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     app = QApplication(argv if argv is not None else ["puncta"])
     app.setApplicationName("Puncta")

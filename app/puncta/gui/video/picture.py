@@ -46,8 +46,7 @@ def picture_from_pixels(pixels: NDArray[np.uint8], table: NDArray[np.uint8] | No
 def fit_picture(picture: Picture, factor: float, *, shrink: bool) -> Picture:
     """Return a picture in the screen's own pixels, which Qt then only copies.
 
-    Qt scales within its paint event and hands the rows to threads of its own; waiting for them takes several times
-    what the scaling itself does here.
+    Qt's own scaling within a paint event takes some three times as long.
 
     Parameters
     ----------
