@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 from puncta.cli.train_progress import TRAINING, TrainingProgress
@@ -83,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("Say where the training folder goes with --out DIR.")
     # PyTorch takes seconds to import and is absent in most installations.
     from puncta.training.experiment import find_experiment, read_experiment
+    from puncta.training.folder import HEAD
     from puncta.training.recipes import function_at, recipe_of
     from puncta.training.register import register_training
     from puncta.training.run import Progress
@@ -104,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         if told.stage != TRAINING:  # the loop itself writes a checkpoint first
             pause_if_asked()
 
+    was_there, begun = args.out.exists(), (args.out / HEAD).exists()
     try:
         head = function_at(recipe_of(experiment.config).train)(
             experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
@@ -111,6 +115,10 @@ def run(args: argparse.Namespace) -> int:
         )
     except Paused:
         return _paused(shown)
+    except UserError as error:
+        if _leave_nothing(args.out, was_there) or begun or args.progress == "json":
+            raise
+        raise UserError(f"{error} What was done so far is in {args.out}; --resume goes on with it.") from error
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -129,6 +137,19 @@ def run(args: argparse.Namespace) -> int:
         if registered is not None:
             print(f"Registered: {registered}")
     return 0
+
+
+def _leave_nothing(out: Path, was_there: bool) -> bool:
+    """Take away what a training leaves that failed before its first record; False where there is one to go on with."""
+    from puncta.training.folder import CHECKPOINT, HEAD, LEGS
+
+    if (out / HEAD).exists() or (out / CHECKPOINT).exists():
+        return False
+    shutil.rmtree(out / LEGS, ignore_errors=True)
+    if not was_there:
+        with contextlib.suppress(OSError):  # clips that took minutes to make stay
+            out.rmdir()
+    return True
 
 
 def _paused(shown: TrainingProgress) -> int:

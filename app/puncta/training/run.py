@@ -72,6 +72,11 @@ class Progress:
 Tell = Callable[[Progress], None]
 
 
+def reporter(tell: Tell) -> Callable[[str, int, int], None]:
+    """Return what makers of clips call with a stage, done and total."""
+    return lambda what, done, total: tell(Progress(what, done, total, {}))
+
+
 @dataclass(frozen=True, slots=True)
 class Splits:
     """Clips to train on, by group with its share, and clips to tune on."""
@@ -92,10 +97,7 @@ def gather_data(
     """
     data = experiment.section("data")
     frames = int(data["frames"])
-
-    def report(what: str, done: int, total: int) -> None:
-        tell(Progress(what, done, total, {}))
-
+    report = reporter(tell)
     train: list[tuple[float, list[Clip]]] = []
     tune: list[list[Clip]] = []
     share = float(data["composite_share"])

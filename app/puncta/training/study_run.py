@@ -27,7 +27,7 @@ from puncta.training.data import Clip, build_from_dataset, load_clips
 from puncta.training.experiment import Experiment
 from puncta.training.family import Answers, answer_clips, build_net, reader_of, train_row, truth_of
 from puncta.training.loop import LOG
-from puncta.training.run import HEAD, Progress, Tell, gather_data
+from puncta.training.run import HEAD, Progress, Tell, gather_data, reporter
 from puncta.training.study import Run, Study, pick_runs, read_study
 from puncta.training.study_figures import within_2mm
 from puncta.training.study_files import TUNE, Places, load_truth, made_for, save_columns
@@ -92,8 +92,7 @@ def clips_of_set(study: Study, name: str, places: Places, tell: Tell) -> list[Cl
         There is neither a dataset nor a spec of that name.
     """
     folder = find_set(name, places.sets, places.data, tell)
-    report = lambda what, done, total: tell(Progress(what, done, total, {}))  # noqa: E731
-    return load_clips(build_from_dataset(folder, "test", places.cache, report))
+    return load_clips(build_from_dataset(folder, "test", places.cache, reporter(tell)))
 
 
 def _keep_truth(study: Study, places: Places, tune: list[Clip], tell: Tell) -> None:

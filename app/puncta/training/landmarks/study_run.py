@@ -46,7 +46,7 @@ from puncta.training.landmarks.study_videos import ScanSpec, build_organs, build
 from puncta.training.loop import CHECKPOINT, LOG
 from puncta.training.nets.budget import count_parameters
 from puncta.training.nets.vit_lora import count_trained
-from puncta.training.run import Progress, Tell
+from puncta.training.run import Progress, Tell, reporter
 from puncta.training.study_folder import find_set, open_study
 
 MANY_SEED, POINTED_SEED, KEPT = 40_000, 847_000, ("D", "E")
@@ -106,9 +106,7 @@ def retable(file: Path, places: Places, tell: Tell) -> Path:
 
 def make_data(study: Study, rows: Sequence[Row], places: Places, tell: Tell) -> None:
     """Simulate or build everything that the rows need and that is not there."""
-    def report(what: str, done: int, total: int) -> None:
-        tell(Progress(what, done, total, {}))
-
+    report = reporter(tell)
     for name in study.sets:
         find_set(name, places.sets, places.data, tell)
     for spec in (study.first, study.second) if any(row.trained for row in rows) else ():

@@ -47,7 +47,7 @@ from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity, open_exported
 from puncta.training.report_pictures import choose_frames
 from puncta.training.report_run import Redrawing, redraw, write_pictures
-from puncta.training.run import LOOKS, TUNE_SEED, Progress, Tell, fixed_samples, settings_of
+from puncta.training.run import LOOKS, TUNE_SEED, Progress, Tell, fixed_samples, reporter, settings_of
 from puncta.training.site.distil import KeptStatistics, site_task
 from puncta.training.site.kept_familiar import familiar_after
 from puncta.training.site.mixing import SHARES, Mixed, mix_back
@@ -95,10 +95,7 @@ def gather_site(experiment: Experiment, data_root: Path | None, cache: Path, tel
     names = tuple(data["datasets"])
     if not names or data_root is None:
         raise UserError("Adapting to a site needs its dataset; say in which folder it is with --data DIR.")
-
-    def report(what: str, done: int, total: int) -> None:
-        tell(Progress(what, done, total, {}))
-
+    report = reporter(tell)
     site: list[Clip] = []
     tune_site: list[Clip] = []
     for name in names:

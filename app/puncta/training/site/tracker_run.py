@@ -37,7 +37,7 @@ from puncta.training.loop import LOG, save_whole, train_net
 from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity, open_exported
 from puncta.training.report_run import Redrawing, redraw
-from puncta.training.run import LOOKS, Progress, Tell, settings_of
+from puncta.training.run import LOOKS, Progress, Tell, reporter, settings_of
 from puncta.training.site.distil import KeptStatistics
 from puncta.training.site.kept_familiar import Nearest, graph_of, read_familiar
 from puncta.training.site.mixing import SHARES, set_share
@@ -127,10 +127,7 @@ def gather_site_masks(
     names = tuple(data["datasets"])
     if not names or data_root is None:
         raise UserError("Adapting to a site needs its dataset; say in which folder it is with --data DIR.")
-
-    def report(what: str, done: int, total: int) -> None:
-        tell(Progress(what, done, total, {}))
-
+    report = reporter(tell)
     length = int(experiment.section("training")["length"])
     site: list[MaskClip] = []
     tune_site: list[MaskClip] = []

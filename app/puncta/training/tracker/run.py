@@ -34,7 +34,7 @@ from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity, open_exported
 from puncta.training.report_run import Redrawing, redraw
 from puncta.training.report_story import read_story
-from puncta.training.run import LOOKS, Progress, Tell, settings_of
+from puncta.training.run import LOOKS, Progress, Tell, reporter, settings_of
 from puncta.training.tracker.augment import TrackSample, make_track_sample
 from puncta.training.tracker.calibrate import calibrate_track, read_tune, write_track_calibration
 from puncta.training.tracker.data import MaskPool, TrackSplits, gather_masks
@@ -185,7 +185,7 @@ def train_tracker(
         keep_leg(start_from, out)
     started = time.monotonic()
     settings = settings_of(experiment, stop_after)
-    splits = gather_masks(experiment, data_root, cache or out / "cache", _reporter(tell))
+    splits = gather_masks(experiment, data_root, cache or out / "cache", reporter(tell))
     if not splits.tune_clips:
         raise UserError("The experiment needs a tune split to set its thresholds: give it `tune_clips`.")
     fixed = fixed_track_samples(splits, settings.size, settings.length)
@@ -270,7 +270,7 @@ def refinish(out: Path, data_root: Path | None, cache: Path | None, tell: Tell |
     """
     config = read_story(out).config
     experiment = experiment_from(config, str(config.get("name", "of the folder")))
-    splits = gather_masks(experiment, data_root, cache or out / "cache", _reporter(tell or (lambda _p: None)))
+    splits = gather_masks(experiment, data_root, cache or out / "cache", reporter(tell or (lambda _p: None)))
     net = build_track(experiment)
     net.load_state_dict(read_weights(out))
     parity = finish_track(net, experiment, splits, out, tell)
@@ -291,7 +291,3 @@ def write_again(out: Path, head: dict[str, Any], parity: Parity) -> None:
         if isinstance(entry, dict):
             entry["sha256"] = hashlib.sha256((out / entry["path"]).read_bytes()).hexdigest()
     write_text_atomic(out / "training.json", json.dumps(head, indent=2) + "\n")
-
-
-def _reporter(tell: Tell) -> Any:
-    return lambda what, done, total: tell(Progress(what, done, total, {}))
