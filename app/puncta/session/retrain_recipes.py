@@ -91,10 +91,10 @@ RECIPES: tuple[RetrainRecipe, ...] = (
     ),
     RetrainRecipe(
         "lp_site", "infant-lp", "Infant landmarks: adapt to one site",
-        "A finished network goes half of the way to how your pictures look; then low-rank adapters learn the labelled "
-        "frames beside simulated infants of other machines, and are added into its weights at the end.",
+        "Low-rank adapters on a finished network learn the labelled frames beside simulated infants of other machines; "
+        "they are added into its weights at the end.",
         "lp_site", "lora", "all three flags (quality, cord, CSF) on single frames", 32,
-        "lp-landmarks-site", True, MappingProxyType({"clips": 90.0, "samples": 15.0, "finish": 60.0}),
+        "lp-landmarks-site", True, MappingProxyType({"clips": 90.0, "samples": 60.0, "finish": 60.0}),
     ),
 )
 

@@ -53,7 +53,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "map_weight": 0.1,
         "learns": "all",
         "rank": 4,
-        "norms": 0.0,
     },
     "export": {"tolerance": 1e-3},
 }

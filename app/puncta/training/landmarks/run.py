@@ -32,7 +32,7 @@ from puncta.training.folder import (
     read_weights,
     write_head,
 )
-from puncta.training.landmarks.augment import Changes, Styles, make_sample
+from puncta.training.landmarks.augment import Changes, Styles
 from puncta.training.landmarks.calibrate import Calibration, TuneSplit, answer_shots, calibrate, figures_of
 from puncta.training.landmarks.data import (
     OtherSpec,
@@ -46,7 +46,6 @@ from puncta.training.landmarks.data import (
 )
 from puncta.training.landmarks.export import Strangeness, export_landmarks
 from puncta.training.landmarks.mixing import mix_back
-from puncta.training.landmarks.norms import move_norms
 from puncta.training.landmarks.task import FramePool, landmark_task
 from puncta.training.loop import LOG, LoopSettings, train_net
 from puncta.training.nets.lp_adapters import PartlyLearning
@@ -55,7 +54,7 @@ from puncta.training.pace import Pace, stages_of
 from puncta.training.parity import Parity
 from puncta.training.report_run import Redrawing, redraw
 from puncta.training.report_story import read_story
-from puncta.training.run import Progress, Tell, reporter
+from puncta.training.run import Progress, Tell
 
 LOOKS = 10
 """Looks at the tune split during a training, about."""
@@ -98,7 +97,9 @@ def gather_data(
     if (folders or data["datasets"]) and data_root is None:
         # Said before minutes go into simulated shots.
         raise UserError("The experiment names backgrounds or datasets; say where they are with --data DIR.")
-    report = reporter(say)
+
+    def report(what: str, done: int, total: int) -> None:
+        say(Progress(what, done, total, {}))
 
     def spines(what: str, count: int, seed: int, frames: int, gap: int) -> list[Shot]:
         if not count:
@@ -182,12 +183,8 @@ def train_landmarks(
                 net.load_state_dict(known)
             except RuntimeError as error:
                 raise UserError(f"The weights of {start_from} belong to a network of another size.") from error
-            move_norms(net, site_pictures, float(options["norms"]))
         return net if options["learns"] == "all" else PartlyLearning(net, options["learns"], int(options["rank"]))
 
-    plain = np.random.default_rng(0)
-    site_frames = [(s, i) for s in splits.site for i in range(len(s.frames))]
-    site_pictures = [make_sample(s, i, experiment.size, plain).picture for s, i in site_frames]
     looked_at = splits.tune.spines[:: max(1, len(splits.tune.spines) // LOOKED_AT)]
 
     def examine(net: Any) -> dict[str, float]:

@@ -15,8 +15,6 @@ from puncta.training.experiment import find_experiment, read_experiment  # noqa:
 from puncta.training.landmarks import mixing  # noqa: E402
 from puncta.training.landmarks.augment import Changes, make_sample  # noqa: E402
 from puncta.training.landmarks.data import SPINE, Shot  # noqa: E402
-from puncta.training.landmarks.export import as_input  # noqa: E402
-from puncta.training.landmarks.norms import move_norms  # noqa: E402
 from puncta.training.landmarks.run import train_landmarks  # noqa: E402
 from puncta.training.landmarks.site import MachineRow, as_markdown, closed_share  # noqa: E402
 from puncta.training.landmarks.strangers import magnify_picture  # noqa: E402
@@ -71,33 +69,6 @@ def test_norms_stay_where_they_were_while_adapters_learn() -> None:
     old, new = net().state_dict(), part.settled().state_dict()
     assert all(torch.equal(old[k], new[k]) for k in old if "norm" in k)
     assert any(not torch.equal(old[k], new[k]) for k in old if "conv" in k)
-
-
-def test_norms_go_a_share_of_the_way_to_the_pictures_and_nothing_else_moves() -> None:
-    rng = np.random.default_rng(0)
-    pictures = [np.clip(rng.normal(150, 20, (64, 64)), 0, 255).astype(np.uint8) for _ in range(40)]
-    states = {}
-    for share in (0.0, 0.5, 1.0):
-        moved = net()
-        move_norms(moved, pictures, share)
-        assert not any(part.training or part.momentum is None for part in moved.modules() if hasattr(part, "momentum"))
-        states[share] = moved.state_dict()
-    before = net().state_dict()
-    moving = {k for k in before if "running" in k}
-    assert all(torch.equal(before[k], states[0.0][k]) for k in before)
-    assert all(torch.equal(before[k], states[1.0][k]) for k in before if k not in moving and "num_batches" not in k)
-    for k in moving:
-        assert not torch.equal(before[k], states[1.0][k])
-        assert torch.allclose(states[0.5][k], (before[k] + states[1.0][k]) / 2, atol=1e-5)
-    # The first norm sees what its convolution makes of the pictures: with all of the way gone, that has mean 0 there.
-    whole = net()
-    move_norms(whole, pictures[:32], 1.0)
-    seen: list[torch.Tensor] = []
-    first = next(part for part in whole.modules() if isinstance(part, torch.nn.BatchNorm2d))
-    first.register_forward_pre_hook(lambda _part, inputs: seen.append(inputs[0]))
-    with torch.no_grad():
-        whole(as_input(pictures[:32]))
-    assert torch.allclose(seen[0].mean(dim=(0, 2, 3)), first.running_mean, atol=1e-4)
 
 
 def test_one_layer_learns_and_the_answers_about_flags_stay_the_same() -> None:
@@ -164,7 +135,7 @@ def test_a_magnified_picture_shows_a_part_at_least_1_6_times_as_large() -> None:
 
 def test_adapting_starts_from_a_finished_network(tmp_path: Path) -> None:
     experiment = read_experiment(find_experiment("lp_site"))
-    assert experiment.section("training")["learns"] == ADAPTERS and experiment.section("training")["norms"] == 0.5
+    assert experiment.section("training")["learns"] == ADAPTERS
     with pytest.raises(UserError, match="--start-from"):
         train_landmarks(experiment, tmp_path / "out", data_root=tmp_path)
     assert not (tmp_path / "out").exists()
