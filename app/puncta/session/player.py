@@ -373,10 +373,10 @@ class Player:
             screen.put(analysis)
         except ChannelClosed:
             return  # the source is being closed; nobody waits for this picture
+        self._nudge()  # first of all: whoever shows it wakes up while the rest is done
         self._on_analysis(analysis)
         if analysis.frame.epoch >= hub.valid_from:
             self._timeline.note(analysis)
-        self._nudge()
 
     def _nudge(self) -> None:
         with self._lock:
