@@ -229,3 +229,25 @@ def test_inference_is_woken_before_the_window_and_only_low_latency_wakes_it_for_
     while "woken" not in order:
         hub._turn()
     assert order == ["preview", "jobs", "woken"]
+
+
+def test_the_playhead_leaves_nothing_behind(qtbot, fonts) -> None:
+    from PySide6.QtWidgets import QWidget
+
+    from puncta.gui.panels.timeline import Timeline
+
+    ground = QWidget()
+    qtbot.addWidget(ground)
+    timeline = Timeline(make_theme("dark"), ground)
+    timeline.set_source(picture_of(np.zeros((8, 8), np.uint8)).frame.source)
+    ground.resize(500, 120)
+    timeline.setGeometry(0, 0, 500, timeline.sizeHint().height())
+    ground.show()
+    qtbot.waitExposed(ground)
+    for index in (0, 4, 5, 9, 3):
+        timeline.set_index(index)
+        qtbot.wait(20)
+        shown = ground.screen().grabWindow(ground.winId()).toImage().convertToFormat(QImage.Format.Format_RGB32)
+        whole = ground.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+        assert np.array_equal(pixels_of(shown), pixels_of(whole))
+        assert pixels_of(whole)[10, int(timeline.x_of(index)), 0] > 200  # the playhead

@@ -19,6 +19,8 @@ from puncta.gui.theme import Theme
 
 GAP_FACTOR = 1.75
 """A step between stored times longer than this many usual steps is a gap."""
+PLAYHEAD_PX = 7
+"""So far [display px] the playhead reaches to each side."""
 SURE = 0.5
 """Confidence below this is drawn hatched, so that doubt has a shape too."""
 
@@ -155,11 +157,12 @@ class Timeline(QWidget):
         self._redraw()
 
     def set_index(self, index: int) -> None:
-        """Move the playhead."""
+        """Move the playhead; only where it was and where it is now is painted again."""
         if index != self._index:
+            for place in (self.x_of(self._index), self.x_of(index)):
+                self.update(math.floor(place) - PLAYHEAD_PX, 0, 2 * PLAYHEAD_PX + 1, self.height())
             self._index = index
             self.setAccessibleDescription(tr("Frame {index}").format(index=index))
-            self.update()
 
     def set_range(self, marks: tuple[int | None, int | None], *, looping: bool) -> None:
         """Show the marked range, and whether it loops."""
