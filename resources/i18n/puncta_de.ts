@@ -3704,8 +3704,8 @@
         <translation>Das Training {name} wurde angehalten, als das Programm schloss.</translation>
     </message>
     <message>
-        <source>There are {frames} labelled frames to learn from, and {least} are needed: {needs}.</source>
-        <translation>Zum Lernen gibt es {frames} beschriftete Bilder, nötig sind {least}: {needs}.</translation>
+        <source>The part that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.</source>
+        <translation>Der Teil, der lehrt, hat {frames} beschriftete Bilder und braucht {least}, {more} mehr: {needs}.</translation>
     </message>
     <message>
         <source>There is no other model to compare it with.</source>
@@ -4572,8 +4572,8 @@
         <translation>Training braucht PyTorch, das hier nicht installiert ist; installieren Sie es mit: pip install "puncta[train]" --extra-index-url https://download.pytorch.org/whl/cpu</translation>
     </message>
     <message>
-        <source>The dataset {name} has {frames} labelled frames to learn from; {recipe} needs {least}: {needs}.</source>
-        <translation>Der Datensatz {name} hat {frames} beschriftete Bilder zum Lernen; {recipe} braucht {least}: {needs}.</translation>
+        <source>The part of the dataset {name} that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.</source>
+        <translation>Der Teil des Datensatzes {name}, der lehrt, hat {frames} beschriftete Bilder und braucht {least}, {more} mehr: {needs}.</translation>
     </message>
     <message>
         <source>In the dataset {name} the subject {subject} is in the splits {splits}; a subject may be on one side only, so make the split again.</source>
@@ -4654,6 +4654,50 @@
     <message>
         <source>With "{model}" the plugin failed on {frames} frames; they count as misses.</source>
         <translation>Mit „{model}“ ist das Plugin an {frames} Bildern gescheitert; sie zählen als verfehlt.</translation>
+    </message>
+    <message>
+        <source>{count} more set thresholds and judge.</source>
+        <translation>{count} weitere setzen Schwellen und urteilen.</translation>
+    </message>
+    <message>
+        <source>Nothing to take back here.</source>
+        <translation>Hier gibt es nichts zurückzunehmen.</translation>
+    </message>
+    <message>
+        <source>Nothing to make again here.</source>
+        <translation>Hier gibt es nichts zu wiederholen.</translation>
+    </message>
+    <message>
+        <source>Taken back. The readings differ no more there.</source>
+        <translation>Zurückgenommen. Dort unterscheiden sich die Lesungen nicht mehr.</translation>
+    </message>
+    <message>
+        <source>Frame {index}, {thing}: the answer is taken back and waits again.</source>
+        <translation>Bild {index}, {thing}: die Antwort ist zurückgenommen und steht wieder aus.</translation>
+    </message>
+    <message>
+        <source>There is no store of labels at {path}. Look at the name, or begin an empty one there.</source>
+        <translation>Unter {path} liegt kein Speicher für Beschriftungen. Prüfen Sie den Namen, oder beginnen Sie dort einen leeren.</translation>
+    </message>
+    <message>
+        <source>Something went wrong inside Puncta; this is our fault. The details are in {file}. Resume goes on from the last checkpoint.</source>
+        <translation>In Puncta ist etwas schiefgegangen; das ist unser Fehler. Näheres steht in {file}. Fortsetzen geht vom letzten Zwischenstand aus weiter.</translation>
+    </message>
+    <message>
+        <source>The disk is full, so the training has stopped; make room for {folder} and its clips, and press Resume.</source>
+        <translation>Der Datenträger ist voll, deshalb hat das Training angehalten; schaffen Sie Platz für {folder} und seine Filme, und drücken Sie auf Fortsetzen.</translation>
+    </message>
+    <message>
+        <source>A finished network goes half of the way to how your pictures look; then low-rank adapters learn the labelled frames beside simulated infants of other machines, and are added into its weights at the end.</source>
+        <translation>Ein fertiges Netz geht zur Hälfte darauf zu, wie Ihre Bilder aussehen; dann lernen Anpassungen niedrigen Rangs die beschrifteten Bilder neben simulierten Säuglingen anderer Geräte und werden am Ende zu seinen Gewichten addiert.</translation>
+    </message>
+    <message>
+        <source>the picture is set too deep for an infant, or its scale is wrong</source>
+        <translation>das Bild ist für einen Säugling zu tief eingestellt, oder sein Maßstab stimmt nicht</translation>
+    </message>
+    <message>
+        <source>deeper than an infant's spine lies, or the scale is wrong</source>
+        <translation>tiefer, als die Wirbelsäule eines Säuglings liegt, oder der Maßstab stimmt nicht</translation>
     </message>
 </context>
 </TS>

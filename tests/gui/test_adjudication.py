@@ -135,6 +135,8 @@ def test_one_key_settles_each_difference_and_undo_opens_it_again(stage, qtbot) -
     hand.key(Qt.Key.Key_Z, CONTROL | SHIFT)
     hand.calm()
     assert "2 of 3" in adjudication.panel.progress_words.text()
+    hand.key(Qt.Key.Key_N)
+    hand.shows(5)
     hand.key(Qt.Key.Key_0)
     hand.calm()
     assert isinstance(label(hand, 5, "needle").value, NotVisible) and label(hand, 5, "needle.line") is None
@@ -269,3 +271,21 @@ def test_the_consensus_goes_out_as_files(stage, qtbot, tmp_path: Path, monkeypat
     dataset = load_dataset(tmp_path / "out")
     assert len(dataset.images) == 10 and {a.rater for a in dataset.annotations} == {CONSENSUS}
     assert "30 labels on 10 frames are in" in hand.parts.window.status_line.message
+
+
+def test_an_answer_that_is_taken_back_is_named_and_its_row_stands_there_again(stage, qtbot) -> None:
+    two_readings()
+    hand = adjudicating(stage, qtbot)
+    hand.shows(3)
+    hand.key(Qt.Key.Key_A)
+    hand.shows(7)
+    hand.calm()
+    rows = hand.notes.adjudication.panel.rows
+    assert not any(row.isVisible() and row.words.text().startswith("003") for row in rows)
+    hand.go(3)
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    line = hand.parts.window.status_line
+    hand.wait(lambda: "Frame 003, " in line.message and "waits again" in line.message)
+    hand.calm()
+    assert any(row.isVisible() and row.words.text().startswith("003") for row in rows)
+    assert hand.notes.adjudication.dispute.index == 3 and hand.parts.desk.shown_index() == 3

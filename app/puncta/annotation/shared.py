@@ -286,17 +286,21 @@ class SharedStore(AnnotationStore):
                 store_rows.write_contents(connection, case_id, rater, new, revision)
 
 
-def open_labels(where: Path | str | None = None, *, begin_anew: bool = False) -> AnnotationStore:
+def open_labels(
+    where: Path | str | None = None, *, begin_anew: bool = False, begin: bool = True
+) -> AnnotationStore:
     """Open the store to label in: a file, or a server through a copy that syncs by itself.
 
     Parameters
     ----------
     where : Path or str or None
         None takes what `PUNCTA_STORE` names, else this user's own store.
+    begin_anew, begin : bool
+        As `AnnotationStore.open`.
     """
     where = where if where is not None else os.environ.get(STORE_VARIABLE) or None
     if url_of(where).get_backend_name() == "sqlite":
-        return AnnotationStore.open(where, begin_anew=begin_anew)
+        return AnnotationStore.open(where, begin_anew=begin_anew, begin=begin)
     store = SharedStore.open(where, begin_anew=begin_anew)
     store.start()
     return store

@@ -54,6 +54,14 @@ class StoreDamaged(UserError):
         self.backups = backups
 
 
+class StoreAbsent(UserError):
+    """There is no store at ``path``, which somebody has named, and none was to be begun."""
+
+    def __init__(self, words: str, path: Path) -> None:
+        super().__init__(words)
+        self.path = path
+
+
 class StoreUnreachable(UserError):
     """The server does not answer."""
 
@@ -139,9 +147,10 @@ def _check_there(path: Path) -> None:
         raise UserError(f"{path} is a folder, not a store; give the file of a store.")
     # A file of no bytes is what a program leaves that was stopped before it had begun one.
     if not (path.is_file() and path.stat().st_size) and not any(path.parent.glob(f"{path.name}{SET_ASIDE}*")):
-        raise UserError(
+        raise StoreAbsent(
             f"There is no store of labels at {path}; look at the name, or begin an empty one there with "
-            "'puncta annotations check --begin-anew'."
+            "'puncta annotations check --begin-anew'.",
+            path,
         )
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
+
+if TYPE_CHECKING:
+    from puncta.session.retrain import TrainingData
 
 DESCRIPTION = """\
 Make a dataset of the labels in the store, or of another dataset, with a split by subject: a subject teaches, sets
@@ -35,6 +39,12 @@ def add_parser(actions: argparse._SubParsersAction) -> None:
     parser.set_defaults(action=run)
 
 
+def _check_plugin(data: TrainingData, plugin: str | None) -> None:
+    if plugin is not None and plugin not in data.plugins:
+        known = ", ".join(data.plugins) or "none"
+        raise UserError(f'The labels of {data.title} teach no plugin "{plugin}"; those that they can teach: {known}.')
+
+
 def run(args: argparse.Namespace) -> int:
     """Make the dataset.
 
@@ -56,20 +66,25 @@ def run(args: argparse.Namespace) -> int:
 
     if args.source is not None:
         data = open_training_data(args.source)
+        _check_plugin(data, args.plugin)
         plan = plan_split(data, args.plugin, args.seed)
         made = make_dataset(None, data, plan, args.out, tell=tell)
     else:
         with AnnotationStore.open(args.store or os.environ.get(STORE_VARIABLE) or None, begin=False) as store:
-            found = [d for d in datasets_at_hand(store, args.out / "none")
-                     if args.label_set in (None, d.label_set) and d.cases]
-            if not found:
+            there = [d for d in datasets_at_hand(store, args.out / "none") if d.cases]
+            if not there:
                 raise UserError("There is no confirmed label to make a dataset of.")
+            found = [d for d in there if args.label_set in (None, d.label_set)]
+            if not found:
+                sets = ", ".join(d.label_set for d in there)
+                raise UserError(f'No confirmed label is of the set "{args.label_set}"; there are labels of: {sets}.')
             if len(found) > 1:
                 raise UserError(
                     f"There are labels of several sets ({', '.join(d.label_set for d in found)}); name one by "
                     "--label-set."
                 )
             data = found[0]
+            _check_plugin(data, args.plugin)
             plan = plan_split(data, args.plugin, args.seed)
             made = make_dataset(store, data, plan, args.out, rater=args.rater, tell=tell)
     line.clear()

@@ -9,6 +9,7 @@ from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.formats.jsontext import json_document, write_json
+from puncta.session.figure_words import count_of
 from puncta.session.model_comparison import (
     ComparedFigure,
     Comparison,
@@ -65,10 +66,11 @@ def table_of(comparison: Comparison) -> str:
     """Return a comparison as text for the screen."""
     part = f"split {comparison.split}" if comparison.split else "all splits"
     kind = "simulated data" if comparison.simulated else "recorded data"
-    subjects = f", {comparison.subjects} subjects" if comparison.subjects else ""
+    subjects = f", {count_of(comparison.subjects, 'subject')}" if comparison.subjects else ""
+    counted = f"{count_of(comparison.frames, 'judged frame')}, {count_of(comparison.clips, 'clip')}{subjects}"
     lines = [
         f"{comparison.plugin}: {comparison.new} (new) against {comparison.old} (old)",
-        f"{comparison.frames} judged frames, {comparison.clips} clips{subjects} of {comparison.data} ({kind}, {part})",
+        f"{counted} of {comparison.data} ({kind}, {part})",
         "Both models saw the same frames; 95 % intervals of their difference, paired by clip.",
         *comparison.notes,
         "", *_lines("all", comparison.rows),

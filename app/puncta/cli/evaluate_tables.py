@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from puncta.formats.evaluation import Evaluation, Figure
-from puncta.session.figure_words import GROUP_ROWS, ROWS
+from puncta.session.figure_words import GROUP_ROWS, ROWS, count_of, in_figures
 
 MASKS_AGAINST = (
     "Masks are compared with the whole needle in the image plane where the dataset knows it (physical_segmentation),\n"
@@ -29,7 +29,7 @@ def table_of(evaluation: Evaluation, simulated: bool, clips: int) -> str:
     kind = "simulated data" if simulated else "recorded data"
     lines = [
         f"{named(evaluation.plugin, evaluation.model)} on {evaluation.data} ({kind}), {part}",
-        f"{evaluation.frames} judged frames of {clips} clips; 95 % intervals over clips",
+        f"{count_of(evaluation.frames, 'judged frame')} of {count_of(clips, 'clip')}; 95 % intervals over clips",
     ]
     if simulated:
         lines.append("Machines are presets of one simulator: figures say nothing about real scanners.")
@@ -101,13 +101,13 @@ def _verdict(gap: Figure, better: int) -> str:
 
 
 def _figure(value: float | None, factor: float, form: str) -> str:
-    return "-" if value is None else form.format(value * factor)
+    return "-" if value is None else in_figures(value * factor, form)
 
 
 def _span(metric: Figure, factor: float, form: str) -> str:
     if metric.low is None or metric.high is None:
         return "-"
-    return f"{form.format(metric.low * factor)} .. {form.format(metric.high * factor)}"
+    return f"{in_figures(metric.low * factor, form)} .. {in_figures(metric.high * factor, form)}"
 
 
 def markdown_of(
@@ -129,8 +129,9 @@ def markdown_of(
     kind = "simulated data" if simulated else "recorded data"
     lines = [f"# {' against '.join(named(e.plugin, e.model) for e in evaluations)} on {first.data}", ""]
     caution = " Machines are presets of one simulator: figures say nothing about real scanners." if simulated else ""
-    lines += [f"{first.frames:,} judged frames of {clips} clips ({kind}, {part}); 95 % intervals from 2,000 resamples "
-              f"of whole clips.{caution}", ""]
+    frames, judged = count_of(first.frames, "judged frame"), count_of(clips, "clip")
+    lines += [f"{frames} of {judged} ({kind}, {part}); 95 % intervals from 2,000 resamples of whole clips.{caution}"]
+    lines += [""]
     lines += [f"{note.replace(chr(10), ' ')}" for note in _notes(first)]
     lines += [""] if lines[-1] else []
     if command:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 from dataclasses import asdict
 from typing import Any
 
@@ -29,6 +31,9 @@ Examples:
   puncta models rollback needle-tip
 
 Simulation and training only, not for clinical use."""
+
+WIDTH, LEAST_LAST = 160, 40
+"""Columns where no screen says how many it has, and those that the last column of a list has at least."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,9 +102,16 @@ def _list(args: argparse.Namespace) -> int:
                     data,
                 ]
             )
-        _print_table(table)
+        _print_table(_narrow(table))
     _print_problems(registry)
     return 0
+
+
+def _narrow(rows: list[list[str]]) -> list[list[str]]:
+    """Shorten the last column to the width of the screen; JSON and a model's card have the whole of it."""
+    before = sum(max(len(row[i]) for row in rows) + 2 for i in range(len(rows[0]) - 1))
+    room = max(LEAST_LAST, shutil.get_terminal_size((WIDTH, 24)).columns - before)
+    return [[*row[:-1], textwrap.shorten(row[-1], room, placeholder=" ...")] for row in rows]
 
 
 _ORIGINS = {"shipped": "Puncta", "user": "you", "plugin": "its plugin"}

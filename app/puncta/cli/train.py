@@ -9,10 +9,15 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from puncta.cli.train_progress import TRAINING, TrainingProgress
 from puncta.cli.train_study import refuse, run_study_file
 from puncta.core.errors import UserError
+
+if TYPE_CHECKING:
+    from puncta.training.experiment import Experiment
+    from puncta.training.run import Tell
 
 NAME = "train"
 HELP = "train a network from an experiment file"
@@ -85,8 +90,6 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("Say where the training folder goes with --out DIR.")
     # PyTorch takes seconds to import and is absent in most installations.
     from puncta.training.experiment import find_experiment, read_experiment
-    from puncta.training.folder import HEAD
-    from puncta.training.recipes import function_at, recipe_of
     from puncta.training.register import register_training
     from puncta.training.run import Progress
     from puncta.training.stopping import Paused, pause_if_asked, pause_when
@@ -107,18 +110,10 @@ def run(args: argparse.Namespace) -> int:
         if told.stage != TRAINING:  # the loop itself writes a checkpoint first
             pause_if_asked()
 
-    was_there, begun = args.out.exists(), (args.out / HEAD).exists()
     try:
-        head = function_at(recipe_of(experiment.config).train)(
-            experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
-            start_from=args.start_from, tell=tell,
-        )
+        head = _carry_out(experiment, args, tell)
     except Paused:
         return _paused(shown)
-    except UserError as error:
-        if _leave_nothing(args.out, was_there) or begun or args.progress == "json":
-            raise
-        raise UserError(f"{error} What was done so far is in {args.out}; --resume goes on with it.") from error
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -137,6 +132,23 @@ def run(args: argparse.Namespace) -> int:
         if registered is not None:
             print(f"Registered: {registered}")
     return 0
+
+
+def _carry_out(experiment: Experiment, args: argparse.Namespace, tell: Tell) -> Path:
+    """Train and return training.json; what fails says whether it can be gone on with."""
+    from puncta.training.folder import HEAD
+    from puncta.training.recipes import function_at, recipe_of
+
+    was_there, begun = args.out.exists(), (args.out / HEAD).exists()
+    try:
+        return function_at(recipe_of(experiment.config).train)(
+            experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
+            start_from=args.start_from, tell=tell,
+        )
+    except UserError as error:
+        if _leave_nothing(args.out, was_there) or begun or args.progress == "json":
+            raise
+        raise UserError(f"{error} What was done so far is in {args.out}; --resume goes on with it.") from error
 
 
 def _leave_nothing(out: Path, was_there: bool) -> bool:

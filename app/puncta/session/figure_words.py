@@ -64,3 +64,14 @@ def title_and_unit(name: str) -> tuple[str, str]:
     words, factor = next((words, factor) for known, words, factor, _form, _better in ROWS if known == name)
     title, _, unit = words.rstrip("]").partition(" [")
     return title, "share" if factor == 100.0 else unit
+
+
+def in_figures(value: float, form: str) -> str:
+    """Return a number in its format; one that is rounded to nothing has no sign of less."""
+    text = form.format(value)
+    return form.format(0.0) if float(text) == 0.0 else text
+
+
+def count_of(number: int, what: str) -> str:
+    """Return a number with its noun: 1 subject, 2 subjects."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

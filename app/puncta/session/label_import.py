@@ -28,6 +28,10 @@ IN_FORMATS = ("dataset", "coco", "cvat", "labelme")
 OTHER_VIDEO = "label of another video"
 
 
+OUT_ONLY, OUT_ONLY_SUFFIXES = ("csv", "mot", "yolo", "masks"), (".csv", ".txt")
+READ_INSTEAD = "give a dataset, or a file of COCO, CVAT or labelme."
+
+
 @dataclass(frozen=True, slots=True)
 class ImportDone:
     """What an import did.
@@ -76,6 +80,8 @@ def _read(path: Path, kind: str | None) -> tuple[str, list[Found], Dataset | Non
         return kind, found_in_cvat(path / "annotations.xml" if path.is_dir() else path), None
     if kind == "labelme":
         return kind, found_in_labelme(path), None
+    if kind in OUT_ONLY:
+        raise UserError(f"Labels in the format {kind} are written here and not read; {READ_INSTEAD}")
     raise UserError(f"There is no format '{kind}' to import; there are {', '.join(IN_FORMATS)}.")
 
 
@@ -87,6 +93,10 @@ def _guess(path: Path) -> str:
         return "labelme"
     if path.suffix.lower() in {".xml", ".zip"}:
         return "cvat"
+    if path.suffix.lower() in OUT_ONLY_SUFFIXES:
+        raise UserError(
+            f"{path.name} is a table or text; such labels (csv, mot, yolo) are written here, not read; {READ_INSTEAD}"
+        )
     document = read_json(path)
     if isinstance(document, dict) and "shapes" in document:
         return "labelme"

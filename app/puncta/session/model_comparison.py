@@ -17,7 +17,7 @@ from puncta.formats.dataset_checks import is_split_by_case
 from puncta.formats.jsontext import rounded
 from puncta.metrics.intervals import Estimate
 from puncta.session.evaluate import LabelledData, Run, differences, figures_of, open_labelled_data, run_plugin
-from puncta.session.figure_words import GROUP_ROWS, ROWS, title_and_unit
+from puncta.session.figure_words import GROUP_ROWS, ROWS, count_of, in_figures, title_and_unit
 from puncta.session.plugins import all_models
 
 FORMAT, VERSION = "puncta-comparison", 1
@@ -331,11 +331,12 @@ def as_markdown(comparison: Comparison, command: str = "") -> str:
     """
     part = f"split {comparison.split}" if comparison.split else "all of it"
     kind = "simulated data" if comparison.simulated else "recorded data"
-    subjects = f" of {comparison.subjects} subjects" if comparison.subjects else ""
+    subjects = f" of {count_of(comparison.subjects, 'subject')}" if comparison.subjects else ""
+    frames, clips = count_of(comparison.frames, "judged frame"), count_of(comparison.clips, "clip")
     lines = [
         f"# {comparison.plugin}: {comparison.new} against {comparison.old} on {comparison.data}", "",
-        f"{comparison.frames:,} judged frames of {comparison.clips} clips{subjects} ({kind}, {part}), the same for "
-        "both; 95 % intervals from 2,000 resamples of whole clips, differences paired by clip.", "",
+        f"{frames} of {clips}{subjects} ({kind}, {part}), the same for both; 95 % intervals from 2,000 resamples of "
+        "whole clips, differences paired by clip.", "",
         *(f"- {note}" for note in comparison.notes), "",
     ]
     lines += ["```", command, "```", ""] if command else []
@@ -359,9 +360,9 @@ def words_of(row: ComparedFigure) -> tuple[str, tuple[str, str], tuple[str, str]
     words, factor, form = next((w, f, form) for name, w, f, form, _better in ROWS if name == row.name)
 
     def shown(estimate: Estimate, form: str) -> tuple[str, str]:
-        value = "-" if estimate.value is None else form.format(estimate.value * factor)
+        value = "-" if estimate.value is None else in_figures(estimate.value * factor, form)
         if estimate.low is None or estimate.high is None:
             return value, "-"
-        return value, f"{form.format(estimate.low * factor)} .. {form.format(estimate.high * factor)}"
+        return value, f"{in_figures(estimate.low * factor, form)} .. {in_figures(estimate.high * factor, form)}"
 
     return words, shown(row.old, form), shown(row.new, form), shown(row.difference, form.replace("{:", "{:+"))

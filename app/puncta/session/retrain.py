@@ -8,6 +8,8 @@ or not; where the process itself is killed, at most one checkpoint interval is l
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -98,16 +100,14 @@ class RetrainJobs:
         self._thread: threading.Thread | None = None
         self._callbacks: list[Callback] = []
         self._closing = False
-        for place in sorted(self.folder.glob("*")) if self.folder.is_dir() else ():
-            record = read_record(place)
-            if record is not None:
-                self._records[record.id] = settled(record)
+        self._find_others()
 
     # What others ask.
 
     def jobs(self) -> tuple[JobStatus, ...]:
-        """Return all trainings, the newest first."""
+        """Return all trainings, the newest first; those that another window has begun or removed meanwhile too."""
         with self._lock:
+            self._find_others()
             names = sorted(self._records, key=lambda i: (self._records[i].created_utc, i), reverse=True)
             return tuple(self.status(name) for name in names)
 
@@ -117,7 +117,9 @@ class RetrainJobs:
             record, run = self._record(job), self._runs.get(job)
             if run is not None:
                 return record.status(self.folder / job, run.elapsed_s, run.left_s)
-            if record.state in (*ACTIVE, "waiting"):
+            kept = read_record(self.folder / job)
+            elsewhere = kept is not None and kept.owner != os.getpid()  # another window may have gone on with it
+            if elsewhere or record.state in (*ACTIVE, "waiting"):
                 record = self._look(job)
             return record.status(self.folder / job, record.spent_s, 0.0 if record.state == "done" else None)
 
@@ -258,6 +260,28 @@ class RetrainJobs:
 
     # Inside.
 
+    def _find_others(self) -> None:
+        """Take in trainings whose folder is new, and leave out those whose folder has gone."""
+        places = {p.name: p for p in sorted(self.folder.glob("*"))} if self.folder.is_dir() else {}
+        own = {*self._queue, *self._runs, self._in_hand}
+        for job in self._records.keys() - places.keys() - own:
+            del self._records[job]
+        for place in places.values():
+            if place.name not in self._records and (record := read_record(place)) is not None:
+                self._records[record.id] = settled(record)
+
+    def _registered(self, job: str) -> str:
+        """Return the model that a finished training has become: another may have taken its version meanwhile."""
+        record = self._records[job]
+        wanted, _, version = record.model.partition(" ")
+        try:
+            made = hashlib.sha256((self.folder / job / OUT / "model.onnx").read_bytes()).hexdigest()
+            cards = Registry.load(user=self.models).cards
+        except (OSError, UserError):
+            return record.model
+        same = [c for c in cards if c.id == wanted and c.sha256 == made]
+        return record.model if not same or version in {c.version for c in same} else same[0].identity
+
     def _record(self, job: str) -> JobRecord:
         with self._lock:
             if job not in self._records:
@@ -340,6 +364,7 @@ class RetrainJobs:
                 run = JobRun(
                     self.folder / job, record, command, parts, marker, self.pace,
                     lambda **changes: self._put(job, **changes), lambda: self._asked.get(job),
+                    lambda: self._registered(job),
                 )
                 self._runs[job] = run
             run.run()

@@ -109,8 +109,8 @@ def check_plan(plan: RetrainPlan, registry: Registry) -> tuple[RetrainRecipe, Pa
     frames = sum(recipe.plugin in teaches(image) for image in usable_images(dataset, TRAIN))
     if frames < recipe.least_frames:
         raise UserError(
-            f"The dataset {data.name} has {frames} labelled frames to learn from; {recipe.title} needs "
-            f"{recipe.least_frames}: {recipe.needs}."
+            f"The part of the dataset {data.name} that teaches has {frames} labelled frames and needs "
+            f"{recipe.least_frames}, {recipe.least_frames - frames} more: {recipe.needs}."
         )
     start = base_run(registry, plan.base, recipe.plugin)[1] if recipe.needs_base else None
     return recipe, start

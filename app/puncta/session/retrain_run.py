@@ -65,15 +65,18 @@ class JobRun:
         Takes changes of the record.
     asked : callable
         Returns "paused" or "cancelled" where somebody has asked for it, else None.
+    registered : callable
+        Returns the model that a finished training has become, "id version".
     """
 
     def __init__(
         self, folder: Path, record: JobRecord, command: Sequence[str], parts: Mapping[str, float], marker: Path,
-        pace: PaceTable, put: Put, asked: Callable[[], str | None],
+        pace: PaceTable, put: Put, asked: Callable[[], str | None], registered: Callable[[], str] | None = None,
     ) -> None:
         self._folder, self._record, self._command = folder, record, list(command)
         self._parts, self._marker, self._pace = parts, marker, pace
         self._put, self._asked = put, asked
+        self._registered = registered or (lambda: record.model)
         self._began_s = time.monotonic()
         self._stages: dict[str, float] = dict(record.stages)
         self._last: Progress | None = None
@@ -186,9 +189,10 @@ class JobRun:
             with contextlib.suppress(UserError):  # a full disk costs the measurement alone
                 self._pace.note(self._record.recipe, measured)
             self.left_s = 0.0
+            model = self._registered()
             changes |= {
-                "state": "done", "stage": "done",
-                "message": f"{self._record.model} is registered; it is not in use until it is promoted.",
+                "state": "done", "stage": "done", "model": model,
+                "message": f"{model} is registered; it is not in use until it is promoted.",
             }
         elif asked is not None:
             words = "Paused. " + GOES_ON if asked == "paused" else "Cancelled."
@@ -196,13 +200,14 @@ class JobRun:
         elif status == PAUSED_EXIT:
             changes |= {"state": "interrupted", "message": "It stopped with a checkpoint. " + GOES_ON}
         elif status == 2 or (status > 0 and self._disk_is_full()):
-            said = DISK_FULL if self._disk_is_full() else last_words(self._folder)
+            said = DISK_FULL if self._disk_is_full() else _in_a_window(last_words(self._folder))
             changes |= {"state": "failed", "message": said or "It failed and did not say why."}
         elif status < 0 or status in (130, 137, 143):
             changes |= {"state": "interrupted", "message": "Its process was ended from outside. " + GOES_ON}
         else:
             said = last_words(self._folder)
-            changes |= {"state": "failed", "message": said or f"It ended with status {status}. " + GOES_ON}
+            why = _in_a_window(said) or f"It ended with status {status}."
+            changes |= {"state": "failed", "message": f"{why} {GOES_ON}"}
         self._put(**changes)
 
 
@@ -212,6 +217,11 @@ class JobRun:
             return shutil.disk_usage(self._folder).free < LEAST_FREE
         except OSError:
             return False
+
+
+def _in_a_window(said: str) -> str:
+    """Put what a command says to somebody at a terminal in terms of the window's buttons."""
+    return said.replace("go on with --resume", "press Resume").replace("go on with it by --resume", "press Resume")
 
 
 def _born(pid: int) -> float:

@@ -16,6 +16,7 @@ from widget_checks import cut_labels, nameless
 from puncta.core.errors import UserError
 from puncta.gui.app import Parts
 from puncta.gui.i18n import install_language, remove_language
+from puncta.gui.models.plan_page import title_of
 from puncta.inference.promotion import history
 from puncta.session.retrain import JobStatus, RetrainPlan
 from puncta.session.retrain_data import datasets_dir
@@ -281,12 +282,31 @@ def test_too_few_labels_are_told_and_nothing_can_start(stage, qtbot) -> None:
     modeller.plan()
     page = modeller.plan_page
     qtbot.waitUntil(lambda: page.split is not None)
-    assert "are needed" in page.obstacle() and page.draft() is None
+    assert "has 24 labelled frames and needs 60, 36 more" in page.obstacle() and page.draft() is None
     assert verbs(parts) == {"models_back": True, "training_start": False}
-    assert "are needed" in modeller.bar.words.full()
+    assert "36 more" in modeller.bar.words.full()
     assert "nothing can be held out" in page.split_bar.warning.text()
     QTest.keyClick(parts.window, Qt.Key.Key_Escape)
     assert modeller.shown == ("model", TIP)
+
+
+def test_a_dataset_goes_by_its_folder_and_a_damaged_one_is_told(stage, qtbot) -> None:
+    """People know the folder that they have put there; what cannot be read is said in the list, not left out."""
+    folder = make_dataset("site", 6, 30)
+    folder.rename(folder.with_name("june scans"))
+    broken = folder.with_name("torn")
+    broken.mkdir()
+    (broken / "dataset.json").write_text("{", encoding="utf-8")
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    with_trainer(parts)
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    page = modeller.plan_page
+    qtbot.waitUntil(lambda: page.split is not None)
+    assert [title_of(data) for data in page._fitting()] == ["Dataset june scans (site)"]
+    (said,) = page.damaged.texts
+    assert said.startswith("torn: ") and "dataset.json" in said
 
 
 def test_what_cannot_start_is_told_where_it_was_pressed(stage, qtbot) -> None:

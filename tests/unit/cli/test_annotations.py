@@ -111,6 +111,7 @@ def test_cases_are_added_listed_and_assigned(clip: Path, capsys: pytest.CaptureF
     (["export", "CLIP"], "is there already"),
     (["import", "OUT", "--case", "clip", "--rater", "bert"], "There is no"),
     (["import", "CLIP", "--case", "clip", "--rater", "bert", "--map", "a"], "has no '='"),
+    (["import", "CLIP", "--case", "clip", "--rater", "bert", "--format", "mot"], "written here and not read"),
     (["list", "--store", "mysql://x/y"], "cannot lie in 'mysql'"),
 ])  # fmt: skip
 def test_wrong_use_is_told_in_one_sentence(
@@ -120,6 +121,31 @@ def test_wrong_use_is_told_in_one_sentence(
     status, out, err = say(capsys, *[places.get(word, word) for word in words])
     assert status == 2 and told in err and err.count("\n") == 1 and "Traceback" not in err, err
     assert not (tmp_path / "out").exists() and out == ""
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "gt.txt"])
+def test_a_table_is_not_read_back_and_says_what_is(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_text("1,1,5,5,2,2,1,-1,-1,-1\n", encoding="utf-8")
+    status, out, err = say(capsys, "import", tmp_path / name, "--case", "clip", "--rater", "bert")
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert name in err and "give a dataset, or a file of COCO, CVAT or labelme" in err
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["--label-set", "moon"], 'No confirmed label is of the set "moon"; there are labels of: '),
+    (["--plugin", "moon"], 'teach no plugin "moon"; those that they can teach: '),
+])  # fmt: skip
+@pytest.mark.usefixtures("labelled")
+def test_a_training_set_of_what_is_not_there_says_what_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    capsys.readouterr()
+    assert main(["dataset", "labelled", "--out", str(tmp_path / "set"), *words]) == 2
+    err = capsys.readouterr().err
+    assert told in err and err.count("\n") == 1 and "none" not in err
+    assert not (tmp_path / "set").exists()
 
 
 @pytest.mark.parametrize("kind", ["dataset", "coco"])

@@ -145,6 +145,23 @@ def test_the_trainings_it_goes_on_from_are_kept_beside_it(workplace: Path, whole
     assert read_weights(run).keys() == read_weights(second).keys()
 
 
+def test_a_training_that_could_not_begin_leaves_nothing(
+    workplace: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the legs it would have gone on from nor an empty folder; what was there before stays."""
+    (tmp_path / "data").mkdir()
+    call = ["train", str(workplace / "toy.toml"), "--data", str(tmp_path / "data"), "--start-from", str(whole)]
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "mine.txt").write_text("mine", encoding="utf-8")
+    for out in (tmp_path / "out", kept):
+        assert main([*call, "--out", str(out), "--cache", str(tmp_path / "cache")]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "--resume" not in said
+    assert not (tmp_path / "out").exists()
+    assert [path.name for path in kept.iterdir()] == ["mine.txt"]
+
+
 def test_a_gpu_that_is_not_there_is_said_at_once(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 

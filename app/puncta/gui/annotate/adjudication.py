@@ -6,7 +6,7 @@ agree on is taken over by itself; what they differ on waits for an answer, the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from puncta.annotation.adjudicate import CONSENSUS, agreed
 from puncta.annotation.agreement import Agreement, agreement
 from puncta.annotation.cases import Case
-from puncta.annotation.commands import Board, Command
+from puncta.annotation.commands import Board, Change, Command
 from puncta.annotation.disputes import Answer, Dispute, agreeing, answer, disputes, waiting_slots
 from puncta.annotation.labels import FlagLabel, Label, PhaseLabel, State
 from puncta.annotation.reading import Reading, readings, saw_proposals
@@ -219,6 +219,21 @@ class Adjudication:
             return
         annotator.desk.do(command)
         self.next()
+
+    def taken_back(self, changes: Iterable[Change]) -> None:
+        """Say that an answer was taken back, and show its difference again; nobody is taken to another frame."""
+        board, slots = self._a.desk.board, {change.slot for change in changes}
+        touched = [n for n, d in enumerate(self.disputes) if slots & set(d.slots)]
+        waiting = [n for n in touched if board is not None and not self.disputes[n].settled(board)]
+        if not touched:
+            self._a.say(tr("Taken back. The readings differ no more there."))
+        elif waiting:
+            dispute = self.disputes[waiting[0]]
+            if dispute.index == self._a.index():
+                self.at = waiting[0]
+            words = tr("Frame {index}, {thing}: the answer is taken back and waits again.")
+            self._a.say(words.format(index=f"{dispute.index:03d}", thing=self._title(dispute.name)))
+        self._a.refresh()
 
     def draw_own(self) -> None:
         """Take the thing of the difference in hand, in its next way to draw."""

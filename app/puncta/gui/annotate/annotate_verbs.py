@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from puncta.annotation.commands import (
+    Change,
     Command,
     accept,
     accept_range,
@@ -41,6 +43,8 @@ class AnnotateVerbs:
     def __init__(self, annotator: Annotator) -> None:
         self._a = annotator
         self._since: int | None = None
+        self._asked = False
+        """Somebody asked for the thing in hand."""
 
     @property
     def help(self) -> LabelHelp:
@@ -90,11 +94,18 @@ class AnnotateVerbs:
         elif held:
             self.take_up(thing)
 
-    def take_up(self, thing: Thing | None) -> None:
-        """Take a thing in hand; the one that is in hand already, in its next way to draw."""
-        annotator = self._a
+    def take_up(self, thing: Thing | None, *, asked: bool = True) -> None:
+        """Take a thing in hand; the one that was asked for already, in its next way to draw.
+
+        Parameters
+        ----------
+        asked : bool
+            Somebody asked for it; what a clip opens with was not, so that the first press of its digit changes nothing.
+        """
+        annotator, again = self._a, self._asked and asked
+        self._asked = asked
         annotator.hands.put_down()
-        if thing is not None and thing is annotator.thing and annotator.shape in thing.ways:
+        if again and thing is not None and thing is annotator.thing and annotator.shape in thing.ways:
             ways = thing.ways
             annotator.shape = ways[(ways.index(annotator.shape) + 1) % len(ways)]
         else:
@@ -321,11 +332,13 @@ class AnnotateVerbs:
     def undo(self) -> None:
         """Take back the last gesture on this frame; what lies between key frames is proposed anew at once."""
         if not self._a.hands.put_down():
-            self._a.desk.undo(self._a.index(), self.help.stepped)
+            self._a.desk.undo(self._a.index(), self._taken_back, lambda: self._a.say(tr("Nothing to take back here.")))
 
     def redo(self) -> None:
         """Make again what was taken back on this frame."""
-        self._a.desk.redo(self._a.index(), self.help.stepped)
+        self._a.desk.redo(
+            self._a.index(), self.help.stepped, lambda: self._a.say(tr("Nothing to make again here."))
+        )
 
     def gain(self, more: bool) -> None:
         """Brighten or darken the view; labels, models and exports never see it."""
@@ -348,6 +361,11 @@ class AnnotateVerbs:
             words = tr("Needles snap to the bright line.") if on else tr("Needles stay where they are drawn.")
         annotator.redraw()
         annotator.say(words)
+
+    def _taken_back(self, changes: Sequence[Change]) -> None:
+        self.help.stepped(changes)
+        if self._a.adjudication.on:
+            self._a.adjudication.taken_back(changes)
 
     # --- inside ------------------------------------------------------------------------------------------------
 

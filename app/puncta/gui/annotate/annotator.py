@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer
 
 from puncta.annotation.labels import LINE_SUFFIX, Slot, State
-from puncta.annotation.store_open import StoreDamaged
 from puncta.annotation.store_suggestions import Suggestion
 from puncta.core.errors import UserError
 from puncta.core.events import PlayState
@@ -30,7 +29,7 @@ from puncta.gui.annotate.label_help import LabelHelp
 from puncta.gui.annotate.left_panel import AnnotatePanel
 from puncta.gui.annotate.magnifier import Magnifier
 from puncta.gui.annotate.needle_width import NeedleWidth
-from puncta.gui.annotate.parts_shown import assemble, known_label_sets, show_adjudication
+from puncta.gui.annotate.parts_shown import assemble, known_label_sets, show_adjudication, trouble_words
 from puncta.gui.annotate.review_queue import Doubt
 from puncta.gui.annotate.right_panel import AnnotateInspector
 from puncta.gui.annotate.scene import LabelScene
@@ -252,6 +251,8 @@ class Annotator(QObject):
                 self.adjudication.stop()
                 self.reopen()
             self.refresh()
+            self.window.activateWindow()
+            self.view.setFocus()  # else the first key goes where the focus was before, or nowhere
 
         dialog.finished.connect(done)
         self.window.does.show_dialog(dialog, "rater")
@@ -293,7 +294,7 @@ class Annotator(QObject):
         placed = [t for t in self.things if not t.is_flag]
         needle = next((t for t in placed if t.name == NEEDLE), None)
         chosen = needle or (placed[0] if placed else None)
-        self.verbs.take_up(chosen)
+        self.verbs.take_up(chosen, asked=False)
         if self.adjudication.on:
             self.adjudication.opened()
             return
@@ -378,11 +379,10 @@ class Annotator(QObject):
         self.status.show_saved(self.desk.unsaved, self.failure)
 
     def _failed(self, words: str) -> None:
-        self.failure = words
-        damaged = isinstance(self.desk.trouble, StoreDamaged)
-        mend = (tr("Begin an empty store"), self.begin_anew) if damaged else None
-        self.window.stage.banners.say("labels", "bad", words, mend)
-        self.status.show_saved(self.desk.unsaved, words)
+        self.failure, may_begin = trouble_words(self.desk.trouble, words)
+        mend = (tr("Begin an empty store"), self.begin_anew) if may_begin else None
+        self.window.stage.banners.say("labels", "bad", self.failure, mend)
+        self.status.show_saved(self.desk.unsaved, self.failure)
 
     def begin_anew(self) -> None:
         """Begin an empty store; the damaged one stays where it was set aside."""

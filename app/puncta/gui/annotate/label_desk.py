@@ -27,6 +27,9 @@ LOOK_MS = 1000
 """So often the store is asked whether this rater has worked elsewhere [ms]."""
 
 
+Stepped = Callable[[Sequence[Change]], None] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Gesture:
     """A line of the history."""
@@ -181,13 +184,19 @@ class LabelDesk(QObject):
         self._touch(command.frames)
         return True
 
-    def undo(self, frame: int, then: Callable[[Sequence[Change]], None] | None = None) -> None:
-        """Take back the last gesture that touches a frame, then do more. Nobody is taken to another frame."""
-        self._step(frame, then, undo=True)
+    def undo(self, frame: int, then: Stepped = None, nothing: Callable[[], None] | None = None) -> None:
+        """Take back the last gesture that touches a frame, then do more. Nobody is taken to another frame.
 
-    def redo(self, frame: int, then: Callable[[Sequence[Change]], None] | None = None) -> None:
+        Parameters
+        ----------
+        nothing : callable
+            Called where there was nothing to take back.
+        """
+        self._step(frame, then, nothing, undo=True)
+
+    def redo(self, frame: int, then: Stepped = None, nothing: Callable[[], None] | None = None) -> None:
         """Make again what was taken back last on a frame."""
-        self._step(frame, then, undo=False)
+        self._step(frame, then, nothing, undo=False)
 
     def reload(self) -> None:
         """Read the labels anew: what the window shows and what the store holds had parted."""
@@ -197,7 +206,7 @@ class LabelDesk(QObject):
             self.open(self._info, self.label_set, self.rater, author=author)
             self.history.extend(kept)
 
-    def _step(self, frame: int, then: Callable[[Sequence[Change]], None] | None, *, undo: bool) -> None:
+    def _step(self, frame: int, then: Stepped, nothing: Callable[[], None] | None, *, undo: bool) -> None:
         if self.board is None:
             return
         case_id, rater = self.board.case_id, self.board.rater
@@ -206,7 +215,11 @@ class LabelDesk(QObject):
             return store.undo(case_id, rater, frame) if undo else store.redo(case_id, rater, frame)
 
         def show(applied: Applied | None) -> None:
-            if applied is None or self.board is None or self.board.case_id != case_id:
+            if self.board is None or self.board.case_id != case_id:
+                return
+            if applied is None:
+                if nothing is not None:
+                    nothing()
                 return
             self.board.apply(applied.changes)
             frames = sorted(c.slot.index for c in applied.changes)

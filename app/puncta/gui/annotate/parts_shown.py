@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
+from puncta.annotation.store_open import StoreAbsent, StoreDamaged
 from puncta.core.errors import UserError
 from puncta.formats.label_sets import label_sets_dir, read_label_set, shipped_label_sets
 from puncta.gui.annotate.adjudication_scene import CONSENSUS_TOKEN
+from puncta.gui.i18n import tr
 
 if TYPE_CHECKING:
     from puncta.gui.annotate.annotator import Annotator
@@ -62,3 +64,11 @@ def known_label_sets() -> list[tuple[str, str]]:
         except UserError:
             continue
     return found
+
+
+def trouble_words(trouble: Exception | None, words: str) -> tuple[str, bool]:
+    """Say what is wrong with the store, and whether an empty one may be begun on a press."""
+    if isinstance(trouble, StoreAbsent):
+        told = tr("There is no store of labels at {path}. Look at the name, or begin an empty one there.")
+        return told.format(path=trouble.path), True
+    return words, isinstance(trouble, StoreDamaged)

@@ -91,7 +91,7 @@ class AnnotateInspector(QWidget):
             line = QWidget()
             row = QHBoxLayout(line)
             row.setContentsMargins(0, 0, 0, 0)
-            words, when = ElidedLabel("", "quiet"), text_label(role="small")
+            words, when = ElidedLabel("", "quiet", at_end=True), text_label(role="small")
             row.addWidget(words, 1)
             row.addWidget(when)
             self._history.append((words, when, line))
@@ -219,7 +219,8 @@ class AnnotateInspector(QWidget):
                 if gesture.last != gesture.first:
                     frames = tr("{first} to {last}").format(first=frames, last=f"{gesture.last:03d}")
                 title = tr(gesture.title)
-                words.set_full(f"{frames}  {tr('Undone')}: {title}" if gesture.taken_back else f"{frames}  {title}")
+                # What was done first: where the line is too short, the frames give way.
+                words.set_full(f"{tr('Undone')}: {title}  {frames}" if gesture.taken_back else f"{title}  {frames}")
                 age = now - gesture.at_s
                 when.setText(tr("now") if age < 3 else f"{age:.0f} s" if age < 90 else f"{age / 60:.0f} min")
 

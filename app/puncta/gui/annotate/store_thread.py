@@ -47,7 +47,7 @@ class StoreThread(QObject):
         self._closed = False
         self.waiting = 0
         self.begin_anew = False
-        """An empty store may be begun where a damaged one has been set aside."""
+        """An empty store may be begun where a damaged one has been set aside, or where none is."""
 
     def ask(self, work: Work, then: Then = None, failed: Failed = None, *, quiet: bool = False) -> None:
         """Do ``work(store)`` after all work before it, then ``then(result)`` or ``failed(error)`` in the window.
@@ -87,7 +87,8 @@ class StoreThread(QObject):
             error: Exception | None = None
             try:
                 if store is None:
-                    store = open_labels(self.where, begin_anew=self.begin_anew)
+                    # A path that was mistyped is told; an empty store there is begun on a press only.
+                    store = open_labels(self.where, begin_anew=self.begin_anew, begin=False)
                 result = work(store)
             except Exception as caught:  # noqa: BLE001 - told where the work was asked for
                 error = caught

@@ -142,7 +142,7 @@ class ModelDesk(QObject):
             from puncta.session.retrain import datasets_at_hand
 
             try:
-                store = open_labels(self._store())
+                store = open_labels(self._store(), begin=False)
             except UserError as error:
                 return datasets_at_hand(None), str(error)
             with store:
@@ -200,7 +200,7 @@ class ModelDesk(QObject):
                 if draft.data.path is not None:
                     make_dataset(None, draft.data, draft.split, folder, **told)
                 else:
-                    with open_labels(self._store()) as store:
+                    with open_labels(self._store(), begin=False) as store:
                         make_dataset(store, draft.data, draft.split, folder, **told)
             plan = RetrainPlan(draft.name, draft.recipe, folder, draft.base)
             try:

@@ -69,6 +69,7 @@ class PlanPage(Page):
         self._data_group, self._recipe_group = QButtonGroup(self), QButtonGroup(self)
         self.choices: dict[str, Choice] = {}
         self.no_data = wrapped("", "quiet")
+        self.damaged = Notes(theme)
         self.cases = CaseChoice(self._learn_from)
         self.cases.hide()
         self.split_bar = SplitBar(theme)
@@ -79,7 +80,7 @@ class PlanPage(Page):
         self.name.textEdited.connect(self._name_it)
         for part in (
             self.title, heading(tr("For")), self.plugins, heading(tr("Learn from")), self.no_data,
-            self._data_box, self.cases,
+            self._data_box, self.damaged, self.cases,
             heading(tr("How")), self._recipe_box, self._base_head, self.bases,
             heading(tr("Who is held out")), self.split_bar, heading(tr("Time")), self.time, self.warnings,
             heading(tr("Name")), self.name,
@@ -212,8 +213,13 @@ class PlanPage(Page):
             return tr("Looking at the labels.")
         frames = self.split.frames.get("train", 0)
         if frames < recipe.least_frames:
-            words = tr("There are {frames} labelled frames to learn from, and {least} are needed: {needs}.")
-            return words.format(frames=frames, least=recipe.least_frames, needs=tr(recipe.needs))
+            held = sum(self.split.frames.values()) - frames
+            words = tr("The part that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.")
+            told_ = words.format(
+                frames=frames, least=recipe.least_frames, more=recipe.least_frames - frames, needs=tr(recipe.needs)
+            )
+            kept = tr("{count} more set thresholds and judge.").format(count=held)
+            return f"{told_} {kept}" if held else told_
         if not self.name.text().strip():
             return tr("Give the training a name.")
         return ""
@@ -272,6 +278,7 @@ class PlanPage(Page):
         looking = tr("Looking at the labels.")
         self.no_data.setText(nothing.format(folder=_datasets()) if self._desk.data_known else looking)
         self.no_data.setVisible(not fitting)
+        self.damaged.show_notes([told(words) for data in self._desk.data if data.path for words in _unread(data)])
         kept = next((d for d in fitting if before is not None and d.id == before.id), None)
         wanted = kept if kept is not None else next(iter(fitting), None)
         if wanted is not None:
@@ -328,7 +335,14 @@ def title_of(data: TrainingData) -> str:
     """Name data in words."""
     if data.path is None:
         return tr("Labels made here, label set {name}").format(name=data.label_set)
-    return tr("Dataset {name}").format(name=data.title)
+    folder = data.path.name
+    # People know the folder they have put there; the dataset may call itself otherwise.
+    return tr("Dataset {name}").format(name=folder if data.title == folder else f"{folder} ({data.title})")
+
+
+def _unread(data: TrainingData) -> tuple[str, ...]:
+    """Why a dataset of the folder cannot be chosen, where it cannot be read at all."""
+    return () if data.cases or data.path is None else tuple(f"{data.path.name}: {p}" for p in data.problems)
 
 
 def _datasets() -> str:

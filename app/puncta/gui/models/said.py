@@ -33,6 +33,9 @@ SAID = (
     "It ended with status {status}. Resume goes on from the last checkpoint.",
     "The disk is full, so the training has stopped; make room, and resume goes on from the last checkpoint.",
     "It failed and did not say why.",
+    "Something went wrong inside Puncta; this is our fault. The details are in {file}. Resume goes on from the last "
+    "checkpoint.",
+    "The disk is full, so the training has stopped; make room for {folder} and its clips, and press Resume.",
     "It runs already in another window of the program.",
     "The program was closed before it began.",
     "Its process ended before it was done; resume goes on.",
@@ -42,7 +45,7 @@ SAID = (
     "Give the training a name.",
     'Training needs PyTorch, which is not installed here; install it with: pip install "puncta[train]" '
     "--extra-index-url https://download.pytorch.org/whl/cpu",
-    "The dataset {name} has {frames} labelled frames to learn from; {recipe} needs {least}: {needs}.",
+    "The part of the dataset {name} that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.",
     "In the dataset {name} the subject {subject} is in the splits {splits}; a subject may be on one side only, so make "
     "the split again.",
     'The weights of "{model}" are not kept, so no training can begin with them.',

@@ -69,10 +69,11 @@ def read_shelf() -> Shelf:
         cards = registry.for_plugin(plugin)
         if cards:
             manifest = manifests.get(plugin)
-            in_use = registry.default_for(plugin, manifest.model if manifest is not None else None)
-            rest = sorted((c for c in cards if c.identity != in_use.identity), key=_newest_first)
+            in_use = registry.used_by(plugin)  # None: the plugin names a model that is not here
+            rest = sorted((c for c in cards if in_use is None or c.identity != in_use.identity), key=_newest_first)
             title = manifest.title if manifest is not None else plugin
-            families.append(Family(plugin, title, (in_use, *rest), in_use, registry.promotions.get(plugin, ())))
+            own = () if in_use is None else (in_use,)
+            families.append(Family(plugin, title, (*own, *rest), in_use, registry.promotions.get(plugin, ())))
     return Shelf(registry, tuple(families), tuple(dict.fromkeys(registry.problems)))
 
 

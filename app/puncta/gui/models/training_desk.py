@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from puncta.gui.bridge import Bridge
@@ -18,6 +18,8 @@ from puncta.inference.registry import ModelCard
 if TYPE_CHECKING:
     from puncta.session.retrain import JobStatus, RetrainJobs, RetrainRecipe
 
+LOOK_MS = 3000
+"""So often it is asked how trainings stand that another window has begun [ms]."""
 Failed = Callable[[Exception], None]
 
 
@@ -61,11 +63,14 @@ class TrainingDesk(QObject):
         self._lock = threading.Lock()
         self._told: dict[str, JobStatus] = {}
         self._end: Callable[[], None] | None = None
-        self._begun = False
+        self._begun = self._read = False
         self._pictures: dict[Path, tuple[int, QImage]] = {}
         self.trainer: RetrainJobs | None = None
         self.all: dict[str, JobStatus] = {}
         self.recipes: tuple[RetrainRecipe, ...] = ()
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
+        self._timer.timeout.connect(self.read)
 
     def begin(self) -> None:
         """Find the trainings of this user; once."""
@@ -86,6 +91,7 @@ class TrainingDesk(QObject):
 
         self._begun, self.trainer, self.recipes = True, trainer, RECIPES
         self._end = trainer.subscribe(self._hear)
+        self._timer.start()
         self.read()
 
     def active(self) -> JobStatus | None:
@@ -144,6 +150,7 @@ class TrainingDesk(QObject):
 
         def there() -> None:
             self.all.pop(job, None)
+            self.changed.emit()
             self.read()
             then()
 
@@ -163,8 +170,16 @@ class TrainingDesk(QObject):
             return
 
         def there(jobs: tuple[JobStatus, ...]) -> None:
-            self.all = {job.id: job for job in jobs}
+            found = {job.id: job for job in jobs}
+            if found == self.all and self._read:
+                return
+            self._read = True
+            done = {name for name, job in self.all.items() if job.state in UNDER_WAY}
+            ended = any(job.state == "done" and name in done for name, job in found.items())
+            self.all = found
             self.changed.emit()
+            if ended:
+                self.ended.emit()
 
         self._ask(trainer.jobs, there)
 
@@ -195,6 +210,7 @@ class TrainingDesk(QObject):
 
     def leave(self) -> None:
         """Hear nothing any more."""
+        self._timer.stop()
         self._bridge.close()
         self.leave_trainer()
 

@@ -28,10 +28,13 @@ def set_property(widget: QWidget, name: str, value: object) -> None:
 
 
 class ElidedLabel(QLabel):
-    """A line that gives way: what does not fit is cut in the middle and shown as a tool tip."""
+    """A line that gives way: what does not fit is cut in the middle, or at the end, and shown as a tool tip."""
 
-    def __init__(self, text: str = "", role: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self, text: str = "", role: str = "", parent: QWidget | None = None, *, at_end: bool = False
+    ) -> None:
         super().__init__(parent)
+        self._mode = Qt.TextElideMode.ElideRight if at_end else Qt.TextElideMode.ElideMiddle
         if role:
             self.setProperty("role", role)
         self.setTextFormat(Qt.TextFormat.PlainText)
@@ -61,7 +64,7 @@ class ElidedLabel(QLabel):
 
     def _fit(self) -> None:
         metrics = QFontMetrics(self.font())
-        shown = metrics.elidedText(self._full, Qt.TextElideMode.ElideMiddle, max(8, self.width()))
+        shown = metrics.elidedText(self._full, self._mode, max(8, self.width()))
         self.setText(shown)
         self.setToolTip("" if shown == self._full else self._full)
 

@@ -135,7 +135,7 @@ def test_the_command_makes_it_and_says_its_split(tmp_path: Path, capsys: pytest.
     assert {v.split for v in load_dataset(tmp_path / "here").videos} == {"train", "tune", "test"}
     assert main(["dataset", "labelled", "--from", str(tmp_path / "here"), "--out", str(tmp_path / "again")]) == 0
     assert main([*where, "--label-set", "infant-lp", "--out", str(tmp_path / "none")]) == 2
-    assert "no confirmed label" in capsys.readouterr().err
+    assert 'No confirmed label is of the set "infant-lp"; there are labels of: needle-tip.' in capsys.readouterr().err
 
 
 def test_stopped_it_leaves_nothing(tmp_path: Path) -> None:

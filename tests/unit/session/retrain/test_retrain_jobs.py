@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import tomli_w
 
 from puncta.core.errors import UserError
 from puncta.formats.dataset import (
@@ -303,6 +305,55 @@ def test_what_waits_in_another_window_is_left_to_it(jobs: RetrainJobs, tmp_path:
     gone = make_jobs(tmp_path)  # its program has gone: the number of its process belongs to another one now
     assert state_of(gone, first) == "interrupted"
     gone.close()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_what_another_window_begins_and_removes_is_seen(jobs: RetrainJobs, tmp_path: Path, site: Path) -> None:
+    other = make_jobs(tmp_path)
+    try:
+        assert jobs.jobs() == ()
+        job = other.start(RetrainPlan("theirs", "tip_site", site, BASE))
+        assert [status.id for status in jobs.jobs()] == [job]
+        wait_for(lambda: state_of(other, job) == "done")
+        wait_for(lambda: state_of(jobs, job) == "done")
+        other.remove(job)
+        assert jobs.jobs() == ()
+    finally:
+        other.close()
+
+
+def test_what_another_program_has_gone_on_with_is_read_again(jobs: RetrainJobs) -> None:
+    """A record that this program has not written itself is that of the file, whatever it was before."""
+    folder = jobs.folder / "a"
+    folder.mkdir(parents=True)
+    record = retrain_records.JobRecord("a", "a", "tip_site", "needle-tip", BASE, "", "m 1", "", state="paused", owner=1)
+    retrain_records.write_record(folder, record)
+    assert [status.state for status in jobs.jobs()] == ["paused"]
+    retrain_records.write_record(folder, replace(record, state="done", message="m 1 is registered"))
+    assert [status.state for status in jobs.jobs()] == ["done"]
+
+
+def test_the_model_that_a_training_has_become_is_named_where_its_version_was_taken(jobs: RetrainJobs) -> None:
+    """Registering gives it the next free version; the message and the record name that one."""
+    folder = jobs.folder / "a" / "training"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(b"made here")
+    record = retrain_records.JobRecord("a", "a", "tip_site", "needle-tip", BASE, "", "needle-tip-site 3", "")
+    retrain_records.write_record(jobs.folder / "a", record)
+    jobs.jobs()
+    entry = {
+        "id": "needle-tip-site", "version": "4", "plugin": "needle-tip", "file": "a.onnx",
+        "sha256": hashlib.sha256(b"made here").hexdigest(), "precision": "fp32", "default": False,
+        "licence": "Apache-2.0", "training_data": "x", "simulated": True, "card": "a.md", "recipe": "x",
+        "outputs": ["o"], "metrics": {},
+        "input": {"channels": 1, "size": [64, 64], "layout": "NCHW", "normalisation": "x", "history": 1},
+    }
+    jobs.models.mkdir(parents=True)
+    (jobs.models / "registry.toml").write_text(tomli_w.dumps({"version": 1, "models": [entry]}), encoding="utf-8")
+    assert jobs._registered("a") == "needle-tip-site 4"
+    (folder / "model.onnx").write_bytes(b"another")
+    assert jobs._registered("a") == "needle-tip-site 3"
+
 
 
 def test_a_leg_that_finds_it_running_elsewhere_leaves_the_record_alone(tmp_path: Path) -> None:
