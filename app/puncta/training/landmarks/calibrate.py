@@ -40,7 +40,7 @@ there and no higher: what else there is to be told apart lies nearer to a spine 
 STRANGENESS = {"strangeness_give": 0.4, "strangeness_enter": 0.4, "memory_s": 1.0, "strangeness_sudden": 1.7}
 """What the filter asks for between familiar and unfamiliar. Chosen on 24 streams of the tune subjects that come nearest
 to the limit: by a mean over 0.2 s and the give alone they change 18 times in 4.8 minutes, with all of it once. No mean
-over 0.2 s of a spine's strangeness reached 1.5 there; of other organs and stills 94 and 100 % lie beyond 1.4 at once."""
+over 0.2 s of a spine's strangeness reached 1.5 there; of other organs and stills 94 and 100 % lie beyond 1.4."""
 WINDOW_S, MOST = 0.2, 6.0
 ONE_SIGMA = 0.683
 """Share of errors within one standard deviation."""

@@ -3,8 +3,9 @@
 Of what is decided at most `RISK` is wrong: for yes and for no of each flag, on tune frames as they are and as other
 machines might show them; the stricter of the two counts. That holds for the machines at hand. For machines that nobody
 has seen each of those is left out in turn: thresholds that the others set, raised until every chance that is spoken out
-reaches one common level, have to keep `HELD_OUT_RISK` on it. A common level for all flags buys that more cheaply than
-a lower risk for each, which would withhold most from the flags that are hardly ever wrong.
+reaches one common level, have to keep `HELD_OUT_RISK` on it; the network itself may have learnt from it. A common level
+for all flags buys that more cheaply than a lower risk for each, which would withhold most from the flags that are
+hardly ever wrong.
 """
 
 from __future__ import annotations
