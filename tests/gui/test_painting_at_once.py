@@ -21,6 +21,7 @@ from puncta.gui.video.layers import draw_scene
 from puncta.gui.video.layers.canvas import Canvas
 from puncta.gui.video.layers.label import draw_label
 from puncta.gui.video.layers.words import draw_words
+from puncta.gui.video.picture import fit_picture, picture_from_pixels
 from puncta.gui.video.view import VideoView
 
 
@@ -43,7 +44,7 @@ def painted(view: VideoView) -> np.ndarray:
 
 
 @pytest.mark.parametrize("colour", [False, True])
-@pytest.mark.parametrize("size", [(942, 613), (333, 250), (320, 240), (251, 400), (97, 71)])
+@pytest.mark.parametrize("size", [(942, 613), (333, 250), (320, 240), (251, 400), (145, 112), (97, 71), (61, 47)])
 def test_the_picture_lies_where_the_overlay_says(qtbot, fonts, size: tuple[int, int], colour: bool) -> None:  # noqa: FBT001
     view = VideoView(make_theme("dark"))
     qtbot.addWidget(view)
@@ -59,6 +60,18 @@ def test_the_picture_lies_where_the_overlay_says(qtbot, fonts, size: tuple[int, 
         wanted = view.transform().display_from_image(spot)
         # Widget positions count from a pixel's corner, rows and columns from its middle.
         assert (x + 0.5, y + 0.5) == pytest.approx(wanted, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 400), (200, 2), (17, 1)])
+def test_the_smallest_widget_shows_the_longest_picture(qtbot, fonts, size: tuple[int, int]) -> None:
+    for pixels in (np.full((24, 256), 90, np.uint8), np.full((600, 5, 3), 90, np.uint8), np.full((1, 1), 90, np.uint8)):
+        assert fit_picture(picture_from_pixels(pixels), min(size[0] / pixels.shape[1], size[1] / pixels.shape[0]))
+        view = VideoView(make_theme("dark"))
+        qtbot.addWidget(view)
+        view.setMinimumSize(1, 1)
+        view.resize(*size)
+        view.show_analysis(picture_of(pixels))
+        assert 90 in painted(view)
 
 
 def test_colours_stay_in_their_channels(qtbot, fonts) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
+SHRINK_BELOW = 0.6
+"""Below so many device pixels a pixel, what lies between two pixels leaves others out."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
@@ -43,22 +46,25 @@ def picture_from_pixels(pixels: NDArray[np.uint8], table: NDArray[np.uint8] | No
     return _wrap(shown)
 
 
-def fit_picture(picture: Picture, factor: float, *, shrink: bool) -> Picture:
-    """Return a picture in the screen's own pixels, which Qt then only copies.
+def fit_picture(picture: Picture, factor: float) -> Picture:
+    """Return a picture in the screen's own pixels, which Qt then only copies: its scaling takes three times as long.
 
-    Qt's own scaling within a paint event takes some three times as long.
+    Far below the picture's size every pixel still counts, so that speckle does not flicker: means of two by two, again
+    and again, then what lies between the next ones. Means of just as many as the factor says take ten times as long.
 
     Parameters
     ----------
     factor : float
         Device pixels a pixel. The picture's outer corner stays where it is; what is left of a pixel at the far edges
         is left out.
-    shrink : bool
-        Take means of the pixels, so that speckle does not flicker, instead of what lies between the next ones.
     """
-    how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     scaled = picture.pixels
+    factor = max(factor, 1.0 / min(scaled.shape[:2]))  # a pixel at least, on however small a widget
+    while factor < SHRINK_BELOW:
+        scaled = np.asarray(cv2.resize(scaled, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        factor *= 2.0
     if factor != 1.0:
+        how = cv2.INTER_LINEAR
         scaled = np.asarray(cv2.resize(scaled, None, fx=factor, fy=factor, interpolation=how), dtype=np.uint8)
     colours = cv2.COLOR_GRAY2BGRA if scaled.ndim == 2 else cv2.COLOR_RGB2BGRA
     shown = np.asarray(cv2.cvtColor(scaled, colours), dtype=np.uint8)

@@ -30,13 +30,12 @@ from puncta.gui.video.layers.canvas import Canvas
 from puncta.gui.video.layers.ruler import draw_ruler
 from puncta.gui.video.layers.sketch import draw_sketch
 from puncta.gui.video.magnified import Magnified
-from puncta.gui.video.picture import Picture, fit_picture, picture_from_pixels, shrink_picture, tone_table
+from puncta.gui.video.picture import SHRINK_BELOW, Picture, fit_picture, picture_from_pixels, shrink_picture, tone_table
 from puncta.gui.video.tools import NeedleSketch, RulerPoints, Tool
 
 Composer = Callable[[Analysis, OverlayStyle, int | None, Sequence[LostTip]], OverlayScene]
 
 ZOOM_STEP = 1.25
-SHRINK_BELOW = 0.6
 
 
 class PictureHands(Protocol):
@@ -253,7 +252,7 @@ class VideoView(QWidget):
         if not (whole or shrinks):
             return self._picture
         if self._scaled is None or self._scaled[0] != (scale, whole) or self._scaled[1] is not self._picture:
-            made = fit_picture(self._picture, scale, shrink=shrinks) if whole else shrink_picture(self._picture, scale)
+            made = fit_picture(self._picture, scale) if whole else shrink_picture(self._picture, scale)
             self._scaled = ((scale, whole), self._picture, made)
         return self._scaled[2]
 
