@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -293,6 +294,9 @@ def test_too_few_labels_are_told_and_nothing_can_start(stage, qtbot) -> None:
 def test_a_dataset_goes_by_its_folder_and_a_damaged_one_is_told(stage, qtbot) -> None:
     """People know the folder that they have put there; what cannot be read is said in the list, not left out."""
     folder = make_dataset("site", 6, 30)
+    own = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    own["info"]["name"] = "what it calls itself"
+    (folder / "dataset.json").write_text(json.dumps(own), encoding="utf-8")
     folder.rename(folder.with_name("june scans"))
     broken = folder.with_name("torn")
     broken.mkdir()
@@ -304,7 +308,7 @@ def test_a_dataset_goes_by_its_folder_and_a_damaged_one_is_told(stage, qtbot) ->
     modeller.plan()
     page = modeller.plan_page
     qtbot.waitUntil(lambda: page.split is not None)
-    assert [title_of(data) for data in page._fitting()] == ["Dataset june scans (site)"]
+    assert [title_of(data) for data in page._fitting()] == ["Dataset june scans (what it calls itself)"]
     (said,) = page.damaged.texts
     assert said.startswith("torn: ") and "dataset.json" in said
 

@@ -1,18 +1,20 @@
-"""The loop from labels back into the models, closed in the window: train, compare, use, take back. Short, all real."""
+"""The loop from labels back into the models, closed in the window: label, train, compare, use, take back.
+
+Short, all real: the clips are labelled by events in the window, the training is one of seconds.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+from annotate_window import CONTROL, SHIFT, Hand
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from puncta.annotation.cases import case_of_source
-from puncta.annotation.commands import Board, propose
-from puncta.annotation.labels import Label, State, TipLabel, by_person
+from puncta.annotation.labels import State
 from puncta.annotation.store import AnnotationStore
-from puncta.core.frame import FrameKey
 from puncta.formats.dataset import TIP_CATEGORY
 from puncta.inference.promotion import history
 from puncta.session.plugins import hosted_plugins
@@ -31,35 +33,56 @@ SHORT = {
 """A training of seconds."""
 
 
-def label_clips(clips: int = 5, frames: int = 30) -> list[str]:
-    """Label tips on simulated clips of as many subjects in this user's own store; return their addresses."""
+def add_cases(clips: int = 5, frames: int = 30) -> list[str]:
+    """Put simulated clips of as many subjects into this user's store, as a lab does; return their addresses."""
     uris = [f"sim:breast?seed={400 + k}&machine=F&frames={frames}&size=160x128" for k in range(clips)]
     with AnnotationStore.open() as store:
         for k, uri in enumerate(uris):
             source = open_source(uri)
-            case = replace(case_of_source(source.info, "needle-tip", subject=f"site-{k}", machine="F"), uri=uri)
-            case = store.add_case(replace(case, simulated=True, title=f"clip {k}"))
-            labels = []
-            for index in range(4, frames):
-                source.seek(index)
-                frame = source.read()
-                assert frame is not None
-                key = FrameKey(case.stream, index, frame.key.pts_ns)
-                labels.append(Label(TIP_CATEGORY, key, "anna", TipLabel((40.0 + index, 50.0)), by_person("anna")))
+            case = replace(case_of_source(source.info, "needle", subject=f"site-{k}", machine="F"), uri=uri)
+            store.add_case(replace(case, simulated=True, title=f"clip {k}"))
             source.close()
-            command = propose(Board(case.id, "anna", ()), labels, state=State.CONFIRMED)
-            assert command is not None
-            store.apply(command)
     return uris
+
+
+def label_by_hand(hand: Hand, uri: str, frames: int = 30) -> None:
+    """Label a clip in the window: its needle on the first frame and on the last, then what lies between."""
+    desk, notes = hand.parts.desk, hand.notes
+    opened: list[bool] = []
+    desk.source_changed.connect(lambda: opened.append(True))
+    hand.parts.window.open_uri(uri)
+    hand.wait(lambda: bool(opened), 300.0)
+    if hand.parts.window.mode != "annotate":
+        hand.key(Qt.Key.Key_3, CONTROL)
+    hand.wait(lambda: notes.desk.board is not None and notes.desk.info.uri == desk.info.uri, 300.0)
+    hand.parts.player.pause()
+    hand.key(Qt.Key.Key_Home)
+    hand.shows(0)
+    hand.drag((150.0, 20.0), (70.0, 60.0))
+    hand.calm()
+    hand.key(Qt.Key.Key_End)
+    hand.shows(frames - 1)
+    hand.drag((150.0, 22.0), (60.0, 66.0))
+    hand.calm()
+    assert [a.state for a in notes.desk.board.on_frame(10)] == [State.PROPOSED] * 3, "between the two drawn ones"
+    hand.key(Qt.Key.Key_V, SHIFT)
+    hand.calm()
+    tips = [a for a in notes.desk.board if a.name == TIP_CATEGORY]
+    assert len(tips) == frames and all(a.trusted for a in tips)
 
 
 @pytest.mark.slow
 def test_labels_made_here_become_a_model_that_is_compared_used_and_taken_back(stage, qtbot, monkeypatch) -> None:
     pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
-    uris = label_clips()
+    uris = add_cases()
     settings = Settings(first_start_done=True, profile="annotator", enabled_plugins=["needle-tip"], rater="anna")
     parts = stage.open(settings, plugins=hosted_plugins(["needle-tip"]), opener=open_source)
     window, modeller = parts.window, parts.window.modeller
+    window.activateWindow()
+    hand = Hand(parts)
+    for uri in uris:
+        label_by_hand(hand, uri)
+    window.does.run("mode_review")
     window.open_uri(uris[0])
     qtbot.waitUntil(lambda: parts.desk.analysis is not None and bool(parts.desk.analysis.outputs), timeout=LONG_MS)
     window.does.run("mode_models")
