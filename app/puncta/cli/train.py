@@ -136,29 +136,34 @@ def run(args: argparse.Namespace) -> int:
 
 def _carry_out(experiment: Experiment, args: argparse.Namespace, tell: Tell) -> Path:
     """Train and return training.json; what fails says whether it can be gone on with."""
-    from puncta.training.folder import HEAD
+    from puncta.training.folder import HEAD, LEGS
     from puncta.training.recipes import function_at, recipe_of
 
-    was_there, begun = args.out.exists(), (args.out / HEAD).exists()
+    there = frozenset(p for p in (args.out, args.out / LEGS) if p.exists())
+    begun = (args.out / HEAD).exists()
     try:
         return function_at(recipe_of(experiment.config).train)(
             experiment, args.out, data_root=args.data, cache=args.cache, resume=args.resume,
             start_from=args.start_from, tell=tell,
         )
     except UserError as error:
-        if _leave_nothing(args.out, was_there) or begun or args.progress == "json":
+        if _leave_nothing(args.out, there) or begun or args.progress == "json":
             raise
         raise UserError(f"{error} What was done so far is in {args.out}; --resume goes on with it.") from error
 
 
-def _leave_nothing(out: Path, was_there: bool) -> bool:
-    """Take away what a training leaves that failed before its first record; False where there is one to go on with."""
+def _leave_nothing(out: Path, there: frozenset[Path]) -> bool:
+    """Take away what a training made that failed before its first record; False where there is one to go on with.
+
+    Folders that were there before it stay with all that is in them.
+    """
     from puncta.training.folder import CHECKPOINT, HEAD, LEGS
 
     if (out / HEAD).exists() or (out / CHECKPOINT).exists():
         return False
-    shutil.rmtree(out / LEGS, ignore_errors=True)
-    if not was_there:
+    if out / LEGS not in there:
+        shutil.rmtree(out / LEGS, ignore_errors=True)
+    if out not in there:
         with contextlib.suppress(OSError):  # clips that took minutes to make stay
             out.rmdir()
     return True

@@ -152,14 +152,15 @@ def test_a_training_that_could_not_begin_leaves_nothing(
     (tmp_path / "data").mkdir()
     call = ["train", str(workplace / "toy.toml"), "--data", str(tmp_path / "data"), "--start-from", str(whole)]
     kept = tmp_path / "kept"
-    kept.mkdir()
-    (kept / "mine.txt").write_text("mine", encoding="utf-8")
+    (kept / "legs").mkdir(parents=True)
+    mine = kept / "legs" / "mine.txt"
+    mine.write_text("mine", encoding="utf-8")
     for out in (tmp_path / "out", kept):
         assert main([*call, "--out", str(out), "--cache", str(tmp_path / "cache")]) == 2
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and "--resume" not in said
     assert not (tmp_path / "out").exists()
-    assert [path.name for path in kept.iterdir()] == ["mine.txt"]
+    assert mine.read_text(encoding="utf-8") == "mine"
 
 
 def test_a_gpu_that_is_not_there_is_said_at_once(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
