@@ -127,7 +127,7 @@ class Player:
             self._deliver,
             first_epoch=self._epoch,
             delivery=self._delivery,
-            on_change=self._nudge, on_preview=self._nudge_low, on_frame=lambda frame: self._on_frame(frame),
+            on_change=self._nudge, on_preview=self._nudge_bare, on_frame=lambda frame: self._on_frame(frame),
             paused=paused, start_index=start_index, rate=self._rate, repeat=self._repeat,
             calibration_of=self._calibration_of,
         )
@@ -320,7 +320,7 @@ class Player:
 
     def stalled(self) -> bool:
         """Tell whether frames come but no analysis has come for 250 ms."""
-        return self._run is not None and self._run.stalled()
+        return (run := self._run) is not None and run.stalled()
 
     @property
     def steering(self) -> Steering | None:
@@ -373,8 +373,8 @@ class Player:
             screen.put(analysis)
         except ChannelClosed:
             return  # the source is being closed; nobody waits for this picture
-        self._nudge()  # first of all: whoever shows it wakes up while the rest is done
-        self._on_analysis(analysis)
+        self._on_analysis(analysis)  # before anybody is woken: who stops a recording on this picture has its analysis
+        self._nudge()  # before the rest: whoever shows it wakes up while that is done
         if analysis.frame.epoch >= hub.valid_from:
             self._timeline.note(analysis)
 
@@ -385,9 +385,9 @@ class Player:
             self._wake_pending = True
         self._wake()
 
-    def _nudge_low(self) -> None:
-        """A picture without its analysis is shown at low latency only; else nobody is woken while it is analysed."""
-        if self._presentation is Presentation.LOW_LATENCY:
+    def _nudge_bare(self) -> None:
+        """Wake for a picture without its analysis only where it is shown: at low latency and while inference stalls."""
+        if self._presentation is Presentation.LOW_LATENCY or self.stalled():
             self._nudge()
 
     def _hosted(self) -> tuple[HostedPlugin, ...]:

@@ -202,6 +202,38 @@ def test_a_stalled_plugin_lets_the_raw_picture_through(make):
     wait_for(lambda: (a := shown(player)) is not None and a.outputs)
 
 
+def test_a_stall_wakes_for_each_raw_picture_and_nothing_else_does_without_an_analysis(make):
+    plugin = EchoPlugin()
+    plugin.gate = threading.Event()
+    taken, handed = [], []
+    # Taken in the wake itself, hence before the next frame is handed out: nobody polls.
+    player = make(plugin=plugin, source=NumberedSource(400, interval_ms=10), wake=lambda: taken.append(player.take()))
+    player.listen(lambda frame: handed.append(frame.frame_id), lambda _analysis: None)
+    player.open("numbered")
+    wait_for(lambda: len(taken) > 20)
+    opening, *raw = taken[:21]
+    plugin.gate.set()
+    assert opening is None and all(a is not None and a.outputs == () for a in raw)
+    shown_ids = [a.frame.frame_id for a in raw]
+    begins = handed.index(shown_ids[0])
+    assert shown_ids == handed[begins : begins + 20], "each one that was handed out since the stall began"
+
+
+def test_who_sees_a_picture_finds_its_analysis_recorded(make):
+    heard, late = [], []
+
+    def wake():
+        analysis = player.take()
+        if analysis is not None and threading.current_thread().name == "puncta-inference":
+            late.append(not heard or heard[-1] is not analysis)
+
+    player = make(source=NumberedSource(30, interval_ms=1), every_frame=True, wake=wake)
+    player.listen(lambda _frame: None, heard.append)
+    player.open("numbered")
+    wait_for(lambda: len(late) >= 20)
+    assert not any(late)
+
+
 def test_a_ruler_replaces_the_calibration_and_takes_effect_on_a_held_picture(make):
     player = make()
     player.open("numbered", paused=True)
