@@ -30,11 +30,10 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A frame before the network; ``begins`` where its region is another than that of the frame before."""
+    """A frame before the network."""
 
     ready: TipInput
     mapping: RegionMapping
-    begins: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +54,8 @@ class NeedleTip:
         self._least_axis = float(context.options["least_axis"])
         self._box: Box | None = None
         self._upside_down = bool(context.options["upside_down"])
+        # Known to `finish` alone:
+        self._stream = 0
         self._found_ns: int | None = None
 
     def reset(self, reason: ResetReason) -> None:
@@ -70,15 +71,16 @@ class NeedleTip:
         """First part of `step`: the region, and what changed in it; knows the region and the frames before."""
         region = frame.geometry.region
         begins = self._box is None or not _about_the_same(region.box, self._box)
-        if begins:
-            self._box = region.box
         size = self._reader.size
         grey, mapping = resample_region(frame.pixels, region.box, (size, size))
         if self._upside_down:
             grey = np.ascontiguousarray(grey[::-1])
         mm_per_px = region.calibration.mm_per_px if region.calibration else None
         pixel_mm = pixel_mm_of(region.box, mm_per_px, size)
-        return Prepared(self._reader.prepare(grey, _time_ns(frame), pixel_mm, begins=begins), mapping, begins)
+        ready = self._reader.prepare(grey, _time_ns(frame), pixel_mm, begins=begins)
+        if begins:
+            self._box = region.box  # last: a frame that fails here leaves it to the next one to begin
+        return Prepared(ready, mapping)
 
     def infer(self, prepared: Prepared) -> Inferred:
         """Second part of `step`: the network; knows its memory."""
@@ -87,8 +89,8 @@ class NeedleTip:
     def finish(self, frame: Frame, inferred: Inferred, upstream: Mapping[str, PluginOutput]) -> StepResult:
         """Third part of `step`: filter, tracker and axis; knows where the tip was."""
         prepared, region = inferred.prepared, frame.geometry.region
-        if prepared.begins:
-            self._found_ns = None
+        if prepared.ready.stream != self._stream:
+            self._stream, self._found_ns = prepared.ready.stream, None
         t_ns = _time_ns(frame)
         reading = self._reader.finish(prepared.ready, inferred.answer)
         flags = {Flag.UNCALIBRATED} if region.calibration is None else set()

@@ -192,6 +192,34 @@ def test_its_parts_ahead_of_one_another_give_what_steps_give(
     assert any(Flag.OUT_OF_DISTRIBUTION in s.flags for s in got) and any(t.tip_px is not None for t in tips(got))
 
 
+@pytest.mark.parametrize("part", ["resampling", "network"])
+@pytest.mark.parametrize("change", ["region", "leap in time"])
+@pytest.mark.parametrize("repeats", [0, 2])
+def test_what_begins_on_a_frame_that_fails_begins_all_the_same(
+    folder: Path, repo_root: Path, tmp_path: Path, cine: list[NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch,
+    part: str, change: str, repeats: int,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    h, w = cine[0].shape
+    box, ahead_ns = ((10, 10, w - 40, h - 30), 0) if change == "region" else ((0, 0, w, h), 5_000_000_000)
+    pictures = [cine[12]] * (1 + repeats) + cine[13:]
+    later = [frame_of(p, box, 12 + k, t_ns=ahead_ns + (12 + k) * FRAME_NS) for k, p in enumerate(pictures)]
+
+    def fail_on_the_first(plugin: Plugin) -> list[StepResult]:
+        where = (sys.modules[type(plugin).__module__], "resample_region")
+        with monkeypatch.context() as planted:
+            planted.setattr(*(where if part == "resampling" else (plugin._reader.network, "infer")), fail)
+            with pytest.raises(RuntimeError, match="planted"):
+                plugin.step(later[0], {})
+        return [plugin.step(frame, {}) for frame in later[1:]]
+
+    fresh, used = (made_plugin(folder, repo_root, tmp_path) for _ in range(2))
+    assert any(d.tip_px is not None for d in tips(play(used, cine[:12], (0, 0, w, h))))
+    assert fail_on_the_first(used) == fail_on_the_first(fresh)
+
+
 def test_repeated_frames_change_no_answer(plugin: Plugin, cine: list[NDArray[np.uint8]]) -> None:
     h, w = cine[0].shape
     box = (0, 0, w, h)

@@ -34,6 +34,7 @@ LINE_STRENGTH_LEAST = 0.3
 LINE_OFFSET_MOST_PX = 6.0
 LINE_OFFSET_SIGMA_MOST_PX = 1.5
 """A tip is moved onto the line behind it where that line is seen, near, and well known."""
+NOT_SEEN = "no tip is seen clearly enough"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,9 @@ class TipInput:
         Width and height of a pixel [mm].
     channels : ndarray or None
         The network's input; None where the frame repeats the one before or must not be read.
-    begins, rescaled : bool
-        Everything of before is to be forgotten; what is known in millimetres is.
+    stream, scale : int
+        Where ``stream`` is another than that of the frame before, everything of before is to be forgotten; where
+        ``scale`` is, what is known in millimetres. Numbers, since a mark on one frame is lost where that frame fails.
     why : str or None
         Why the picture must not be read.
     frozen, empty : bool
@@ -142,8 +144,8 @@ class TipInput:
     t_ns: int
     pixel_mm: Pair
     channels: NDArray[np.float32] | None
-    begins: bool
-    rescaled: bool
+    stream: int
+    scale: int
     why: str | None = None
     frozen: bool = False
     empty: bool = False
@@ -170,7 +172,11 @@ class TipReader:
         self._watch = PictureWatch()
         self._t_ns: int | None = None
         self._pixel_mm: Pair | None = None
+        self._streams = self._scales = 0
+        # Known to `infer` alone:
+        self._inferred_stream = 0
         # Known to `finish` alone:
+        self._read_stream = self._read_scale = 0
         self._reading: TipReading | None = None
         self._strangeness: float | None = None
 
@@ -220,31 +226,34 @@ class TipReader:
             Forget everything of before.
         """
         if begins or (self._t_ns is not None and not 0 <= t_ns - self._t_ns <= GAP_NS):
-            begins = True
+            self._streams += 1
             self._clear_input()
         self._t_ns = t_ns
         known = self._pixel_mm
         # A region that is found a pixel off is no new scale; a ruler laid on the picture is.
-        rescaled = known is None or any(abs(n - o) > SAME_SCALE * o for n, o in zip(pixel_mm, known))
-        if known is None or rescaled:
+        if known is None or any(abs(n - o) > SAME_SCALE * o for n, o in zip(pixel_mm, known)):
             self._pixel_mm = known = pixel_mm
+            self._scales += 1
+        numbers = (self._streams, self._scales)
         if (why := self._watch.look(grey, t_ns)) is not None:
             self.network.clear_history()
-            return TipInput(grey, t_ns, known, None, begins, rescaled, why, self._watch.frozen, self._watch.empty)
-        return TipInput(grey, t_ns, known, self.network.prepare(grey), begins, rescaled)
+            return TipInput(grey, t_ns, known, None, *numbers, why, self._watch.frozen, self._watch.empty)
+        return TipInput(grey, t_ns, known, self.network.prepare(grey), *numbers)
 
     def infer(self, ready: TipInput) -> TipAnswer | None:
         """Second part of `read`: the network; None where there is nothing new to see."""
-        if ready.begins or ready.why is not None:
+        if ready.stream != self._inferred_stream or ready.why is not None:
             self.network.clear_memory()
+        self._inferred_stream = ready.stream
         return None if ready.channels is None else self.network.infer(ready.channels)
 
     def finish(self, ready: TipInput, answer: TipAnswer | None) -> TipReading:
         """Third part of `read`: what comes after the network."""
-        if ready.begins:
+        if ready.stream != self._read_stream:
             self._forget()
-        elif ready.rescaled:
+        elif ready.scale != self._read_scale:
             self.follower.clear_track()
+        self._read_stream, self._read_scale = ready.stream, ready.scale
         if ready.why is not None:
             presence = self._reading.presence if self._reading is not None and ready.frozen else 0.0
             self._forget()
@@ -254,8 +263,8 @@ class TipReader:
             return reading
         if answer is None and self._reading is not None:
             return self._reading
-        if answer is None:
-            raise RuntimeError("a network without a frame cannot repeat one")
+        if answer is None:  # the first frame failed, and this one repeats it
+            return TipReading(reason=NOT_SEEN)
         self._reading = self._say(ready.grey, answer, ready.t_ns, ready.pixel_mm)
         return self._reading
 
@@ -267,7 +276,7 @@ class TipReader:
         if self._strangeness is not None and self._strangeness > self.follower.scoring.strangeness_most:
             return replace(reading, unfamiliar=True, reason="the picture is unlike those the model was made with")
         if not found.shown:
-            return replace(reading, reason="no tip is seen clearly enough")
+            return replace(reading, reason=NOT_SEEN)
         tip = point_from_cell(found.cell_xy, stride)
         line = find_line(grey, answer.maps[5], tip, direction_at(answer.maps, found.cell_xy))
         if line is not None and line.tip is not None and self.follower.scoring.on_line and not found.predicted:

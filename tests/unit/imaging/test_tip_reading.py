@@ -123,6 +123,20 @@ def test_a_leap_in_time_begins_anew(reader: TipReader, tmp_path: Path) -> None:
         fresh.clear()
 
 
+def test_a_new_ruler_counts_though_the_frame_it_comes_with_fails(
+    reader: TipReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [spotted(20 + k, 34, seed=k) for k in range(8)]
+    for k in range(6):
+        reader.read(pictures[k], k * FRAME_NS, (0.2, 0.2))
+    reader.prepare(pictures[6], 6 * FRAME_NS, (0.4, 0.4))  # its network fails: `finish` never hears of it
+    cleared: list[int] = []
+    monkeypatch.setattr(reader.follower, "clear_track", lambda: cleared.append(1))
+    reader.read(pictures[7], 7 * FRAME_NS, (0.4, 0.4))
+    reader.read(spotted(28, 34, seed=8), 8 * FRAME_NS, (0.4, 0.4))
+    assert cleared == [1]
+
+
 def test_millimetres_of_a_pixel_follow_the_region() -> None:
     assert pixel_mm_of((5, 9, 512, 400), (0.1, 0.08), 256) == pytest.approx((0.2, 0.125))
     assert pixel_mm_of((0, 0, 300, 400), None, 200) == pytest.approx((0.15, 0.2))
