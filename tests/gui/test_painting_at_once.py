@@ -186,6 +186,7 @@ def test_chores_follow_pictures_and_come_round_without_them(qtbot) -> None:
         chore.done()
         done.append("done")
 
+    assert Chore(owner, 10**15, work).due  # however lately the machine was started
     chore = Chore(owner, 10_000, work)
     assert chore.due
     chore.follow_picture(hold=True)
@@ -208,7 +209,7 @@ def test_chores_follow_pictures_and_come_round_without_them(qtbot) -> None:
     assert len(done) == count
 
 
-def test_inference_is_woken_before_the_window_and_only_low_latency_wakes_it_for_bare_pictures() -> None:
+def test_inference_is_woken_before_the_window() -> None:
     from puncta.core.channels import LatestSlot
     from puncta.pipeline.hub import Hub
 
@@ -255,12 +256,15 @@ def test_the_playhead_leaves_nothing_behind(qtbot, fonts) -> None:
     timeline.set_source(picture_of(np.zeros((8, 8), np.uint8)).frame.source)
     ground.resize(500, 120)
     timeline.setGeometry(0, 0, 500, timeline.sizeHint().height())
-    ground.show()
-    qtbot.waitExposed(ground)
+    with qtbot.waitExposed(ground):
+        ground.show()
+
+    def shown() -> np.ndarray | None:
+        image = ground.screen().grabWindow(ground.winId()).toImage()
+        return None if image.isNull() else pixels_of(image.convertToFormat(QImage.Format.Format_RGB32))
+
     for index in (0, 4, 5, 9, 3):
         timeline.set_index(index)
-        qtbot.wait(20)
-        shown = ground.screen().grabWindow(ground.winId()).toImage().convertToFormat(QImage.Format.Format_RGB32)
-        whole = ground.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
-        assert np.array_equal(pixels_of(shown), pixels_of(whole))
-        assert pixels_of(whole)[10, int(timeline.x_of(index)), 0] > 200  # the playhead
+        whole = pixels_of(ground.grab().toImage().convertToFormat(QImage.Format.Format_RGB32))
+        qtbot.waitUntil(lambda whole=whole: np.array_equal(shown(), whole))
+        assert whole[10, int(timeline.x_of(index)), 0] > 200  # the playhead

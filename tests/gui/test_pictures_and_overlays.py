@@ -218,6 +218,21 @@ def test_a_stalled_analysis_takes_the_overlay_away_and_says_so(stage, qtbot) -> 
     qtbot.waitUntil(lambda: view.overlay_on and bool(view.scene.items), timeout=5000)
 
 
+def test_a_status_that_fails_once_is_read_again(stage, monkeypatch, qtbot) -> None:
+    parts = stage.open()
+    read = parts.player.status
+
+    def fail() -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(parts.player, "status", fail)
+    with pytest.raises(RuntimeError, match="planted"):
+        parts.desk._look()
+    monkeypatch.setattr(parts.player, "status", read)
+    with qtbot.waitSignal(parts.desk.status_changed, timeout=10_000):
+        pass
+
+
 def test_a_plugin_that_fails_is_switched_off_with_a_banner(stage, qtbot) -> None:
     parts = stage.open(plugins=(hosted(EchoPlugin(fail_on=lambda index: True)),))
     parts.window.open_uri("case-a")

@@ -6,6 +6,7 @@ the interpreter, or its painting.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -32,7 +33,7 @@ class Chore:
 
     def __init__(self, parent: QObject, every_ms: int, work: Callable[[], None]) -> None:
         self._every_ms = every_ms
-        self._done_s = 0.0
+        self._done_s = -math.inf  # never yet; the clock's own zero may have been just now
         self._stopped = False
         self._timer = QTimer(parent)
         self._timer.setSingleShot(True)

@@ -130,8 +130,10 @@ class Desk(QObject):
     def _look(self) -> None:
         """Read the status, ten times a second and whenever something is being opened."""
         self.looking.done()
-        self.status = self.player.status()
-        self.looking.again(pictures=self.status.state is PlayState.PLAYING)
+        try:
+            self.status = self.player.status()
+        finally:  # whatever it fails by, it is looked at again
+            self.looking.again(pictures=self.status.state is PlayState.PLAYING)
         if self._opening is not None:
             self._follow_opening()
         self._follow_failure()
@@ -144,7 +146,7 @@ class Desk(QObject):
             self.model_switched.emit(switch.plugin, switch.model, switch.message)
 
     def take_raw(self) -> bool:
-        """Take what is there; during a stall these are raw pictures, which nobody wakes for. True when one came."""
+        """Take what is there; during a stall these are raw pictures. True when one came."""
         analysis = self.player.take()
         if analysis is None or analysis.frame.epoch < self._epoch:
             return False
