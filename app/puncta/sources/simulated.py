@@ -155,7 +155,9 @@ class SimulatedSource:
     def let_pass(self, due_ns: int) -> int:
         """Leave out the frames after which another is due at a time [ns] already; return how many.
 
-        Everything moves on as if they had been rendered, so each later frame shows what it would have shown.
+        Everything moves on as if they had been rendered, so each later frame shows the same scene, but for persistence
+        and compression: up to three frames left out leave the picture before them shining through, and the frames of a
+        compressed stream stand elsewhere in their groups.
         """
         left_out = 0
         with self._lock:

@@ -111,7 +111,7 @@ def test_a_lost_source_resets_with_no_frame_under_way() -> None:
     frames = (replace(f, epoch=f.key.index // 10) for f in frames_of(NumberedSource(35)))
     out = run(plugin, frames)
     assert [a.frame.key.index for a in out] == list(range(35))
-    # Once by the host for the run, once as it is created, then at each gap.
+    # Once as it is created, which is when the first frame comes, then at each gap.
     assert plugin.resets == [ResetReason.OPENED] + [ResetReason.GAP] * 3
     assert plugin.resets_under_way == [0] * 4 and plugin.counts == [5, 5, 5]
 
