@@ -310,9 +310,9 @@ class Bench:
         gained, whole = values["site"] - values["before"], values["full"] - values["before"]
         if not whole[0] > 0:
             return (
-                f"**The model trained on all of F is no better on F than the shipped one** ({100 * whole[0]:+.1f} points "
-                f"of tips within 2 mm), the one of 300 frames changes by {100 * gained[0]:+.1f}: there is no way of which "
-                "a share could be gone."
+                "**The model trained on all of F is no better on F than the shipped one** "
+                f"({100 * whole[0]:+.1f} points of tips within 2 mm), the one of 300 frames changes by "
+                f"{100 * gained[0]:+.1f}: there is no way of which a share could be gone."
             )
         share = (gained / np.where(whole > 0.002, whole, np.nan))[1:]
         low, high = np.nanpercentile(share, [2.5, 97.5])
