@@ -153,10 +153,16 @@ def test_a_weight_belongs_to_its_case_and_is_never_saved(judging, qtbot) -> None
     assert field.text() == "3.4" and "0 to 8" in field.toolTip()
     assert parts.preferences.settings.plugin_options == {}
     parts.window.open_uri("case-b")
-    qtbot.waitUntil(lambda: parts.desk.info.uri == "case-b" and parts.desk.analysis is not None, timeout=15000)
+    qtbot.waitUntil(lambda: parts.desk.info is not None and parts.desk.info.uri == "case-b", timeout=15000)
     qtbot.waitUntil(lambda: field.text() == "", timeout=15000)
-    qtbot.waitUntil(lambda: parts.desk.analysis.frame.key.stream == "case-b", timeout=15000)
+    qtbot.waitUntil(lambda: _stream(parts) == "case-b", timeout=15000)
     assert _read_out(parts, "Expected needle depth") is None
+
+
+def _stream(parts) -> str | None:
+    """The stream of the picture shown; None while a case is being opened."""
+    analysis = parts.desk.analysis
+    return analysis.frame.key.stream if analysis is not None else None
 
 
 def _read_out(parts, name: str) -> str | None:
