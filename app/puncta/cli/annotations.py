@@ -279,6 +279,8 @@ def _agree(store: AnnotationStore, args: argparse.Namespace) -> int:
     from puncta.annotation.agreement import agreement
     from puncta.annotation.reading import saw_proposals
 
+    if args.a == args.b:
+        raise UserError(f"{args.a} agrees with {args.a}; name two raters.")
     case = find_case(store, args.case)
     labels = []
     for rater in (args.a, args.b):

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     named = tuple(dict.fromkeys(p.strip() for p in args.plugins.split(",") if p.strip()))
     plugins = () if named in ((), ("none",)) else named
     request = RecordRequest(
-        args.source, args.out, args.seconds, plugins, models_by_plugin(args.model), args.whole_picture
+        args.source, args.out, args.seconds, plugins, models_by_plugin(args.model, plugins), args.whole_picture
     )
     for earlier in take_never_began():
         print(f"puncta: {earlier.words}", file=sys.stderr)

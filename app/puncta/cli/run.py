@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     request = RunRequest(
         args.source,
         plugins,
-        models_by_plugin(args.model),
+        models_by_plugin(args.model, plugins),
         parse_range(args.frames),
         args.seconds,
         args.out,

@@ -86,21 +86,34 @@ def options_by_plugin(
     return chosen
 
 
-def models_by_plugin(model_ids: Sequence[str], registry: Registry | None = None) -> dict[str, str]:
+def models_by_plugin(
+    model_ids: Sequence[str], plugin_ids: Sequence[str] | None = None, registry: Registry | None = None
+) -> dict[str, str]:
     """Sort `--model ID` arguments by the plugin each model belongs to.
+
+    Parameters
+    ----------
+    plugin_ids : sequence of str or None
+        The plugins that run; None where any may be meant.
 
     Raises
     ------
     UserError
-        No such model, or two models of one plugin.
+        No such model, two models of one plugin, or a model of a plugin that does not run.
     """
     registry = registry or all_models()
+    running = None if plugin_ids is None else {found.id for found in discover().select(plugin_ids)}
     chosen: dict[str, str] = {}
     for model_id in model_ids:
         card = registry.find(model_id)
         if card.plugin in chosen:
             raise UserError(
                 f"Two models are named for the plugin {card.plugin} ({chosen[card.plugin]} and {model_id}); name one."
+            )
+        if running is not None and card.plugin not in running:
+            raise UserError(
+                f"The model {model_id} is for the plugin {card.plugin}, which does not run here; add --plugins "
+                f"{','.join([*(plugin_ids or ()), card.plugin])}."
             )
         chosen[card.plugin] = model_id
     return chosen

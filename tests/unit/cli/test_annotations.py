@@ -106,6 +106,7 @@ def test_cases_are_added_listed_and_assigned(clip: Path, capsys: pytest.CaptureF
     (["assign", "moon", "anna"], "no case 'moon'"),
     (["assign", "clip", "anna", "--proposals"], "belongs to --blind"),
     (["agree", "clip", "anna", "bert"], "bert has no labels"),
+    (["agree", "clip", "anna", "anna"], "name two raters"),
     (["export", "OUT", "--format", "tiff"], "no format 'tiff'"),
     (["export", "OUT", "--rater", "bert"], "no confirmed label of bert"),
     (["export", "CLIP"], "is there already"),
