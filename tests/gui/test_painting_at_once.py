@@ -136,8 +136,14 @@ def test_a_label_with_another_figure_looks_as_if_it_had_been_drawn_whole(fonts) 
     assert other.size == first.size or abs(other.size.width() - first.size.width()) < 3
     alone = Canvas(canvas.view, canvas.bounds, theme, theme.font(12))
     again = draw_words("tip, expected 0.37", "tip", alone)
-    assert other.rim.toImage() == again.rim.toImage()
-    assert other.rim.toImage() != first.rim.toImage()
+    # Pieces may lie a fraction of a point elsewhere than in one go; another figure is another picture.
+    assert _apart(other.rim, again.rim) < 0.5 * _apart(other.rim, first.rim)
+
+
+def _apart(a, b) -> float:
+    """Mean difference of two pictures of one size."""
+    one, two = (np.frombuffer(p.toImage().constBits(), np.uint8).astype(float) for p in (a, b))
+    return float(np.abs(one - two).mean())
 
 
 def test_a_word_finds_a_free_place_or_one_inside(fonts) -> None:
