@@ -4699,5 +4699,37 @@
         <source>deeper than an infant's spine lies, or the scale is wrong</source>
         <translation>tiefer, als die Wirbelsäule eines Säuglings liegt, oder der Maßstab stimmt nicht</translation>
     </message>
+    <message>
+        <source>The lab's store of labels is not reached. Your labels are kept on this computer and go there by themselves when it answers.</source>
+        <translation>Der Speicher des Labors wird nicht erreicht. Ihre Beschriftungen bleiben auf diesem Rechner und gehen von selbst dorthin, sobald er antwortet.</translation>
+    </message>
+    <message>
+        <source>The lab's store of labels is reached again.</source>
+        <translation>Der Speicher des Labors ist wieder erreicht.</translation>
+    </message>
+    <message>
+        <source>The lab's store has not taken “{title}”, and shows what it holds instead: {reason}</source>
+        <translation>Der Speicher des Labors hat „{title}“ nicht angenommen und zeigt, was er stattdessen hat: {reason}</translation>
+    </message>
+    <message>
+        <source>Lab store not reached</source>
+        <translation>Labor nicht erreicht</translation>
+    </message>
+    <message>
+        <source>Lab store not reached, {count} waiting here</source>
+        <translation>Labor nicht erreicht, {count} warten hier</translation>
+    </message>
+    <message>
+        <source>Reaching the lab store</source>
+        <translation>Labor wird gesucht</translation>
+    </message>
+    <message>
+        <source>Until it answers, labels are kept on this computer.</source>
+        <translation>Bis es antwortet, bleiben Beschriftungen auf diesem Rechner.</translation>
+    </message>
+    <message>
+        <source>In the lab's store.</source>
+        <translation>Im Speicher des Labors.</translation>
+    </message>
 </context>
 </TS>

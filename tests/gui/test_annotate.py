@@ -348,7 +348,7 @@ def test_a_damaged_store_is_told_and_nothing_is_begun_unasked(stage, qtbot) -> N
     hand.wait(lambda: "labels" in banners.texts())
     assert "damaged" in banners.texts()["labels"] and hand.notes.desk.board is None
     assert hand.notes.status.saved.words.text() == "Not saved"
-    hand.notes.begin_anew()
+    hand.notes.saved.begin_anew()
     hand.wait(lambda: hand.notes.desk.board is not None)
     draw_true(hand, 0)
     hand.calm()

@@ -47,8 +47,8 @@ def test_a_store_whose_name_is_mistyped_is_told_and_begun_on_a_press_only(
     banners = hand.parts.window.stage.banners
     hand.wait(lambda: "labels" in banners.texts())
     assert str(typed) in banners.texts()["labels"] and not typed.exists() and not typed.parent.exists()
-    assert str(typed) in hand.notes.failure
-    hand.notes.begin_anew()
+    assert str(typed) in hand.notes.saved.failure
+    hand.notes.saved.begin_anew()
     hand.wait(lambda: hand.notes.desk.board is not None)
     assert typed.is_file()
     with AnnotationStore.open(typed, begin=False) as store:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Self
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from puncta import paths
 from puncta.annotation import store_rows
@@ -30,6 +32,8 @@ from puncta.annotation.store import AnnotationStore
 from puncta.annotation.store_open import StoreUnreachable, open_engine, url_of
 from puncta.annotation.tables import CHANGES, COMMANDS
 from puncta.core.errors import UserError
+
+log = logging.getLogger(__name__)
 
 STORE_VARIABLE = "PUNCTA_STORE"
 SENT, REFUSED, SEEN = "sent", "refused", "seen:"
@@ -44,6 +48,29 @@ class Refused:
     case_id: str
     title: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a copy stands with its server.
+
+    Attributes
+    ----------
+    reached : bool or None
+        Whether the server answered when it was asked last; None while the first answer is awaited.
+    waiting, refused : int
+        Gestures that lie on this machine alone, and gestures that the server did not take.
+    trouble : str
+        Why it is not reached, in words.
+    last_refused : Refused or None
+        The newest of them.
+    """
+
+    reached: bool | None
+    waiting: int
+    refused: int = 0
+    trouble: str = ""
+    last_refused: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +160,36 @@ class SharedStore(AnnotationStore):
         """Gestures that the server did not take, oldest first."""
         return tuple(Refused(**entry) for entry in json.loads(self.fact(REFUSED) or "[]"))
 
+    @property
+    def standing(self) -> Standing:
+        """How this copy stands with its server now."""
+        trouble, refused = self.trouble, self.refused
+        reached = True if self.connected else False if trouble else None
+        return Standing(reached, self.waiting, len(refused), trouble, refused[-1] if refused else None)
+
     def sync(self) -> bool:
-        """Send what is waiting, then take over what others have done; False where the server does not answer."""
+        """Send what is waiting, then take over what others have done; False where the server cannot be worked with."""
         with self._syncing:
             try:
                 remote = self._reach()
                 self._exchange_cases(remote)
                 self._send(remote)
                 self._take(remote)
-            except StoreUnreachable as error:
+            except (UserError, SQLAlchemyError) as error:
+                # Not reached, of a newer Puncta, a right is missing: work goes on here, and it is tried again.
                 self._drop_remote()
-                self.connected, self.trouble = False, str(error)
+                self.connected, self.trouble = False, self._told(error)
                 return False
             self.connected, self.trouble = True, ""
             return True
+
+    def _told(self, error: UserError | SQLAlchemyError) -> str:
+        if isinstance(error, UserError):
+            return str(error)
+        log.error("the shared store cannot be worked with", exc_info=error)
+        why = str(getattr(error, "orig", None) or error).strip().splitlines()[:1]
+        place = url_of(self.server).render_as_string(hide_password=True)
+        return f"The store at {place} cannot be used: {why[0] if why else type(error).__name__}."
 
     def _reach(self) -> AnnotationStore:
         if self._remote is None:

@@ -32,6 +32,15 @@ WRITE = "puncta_write"
 BUSY_S = 30.0
 """How long a writer waits for another one's transaction."""
 CONNECT_S = 5
+PATIENCE = {
+    "connect_timeout": CONNECT_S,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+"""A server that falls silent in the middle of a call is given up after ten seconds or so, not after a quarter of an
+hour; see the connection parameters of libpq."""
 SET_ASIDE = ".damaged-"
 HEADER = b"SQLite format 3\x00"
 """A SQLite file begins with it."""
@@ -119,7 +128,7 @@ def open_engine(where: Path | str | None, *, begin_anew: bool = False, begin: bo
     except ImportError as error:
         raise UserError("PostgreSQL needs the extra 'postgres'; install puncta[postgres].") from error
     engine = sa.create_engine(
-        url, pool_pre_ping=True, pool_size=2, connect_args={"connect_timeout": CONNECT_S, "application_name": "puncta"}
+        url, pool_pre_ping=True, pool_size=2, connect_args={"application_name": "puncta", **PATIENCE}
     )
     try:
         _bring_up_to_date(engine, paths.user_data_dir() / "annotations" / "backups")

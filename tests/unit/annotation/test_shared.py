@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pg_server
 import pytest
+import sqlalchemy as sa
 from label_maker import do, key, make_case
 
 from puncta.annotation.assignments import Work, assign, assignment, mark
@@ -212,3 +213,28 @@ def test_a_shared_store_needs_a_server(tmp_path: Path) -> None:
     do(store, board, draw(board, "needle_tip", key(1), TipLabel((1, 1))))
     assert not store.sync() and store.waiting == 1
     store.close()
+
+
+def test_a_server_of_a_newer_puncta_is_told_and_the_work_goes_on(seat: Seat, server_place: Path | str) -> None:
+    with AnnotationStore.open(server_place) as server, server.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    here = seat("a")
+    assert here.standing.reached is None
+    case = here.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(here, board, draw(board, "needle_tip", key(1), TipLabel((1, 1))))
+    assert not here.sync()
+    standing = here.standing
+    assert standing.reached is False and standing.waiting == 1 and "newer Puncta" in standing.trouble
+
+
+def test_a_right_that_is_missing_is_told_and_tried_again(postgres: pg_server.Server, tmp_path: Path) -> None:
+    address = postgres.make_store("rights")
+    with AnnotationStore.open(address) as server, server.writing() as connection:
+        connection.execute(sa.text("ALTER TABLE cases RENAME TO hidden_cases"))
+    with SharedStore.open(address, folder=tmp_path / "a") as here:
+        here.add_case(make_case())
+        assert not here.sync() and "cannot be used" in here.trouble and "cases" in here.trouble
+        with AnnotationStore.open(address) as server, server.writing() as connection:
+            connection.execute(sa.text("ALTER TABLE hidden_cases RENAME TO cases"))
+        assert here.sync() and here.standing.reached

@@ -29,9 +29,10 @@ from puncta.gui.annotate.label_help import LabelHelp
 from puncta.gui.annotate.left_panel import AnnotatePanel
 from puncta.gui.annotate.magnifier import Magnifier
 from puncta.gui.annotate.needle_width import NeedleWidth
-from puncta.gui.annotate.parts_shown import assemble, known_label_sets, show_adjudication, trouble_words
+from puncta.gui.annotate.parts_shown import assemble, known_label_sets, show_adjudication
 from puncta.gui.annotate.review_queue import Doubt
 from puncta.gui.annotate.right_panel import AnnotateInspector
+from puncta.gui.annotate.saved_sign import SavedSign
 from puncta.gui.annotate.scene import LabelScene
 from puncta.gui.annotate.status import AnnotateStatus
 from puncta.gui.annotate.store_thread import StoreThread
@@ -88,6 +89,7 @@ class Annotator(QObject):
         self.right = AnnotateInspector(theme, run, self.verbs.write_note)
         self.strip = ProposalStrip(theme, run)
         self.status = AnnotateStatus(theme, self.ask_rater)
+        self.saved = SavedSign(self)
         self.magnifier = Magnifier(window.stage.view, theme)
         self.flags = FlagHold(self.index, lambda: self.count, self.verbs.set_flag)
         self.things: tuple[Thing, ...] = ()
@@ -98,7 +100,6 @@ class Annotator(QObject):
         self.wanted = False
         """The next clip that opens is one to annotate."""
         self._inner: Composer = window.stage.view.compose
-        self.failure = ""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_MS)
@@ -113,8 +114,8 @@ class Annotator(QObject):
         view.compose = self.compose
         self.desk.opened.connect(self._opened)
         self.desk.changed.connect(self.changed)
-        self.desk.saved.connect(self._show_saved)
-        self.desk.failed.connect(self._failed)
+        self.desk.saved.connect(self.saved.show)
+        self.desk.failed.connect(self.saved.fail)
         self.desk.others.connect(self.adjudication.look)
         self.left.adjudicate.clicked.connect(self.adjudication.toggle)
         self.jobs.came.connect(self.help.take)
@@ -279,14 +280,14 @@ class Annotator(QObject):
         try:
             label_set = find_label_set(usual) or find_label_set(USUAL_SET)
         except UserError as error:
-            self._failed(str(error))
+            self.saved.fail(str(error))
             return
         if label_set is not None:
             self.desk.open(info, label_set, rater)
 
     def _opened(self) -> None:
         """The labels of a clip are there."""
-        self.failure = ""
+        self.saved.failure = ""
         label_set = self.desk.label_set
         self.things = things_of(label_set) if label_set is not None else ()
         self.left.show_sets(known_label_sets(), label_set.id if label_set is not None else "")
@@ -372,23 +373,6 @@ class Annotator(QObject):
         """Follow the keys of flags."""
         held = self.flags.held
         self.bar.timeline.set_held(None if held is None else (held.name, held.since, held.value > 0))
-
-    def _show_saved(self) -> None:
-        if self.desk.trouble is None:
-            self.failure = ""
-        self.status.show_saved(self.desk.unsaved, self.failure)
-
-    def _failed(self, words: str) -> None:
-        self.failure, may_begin = trouble_words(self.desk.trouble, words)
-        mend = (tr("Begin an empty store"), self.begin_anew) if may_begin else None
-        self.window.stage.banners.say("labels", "bad", self.failure, mend)
-        self.status.show_saved(self.desk.unsaved, self.failure)
-
-    def begin_anew(self) -> None:
-        """Begin an empty store; the damaged one stays where it was set aside."""
-        self.window.stage.banners.hush("labels")
-        self.store.begin_anew = True
-        self.reopen()
 
     def close(self) -> None:
         """End what runs: help first, then the store, which commits what is under way."""

@@ -74,7 +74,7 @@ class Following:
         a.right.show_history(a.desk.history)
         words, shape, tone, proposed = state_of(labels, a.desk.rater)
         if board is None:
-            words = a.failure or self._why_not_open()
+            words = a.saved.failure or self._why_not_open()
         if a.adjudication.on:
             a.adjudication.refresh()
             (words, shape, tone), proposed = a.adjudication.words(), False

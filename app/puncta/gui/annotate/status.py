@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from puncta.annotation.shared import Standing
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import ChipLabel, text_label
 from puncta.gui.theme import Theme
@@ -49,12 +50,23 @@ class AnnotateStatus(QWidget):
         """The count gives way where the window is narrow; what is saved and who labels does not."""
         self.count.setVisible(roomy)
 
-    def show_saved(self, unsaved: int, failure: str = "") -> None:
-        """Say whether everything is in the store."""
+    def show_saved(self, unsaved: int, failure: str = "", lab: Standing | None = None) -> None:
+        """Say whether everything is in the store, and with a lab's server, whether it is there or here alone."""
+        told = failure
         if failure:
             self.saved.set_chip(tr("Not saved"), "bad", "cross")
-        elif unsaved:
+        elif lab is not None and lab.reached is False:
+            words = tr("Lab store not reached")
+            if lab.waiting:
+                words = tr("Lab store not reached, {count} waiting here").format(count=lab.waiting)
+            self.saved.set_chip(words, "caution", "triangle")
+            told = lab.trouble
+        elif lab is not None and lab.reached is None:
+            self.saved.set_chip(tr("Reaching the lab store"), "neutral", "ring")
+            told = tr("Until it answers, labels are kept on this computer.")
+        elif unsaved or (lab is not None and lab.waiting):
             self.saved.set_chip(tr("Saving"), "neutral", "ring")
         else:
             self.saved.set_chip(tr("Everything saved"), "good", "circle")
-        self.saved.setToolTip(failure)
+            told = tr("In the lab's store.") if lab is not None else ""
+        self.saved.setToolTip(told)

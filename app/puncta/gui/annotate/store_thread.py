@@ -12,7 +12,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from puncta.annotation.shared import open_labels
+from puncta.annotation.shared import SharedStore, Standing, open_labels
 from puncta.annotation.store import AnnotationStore
 from puncta.gui.bridge import Bridge
 
@@ -48,6 +48,8 @@ class StoreThread(QObject):
         self.waiting = 0
         self.begin_anew = False
         """An empty store may be begun where a damaged one has been set aside, or where none is."""
+        self.standing: Standing | None = None
+        """How the store stands with its server, as of the last work; None where there is no server."""
 
     def ask(self, work: Work, then: Then = None, failed: Failed = None, *, quiet: bool = False) -> None:
         """Do ``work(store)`` after all work before it, then ``then(result)`` or ``failed(error)`` in the window.
@@ -90,6 +92,7 @@ class StoreThread(QObject):
                     # A path that was mistyped is told; an empty store there is begun on a press only.
                     store = open_labels(self.where, begin_anew=self.begin_anew, begin=False)
                 result = work(store)
+                self.standing = store.standing if isinstance(store, SharedStore) else None
             except Exception as caught:  # noqa: BLE001 - told where the work was asked for
                 error = caught
             self._done.append((result, error, then, failed, quiet))
