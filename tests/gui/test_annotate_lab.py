@@ -1,4 +1,4 @@
-"""A lab's store in the window: whether labels are with the lab or on this computer alone is said, and when it changes."""
+"""A lab's store in the window: whether labels are with the lab or on this computer alone, and when that changes."""
 
 from __future__ import annotations
 

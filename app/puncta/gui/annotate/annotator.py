@@ -40,7 +40,6 @@ from puncta.gui.annotate.strip import ProposalStrip
 from puncta.gui.annotate.things import Shape, Thing, things_of
 from puncta.gui.annotate.worklist import Worklist
 from puncta.gui.dialogs.rater import RaterDialog
-from puncta.gui.i18n import tr
 from puncta.gui.modes.annotate import AnnotateBar
 from puncta.gui.video.tools import Tool
 from puncta.imaging.needle_pose import NeedlePose
