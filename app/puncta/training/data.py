@@ -170,11 +170,12 @@ def cache_name(spec: Any) -> str:
     fields = {k: getattr(spec, k) for k in spec.__dataclass_fields__ if k != "clips"}
     parts = [type(spec).__name__, CACHE_SIZE, fields]
     kinds = {
-        "CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills", "EmptyStillSpec": "empty"
+        "CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills", "EmptyStillSpec": "empty",
+        "SteadyCineSpec": "steady",
     }
     name = type(spec).__name__
     kind = kinds.get(name, name.removesuffix("Spec").lower())
-    if kind != "composite":
+    if kind not in ("composite", "steady"):
         parts.append(simulator_digest())
     text = json.dumps(parts, sort_keys=True, default=list)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -28,6 +28,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "still_cines": 0,
         "tune_still_cines": 0,
         "tune_empty_stills": 0,
+        "steady_cines": 0,
+        "tune_steady_cines": 0,
         "datasets": [],
     },
     "model": {"id": "tip", "version": "0.0", "widths": [16, 32, 64, 112, 128]},

@@ -155,6 +155,8 @@ def describe_data(config: Mapping[str, Any]) -> list[str]:
                      f"({', '.join(data['backgrounds'])})")
     if data.get("backgrounds") and data.get("still_cines"):
         parts.append(f"{data['still_cines']:,} cines of simulated needles in such stills")
+    if data.get("backgrounds") and data.get("steady_cines"):
+        parts.append(f"{data['steady_cines']:,} cines of drawn needles at rest in such stills")
     if data.get("datasets"):
         parts.append(f"the datasets {', '.join(data['datasets'])}")
     return parts

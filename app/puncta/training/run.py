@@ -48,6 +48,7 @@ from puncta.training.recalibrate import write_calibration
 from puncta.training.report_pictures import choose_frames
 from puncta.training.report_run import Redrawing, redraw, write_pictures
 from puncta.training.report_story import read_story
+from puncta.training.steady import SteadyCineSpec, build_steady
 from puncta.training.still_cines import EmptyStillSpec, StillCineSpec, build_still_cines
 
 LOOKS = 12
@@ -56,6 +57,10 @@ FAMILIAR_CLIPS = 80
 """Clips of each kind of training picture by which an unfamiliar one is told."""
 TUNE_SEED = 700_100
 """First simulator seed of the tune split; training counts up from 10,000, tests begin at 800,000."""
+
+
+IN_STILLS = ("composites", "still_cines", "steady_cines")
+"""Kinds of cines of needles in real stills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +106,10 @@ def gather_data(
     train: list[tuple[float, list[Clip]]] = []
     tune: list[list[Clip]] = []
     share = float(data["composite_share"])
-    # Drawn and simulated needles in stills share the composites' part by their numbers.
-    in_stills = max(1, int(data["composites"]) + int(data["still_cines"]))
+    # Drawn, simulated and resting needles in stills share the composites' part by their numbers.
+    in_stills = max(1, sum(int(data[kind]) for kind in IN_STILLS))
     folders = tuple(data["backgrounds"])
-    if folders and data_root is None and (data["composites"] or data["still_cines"]):
+    if folders and data_root is None and any(data[kind] for kind in IN_STILLS):
         # Said before minutes go into simulated clips.
         raise UserError("The experiment names backgrounds; say where they are with --data DIR.")
     machines, procedures = tuple(data["machines"]), tuple(data["procedures"])
@@ -128,6 +133,13 @@ def gather_data(
                 there = build_together(build_still_cines, "needles in stills", spec_s, cache, report, data_root)
                 clips = load_clips(there)[: int(count)]
                 part = share * int(data["still_cines"]) / in_stills
+                train.append((part, clips)) if kind == "train" else tune.append(clips)
+        for kind, count, first in (("train", data["steady_cines"], 1), ("tune", data["tune_steady_cines"], 2)):
+            if count:
+                spec_r = SteadyCineSpec(folders, int(count), seed=first)
+                there = build_together(build_steady, "resting needles", spec_r, cache, report, data_root)
+                clips = load_clips(there)[: int(count)]
+                part = share * int(data["steady_cines"]) / in_stills
                 train.append((part, clips)) if kind == "train" else tune.append(clips)
         if data["tune_empty_stills"]:
             spec_e = EmptyStillSpec(folders, int(data["tune_empty_stills"]), frames, 2)
@@ -281,7 +293,7 @@ def tune_split(
     experiment = experiment_from(config, str(config.get("name", "of the folder")))
     tune = Experiment(
         experiment.name, experiment.plugin, experiment.seed,
-        {**config, "data": {**experiment.section("data"), "clips": 0, "composites": 0, "still_cines": 0}},
+        {**config, "data": {**experiment.section("data"), "clips": 0, **dict.fromkeys(IN_STILLS, 0)}},
     )
     splits = gather_data(tune, data_root, cache or out / "cache", tell or (lambda _progress: None), to_train=False)
     return experiment, splits.tune

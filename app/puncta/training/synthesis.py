@@ -85,8 +85,8 @@ class MovingStill:
         at = (grid_x + other_x, grid_y + other_y)
         self.other = cv2.remap(still, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
-    def frame(self, i: int, drag: tuple[Field, Field] | None = None) -> Field:
-        """Return the still at instant ``i``, float grey levels, dragged along by (x, y) fields [px]."""
+    def places(self, i: int, drag: tuple[Field, Field] | None = None) -> tuple[Field, Field]:
+        """Where in the still every pixel of instant ``i`` is taken from, (x, y) [px]; dragged as in `frame`."""
         c = (self.size - 1) / 2
         cos, sin = math.cos(self.turn[i]), math.sin(self.turn[i])
         x, y = self.grid_x - c, self.grid_y
@@ -97,7 +97,11 @@ class MovingStill:
             my = my + by * np.float32(amount[i] * 0.6)
         if drag is not None:
             mx, my = mx - drag[0], my - drag[1]
-        mx, my = mx.astype(np.float32), my.astype(np.float32)
+        return mx.astype(np.float32), my.astype(np.float32)
+
+    def frame(self, i: int, drag: tuple[Field, Field] | None = None) -> Field:
+        """Return the still at instant ``i``, float grey levels, dragged along by (x, y) fields [px]."""
+        mx, my = self.places(i, drag)
         picture = cv2.remap(self.base, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT).astype(np.float32)
         if self.slide[i] > 0.01:
             other = cv2.remap(self.other, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
