@@ -27,6 +27,7 @@ from puncta.annotation.labels import (
     State,
     TipLabel,
     Value,
+    is_machine,
     mask_label,
     mask_of,
     utc_now,
@@ -109,6 +110,28 @@ def differences(
                 text = f"only {label.rater} has judged it"
                 out.append(Difference(label.slot, label if first else None, None if first else label, 0.0, text))
     return tuple(sorted(out, key=lambda d: (-d.amount, d.slot)))
+
+
+def unsettled(labels: Iterable[Label]) -> dict[str, frozenset[int]]:
+    """Return the frames on which people have confirmed what the consensus has no answer to, by rater.
+
+    Parameters
+    ----------
+    labels : iterable of Label
+        Of one case, of every rater. What models say and notes count for nothing.
+    """
+    of_people = [x for x in labels if x.trusted and not is_machine(x.rater) and x.name != NOTE]
+    settled = {_thing(x.slot) for x in of_people if x.rater == CONSENSUS}
+    open_frames: dict[str, set[int]] = {}
+    for label in of_people:
+        if label.rater != CONSENSUS and _thing(label.slot) not in settled:
+            open_frames.setdefault(label.rater, set()).add(label.slot.index)
+    return {rater: frozenset(frames) for rater, frames in sorted(open_frames.items())}
+
+
+def _thing(slot: Slot) -> tuple[int, str, int]:
+    """What one answer settles: a needle with its line."""
+    return slot.index, slot.category, slot.number
 
 
 def settle(board: Board, difference: Difference, take: str | Value, by: str) -> Command | None:

@@ -18,10 +18,9 @@ from puncta.annotation.outlines import mask_of_rings, rings_of_mask, signed_area
 from puncta.formats.atomic import AtomicFile, write_text_atomic
 from puncta.formats.dataset import annotations_by_image
 from puncta.formats.dataset_values import Dataset, Image
+from puncta.formats.exports import FRAMES_TABLE, YOLO_FILE
 from puncta.formats.jsontext import json_line
 from puncta.formats.rle import mask_from_rle
-
-FRAMES_TABLE = "frames.csv"
 
 
 def table_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -73,7 +72,7 @@ def write_yolo(dataset: Dataset, folder: Path, *, segments: bool = False) -> Non
         files.append(name)
         write_text_atomic(folder / name, "".join(f"{line}\n" for line in lines))
     listed = "".join(f"  {n}: {name}\n" for n, name in enumerate(names))
-    write_text_atomic(folder / "data.yaml", f"path: .\ntrain: images\nval: images\nnames:\n{listed}")
+    write_text_atomic(folder / YOLO_FILE, f"path: .\ntrain: images\nval: images\nnames:\n{listed}")
     write_text_atomic(folder / FRAMES_TABLE, frames_table(dataset, files))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
+from puncta.session.figure_words import count_of
 
 if TYPE_CHECKING:
     from puncta.annotation.cases import Case
@@ -107,6 +108,9 @@ def run(args: argparse.Namespace) -> int:
         "agree": _agree,
         "check": _check,
     }
+    for name in ("rater", "a", "b"):
+        if getattr(args, name, None) is not None:
+            setattr(args, name, rater_named(getattr(args, name)))
     where = args.store or os.environ.get(STORE_VARIABLE) or None
     begin_anew = getattr(args, "begin_anew", False)
     # Only who adds a case may mean a store that is not there yet; elsewhere its name is mistyped.
@@ -114,9 +118,11 @@ def run(args: argparse.Namespace) -> int:
         return actions[args.action](store, args)
 
 
-def count_of(number: int, what: str) -> str:
-    """A number with its noun: 1 case, 2 cases."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def rater_named(text: str) -> str:
+    """Return the name of a rater; raises UserError where it is empty."""
+    if not text.strip():
+        raise UserError("A rater needs a name; give initials or a code.")
+    return text.strip()
 
 
 def find_case(store: AnnotationStore, text: str) -> Case:
@@ -168,10 +174,10 @@ def _list(store: AnnotationStore, args: argparse.Namespace) -> int:
     if not rows:
         print("There are no cases." if not args.text and not args.tag and not args.rater else "No case fits.")
     for row in rows:
-        frames = "?" if row["frames"] is None else row["frames"]
+        frames = "? frames" if row["frames"] is None else count_of(row["frames"], "frame")
         work = f"  {row['work']}{' (blind)' if row['blind'] else ''}" if "work" in row else ""
         print(
-            f"{row['id'][:8]}  {row['title']}  {row['label_set']}  {row['labelled']} of {frames} frames labelled, "
+            f"{row['id'][:8]}  {row['title']}  {row['label_set']}  {row['labelled']} of {frames} labelled, "
             f"{row['proposed']} proposed{work}"
         )
     return 0
@@ -202,7 +208,7 @@ def _add(store: AnnotationStore, args: argparse.Namespace) -> int:
     if there is not None and there.uri == case.uri:
         raise UserError(f"{case.title} is a case already, {there.id[:8]}.")
     store.add_case(case)
-    print(f"{case.id[:8]}  {case.title}: {case.frame_count} frames, {case.label_set}")
+    print(f"{case.id[:8]}  {case.title}: {count_of(info.frame_count, 'frame')}, {case.label_set}")
     return 0
 
 
@@ -241,6 +247,8 @@ def _export(store: AnnotationStore, args: argparse.Namespace) -> int:
     print(f"{count_of(done.labels, 'label')} on {where} in {done.folder}")
     if done.empty:
         print(f"without labels and left out: {', '.join(done.empty)}")
+    for words in done.left_out:
+        print(f"left out: {words}")
     return 0
 
 
@@ -295,16 +303,18 @@ def _agree(store: AnnotationStore, args: argparse.Namespace) -> int:
         print(json.dumps({"case": case.id, "simulated": case.simulated, **asdict(found)}, indent=1))
         return 0
     words = "simulated, " if case.simulated else ""
-    print(f"{case.title}: {found.a} and {found.b}, {words}{found.frames} frames judged by both")
+    print(f"{case.title}: {found.a} and {found.b}, {words}{count_of(found.frames, 'frame')} judged by both")
     for kappa in (*found.flags, *found.visible):
         value = "not defined: both always say the same" if kappa.value is None else f"{kappa.value:.2f}"
         what = kappa.name if kappa in found.flags else f"{kappa.name} visible"
         print(f"  {what}: {kappa.method} {value}, the same on {kappa.observed:.0%} of {kappa.n}")
     for mask in found.masks:
         gap = "" if mask.boundary is None else f", outlines {mask.boundary:.2f} {mask.unit} apart"
-        print(f"  {mask.name}: Dice {mask.dice_mean:.3f} (least {mask.dice_least:.3f}){gap}, {mask.n} frames")
+        n = count_of(mask.n, "frame")
+        print(f"  {mask.name}: Dice {mask.dice_mean:.3f} (least {mask.dice_least:.3f}){gap}, {n}")
     for d in found.distances:
-        print(f"  {d.name}: {d.median:.2f} {d.unit} median, {d.p95:.2f} p95, {d.most:.2f} most, {d.n} frames")
+        n = count_of(d.n, "frame")
+        print(f"  {d.name}: {d.median:.2f} {d.unit} median, {d.p95:.2f} p95, {d.most:.2f} most, {n}")
     if found.proposals:
         print("  the raters could see or have used what models propose: they are not independent readers")
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
+from puncta.session.figure_words import count_of
 
 if TYPE_CHECKING:
     from puncta.session.retrain import TrainingData
@@ -55,9 +56,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from puncta.annotation.shared import STORE_VARIABLE
     from puncta.annotation.store import AnnotationStore
+    from puncta.cli.annotations import rater_named
     from puncta.session.retrain import make_dataset, open_training_data, plan_split
     from puncta.session.retrain_data import datasets_at_hand
 
+    rater = None if args.rater is None else rater_named(args.rater)
     line = ProgressLine("frames")
 
     def tell(_what: str, done: int, total: int) -> None:
@@ -65,15 +68,21 @@ def run(args: argparse.Namespace) -> int:
             line.show(done, total)
 
     if args.source is not None:
+        given = [name for name in ("store", "label_set", "rater") if getattr(args, name) is not None]
+        if given:
+            raise UserError(f"--{given[0].replace('_', '-')} is about the labels made here; leave it out with --from.")
         data = open_training_data(args.source)
         _check_plugin(data, args.plugin)
         plan = plan_split(data, args.plugin, args.seed)
         made = make_dataset(None, data, plan, args.out, tell=tell)
     else:
         with AnnotationStore.open(args.store or os.environ.get(STORE_VARIABLE) or None, begin=False) as store:
-            there = [d for d in datasets_at_hand(store, args.out / "none") if d.cases]
+            found_here = datasets_at_hand(store, args.out / "none", rater=rater)
+            there = [d for d in found_here if d.cases]
             if not there:
-                raise UserError("There is no confirmed label to make a dataset of.")
+                why = next((d.problems[0] for d in found_here if d.problems), "")
+                whose = f" of {rater}" if rater is not None else ""
+                raise UserError(why or f"There is no confirmed label{whose} to make a dataset of.")
             found = [d for d in there if args.label_set in (None, d.label_set)]
             if not found:
                 sets = ", ".join(d.label_set for d in there)
@@ -86,11 +95,12 @@ def run(args: argparse.Namespace) -> int:
             data = found[0]
             _check_plugin(data, args.plugin)
             plan = plan_split(data, args.plugin, args.seed)
-            made = make_dataset(store, data, plan, args.out, rater=args.rater, tell=tell)
+            made = make_dataset(store, data, plan, args.out, rater=rater, tell=tell)
     line.clear()
     for problem in data.problems:
         print(f"left out: {problem}")
-    print(f"Made {made.folder}: {plan.shows}; {made.between} frames without a label go along.")
+    along = f"; {count_of(made.between, 'frame')} without a label {'goes' if made.between == 1 else 'go'} along"
+    print(f"Made {made.folder}: {plan.shows}{along if made.between else ''}.")
     if plan.warning:
         print(plan.warning)
     return 0

@@ -23,12 +23,14 @@ from puncta.formats.dataset_values import (
 from puncta.formats.jsontext import read_json
 
 __all__ = [
-    "DATASET_FILE", "NEEDLE_CATEGORY", "TIP_CATEGORY", "TRUSTED", "Annotation", "Category", "Dataset", "Image", "Info",
-    "Review", "Video", "Visibility", "annotations_by_image", "dataset_file", "dataset_from_json", "is_judged",
-    "is_plain_coco", "is_true_negative", "load_dataset", "save_dataset", "usable_images",
+    "COCO_FILE", "DATASET_FILE", "NEEDLE_CATEGORY", "TIP_CATEGORY", "TRUSTED", "Annotation", "Category", "Dataset",
+    "Image", "Info", "Review", "Video", "Visibility", "annotations_by_image", "dataset_file", "dataset_from_json",
+    "is_judged", "is_plain_coco", "is_true_negative", "load_dataset", "save_dataset", "usable_images",
 ]
 
 DATASET_FILE = "dataset.json"
+COCO_FILE = "annotations.json"
+"""What an export as COCO holds in its place."""
 TRUSTED = frozenset({Review.CONFIRMED, Review.BULK})
 """Reviews that training and export use unless asked for more."""
 
@@ -78,8 +80,12 @@ def usable_images(dataset: Dataset, split: str | None = None, *, unconfirmed: bo
 
 
 def dataset_file(path: Path) -> Path:
-    """Return the dataset.json of a folder, or the file itself."""
-    return Path(path) / DATASET_FILE if Path(path).is_dir() else Path(path)
+    """Return the dataset.json of a folder, or the COCO file of one that holds no other; else the file itself."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    coco = path / COCO_FILE
+    return coco if coco.is_file() and not (path / DATASET_FILE).is_file() else path / DATASET_FILE
 
 
 def load_dataset(path: Path) -> Dataset:

@@ -12,8 +12,10 @@ from typing import Any
 from puncta.core.errors import UserError
 from puncta.formats import schemas, validate_folders, validate_session
 from puncta.formats.atomic import read_text
+from puncta.formats.dataset import COCO_FILE
 from puncta.formats.dataset_specs import check_dataset_spec
 from puncta.formats.experiment_files import read_table
+from puncta.formats.exports import WRITTEN_ONLY, kind_of_labels
 from puncta.formats.jsontext import parse_json, read_json
 from puncta.formats.label_sets import doubled_entries
 from puncta.formats.moves import check_moves
@@ -137,7 +139,8 @@ def identify(path: Path) -> str | None:
     """
     path = Path(path)
     if path.is_dir():
-        return next((_NAMES[name] for name in _FOLDER_HEADS if (path / name).is_file()), None)
+        named = next((_NAMES[name] for name in _FOLDER_HEADS if (path / name).is_file()), None)
+        return identify(path / COCO_FILE) if named is None and (path / COCO_FILE).is_file() else named
     if not path.exists():
         raise UserError(f"{path} does not exist.")
     if path.name in _NAMES:
@@ -201,6 +204,12 @@ def validate(path: Path) -> Report:
         return Report("dataset", ("its build is not finished; run the same 'puncta dataset build' again to finish it",))
     kind = identify(path)
     if kind is None:
+        written = kind_of_labels(path) if path.is_dir() else None
+        if written in WRITTEN_ONLY:
+            raise UserError(
+                f"{path} is an export as {written}, which Puncta writes for other programs and does not check; "
+                "check the dataset or the COCO export of these labels."
+            )
         raise UserError(f"{path} is none of the formats that Puncta checks: {', '.join(sorted(set(TITLES.values())))}.")
     found = _CHECKS[kind](path)
     problems = tuple(found.problems)

@@ -14,25 +14,25 @@ from pathlib import Path
 
 import cv2
 
-from puncta.annotation.adjudicate import CONSENSUS
+from puncta.annotation.adjudicate import CONSENSUS, unsettled
 from puncta.annotation.cases import Case
 from puncta.annotation.exchange_coco import coco_from_dataset
 from puncta.annotation.exchange_dataset import CasePart, dataset_of, picture_name, usable
 from puncta.annotation.exchange_write import (
-    FRAMES_TABLE,
     csv_of,
     frames_table,
     write_mot,
     write_png_masks,
     write_yolo,
 )
-from puncta.annotation.labels import Label, is_machine
+from puncta.annotation.labels import NOTE, Label, is_machine
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame, FrameKey, grey_from_pixels, hash_planes
 from puncta.core.ports import FrameSource
 from puncta.formats.atomic import AtomicFile, write_text_atomic
-from puncta.formats.dataset import save_dataset
+from puncta.formats.dataset import COCO_FILE, save_dataset
+from puncta.formats.exports import FRAMES_TABLE, LABELS_TABLE
 from puncta.formats.jsontext import write_json
 from puncta.formats.label_sets import LabelSet, find_label_set
 
@@ -42,13 +42,14 @@ WITH_PICTURES = frozenset({"dataset", "coco", "yolo"})
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: frames and labels, and cases that had none."""
+    """What was written: frames and labels, cases that had none, and what else was left out, a sentence each."""
 
     folder: Path
     cases: int
     frames: int
     labels: int
     empty: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def label_set_of(case: Case) -> LabelSet:
@@ -62,6 +63,9 @@ def label_set_of(case: Case) -> LabelSet:
 def rater_to_export(store: AnnotationStore, case: Case, rater: str | None) -> str | None:
     """Return whose labels go out: who was named, else the consensus, else the only person; None where nobody has any.
 
+    A consensus in which nothing is settled is none. One that is settled in part is taken as far as it goes, since only
+    what was agreed upon is one answer; `outside_consensus` says what that leaves out.
+
     Raises
     ------
     UserError
@@ -71,11 +75,29 @@ def rater_to_export(store: AnnotationStore, case: Case, rater: str | None) -> st
     if rater is not None:
         return rater if rater in raters else None
     if CONSENSUS in raters:
-        return CONSENSUS
-    people = [r for r in raters if not is_machine(r)]
+        settled = store.labels(case.id, rater=CONSENSUS)
+        if any(label.trusted and label.name != NOTE for label in settled):
+            return CONSENSUS
+    people = [r for r in raters if r != CONSENSUS and not is_machine(r)]
     if len(people) > 1:
         raise UserError(f"{case.title} has labels of {', '.join(people)} and no consensus; name one by --rater.")
     return people[0] if people else None
+
+
+def outside_consensus(store: AnnotationStore, case: Case) -> str:
+    """Say in a sentence what of a case people have confirmed and the consensus has not settled; "" for nothing."""
+    labels = store.labels(case.id)
+    open_frames = unsettled(labels)
+    if not open_frames:
+        return ""
+    count = len(frozenset().union(*open_frames.values()))
+    total = len({x.slot.index for x in labels if x.trusted and not is_machine(x.rater)})
+    *others, last = open_frames
+    who = f"{', '.join(others)} and {last} have" if others else f"{last} has"
+    return (
+        f"{case.title}: what {who} confirmed on {count} of {total} labelled frames is not in the consensus, which "
+        "alone is taken; settle it in Annotate, or name one rater by --rater."
+    )
 
 
 def export_labels(
@@ -115,10 +137,13 @@ def export_labels(
         raise UserError(f"{out} is there already; name a new folder.")
     chosen: list[tuple[Case, tuple[Label, ...]]] = []
     empty: list[tuple[Case, tuple[Label, ...]]] = []
+    left_out = []
     for case in cases:
         who = rater_to_export(store, case, rater)
         labels = () if who is None else usable(store.labels(case.id, rater=who), unconfirmed=unconfirmed)
         (chosen if labels else empty).append((case, labels))
+        if rater is None and who == CONSENSUS and (words := outside_consensus(store, case)):
+            left_out.append(words)
     if not chosen:
         raise UserError(
             "There is no confirmed label to export."
@@ -146,20 +171,21 @@ def export_labels(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     frames = sum(len({label.key.index for label in part.labels}) for part in parts)
-    return Exported(out, len(parts), frames, sum(len(p.labels) for p in parts), tuple(c.title for c, _ in empty))
+    count = sum(len(p.labels) for p in parts)
+    return Exported(out, len(parts), frames, count, tuple(c.title for c, _ in empty), tuple(left_out))
 
 
 def _write(
     kind: str, parts: Sequence[CasePart], label_set: LabelSet, folder: Path, *, unconfirmed: bool, segments: bool
 ) -> None:
     if kind == "csv":
-        write_text_atomic(folder / "labels.csv", csv_of(parts, unconfirmed=unconfirmed))
+        write_text_atomic(folder / LABELS_TABLE, csv_of(parts, unconfirmed=unconfirmed))
         return
     dataset = dataset_of(parts, label_set, unconfirmed=unconfirmed)
     if kind == "dataset":
         save_dataset(dataset, folder)
     elif kind == "coco":
-        write_json(folder / "annotations.json", coco_from_dataset(dataset))
+        write_json(folder / COCO_FILE, coco_from_dataset(dataset))
         write_text_atomic(folder / FRAMES_TABLE, frames_table(dataset, [i.file_name for i in dataset.images]))
     elif kind == "yolo":
         write_yolo(dataset, folder, segments=segments)

@@ -19,8 +19,9 @@ from puncta.annotation.labels import Label, State
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.core.frame import FrameKey, grey_from_pixels, hash_planes
-from puncta.formats.dataset import load_dataset
+from puncta.formats.dataset import COCO_FILE, DATASET_FILE, load_dataset
 from puncta.formats.dataset_values import Dataset
+from puncta.formats.exports import CVAT_FILE, WRITTEN_ONLY, kind_of_labels
 from puncta.formats.jsontext import read_json
 from puncta.session.label_exchange import frames_of_case, label_set_of, open_clip
 
@@ -28,8 +29,8 @@ IN_FORMATS = ("dataset", "coco", "cvat", "labelme")
 OTHER_VIDEO = "label of another video"
 
 
-OUT_ONLY, OUT_ONLY_SUFFIXES = ("csv", "mot", "yolo", "masks"), (".csv", ".txt")
 READ_INSTEAD = "give a dataset, or a file of COCO, CVAT or labelme."
+READ_SUFFIXES = (".json", ".xml", ".zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +69,50 @@ def _read(path: Path, kind: str | None) -> tuple[str, list[Found], Dataset | Non
     path = Path(path)
     if not path.exists():
         raise UserError(f"There is no {path}.")
-    kind = kind or _guess(path)
+    kind = _kind_of(path, kind)
     if kind == "dataset":
         dataset = load_dataset(path)
         return kind, found_in_dataset(dataset), dataset
     if kind == "coco":
-        file = path / "annotations.json" if path.is_dir() else path
+        file = path / COCO_FILE if path.is_dir() else path
         document = read_json(file)
         return kind, found_in_coco(document, str(file)), dataset_in_coco(document, str(file))
     if kind == "cvat":
-        return kind, found_in_cvat(path / "annotations.xml" if path.is_dir() else path), None
-    if kind == "labelme":
-        return kind, found_in_labelme(path), None
-    if kind in OUT_ONLY:
-        raise UserError(f"Labels in the format {kind} are written here and not read; {READ_INSTEAD}")
-    raise UserError(f"There is no format '{kind}' to import; there are {', '.join(IN_FORMATS)}.")
+        return kind, found_in_cvat(path / CVAT_FILE if path.is_dir() else path), None
+    return kind, found_in_labelme(path), None
 
 
-def _guess(path: Path) -> str:
-    if path.is_dir():
-        for name, kind in (("dataset.json", "dataset"), ("annotations.json", "coco"), ("annotations.xml", "cvat")):
-            if (path / name).is_file():
-                return kind
-        return "labelme"
+def _kind_of(path: Path, asked: str | None) -> str:
+    """The format that is asked for, where the place can be of it; else the one that is found there."""
+    if asked in WRITTEN_ONLY:
+        raise UserError(f"Labels in the format {asked} are written here and not read; {READ_INSTEAD}")
+    if asked is not None and asked not in IN_FORMATS:
+        raise UserError(f"There is no format '{asked}' to import; there are {', '.join(IN_FORMATS)}.")
+    if not path.is_dir():
+        return asked or _kind_of_file(path)
+    needed = {"dataset": DATASET_FILE, "coco": COCO_FILE, "cvat": CVAT_FILE, "labelme": "*.json"}
+    if asked is not None and any(path.glob(needed[asked])):
+        return asked
+    there = kind_of_labels(path)
+    if there in WRITTEN_ONLY:
+        raise UserError(f"{path} is an export as {there}, which is written here and not read; {READ_INSTEAD}")
+    if there is None:
+        raise UserError(f"{path} holds no labels: no {DATASET_FILE}, {COCO_FILE}, {CVAT_FILE} or labelme files.")
+    if asked is not None:
+        raise UserError(
+            f"{path} holds no {needed[asked]}, so it is not of the format {asked}; without --format it is read as "
+            f"{there}."
+        )
+    return there
+
+
+def _kind_of_file(path: Path) -> str:
     if path.suffix.lower() in {".xml", ".zip"}:
         return "cvat"
-    if path.suffix.lower() in OUT_ONLY_SUFFIXES:
+    if path.suffix.lower() not in READ_SUFFIXES:
         raise UserError(
-            f"{path.name} is a table or text; such labels (csv, mot, yolo) are written here, not read; {READ_INSTEAD}"
+            f"{path.name} is no file of labels that is read here; those in tables, texts and pictures (csv, mot, yolo, "
+            f"masks) are only written; {READ_INSTEAD}"
         )
     document = read_json(path)
     if isinstance(document, dict) and "shapes" in document:

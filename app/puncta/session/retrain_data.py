@@ -18,7 +18,7 @@ from puncta.annotation.labels import FlagLabel, Label
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, TRUSTED, Dataset, load_dataset
-from puncta.session.label_exchange import rater_to_export
+from puncta.session.label_exchange import CONSENSUS, outside_consensus, rater_to_export
 from puncta.session.retrain_recipes import LP_FLAGS, teaches
 
 TRAIN, TUNE, TEST = "train", "tune", "test"
@@ -67,7 +67,7 @@ class TrainingData:
     path : Path or None
         Folder of a dataset; None for labels of the store.
     problems : tuple of str
-        Cases that cannot be taken, one sentence each.
+        Cases that cannot be taken, or not wholly, one sentence each.
     """
 
     id: str
@@ -125,7 +125,8 @@ class SplitPlan:
         parts = []
         for side in SIDES:
             count = f"{len(names[side])} {self.by}{'' if len(names[side]) == 1 else 's'}"
-            parts.append(f"{words[side]} {count}, {self.frames.get(side, 0)} frames")
+            frames = self.frames.get(side, 0)
+            parts.append(f"{words[side]} {count}, {frames} frame{'' if frames == 1 else 's'}")
         return "; ".join(parts)
 
 
@@ -134,15 +135,19 @@ def datasets_dir() -> Path:
     return paths.user_data_dir() / "datasets"
 
 
-def datasets_at_hand(store: AnnotationStore | None, folder: Path | None = None) -> tuple[TrainingData, ...]:
+def datasets_at_hand(
+    store: AnnotationStore | None, folder: Path | None = None, *, rater: str | None = None
+) -> tuple[TrainingData, ...]:
     """Return the labels made here, by label set, and the datasets of a folder.
 
     Parameters
     ----------
     folder : Path or None
         Its sub-folders with a dataset.json; None takes `datasets_dir`.
+    rater : str or None
+        Whose labels count; None takes the consensus, else the only person's.
     """
-    found = [] if store is None else list(_of_store(store))
+    found = [] if store is None else list(_of_store(store, rater))
     home = datasets_dir() if folder is None else Path(folder)
     for place in sorted(p for p in home.glob("*") if (p / "dataset.json").is_file()) if home.is_dir() else ():
         try:
@@ -193,15 +198,17 @@ def _pictures(dataset: Dataset, counted: Counter[str]) -> list[LabelledCase]:
     ]
 
 
-def _of_store(store: AnnotationStore) -> Iterable[TrainingData]:
+def _of_store(store: AnnotationStore, rater: str | None) -> Iterable[TrainingData]:
     by_set: dict[str, list[LabelledCase]] = defaultdict(list)
     problems: dict[str, list[str]] = defaultdict(list)
     for case in store.cases():
         try:
-            who = rater_to_export(store, case, None)
+            who = rater_to_export(store, case, rater)
         except UserError as error:
             problems[case.label_set].append(str(error))
             continue
+        if rater is None and who == CONSENSUS and (words := outside_consensus(store, case)):
+            problems[case.label_set].append(words)
         frames = Counter[str]() if who is None else _count(store.labels(case.id, rater=who))
         if frames:
             by_set[case.label_set].append(
