@@ -73,7 +73,6 @@ class Adjudication:
         """Begin with the case on the screen, or go back to one's own labels."""
         if self.on:
             self.stop()
-            self._a.desk.close()
             self._a.reopen()
             return
         case, rater = self._a.desk.case, self._a.desk.rater
@@ -105,7 +104,7 @@ class Adjudication:
         self.readings, self.sides = tuple(found), (found[0].rater, found[1].rater)
         self.on, self.shown, self._fresh = True, Shown.BOTH, True
         annotator.hands.put_down()
-        annotator.jobs.cancel()
+        annotator.help.forget()  # it was for the reader's own layer
         annotator.show_adjudication()
         self.panel.show_readings(self.readings, self.sides)
         self.panel.show_busy()

@@ -212,7 +212,7 @@ class AnnotateVerbs:
         ]
         if self._do(joined("Not visible", commands, annotator.index())):
             annotator.redraw()
-            annotator.help.refill()
+            annotator.help.drawn({NEEDLE})
 
     def erase(self) -> None:
         """Take away what is labelled on this frame of the thing in hand, or all of it."""
@@ -226,7 +226,7 @@ class AnnotateVerbs:
             names.add(TIP)
         slots = [a.slot for a in labels if a.name in names]
         if self._do(erase(board, slots, frame=index), tr("Nothing is labelled on this frame.")):
-            annotator.help.refill()
+            annotator.help.drawn({NEEDLE})
 
     def set_flag(self, name: str, value: int, first: int, last: int) -> None:
         """Set a flag on every frame of a span."""

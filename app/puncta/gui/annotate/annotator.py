@@ -121,6 +121,7 @@ class Annotator(QObject):
         self.bar.timeline.stretched.connect(self.verbs.stretch_flag)
         self.left.sheet.clicked.connect(lambda: self.show_sheet())
         self.window.desk.loop_changed.connect(self.refresh)
+        self.window.desk.loop_changed.connect(self.help.follow_range)
 
     # --- what others ask ---------------------------------------------------------------------------------------
 
@@ -217,6 +218,7 @@ class Annotator(QObject):
             self.flags.drop()
             self.hands.put_down()
             self.jobs.cancel()
+            self.help.hush()
             if self.adjudication.on:
                 self.adjudication.stop()
                 self.desk.close()
@@ -234,12 +236,17 @@ class Annotator(QObject):
         self.flags.forget()
         self.hands.put_down()
         self.magnifier.look_at(None)
-        self.jobs.cancel()
         self.adjudication.stop()
-        self.desk.close()
-        self.suggestions = ()
-        self.work.close()
+        self._forget()
         return annotates
+
+    def _forget(self) -> None:
+        """Another clip or reader: nothing of the one before stays, least of all for somebody who reads blind."""
+        self.desk.close()
+        self.suggestions, self.queue = (), ()
+        self.work.close()
+        self.help.forget()
+        self.left.show_queue((), 0)
 
     def ask_rater(self) -> None:
         """Ask who is labelling."""
@@ -249,6 +256,7 @@ class Annotator(QObject):
             if result and dialog.rater():
                 self.window.preferences.set("rater", dialog.rater())
                 self.adjudication.stop()
+                self.window.status_line.hush()  # it may name other readers
                 self.reopen()
             self.refresh()
             self.window.activateWindow()
@@ -259,7 +267,7 @@ class Annotator(QObject):
 
     def reopen(self) -> None:
         """Open the labels of what is on the screen anew."""
-        self.desk.close()
+        self._forget()
         self._open_case()
 
     def _open_case(self) -> None:
@@ -298,7 +306,7 @@ class Annotator(QObject):
         if self.adjudication.on:
             self.adjudication.opened()
             return
-        self.work.look(self.help.read_suggestions)
+        self.work.look(self.help.begin)
         self.help.refill()
 
     def choose_set(self, set_id: str) -> None:

@@ -50,6 +50,14 @@ class Piece:
     cancelled: bool = False
 
 
+class Stop(threading.Event):
+    """Tells a piece of help to end; ``number`` says which one it is."""
+
+    def __init__(self, number: int = 0) -> None:
+        super().__init__()
+        self.number = number
+
+
 class _Calibrated:
     """A source whose frames carry the calibration that the window shows."""
 
@@ -83,9 +91,9 @@ class HelpJobs(QObject):
         self._bridge.woken.connect(self.came.emit)
         self._pieces: deque[Piece] = deque()
         self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._closed = False
-        self._number = 0
+        self._number = self._dropped = 0
         self.running = ""
         """The kind of help under way, or nothing."""
 
@@ -100,7 +108,7 @@ class HelpJobs(QObject):
     ) -> None:
         """Propose the wanted frames that lie between key frames."""
 
-        def work(stop: threading.Event) -> None:
+        def work(stop: Stop) -> None:
             source = _Calibrated(self.opener(uri), calibration)
             try:
                 found = ((labels, None) for labels in fill_between(source, keys, wanted, names, stop=stop))
@@ -122,7 +130,7 @@ class HelpJobs(QObject):
         """Let the models carry the needle on from the first frame of the span to its last, forwards or backwards."""
         start, end = span
 
-        def work(stop: threading.Event) -> None:
+        def work(stop: Stop) -> None:
             source = _Calibrated(self.opener(uri), calibration)
             try:
                 host = self.models()
@@ -143,7 +151,7 @@ class HelpJobs(QObject):
         """Look over a range for the frames that would teach most."""
         first, last = span
 
-        def work(stop: threading.Event) -> None:
+        def work(stop: Stop) -> None:
             source = _Calibrated(self.opener(uri), calibration)
             try:
                 host = self.models()
@@ -155,10 +163,10 @@ class HelpJobs(QObject):
                         looks.append(look)
                         if time.monotonic() - told >= HAND_OVER_S:
                             told = time.monotonic()
-                            self._put(Piece(TEACH, case_id, look.index - first + 1, last - first + 1))
+                            self._put(Piece(TEACH, case_id, look.index - first + 1, last - first + 1), stop)
                     if not stop.is_set():
                         found = teaching_frames(looks, labelled)
-                        self._put(Piece(TEACH, case_id, last - first + 1, last - first + 1, (), found))
+                        self._put(Piece(TEACH, case_id, last - first + 1, last - first + 1, (), found), stop)
                 finally:
                     host.close()
             finally:
@@ -169,6 +177,12 @@ class HelpJobs(QObject):
     def cancel(self) -> None:
         """End what is under way after the frame it is at; what was proposed stays."""
         self._stop.set()
+
+    def drop(self) -> None:
+        """End what is under way, and throw away what it found and nobody has taken: it was for another."""
+        self.cancel()
+        self._dropped = self._number
+        self.running = ""
 
     def wait(self) -> None:
         """Wait until the thread under way has ended."""
@@ -188,21 +202,22 @@ class HelpJobs(QObject):
         """Take what has come."""
         pieces = []
         while self._pieces:
-            pieces.append(self._pieces.popleft())
+            piece = self._pieces.popleft()
+            if piece.number > self._dropped:
+                pieces.append(piece)
         if any(piece.ended and piece.number == self._number for piece in pieces):
             self.running = ""
         return pieces
 
     # in the thread ---------------------------------------------------------------------------------------------
 
-    def _begin(self, kind: str, case_id: str, work: Callable[[threading.Event], None]) -> None:
+    def _begin(self, kind: str, case_id: str, work: Callable[[Stop], None]) -> None:
         if self._closed:
             return
         self.cancel()
         before = self._thread
-        stop = self._stop = threading.Event()
         self._number += 1
-        number = self._number
+        stop = self._stop = Stop(self._number)
         self.running = kind
 
         def run() -> None:
@@ -217,7 +232,7 @@ class HelpJobs(QObject):
             except Exception as error:  # noqa: BLE001 - told in the window, logged with its trace
                 log.error("help failed", exc_info=error)
                 failure = str(error) or type(error).__name__
-            self._put(Piece(kind, case_id, 0, 0, ended=True, failure=failure, number=number, cancelled=stop.is_set()))
+            self._put(Piece(kind, case_id, 0, 0, ended=True, failure=failure, cancelled=stop.is_set()), stop)
 
         self._thread = threading.Thread(target=run, name=f"puncta-help-{kind}")
         self._thread.start()
@@ -228,7 +243,7 @@ class HelpJobs(QObject):
         case_id: str,
         total: int,
         found: Iterator[tuple[list[Label], Suggestion | None]],
-        stop: threading.Event,
+        stop: Stop,
     ) -> None:
         labels: list[Label] = []
         suggestions: list[Suggestion] = []
@@ -239,14 +254,14 @@ class HelpJobs(QObject):
                 suggestions += [suggestion] if suggestion is not None else []
                 done += 1
                 if kind == ONWARD and time.monotonic() - told >= HAND_OVER_S and not stop.is_set():
-                    self._put(Piece(kind, case_id, done, total, tuple(labels), tuple(suggestions)))
+                    self._put(Piece(kind, case_id, done, total, tuple(labels), tuple(suggestions)), stop)
                     labels, suggestions, told = [], [], time.monotonic()
         finally:
             # What was found before help ended, by itself or by a fault, holds.
             if labels or suggestions or kind == ONWARD:
-                self._put(Piece(kind, case_id, done, total, tuple(labels), tuple(suggestions)))
+                self._put(Piece(kind, case_id, done, total, tuple(labels), tuple(suggestions)), stop)
 
-    def _put(self, piece: Piece) -> None:
+    def _put(self, piece: Piece, stop: Stop) -> None:
         if not self._closed:
-            self._pieces.append(piece)
+            self._pieces.append(replace(piece, number=stop.number))
             self._bridge.wake()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from puncta.gui.annotate.annotator import Annotator
 
 NEEDLE_NAMES = (NEEDLE, NEEDLE + LINE_SUFFIX, TIP)
+TOPIC = "help"
+"""Of the sentence above the picture."""
 BETWEEN_TITLE = "Between key frames"
 
 
@@ -46,14 +48,20 @@ class LabelHelp:
         self._tally: Tally | None = None
         self._unfinished = False
         """The help between key frames was broken off."""
+        self._told_over: tuple[int, int] | None = None
+        """The range for which a sentence above the picture says how help went."""
+        self._wish: Callable[[], None] | None = None
+        """Help that was asked for before it was known whether models may propose here."""
 
     def drawn(self, names: set[str]) -> None:
         """Something was drawn."""
+        self.hush()
         if names & set(NEEDLE_NAMES):
             self.refill()
 
     def stepped(self, changes: Iterable[Change]) -> None:
         """Something was taken back or made again: where that was a key frame, look between its neighbours anew."""
+        self.hush()
         names = (NEEDLE, NEEDLE + LINE_SUFFIX)
         sides = [x for c in changes if c.slot.name in names for x in (c.before, c.after) if x is not None]
         if any(label.state is State.CONFIRMED for label in sides):
@@ -88,8 +96,7 @@ class LabelHelp:
         annotator, board, case, info = self._a, self._a.desk.board, self._a.desk.case, self._a.desk.info
         if board is None or case is None or info is None:
             return
-        if not annotator.work.may_propose:
-            annotator.say(tr("This is a blind reading; models propose nothing here."))
+        if not self._models_may(lambda: self.propagate(way)):
             return
         index = annotator.index()
         first, last = annotator.verbs.span()
@@ -98,7 +105,7 @@ class LabelHelp:
             annotator.say(tr("The range ends here. Mark another one, or go to its other end."))
             return
         values = [a.value for a in board.on_frame(index) if a.name in NEEDLE_NAMES and a.state is not State.REJECTED]
-        annotator.window.stage.banners.hush("help")
+        self.hush()
         self._tally = Tally((index + way, end), set(), set(), set())
         calibration = annotator.window.desk.calibration
         annotator.jobs.onward(info.uri, case.id, (index, end), prompt_of(values), annotator.names, calibration)
@@ -109,20 +116,53 @@ class LabelHelp:
         annotator, board, case, info = self._a, self._a.desk.board, self._a.desk.case, self._a.desk.info
         if board is None or case is None or info is None:
             return
-        if not annotator.work.may_propose:
-            annotator.say(tr("This is a blind reading; models propose nothing here."))
+        if not self._models_may(self.teach):
             return
         labelled = [i for i in board.labelled_frames() if any(a.trusted for a in board.on_frame(i))]
         calibration = annotator.window.desk.calibration
         span = annotator.verbs.span()
-        annotator.window.stage.banners.hush("help")
+        self.hush()
         annotator.jobs.teach(info.uri, case.id, span, labelled, calibration)
         annotator.right.show_progress((0, span[1] - span[0] + 1), tr("Models are loading"))
+
+    def _models_may(self, again: Callable[[], None]) -> bool:
+        """Whether models may propose to this reader; says why not. Before that is known, the wish waits."""
+        stand = self._a.work.stand
+        if stand is None:
+            self._wish = again
+        elif not stand.may_propose:
+            self._a.say(tr("This is a blind reading; models propose nothing here."))
+        return stand is not None and stand.may_propose
+
+    def begin(self) -> None:
+        """It is known what this reader may see: bring it, and do what was asked for meanwhile."""
+        self.read_suggestions()
+        wish, self._wish = self._wish, None
+        if wish is not None:
+            wish()
 
     def stop(self) -> None:
         """End the help under way; what it has proposed stays."""
         self._a.jobs.cancel()
         self._a.right.show_progress(None)
+
+    def forget(self) -> None:
+        """Another reader, clip or layer: what was on its way, found and said was for the one before."""
+        self._a.jobs.drop()
+        self._a.right.show_progress(None)
+        self._wanted = self._unfinished = False
+        self._tally = self._wish = None
+        self.hush()
+
+    def hush(self) -> None:
+        """Take the sentence away that says how help went: it may be true no longer."""
+        self._told_over = None
+        self._a.window.stage.banners.hush(TOPIC)
+
+    def follow_range(self) -> None:
+        """The range may be another one; what was said of the old one goes."""
+        if self._told_over not in {None, self._a.verbs.span()}:
+            self.hush()
 
     def take(self) -> None:
         """Lay what came onto the board; confirmed labels are passed over."""
@@ -133,8 +173,10 @@ class LabelHelp:
             if board is None or piece.case_id != board.case_id:
                 continue
             if piece.failure:
-                annotator.window.stage.banners.say("help", "caution", piece.failure)
                 failed = True
+                self._told_over = annotator.verbs.span()
+                if annotator.on:
+                    annotator.window.stage.banners.say(TOPIC, "caution", piece.failure)
             cancelled = cancelled or piece.cancelled
             self._unfinished = self._unfinished or (piece.kind == BETWEEN and piece.cancelled)
             if piece.kind == TEACH and piece.suggestions:
@@ -219,7 +261,8 @@ class LabelHelp:
         case_id, rater = case.id, annotator.desk.rater
 
         def show(found: tuple[Suggestion, ...]) -> None:
-            if annotator.desk.case is not None and annotator.desk.case.id == case_id:
+            desk = annotator.desk
+            if desk.case is not None and (desk.case.id, desk.rater) == (case_id, rater):
                 annotator.suggestions = found
                 annotator.changed()
 

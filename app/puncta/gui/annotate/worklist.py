@@ -96,15 +96,11 @@ class Worklist:
         self.stand: Stand | None = None
         self.panel = WorkPanel(self.settle)
 
-    @property
-    def may_propose(self) -> bool:
-        """Whether models may propose on this clip."""
-        return self.stand is None or self.stand.may_propose
-
     def close(self) -> None:
-        """Another clip is coming."""
+        """Another clip or another reader is coming."""
         self.stand = None
         self.panel.show_stand(None)
+        self._a.left.adjudicate.hide()
 
     def look(self, then: Callable[[], None] = lambda: None) -> None:
         """Ask where the open clip stands."""
@@ -114,7 +110,8 @@ class Worklist:
         case_id = case.id
 
         def show(stand: Stand) -> None:
-            if self._a.desk.case is not None and self._a.desk.case.id == case_id:
+            desk = self._a.desk
+            if desk.case is not None and (desk.case.id, desk.rater) == (case_id, rater):
                 self.stand = stand
                 self.panel.show_stand(stand)
                 self._a.left.adjudicate.setVisible(stand.readings > 1)

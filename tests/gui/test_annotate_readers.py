@@ -1,0 +1,144 @@
+"""What was found, said and suggested for one reader never reaches the next, least of all one who reads blind."""
+
+from __future__ import annotations
+
+import threading
+
+from annotate_window import Hand, annotating, open_clip, pose_at
+from known_tracker import COUNT, with_models
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
+
+from puncta.annotation.assignments import assign
+from puncta.annotation.cases import case_of_source
+from puncta.annotation.labels import Slot
+from puncta.annotation.store import AnnotationStore
+
+STRAYS_FROM = 9
+
+
+def banners(hand: Hand) -> dict[str, str]:
+    return hand.parts.window.stage.banners.texts()
+
+
+def draw_true(hand: Hand, index: int) -> None:
+    pose = pose_at(index, COUNT)
+    hand.drag((pose.entry_px[0] - 1.0, pose.entry_px[1] + 0.6), pose.tip_px)
+
+
+def hand_over(hand: Hand, rater: str) -> None:
+    """Another reader sits down."""
+    hand.notes.status.rater.click()
+    dialog = hand.parts.window.does.dialogs["rater"]
+    dialog.name.setText(rater)
+    QTest.keyClick(dialog.name, Qt.Key.Key_Return)
+
+
+def is_open(hand: Hand, rater: str) -> None:
+    hand.wait(lambda: hand.notes.desk.board is not None and hand.notes.desk.rater == rater)
+    hand.calm()
+
+
+def words_seen(hand: Hand) -> str:
+    return "\n".join(w.text() for w in hand.parts.window.findChildren(QLabel) if w.isVisible())
+
+
+def led_astray(stage, qtbot) -> Hand:
+    """The tracker has left the needle, and a sentence says so."""
+    hand = annotating(stage, qtbot)
+    with_models(hand).strays_from = STRAYS_FROM
+    draw_true(hand, 0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert "Frames 9 to 29 stay open" in banners(hand)["help"]
+    return hand
+
+
+def test_the_trackers_sentence_goes_with_its_reader(stage, qtbot) -> None:
+    hand = led_astray(stage, qtbot)
+    hand_over(hand, "bert")
+    assert "help" not in banners(hand) and hand.notes.queue == ()
+    is_open(hand, "bert")
+    assert "help" not in banners(hand) and hand.notes.queue == ()
+
+
+def test_the_trackers_sentence_goes_with_range_clip_mode_and_what_is_drawn(stage, qtbot) -> None:
+    hand = led_astray(stage, qtbot)
+    hand.go(20)
+    assert "help" in banners(hand), "whoever follows the advice goes to another frame first"
+    hand.key(Qt.Key.Key_O)
+    assert "help" not in banners(hand)
+    hand.go(0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    assert "help" in banners(hand)
+    hand.go(20)
+    draw_true(hand, 20)
+    assert "help" not in banners(hand), "its advice was followed"
+    hand.calm()
+    hand.go(10)
+    hand.key(Qt.Key.Key_B)
+    hand.calm()
+    hand.parts.window.stage.banners.say("help", "caution", "Said of this clip.")
+    hand.parts.window.does.run("mode_models")
+    assert "help" not in banners(hand)
+    hand.parts.window.does.run("mode_annotate")
+    hand.parts.window.stage.banners.say("help", "caution", "Said of this clip.")
+    hand.parts.window.open_uri("clip-b")
+    hand.wait(lambda: hand.parts.desk.info.uri == "clip-b")
+    assert "help" not in banners(hand)
+
+
+def test_what_models_were_finding_for_one_reader_is_not_laid_before_the_next_one_who_reads_blind(
+    stage, qtbot
+) -> None:
+    with AnnotationStore.open() as store:
+        case = store.add_case(case_of_source(open_clip("clip-a").info, "needle"))
+        assign(store, case.id, "bert", blind=True)
+    hand = annotating(stage, qtbot, rater="anna")
+    tracker = with_models(hand)
+    tracker.gate, tracker.strays_from = threading.Event(), STRAYS_FROM
+    draw_true(hand, 0)
+    hand.key(Qt.Key.Key_F)
+    hand.wait(lambda: bool(tracker.prompts))
+    hand_over(hand, "bert")
+    tracker.gate.set()
+    is_open(hand, "bert")
+    hand.notes.jobs.wait()
+    hand.calm()
+    assert hand.notes.desk.board.labelled_frames() == ()
+    assert "help" not in banners(hand) and hand.notes.queue == () and not hand.notes.right.progress.isVisible()
+    assert "anna" not in words_seen(hand) and not hand.notes.left.adjudicate.isVisible()
+    hand.key(Qt.Key.Key_F)
+    hand.key(Qt.Key.Key_T)
+    hand.calm()
+    assert hand.notes.desk.board.labelled_frames() == () and not hand.notes.jobs.running
+    assert "blind reading" in hand.parts.window.status_line.message
+    with AnnotationStore.open() as store:
+        assert store.labels(case.id, rater="bert") == ()
+
+
+def test_no_word_about_other_readers_stays_when_a_blind_one_sits_down(stage, qtbot) -> None:
+    with AnnotationStore.open() as store:
+        case = store.add_case(case_of_source(open_clip("clip-a").info, "needle"))
+        assign(store, case.id, "bert", blind=True)
+    hand = annotating(stage, qtbot, rater="anna")
+    draw_true(hand, 0)
+    hand.calm()
+    hand.parts.window.does.run("adjudicate")
+    hand.wait(lambda: "anna" in hand.parts.window.status_line.message)
+    hand_over(hand, "bert")
+    is_open(hand, "bert")
+    assert "anna" not in words_seen(hand)
+    assert hand.notes.desk.board.get(Slot(0, "needle")) is None
+
+
+def test_help_asked_for_while_the_clip_is_being_opened_comes_when_it_is_known_that_it_may(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand)
+    hand.notes.work.close()
+    hand.key(Qt.Key.Key_F)
+    assert not hand.notes.jobs.running
+    hand.notes.work.look(hand.notes.help.begin)
+    hand.wait(lambda: hand.notes.desk.board.get(Slot(5, "needle")) is not None)
