@@ -170,8 +170,8 @@ def cache_name(spec: Any) -> str:
     fields = {k: getattr(spec, k) for k in spec.__dataclass_fields__ if k != "clips"}
     parts = [type(spec).__name__, CACHE_SIZE, fields]
     kinds = {
-        "CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills", "EmptyStillSpec": "empty",
-        "SteadyCineSpec": "steady",
+        "CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills",
+        "EmptyStillSpec": "empty", "SteadyCineSpec": "steady",
     }
     name = type(spec).__name__
     kind = kinds.get(name, name.removesuffix("Spec").lower())
