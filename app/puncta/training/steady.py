@@ -87,6 +87,22 @@ class PartPainter(NeedlePainter):
         return light * begins * (low + (np.float32(1.0) - low) * ends)
 
 
+    def cover(self, needle: PartlySeen, i: int) -> Grey:
+        """Coverage by the part that is seen, 0..255: as wide as it is drawn, at least two pixels."""
+        (ox, oy), (dx, dy) = needle.origin_mm, needle.direction
+        s_tip = float(needle.way_mm[i])
+        along = (self.x_mm - ox) * dx + (self.y_mm - oy) * dy
+        across = (self.y_mm - oy) * dx - (self.x_mm - ox) * dy - np.float32(needle.sway_mm[i])
+        if needle.bow:
+            across = across - np.float32(needle.bow) * np.square(along)
+        pixel = np.float32(min(self.mm_per_px))
+        # A line that is a Gaussian in depth looks as wide as its half maximum: 2.35 of its deviations.
+        half = max(np.float32(2.35 / 2 * needle.width_mm / 2), pixel)
+        ends = np.minimum(np.float32(s_tip) - along, along - np.float32(max(s_tip - needle.seen_mm, 0.0)))
+        inside = np.minimum(half - np.abs(across), ends) / pixel + np.float32(0.5)
+        return (np.clip(inside, 0.0, 1.0) * 255).astype(np.uint8)
+
+
 def draw_resting(rng: np.random.Generator, steps: int, still: Grey, mm_per_px: tuple[float, float]) -> PartlySeen:
     """Draw a needle that can be seen at rest in a still, and how it moves, if it does."""
     width_mm, height_mm = still.shape[1] * mm_per_px[0], still.shape[0] * mm_per_px[1]
@@ -176,8 +192,16 @@ def shown_at(moving: MovingStill, i: int, point_px: NDArray[np.float64]) -> NDAr
     return at
 
 
-def compose_steady_cine(rng: np.random.Generator, picture: Grey, size: int, steps: int) -> Cine:
-    """Make one cine from a needle-free still, five in seven with a needle."""
+def compose_steady_cine(
+    rng: np.random.Generator, picture: Grey, size: int, steps: int, covers: list[Grey] | None = None
+) -> Cine:
+    """Make one cine from a needle-free still, five in seven with a needle.
+
+    Parameters
+    ----------
+    covers : list or None
+        Gets the needle's coverage on every frame, 0..255, shape (size, size).
+    """
     still, (mx, my) = crop_still(rng, picture, size)
     # Other depths than the stills were taken at: the needle's thickness and length go with it.
     deeper = float(rng.uniform(0.8, 1.7))
@@ -209,8 +233,13 @@ def compose_steady_cine(rng: np.random.Generator, picture: Grey, size: int, step
             else:
                 shown = painter.paint(shown, needle, i)
             tips[i], entries[i] = tip, entry
+            if covers is not None:
+                cover = painter.cover(needle, i)
+                covers.append(cv2.remap(cover, *moving.places(i), cv2.INTER_LINEAR) if carried else cover)
             in_view = bool((tip > 1).all() and (tip < size - 2).all()) and needle.way_mm[i] > 1.5
             judged[i] = 1 if in_view else -1
+        elif covers is not None:
+            covers.append(np.zeros((size, size), np.uint8))
         grain = np.roll(fresh, (int(rng.integers(size)), int(rng.integers(size))), (0, 1))
         shown = shown + noise * grain * (0.3 + shown / 160.0)
         frame = np.clip(shown * float(1 + 0.01 * rng.standard_normal()), 0, 255).astype(np.uint8)
@@ -240,11 +269,22 @@ def build_steady(
     for k in range(part[0], spec.clips, part[1]):
         name = f"{k:05d}"
         if not (folder / f"{name}.json").exists():
-            rng = np.random.default_rng([spec.seed, 77, k])
-            path = stills[int(rng.integers(len(stills)))]
-            still = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-            if still is None:
-                raise UserError(f"The still {path} cannot be read; take it out of the folder of backgrounds.")
-            save_clip(folder, name, "composite", "stills", compose_steady_cine(rng, still, CACHE_SIZE, spec.frames))
+            save_clip(folder, name, "composite", "stills", compose_clip(spec, k, stills))
         report("resting needles", k + 1, spec.clips)
     return folder
+
+
+def compose_clip(spec: SteadyCineSpec, number: int, stills: list[Path], covers: list[Grey] | None = None) -> Cine:
+    """Make the clip of a number; always the same.
+
+    Raises
+    ------
+    UserError
+        Its still cannot be read.
+    """
+    rng = np.random.default_rng([spec.seed, 77, number])
+    path = stills[int(rng.integers(len(stills)))]
+    still = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if still is None:
+        raise UserError(f"The still {path} cannot be read; take it out of the folder of backgrounds.")
+    return compose_steady_cine(rng, still, CACHE_SIZE, spec.frames, covers)

@@ -21,6 +21,7 @@ from puncta.training.steady import (
     shown_at,
 )
 from puncta.training.synthesis import MovingStill
+from puncta.training.tracker.masks import IN_PLANE, build_steady_masks, load_mask_clips
 
 SIZE = 128
 
@@ -110,3 +111,30 @@ def test_clips_are_made_once_and_folders_must_be_there(tmp_path: Path) -> None:
     assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
     with pytest.raises(UserError, match="nowhere"):
         build_steady(SteadyCineSpec(("nowhere",), 2), tmp_path, tmp_path / "cache", lambda *_: None)
+
+
+def test_masks_lie_on_the_needles_of_the_same_cines(tmp_path: Path) -> None:
+    stills = tmp_path / "stills"
+    stills.mkdir()
+    for k in range(8):
+        cv2.imwrite(str(stills / f"{k}.png"), _tissue(k))
+    spec = SteadyCineSpec(("stills",), 6, 4, seed=3)
+    folder = build_steady(spec, tmp_path, tmp_path / "cache", lambda *_: None)
+    build_steady_masks(spec, tmp_path, folder, lambda *_: None)
+    clips = load_mask_clips(folder)
+    assert len(clips) == 6
+    seen = 0
+    for clip in clips:
+        masks = clip.masks(range(4))
+        assert masks.shape == clip.clip.frames.shape
+        for k in range(4):
+            if clip.plane[k] != IN_PLANE:
+                continue
+            y, x = np.nonzero(masks[k] > 127)
+            assert len(x) > 10
+            tip = clip.clip.tip_px[k]
+            # The mask ends at the tip and runs along the axis to the entry.
+            assert np.hypot(x - tip[0], y - tip[1]).min() < 4
+            seen += 1
+    assert seen >= 4
+    assert any((clip.plane == 0).all() for clip in clips) or any((clip.plane < 0).all() for clip in clips)

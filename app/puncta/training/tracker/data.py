@@ -27,11 +27,13 @@ from puncta.training.data import (
     load_clips,
 )
 from puncta.training.experiment import Experiment
+from puncta.training.steady import SteadyCineSpec, build_steady
 from puncta.training.still_cines import EmptyStillSpec, StillCineSpec, build_still_cines
 from puncta.training.tracker.masks import (
     MaskClip,
     build_dataset_masks,
     build_simulator_masks,
+    build_steady_masks,
     build_still_masks,
     load_mask_clips,
     masks_folder,
@@ -88,7 +90,9 @@ def gather_masks(
     """
     data = experiment.section("data")
     stills = bool(data["backgrounds"]) and any(
-        data[n] for n in ("still_cines", "tune_still_cines", "composites", "tune_empty_stills")
+        data[n] for n in (
+            "still_cines", "tune_still_cines", "composites", "tune_empty_stills", "steady_cines", "tune_steady_cines"
+        )
     )
     if stills and data_root is None:
         raise UserError("The experiment names backgrounds; say where they are with --data DIR.")
@@ -176,6 +180,17 @@ def _gather_stills(
             train.append((float(data["stills_share"]), clips))
         else:
             tune["stills"] = clips
+    for kind, count, seed in (("train", data["steady_cines"], 1), ("tune", data["tune_steady_cines"], 2)):
+        if not count or (kind == "train" and train is None):
+            continue
+        spec_r = SteadyCineSpec(folders, int(count), seed=seed)
+        folder = build_together(build_steady, "resting needles", spec_r, cache, report, root)
+        _masks_together(build_steady_masks, spec_r, (root, folder), folder, report)
+        clips = load_mask_clips(folder, int(count))
+        if kind == "train" and train is not None:
+            train.append((float(data["steady_share"]), clips))
+        else:
+            tune["needles at rest"] = clips
     if data["composites"] and train is not None:
         spec_c = CompositeSpec(folders, int(data["composites"]), frames, int(data["composite_seed"]))
         folder = build_together(build_composites, "needle-free stills", spec_c, cache, report, root)

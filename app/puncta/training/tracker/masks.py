@@ -32,7 +32,16 @@ from puncta.sim.echo import place_in_picture
 from puncta.sim.frame_view import FrameView
 from puncta.sim.truth import IN_PLANE_WEIGHT
 from puncta.sim.truth_scene import seen_part
-from puncta.training.data import CACHE_SIZE, SIMULATED_SIZES_PX, Clip, Report, SimulatorSpec, load_clips
+from puncta.training.data import (
+    CACHE_SIZE,
+    SIMULATED_SIZES_PX,
+    Clip,
+    Report,
+    SimulatorSpec,
+    background_stills,
+    load_clips,
+)
+from puncta.training.steady import SteadyCineSpec, compose_clip
 from puncta.training.still_cines import SIZES_PX, StillCineSpec
 
 IN_PLANE, NONE, OFF_PLANE, UNKNOWN = 1, 0, -1, -2
@@ -173,6 +182,23 @@ def build_still_masks(
             masks, plane = zip(*(generator.mask_of(i) for i in range(spec.frames)), strict=True)
             save_masks(target, name, masks, plane)
         report("masks of needles in stills", k + 1, spec.clips)
+    return target
+
+
+def build_steady_masks(
+    spec: SteadyCineSpec, root: Path, folder: Path, report: Report, part: tuple[int, int] = (0, 1)
+) -> Path:
+    """Work out the masks that a cache of `puncta.training.steady.build_steady` lacks: of the part that is seen."""
+    target = masks_folder(folder)
+    stills = background_stills(root, spec.folders)
+    for k in range(part[0], spec.clips, part[1]):
+        name = f"{k:05d}"
+        if not (target / f"{name}.npz").exists():
+            covers: list[Coverage] = []
+            judged = compose_clip(spec, k, stills, covers).judged
+            plane = [IN_PLANE if told == 1 else UNKNOWN if told < 0 else NONE for told in judged]
+            save_masks(target, name, covers, plane)
+        report("masks of resting needles", k + 1, spec.clips)
     return target
 
 

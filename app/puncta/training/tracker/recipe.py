@@ -23,9 +23,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "composites": 0,
         "composite_seed": 1,
         "tune_empty_stills": 0,
+        "steady_cines": 0,
+        "tune_steady_cines": 0,
         "dataset_share": 1.0,
         "simulated_share": 1.0,
         "stills_share": 1.0,
+        "steady_share": 1.0,
         "empty_share": 0.5,
     },
     "model": {"id": "needle-track", "version": "0.0", "widths": [16, 32, 64, 128, 160], "memory": 48},
@@ -86,6 +89,8 @@ def describe(config: Mapping[str, Any]) -> list[str]:
             f"{data['still_cines']:,} cines of simulated needles in needle-free stills "
             f"({', '.join(data['backgrounds'])})"
         )
+    if data.get("backgrounds") and data.get("steady_cines"):
+        parts.append(f"{data['steady_cines']:,} cines of drawn needles at rest in such stills")
     if data.get("backgrounds") and data.get("composites"):
         parts.append(f"the needle-free ones of {data['composites']:,} cines of such stills")
     return parts
