@@ -4731,5 +4731,121 @@
         <source>In the lab's store.</source>
         <translation>Im Speicher des Labors.</translation>
     </message>
+    <message>
+        <source>The frames are still being looked at.</source>
+        <translation>Die Bilder werden noch angesehen.</translation>
+    </message>
+    <message>
+        <source>It is confirmed already.</source>
+        <translation>Es ist schon bestätigt.</translation>
+    </message>
+    <message>
+        <source>Every frame of it is confirmed already.</source>
+        <translation>Jedes Bild davon ist schon bestätigt.</translation>
+    </message>
+    <message>
+        <source>A proposal waits on frame {index}.</source>
+        <translation>Auf Bild {index} wartet ein Vorschlag.</translation>
+    </message>
+    <message>
+        <source>Proposals wait on frames {first} to {last}.</source>
+        <translation>Vorschläge warten auf den Bildern {first} bis {last}.</translation>
+    </message>
+    <message>
+        <source>{key} carries the needle on from this frame.</source>
+        <translation>{key} trägt die Nadel von diesem Bild aus weiter.</translation>
+    </message>
+    <message>
+        <source>The needle is drawn on frame {index} alone; draw it on a second one.</source>
+        <translation>Die Nadel ist nur auf Bild {index} gezeichnet; zeichnen Sie sie auf einem zweiten.</translation>
+    </message>
+    <message>
+        <source>The needle is drawn on frame {index} alone; draw it on a second one, or press {key}.</source>
+        <translation>Die Nadel ist nur auf Bild {index} gezeichnet; zeichnen Sie sie auf einem zweiten, oder drücken Sie {key}.</translation>
+    </message>
+    <message>
+        <source>No needle is drawn yet; draw it on two frames, or press {key}.</source>
+        <translation>Noch ist keine Nadel gezeichnet; zeichnen Sie sie auf zwei Bildern, oder drücken Sie {key}.</translation>
+    </message>
+    <message>
+        <source>No needle is drawn yet; draw it on two frames.</source>
+        <translation>Noch ist keine Nadel gezeichnet; zeichnen Sie sie auf zwei Bildern.</translation>
+    </message>
+    <message>
+        <source>{thing}: click it.</source>
+        <translation>{thing}: anklicken.</translation>
+    </message>
+    <message>
+        <source>{thing}: drag from where it comes in to its tip.</source>
+        <translation>{thing}: vom Eintritt bis zur Spitze ziehen.</translation>
+    </message>
+    <message>
+        <source>{thing}: click the corners; the first one again, or the right button, closes.</source>
+        <translation>{thing}: die Ecken anklicken; die erste noch einmal oder die rechte Taste schließt.</translation>
+    </message>
+    <message>
+        <source>{thing}: the left button paints, the right one takes away.</source>
+        <translation>{thing}: die linke Taste malt, die rechte nimmt weg.</translation>
+    </message>
+    <message>
+        <source>{thing}: drag a box around it.</source>
+        <translation>{thing}: einen Kasten darum ziehen.</translation>
+    </message>
+    <message>
+        <source>{thing}: drag from one end to the other.</source>
+        <translation>{thing}: von einem Ende zum anderen ziehen.</translation>
+    </message>
+    <message>
+        <source>{key} again: {way}.</source>
+        <translation>{key} noch einmal: {way}.</translation>
+    </message>
+    <message>
+        <source>Needle tip: learn this machine's pictures without labels</source>
+        <translation>Nadelspitze: die Bilder dieses Geräts ohne Markierungen lernen</translation>
+    </message>
+    <message>
+        <source>Goes on from a finished model: needles are drawn into recordings of your machine that show none, beside simulated cines of other machines. It learns how the machine draws tissue, not how your needles look in it; adapt the new model to labels afterwards.</source>
+        <translation>Geht von einem fertigen Modell aus: In Aufnahmen Ihres Geräts, die keine Nadel zeigen, werden Nadeln gezeichnet, daneben simulierte Clips anderer Geräte. Es lernt, wie das Gerät Gewebe zeichnet, nicht, wie Ihre Nadeln darin aussehen; passen Sie das neue Modell danach an Markierungen an.</translation>
+    </message>
+    <message>
+        <source>recordings of this machine without any needle</source>
+        <translation>Aufnahmen dieses Geräts ohne jede Nadel</translation>
+    </message>
+    <message>
+        <source>Nothing is left of the recordings to learn from. {why}</source>
+        <translation>Von den Aufnahmen bleibt nichts zum Lernen. {why}</translation>
+    </message>
+    <message>
+        <source>The part of the dataset {name} that teaches has {frames} needle-free frames and needs {least}, {more} more: {needs}.</source>
+        <translation>Der Teil des Datensatzes {name}, aus dem gelernt wird, hat {frames} Bilder ohne Nadel und braucht {least}, {more} mehr: {needs}.</translation>
+    </message>
+    <message>
+        <source>The needles in the held out frames are drawn into them: found and missed tips say how the model reads this machine's tissue, and nothing of real needles.</source>
+        <translation>Die Nadeln in den zurückgehaltenen Bildern sind hineingezeichnet: Gefundene und verfehlte Spitzen sagen, wie das Modell das Gewebe dieses Geräts liest, und nichts über echte Nadeln.</translation>
+    </message>
+    <message>
+        <source>{title} is left out: on {sure} of {looked} frames the present model is sure of a needle's tip. Look at it; if it shows a needle, label it instead.</source>
+        <translation>{title} bleibt weg: Auf {sure} von {looked} Bildern ist sich das jetzige Modell einer Nadelspitze sicher. Sehen Sie es an; zeigt es eine Nadel, markieren Sie sie stattdessen.</translation>
+    </message>
+    <message>
+        <source>1 frame at which the present model is sure of a needle's tip, and {beside} beside them, are left out.</source>
+        <translation>1 Bild, auf dem sich das jetzige Modell einer Nadelspitze sicher ist, und {beside} daneben bleiben weg.</translation>
+    </message>
+    <message>
+        <source>{count} frames at which the present model is sure of a needle's tip, and {beside} beside them, are left out.</source>
+        <translation>{count} Bilder, auf denen sich das jetzige Modell einer Nadelspitze sicher ist, und {beside} daneben bleiben weg.</translation>
+    </message>
+    <message>
+        <source>Looks at the recordings</source>
+        <translation>Sieht die Aufnahmen durch</translation>
+    </message>
+    <message>
+        <source>Takes frames of the recordings</source>
+        <translation>Nimmt Bilder der Aufnahmen</translation>
+    </message>
+    <message>
+        <source>Draws needles into the recordings</source>
+        <translation>Zeichnet Nadeln in die Aufnahmen</translation>
+    </message>
 </context>
 </TS>

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from annotate_window import CONTROL, Hand, annotating, pose_at
+from annotate_window import CONTROL, SHIFT, Hand, annotating, open_clip, pose_at
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from puncta.annotation.assignments import assign
+from puncta.annotation.cases import case_of_source
+from puncta.annotation.labels import Slot
 from puncta.annotation.store import AnnotationStore
 from puncta.gui.annotate.things import Shape
 
 
 def said(hand: Hand) -> str:
     return hand.parts.window.status_line.message
+
+
+def draw_true(hand: Hand, index: int) -> None:
+    pose = pose_at(index, 30)
+    hand.drag((pose.entry_px[0] - 1.0, pose.entry_px[1] + 0.6), pose.tip_px)
 
 
 def test_the_first_press_of_a_digit_takes_the_usual_way_to_draw_and_the_second_the_next(stage, qtbot) -> None:
@@ -27,6 +35,68 @@ def test_the_first_press_of_a_digit_takes_the_usual_way_to_draw_and_the_second_t
     assert hand.notes.shape is Shape.NEEDLE
     hand.key(key)
     assert hand.notes.shape is needle.ways[1]
+
+
+def test_a_digit_pressed_on_another_frame_goes_on_with_what_is_in_hand(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    needle = next(t for t in hand.notes.things if t.name == "needle")
+    key = Qt.Key(Qt.Key.Key_0 + int(needle.digit))
+    for index, (way, words) in enumerate(((Shape.NEEDLE, "drag from where"), (Shape.NEEDLE, "2 again: polygon"))):
+        hand.go(index)
+        hand.key(key)
+        assert hand.notes.shape is way and words in said(hand)
+        draw_true(hand, index)
+        hand.calm()
+        assert hand.notes.desk.board.get(Slot(index, "needle.line")) is not None
+    hand.key(key)
+    assert hand.notes.shape is Shape.POLYGON and "click the corners" in said(hand) and "2 again: brush" in said(hand)
+    hand.go(5)
+    hand.key(key)
+    assert hand.notes.shape is Shape.POLYGON, "whoever draws polygons goes on with polygons"
+    hand.key(key)
+    assert hand.notes.shape is Shape.BRUSH and "paints" in said(hand)
+
+
+def test_why_nothing_is_proposed_is_said_and_what_brings_something(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.calm()
+    hand.key(Qt.Key.Key_V, SHIFT)
+    assert said(hand) == (
+        "Nothing is proposed in this range. No needle is drawn yet; draw it on two frames, or press F."
+    )
+    hand.go(4)
+    draw_true(hand, 4)
+    hand.calm()
+    hand.key(Qt.Key.Key_V, SHIFT)
+    assert "The needle is drawn on frame 4 alone; draw it on a second one" in said(hand)
+    hand.key(Qt.Key.Key_V)
+    assert said(hand) == "Nothing is proposed on this frame. It is confirmed already."
+    hand.go(8)
+    draw_true(hand, 8)
+    hand.calm()
+    hand.go(20)
+    hand.key(Qt.Key.Key_X)
+    assert said(hand) == "Nothing is proposed on this frame. Proposals wait on frames 5 to 7."
+    hand.key(Qt.Key.Key_V, SHIFT)
+    hand.calm()
+    hand.key(Qt.Key.Key_V, SHIFT)
+    assert said(hand) == "Nothing is proposed in this range. F carries the needle on from this frame."
+    hand.go(4)
+    hand.key(Qt.Key.Key_I)
+    hand.go(8)
+    hand.key(Qt.Key.Key_O)
+    hand.key(Qt.Key.Key_V, SHIFT)
+    assert said(hand) == "Nothing is proposed in this range. Every frame of it is confirmed already."
+
+
+def test_a_blind_reader_is_not_told_of_models(stage, qtbot) -> None:
+    with AnnotationStore.open() as store:
+        case = store.add_case(case_of_source(open_clip("clip-a").info, "needle"))
+        assign(store, case.id, "T", blind=True)
+    hand = annotating(stage, qtbot)
+    hand.calm()
+    hand.key(Qt.Key.Key_V, SHIFT)
+    assert said(hand) == "Nothing is proposed in this range. No needle is drawn yet; draw it on two frames."
 
 
 def test_nothing_to_take_back_is_said(stage, qtbot) -> None:

@@ -60,6 +60,7 @@ def texts_of_source(root: Path) -> set[str]:
         steering_words.HIT_WORDS,
         steering_words.EVENT_WORDS,
         things.WAY_WORDS,
+        things.WAY_HINTS,
         facts.STATE_WORDS,
         facts.VISIBILITY_WORDS,
         worklist.STATE_WORDS,

@@ -241,7 +241,7 @@ class Adjudication:
         if thing is None or thing.is_flag:
             annotator.say(tr("This has no place in the picture: take one of the two, or say that it is absent."))
             return
-        annotator.verbs.take_up(thing)
+        annotator.verbs.take_up(thing, next_way=True)
         annotator.say(tr("Draw it; the label is yours. {key} goes on.").format(key=annotator.key_words("next_doubt")))
 
     def turn(self) -> None:

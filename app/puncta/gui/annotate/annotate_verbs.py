@@ -19,11 +19,13 @@ from puncta.annotation.commands import (
     set_phase,
 )
 from puncta.annotation.labels import LINE_SUFFIX, PHASE, LineLabel, PhaseLabel, Slot, State
+from puncta.core.events import PlayState
 from puncta.core.frame import Frame
 from puncta.formats.dataset_values import Visibility
 from puncta.gui.annotate.label_desk import joined
+from puncta.gui.annotate.nothing_words import nothing_here, nothing_in_range
 from puncta.gui.annotate.review_queue import next_in
-from puncta.gui.annotate.things import NOT_VISIBLE_DIGIT, Shape, Thing
+from puncta.gui.annotate.things import NOT_VISIBLE_DIGIT, Shape, Thing, way_words
 from puncta.gui.i18n import tr
 from puncta.imaging.needle_pose import NeedlePose
 from puncta.session.between_keys import NEEDLE, TIP, needle_values
@@ -43,8 +45,8 @@ class AnnotateVerbs:
     def __init__(self, annotator: Annotator) -> None:
         self._a = annotator
         self._since: int | None = None
-        self._asked = False
-        """Somebody asked for the thing in hand."""
+        self._asked_at: int | None = None
+        """The frame on which somebody asked for the thing in hand; -1 while the clip played."""
 
     @property
     def help(self) -> LabelHelp:
@@ -93,22 +95,29 @@ class AnnotateVerbs:
             annotator.show_held()
         elif held:
             self.take_up(thing)
+            if annotator.shape is not None:
+                annotator.say(way_words(thing, annotator.shape))
 
-    def take_up(self, thing: Thing | None, *, asked: bool = True) -> None:
-        """Take a thing in hand; the one that was asked for already, in its next way to draw.
+    def take_up(self, thing: Thing | None, *, asked: bool = True, next_way: bool = False) -> None:
+        """Take a thing in hand; the one that was asked for on this frame already, in its next way to draw.
 
         Parameters
         ----------
         asked : bool
             Somebody asked for it; what a clip opens with was not, so that the first press of its digit changes nothing.
+        next_way : bool
+            What is in hand takes its next way, on whatever frame it was asked for.
         """
-        annotator, again = self._a, self._asked and asked
-        self._asked = asked
+        annotator, desk = self._a, self._a.window.desk
+        # On another frame the same digit means to go on as on the last one; while the clip plays, all are one.
+        place = -1 if desk.status.state is PlayState.PLAYING else desk.aimed_index()
+        again = asked and (next_way or self._asked_at in {place, -1})
+        self._asked_at = place if asked else None
         annotator.hands.put_down()
         if again and thing is not None and thing is annotator.thing and annotator.shape in thing.ways:
             ways = thing.ways
             annotator.shape = ways[(ways.index(annotator.shape) + 1) % len(ways)]
-        else:
+        elif thing is None or thing is not annotator.thing or annotator.shape not in thing.ways:
             annotator.thing = thing
             annotator.shape = thing.ways[0] if thing is not None and thing.ways else None
         annotator.scene.handles_of = thing.name if thing is not None and annotator.shape is Shape.NEEDLE else None
@@ -173,27 +182,27 @@ class AnnotateVerbs:
         board, index = self._a.desk.board, self._a.index()
         if board is not None:
             closed = self._a.hands.close_polygon()
-            self._do(accept(board, index), "" if closed else tr("Nothing is proposed on this frame."))
+            self._do(accept(board, index), "" if closed else nothing_here(self._a, index))
 
     def accept_range(self) -> None:
         """Confirm what is proposed in the range."""
         board = self._a.desk.board
         if board is not None:
             command = accept_range(board, *self.span(), frame=self._a.index())
-            self._do(command, tr("Nothing is proposed in this range."))
+            self._do(command, nothing_in_range(self._a, *self.span()))
 
     def reject(self) -> None:
         """Reject what is proposed on the frame on the screen."""
         board, index = self._a.desk.board, self._a.index()
         if board is not None:
-            self._do(reject(board, index, frame=index), tr("Nothing is proposed on this frame."))
+            self._do(reject(board, index, frame=index), nothing_here(self._a, index))
 
     def reject_range(self) -> None:
         """Reject what is proposed in the range."""
         board = self._a.desk.board
         if board is not None:
             command = reject(board, *self.span(), frame=self._a.index())
-            self._do(command, tr("Nothing is proposed in this range."))
+            self._do(command, nothing_in_range(self._a, *self.span()))
 
     def say_not_visible(self, first: int, last: int, why: Visibility = Visibility.ABSENT) -> None:
         """Say on every frame of a span that the thing in hand cannot be pointed at, and why."""

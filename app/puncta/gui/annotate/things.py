@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from puncta.formats.label_sets import LabelSet
+from puncta.gui.i18n import tr
 
 NOT_VISIBLE_DIGIT = "0"
 TOKENS = {"needle_tip": "tip", "needle": "mask", "target": "target"}
@@ -41,6 +42,15 @@ WAY_WORDS = {
     Shape.LINE: "line",
 }
 
+WAY_HINTS = {
+    Shape.POINT: "{thing}: click it.",
+    Shape.NEEDLE: "{thing}: drag from where it comes in to its tip.",
+    Shape.POLYGON: "{thing}: click the corners; the first one again, or the right button, closes.",
+    Shape.BRUSH: "{thing}: the left button paints, the right one takes away.",
+    Shape.BOX: "{thing}: drag a box around it.",
+    Shape.LINE: "{thing}: drag from one end to the other.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Thing:
@@ -57,6 +67,15 @@ class Thing:
     def is_flag(self) -> bool:
         """A flag has no place in the picture."""
         return not self.ways
+
+
+def way_words(thing: Thing, shape: Shape) -> str:
+    """Say how the thing in hand is drawn, and what its digit takes next."""
+    words = tr(WAY_HINTS[shape]).format(thing=tr(thing.title))
+    if len(thing.ways) < 2:
+        return words
+    after = tr(WAY_WORDS[thing.ways[(thing.ways.index(shape) + 1) % len(thing.ways)]])
+    return f"{words} {tr('{key} again: {way}.').format(key=thing.digit, way=after)}"
 
 
 def things_of(label_set: LabelSet) -> tuple[Thing, ...]:
