@@ -29,7 +29,8 @@ from puncta.annotation.commands import Change, Command
 from puncta.annotation.label_json import content_of, label_from_content
 from puncta.annotation.labels import Label, Slot
 from puncta.annotation.store import AnnotationStore
-from puncta.annotation.store_open import StoreUnreachable, open_engine, url_of
+from puncta.annotation.store_open import open_engine, url_of
+from puncta.annotation.store_refusals import StoreUnreachable
 from puncta.annotation.tables import CHANGES, COMMANDS
 from puncta.core.errors import UserError
 

@@ -16,14 +16,15 @@ from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from puncta.annotation import store_history, store_rows, store_suggestions
 from puncta.annotation.cases import Case
 from puncta.annotation.commands import Change, Command, LabelConflict
 from puncta.annotation.label_json import content_of, label_from_content
 from puncta.annotation.labels import TRUSTED_STATES, Label, Slot
-from puncta.annotation.store_open import WRITE, open_engine, unreachable
+from puncta.annotation.store_open import WRITE, open_engine
+from puncta.annotation.store_refusals import in_plain_words
 from puncta.annotation.store_suggestions import Suggestion
 from puncta.annotation.tables import CASES, LABELS, META, TAGS
 from puncta.core.errors import UserError
@@ -132,16 +133,11 @@ class AnnotationStore:
     def _plain_errors(self) -> Iterator[None]:
         try:
             yield
-        except IntegrityError:
-            raise
-        except OperationalError as error:
-            if self.engine.dialect.name == "sqlite":
-                raise UserError(f"The store {self.engine.url.database} cannot be used: {error.orig}.") from error
-            raise unreachable(self.engine.url, error) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise unreachable(self.engine.url, error) from error
-            raise
+            told = in_plain_words(self.engine.url, error)
+            if told is None:
+                raise
+            raise told from error
 
     # Cases.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import sqlite3
 from datetime import UTC, datetime
@@ -17,10 +18,11 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from puncta import paths
 from puncta.annotation.store_backup import backup_rows
+from puncta.annotation.store_refusals import in_plain_words
 from puncta.annotation.tables import METADATA
 from puncta.core.errors import UserError
 
@@ -71,10 +73,6 @@ class StoreAbsent(UserError):
         self.path = path
 
 
-class StoreUnreachable(UserError):
-    """The server does not answer."""
-
-
 def default_store() -> Path:
     """Return where this user's own store is."""
     return paths.user_data_dir() / "annotations" / "annotations.sqlite"
@@ -93,8 +91,9 @@ def url_of(where: Path | str | None) -> URL:
         return URL.create("sqlite+pysqlite", database=str(Path(where).absolute()))
     try:
         url = make_url(where)
-    except ArgumentError as error:
-        raise UserError(f"'{where}' is not the address of a store; give a file or postgresql://HOST/NAME.") from error
+    except (ArgumentError, ValueError) as error:  # a port that is no number, too
+        shown = re.sub(r"//([^:@/]*):[^@/]*@", r"//\1:***@", where)
+        raise UserError(f"'{shown}' is not the address of a store; give a file or postgresql://HOST/NAME.") from error
     kind = url.get_backend_name()
     if kind == "sqlite":
         if not url.database or url.database == ":memory:":
@@ -132,22 +131,16 @@ def open_engine(where: Path | str | None, *, begin_anew: bool = False, begin: bo
     )
     try:
         _bring_up_to_date(engine, paths.user_data_dir() / "annotations" / "backups")
-    except OperationalError as error:
+    except DBAPIError as error:
         engine.dispose()
-        raise unreachable(url, error) from error
+        told = in_plain_words(url, error)
+        if told is None:
+            raise
+        raise told from error
     except BaseException:
         engine.dispose()
         raise
     return engine
-
-
-def unreachable(url: URL, error: DBAPIError) -> StoreUnreachable:
-    """Return the plain sentence for a server that does not answer."""
-    why = str(error.orig).strip().splitlines()
-    return StoreUnreachable(
-        f"The store at {url.render_as_string(hide_password=True)} does not answer: "
-        f"{why[0] if why else 'no reason given'}."
-    )
 
 
 def _check_there(path: Path) -> None:
@@ -179,6 +172,12 @@ def _open_file(url: URL, path: Path, begin_anew: bool) -> Engine:
     sa.event.listen(engine, "begin", _begin)
     try:
         _bring_up_to_date(engine, path.parent / "backups")
+    except DBAPIError as error:
+        engine.dispose()
+        told = in_plain_words(url, error)
+        if told is None:
+            raise
+        raise told from error
     except BaseException:
         engine.dispose()
         raise

@@ -18,6 +18,7 @@ from puncta.session.compare import (
 )
 from puncta.session.export import findings_of, own_results, session_folder
 from puncta.session.run import RunRequest, RunSummary
+from puncta.sources.factory import open_source
 
 
 def tidy_comparison(request: RunRequest) -> None:
@@ -46,6 +47,7 @@ def prepare_comparison(
         return request, None
     folder = session_folder(request.uri)
     if compare == "" and (folder is None or own_results(request.uri) is None):
+        open_source(request.uri).close()  # where there are no pictures, that is what is wrong
         raise UserError("Nothing was recorded to compare with; name a file of results after --compare.")
     if folder is None and request.results is None:
         raise UserError("Name a file for the new results with --results.")

@@ -256,8 +256,8 @@ class PluginManifest(_Strict):
         complaint = option.complaint(value)
         if complaint:
             near = get_close_matches(text, [str(c) for c in option.choices], 1, 0.4)
-            hint = f', did you mean "{near[0]}"' if near else ""
-            raise UserError(f'The option "{name}" of the plugin "{self.id}" {complaint}, not "{text}"{hint}.')
+            hint = f'; did you mean "{near[0]}"?' if near else "."
+            raise UserError(f'The option "{name}" of the plugin "{self.id}" {complaint}, not "{text}"{hint}')
         return value
 
     def _option(self, name: str) -> Option:
@@ -265,8 +265,8 @@ class PluginManifest(_Strict):
             return self.options[name]
         near = get_close_matches(name, self.options, 1, 0.5)
         there = f"it has {', '.join(self.options)}" if self.options else "it has none"
-        there += f', did you mean "{near[0]}"' if near else ""
-        raise UserError(f'The plugin "{self.id}" has no option "{name}"; {there}.')
+        there += f'; did you mean "{near[0]}"?' if near else "."
+        raise UserError(f'The plugin "{self.id}" has no option "{name}"; {there}')
 
 
 _WORDS = {

@@ -99,9 +99,11 @@ def export_case(
     """
     stop = stop or threading.Event()
     _check_targets(request)
-    lines = findings_of(request.uri, request.results, needed=request.burned is not None or request.table is not None)
+    # The pictures first: where there are none, that is what is wrong, and not that they have no findings.
     source = open_source(request.uri)
     try:
+        needed = request.burned is not None or request.table is not None
+        lines = findings_of(request.uri, request.results, needed=needed)
         if source.info.kind is not SourceKind.FILE:
             raise UserError(f"{source.info.title} has no end; record it first, then export the session.")
         return _Export(request, source, lines, stop, progress).run()

@@ -79,8 +79,8 @@ def options_by_plugin(
             raise UserError(f"'{text}' is not an option; write plugin.name=value, for example infant-lp.weight_kg=4.")
         if plugin_id not in found:
             near = get_close_matches(plugin_id, found, 1, 0.5)
-            there = f"did you mean {near[0]}" if near else f"those that run are {', '.join(found)}"
-            raise UserError(f"'{text}' is for a plugin that does not run here; {there}.")
+            there = f"did you mean {near[0]}?" if near else f"those that run are {', '.join(found)}."
+            raise UserError(f"'{text}' is for a plugin that does not run here; {there}")
         values = chosen.setdefault(plugin_id, {})
         values[name] = found[plugin_id].option_from_text(name, value.strip())
     return chosen

@@ -13,6 +13,7 @@ from puncta.core.errors import UserError
 
 _LINE_LIMIT = 1 << 16
 _HEADER_LIMIT = 64 << 20
+_NRRD_SUFFIXES = (".nrrd", ".nhdr")
 _META_TYPES = {
     "MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_USHORT": "u2", "MET_SHORT": "i2", "MET_UINT": "u4", "MET_INT": "i4",
     "MET_ULONG": "u4", "MET_LONG": "i4", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
@@ -111,6 +112,10 @@ def _read_meta(path: Path, file: BinaryIO) -> StackHeader:
         if key.strip().lower() == "elementdatafile":
             break
     if "elementdatafile" not in fields or "dimsize" not in fields:
+        if path.suffix.lower() in _NRRD_SUFFIXES:
+            raise UserError(
+                f"{path.name} does not begin as an NRRD file does; it is damaged or of another kind, take another one."
+            )
         raise UserError(f"{path.name} has no complete MetaImage header, choose another file.")
     sizes = _sizes(fields["dimsize"].split())
     channels = int(fields.get("elementnumberofchannels", "1"))

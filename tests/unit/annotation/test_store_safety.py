@@ -23,7 +23,6 @@ from puncta.annotation.store_backup import restore_rows
 from puncta.annotation.store_open import (
     WRITE,
     StoreDamaged,
-    StoreUnreachable,
     backups_of,
     default_store,
     migrate,
@@ -31,6 +30,7 @@ from puncta.annotation.store_open import (
     restore_backup,
     url_of,
 )
+from puncta.annotation.store_refusals import StoreUnreachable
 from puncta.annotation.tables import METADATA
 from puncta.core.errors import UserError
 
@@ -246,14 +246,49 @@ def test_the_migrations_make_the_tables_the_code_uses(store: AnnotationStore) ->
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
-    with pytest.raises(StoreUnreachable, match="does not answer") as caught:
+    with pytest.raises(StoreUnreachable, match="does not answer: nothing listens at 127.0.0.1:9") as caught:
         AnnotationStore.open("postgresql://anna:secret@127.0.0.1:9/lab")
-    assert "secret" not in str(caught.value)
+    assert "secret" not in str(caught.value) and "psycopg" not in str(caught.value)
+
+
+def test_what_a_server_refuses_is_told_in_our_own_words(postgres: pg_server.Server) -> None:
+    address = postgres.make_store("refusing")
+    AnnotationStore.open(address).close()
+    here = f"127.0.0.1:{postgres.port}"
+    for wrong, words in (
+        (f"postgresql://puncta@{here}/nowhere", "has no database 'nowhere'"),
+        (f"postgresql://nobody@{here}/postgres", "has no user 'nobody'"),
+        (f"postgresql://puncta@no-such-host.invalid:{postgres.port}/postgres", "no computer called"),
+    ):
+        with pytest.raises(StoreUnreachable, match=words):
+            AnnotationStore.open(wrong)
+    with AnnotationStore.open(address) as store, store.writing() as connection:
+        connection.execute(sa.text("CREATE ROLE reader LOGIN"))
+        connection.execute(sa.text("GRANT USAGE ON SCHEMA refusing TO reader"))
+        connection.execute(sa.text("GRANT SELECT ON ALL TABLES IN SCHEMA refusing TO reader"))
+    with AnnotationStore.open(address.replace("puncta@", "reader@")) as store:
+        assert store.cases() == ()
+        with pytest.raises(UserError, match="does not allow 'reader' to do this"):
+            store.add_case(make_case())
+
+
+def test_a_store_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AnnotationStore.open(tmp_path / "labels.sqlite") as store:
+        with store.reading() as connection:
+            connection.exec_driver_sql("PRAGMA query_only=ON")
+        sa.event.listen(store.engine, "connect", lambda link, _r: link.execute("PRAGMA query_only=ON").close())
+        with pytest.raises(UserError, match="may not be written; change its permissions"):
+            store.add_case(make_case())
 
 
 @pytest.mark.parametrize(
     ("address", "words"),
-    [("mysql://host/x", "cannot lie in 'mysql'"), ("://", "not the address"), ("sqlite:///:memory:", "keeps nothing")],
+    [
+        ("mysql://host/x", "cannot lie in 'mysql'"),
+        ("://", "not the address"),
+        ("postgresql://anna:secret@host:port/x", r"'postgresql://anna:\*\*\*@host:port/x' is not the address"),
+        ("sqlite:///:memory:", "keeps nothing"),
+    ],
 )
 def test_an_address_that_is_none_is_refused(address: str, words: str) -> None:
     with pytest.raises(UserError, match=words):

@@ -1,0 +1,137 @@
+"""What a command says of input that is not what it is taken for: the thing that is wrong, in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from puncta.cli.main import main
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """Run a command that has to refuse; return its one sentence."""
+    capsys.readouterr()
+    try:
+        status = main([str(word) for word in words])
+    except SystemExit as stopped:
+        status = int(stopped.code or 0)
+    told = capsys.readouterr()
+    assert status == 2 and told.err.startswith("puncta") and told.err.count("\n") == 1, told.err
+    return told.err
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for n in range(3):
+        cv2.imwrite(str(folder / f"{n}.png"), np.full((24, 32), 40 + n, np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize("words", [["cases", "export", "NOTHERE", "--csv", "x.csv"], ["run", "NOTHERE", "--compare"]])
+def test_pictures_that_are_not_there_are_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    told = refused(capsys, *(str(tmp_path / w) if w == "NOTHERE" else w for w in words))
+    assert "NOTHERE does not exist" in told and "findings" not in told and "compare" not in told
+
+
+@pytest.mark.parametrize(("name", "form"), [("a.nrrd", "NRRD"), ("a.nhdr", "NRRD"), ("a.mha", "MetaImage")])
+def test_a_header_that_is_none_is_called_by_its_own_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, form: str
+) -> None:
+    (tmp_path / name).write_text("no header at all\n")
+    told = refused(capsys, "run", tmp_path / name)
+    assert form in told and not ({"NRRD", "MetaImage"} - {form}) & set(told.replace(",", " ").split())
+
+
+@pytest.mark.parametrize(("option", "asked"), [
+    ("infant-lp.heat_map=cfs", 'did you mean "csf"?'),
+    ("infant-lp.heat_mop=csf", 'did you mean "heat_map"?'),
+    ("infant-pl.heat_map=csf", "did you mean infant-lp?"),
+])  # fmt: skip
+def test_a_question_ends_as_one(clip: Path, capsys: pytest.CaptureFixture[str], option: str, asked: str) -> None:
+    told = refused(capsys, "run", clip, "--plugins", "infant-lp", "--option", option)
+    assert told.endswith(f"{asked}\n")
+
+
+@pytest.fixture
+def a_case(clip: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert main(["annotations", "add", str(clip), "--label-set", "needle-tip"]) == 0
+    assert "3 frames" in capsys.readouterr().out
+    return clip
+
+
+def make(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    return folder
+
+
+EXPORTS = {
+    "yolo": ("data.yaml", "frames.csv", "labels/a.txt"),
+    "masks": ("frames.csv", "masks/needle/a.png"),
+    "mot": ("frames.csv", "001-clip/gt/gt.txt"),
+    "csv": ("labels.csv",),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(EXPORTS))
+@pytest.mark.usefixtures("a_case")
+def test_an_export_that_is_not_read_back_is_called_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    folder = make(tmp_path / "out", *EXPORTS[kind])
+    told = refused(capsys, "annotations", "import", folder, "--case", "clip", "--rater", "anna")
+    assert f"an export as {kind}, which is written here and not read" in told and "labelme file" not in told
+    assert f"an export as {kind}" in refused(capsys, "doctor", folder)
+
+
+@pytest.mark.parametrize(("there", "asked", "told_as"), [
+    ("annotations.json", "cvat", "coco"), ("dataset.json", "coco", "dataset"), ("annotations.xml", "dataset", "cvat"),
+])  # fmt: skip
+@pytest.mark.usefixtures("a_case")
+def test_a_folder_of_another_format_than_asked_for_says_which(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str, asked: str, told_as: str
+) -> None:
+    folder = make(tmp_path / "out", there)
+    told = refused(
+        capsys, "annotations", "import", folder, "--case", "clip", "--rater", "anna", "--format", asked
+    )
+    assert f"not of the format {asked}; without --format it is read as {told_as}" in told
+
+
+@pytest.mark.parametrize("words", [
+    ["import", "FOLDER", "--case", "clip", "--rater", ""], ["export", "OUT", "--rater", " "],
+    ["assign", "clip", ""], ["list", "--rater", ""], ["agree", "clip", "", "bert"],
+])  # fmt: skip
+@pytest.mark.usefixtures("a_case")
+def test_a_rater_without_a_name_is_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    places = {"FOLDER": str(make(tmp_path / "in", "dataset.json")), "OUT": str(tmp_path / "out")}
+    assert "A rater needs a name" in refused(capsys, "annotations", *(places.get(w, w) for w in words))
+
+
+@pytest.mark.usefixtures("a_case")
+def test_a_folder_of_coco_is_checked_as_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "coco"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), np.zeros((24, 32), np.uint8))
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 32, "height": 24}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 9, 4], "area": 36, "iscrowd": 0}],
+        "categories": [{"id": 1, "name": "needle"}],
+    }
+    (folder / "annotations.json").write_text(json.dumps(document))
+    capsys.readouterr()
+    assert main(["doctor", str(folder)]) == 0 and "coco" in capsys.readouterr().out
+    document["annotations"][0]["image_id"] = 7
+    (folder / "annotations.json").write_text(json.dumps(document))
+    assert main(["doctor", str(folder)]) == 2 and "BAD" in capsys.readouterr().out
