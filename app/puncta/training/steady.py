@@ -11,7 +11,7 @@ As in `puncta.training.synthesis`, everything is a drawn needle in a needle-free
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -106,7 +106,9 @@ class PartPainter(NeedlePainter):
 def draw_resting(rng: np.random.Generator, steps: int, still: Grey, mm_per_px: tuple[float, float]) -> PartlySeen:
     """Draw a needle that can be seen at rest in a still, and how it moves, if it does."""
     width_mm, height_mm = still.shape[1] * mm_per_px[0], still.shape[0] * mm_per_px[1]
-    plain, longest = draw_needle(rng, steps, width_mm, height_mm, "inside")
+    plain, _longest = draw_needle(rng, steps, width_mm, height_mm, "inside")
+    origin, direction, longest = _draw_axis(rng, width_mm, height_mm)
+    plain = replace(plain, origin_mm=origin, direction=direction)
     way = _way(rng, steps, longest)
     # Bright enough to be seen beside tissue; what is fainter is learnt where it moves.
     level = float(rng.choice([rng.uniform(60, 140), rng.uniform(130, 300), rng.uniform(200, 450)]))
@@ -127,6 +129,26 @@ def draw_resting(rng: np.random.Generator, steps: int, still: Grey, mm_per_px: t
         "tip_light": float(rng.uniform(0.4, 1.0)),
     }
     return PartlySeen(**kept)
+
+
+def _draw_axis(
+    rng: np.random.Generator, width_mm: float, height_mm: float
+) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """Entry [mm], direction and longest way [mm]: from any depth of a side, also upwards, or from the top."""
+    while True:
+        side = float(rng.choice([-1.0, 1.0]))
+        degrees = float(rng.choice([rng.uniform(-12, 15), rng.uniform(3, 35), rng.uniform(10, 75)]))
+        if rng.random() < 0.75:
+            origin = (0.0 if side > 0 else width_mm, float(rng.uniform(0.02, 0.95)) * height_mm)
+        else:
+            degrees = max(degrees, 18.0)
+            origin = (float(rng.uniform(0.0, 1.0)) * width_mm, 0.0)
+        dx, dy = side * math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        reach_x = (width_mm - origin[0]) / dx if dx > 0 else origin[0] / -dx
+        reach_y = (height_mm - origin[1]) / dy if dy > 1e-6 else origin[1] / max(-dy, 1e-6)
+        longest = min(reach_x, reach_y)
+        if longest > 8.0:
+            return origin, (dx, dy), longest
 
 
 def _light_along(still: Grey, needle: DrawnNeedle, way_mm: float, mm_per_px: tuple[float, float]) -> float:
