@@ -289,3 +289,52 @@ def test_an_answer_that_is_taken_back_is_named_and_its_row_stands_there_again(st
     hand.calm()
     assert any(row.isVisible() and row.words.text().startswith("003") for row in rows)
     assert hand.notes.adjudication.dispute.index == 3 and hand.parts.desk.shown_index() == 3
+
+
+def test_undo_right_after_an_answer_takes_that_one_back_and_goes_to_its_frame(stage, qtbot) -> None:
+    two_readings()
+    hand = adjudicating(stage, qtbot)
+    adjudication = hand.notes.adjudication
+    for key, to in ((Qt.Key.Key_A, 7), (Qt.Key.Key_B, 5)):
+        hand.key(key)
+        hand.calm()
+        hand.shows(to)
+
+    def settled() -> list[bool]:
+        return [d.settled(hand.notes.desk.board) for d in adjudication.disputes]
+
+    for back, left in ((7, [True, False, False]), (3, [False, False, False])):
+        hand.key(Qt.Key.Key_Z, CONTROL)
+        hand.calm()
+        hand.shows(back)
+        assert settled() == left and adjudication.dispute.index == back
+        assert f"Frame {back:03d}, " in hand.parts.window.status_line.message
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert "Nothing to take back" in hand.parts.window.status_line.message
+    taken_over = [label(hand, index, "needle_tip") for index in (0, 1, 2, 4, 6, 8, 9)]
+    assert None not in taken_over, "what agreed was no answer and stays"
+    for on, left in ((3, [True, False, False]), (7, [True, True, False])):
+        hand.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+        hand.calm()
+        hand.shows(on)
+        assert settled() == left
+
+
+def test_undo_takes_the_own_drawing_before_the_answer_that_led_to_its_frame(stage, qtbot) -> None:
+    two_readings()
+    hand = adjudicating(stage, qtbot)
+    hand.key(Qt.Key.Key_A)
+    hand.calm()
+    hand.shows(7)
+    pose = pose_at(7, COUNT)
+    hand.drag((pose.entry_px[0] - 1.0, pose.entry_px[1] + 0.6), pose.tip_px)
+    hand.calm()
+    assert label(hand, 7, "needle") is not None
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert label(hand, 7, "needle") is None and hand.parts.desk.shown_index() == 7
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    hand.shows(3)
+    assert label(hand, 3, "needle") is None

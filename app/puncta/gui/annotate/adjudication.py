@@ -7,7 +7,7 @@ agree on is taken over by itself; what they differ on waits for an answer, the l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from puncta.gui.annotate.adjudication_panel import AdjudicationPanel, Line
 from puncta.gui.annotate.adjudication_scene import Shown, reading_items
 from puncta.gui.annotate.adjudication_words import answered, both_drawn, figure, said
 from puncta.gui.annotate.agreement_card import AgreementCard
+from puncta.gui.annotate.answer_steps import AnswerSteps
 from puncta.gui.dialogs.export_labels import LabelExportDialog
 from puncta.gui.i18n import tr
 from puncta.session.label_exchange import Exported, export_labels
@@ -63,6 +64,7 @@ class Adjudication:
         self._same = 0
         self._asked = 0
         self._fresh = False
+        self.steps = AnswerSteps(annotator)
         window = annotator.window
         self.panel = AdjudicationPanel(window.theme, window.does.run, self.go, self.choose)
         self.card = AgreementCard()
@@ -87,7 +89,7 @@ class Adjudication:
             return
         self.on = False
         self._asked += 1
-        self.disputes, self.at, self._boards = (), None, None
+        self.disputes, self.at, self._boards, self.steps.led_to = (), None, None, None
         self._a.show_adjudication()
 
     def _cannot(self, error: Exception) -> None:
@@ -160,7 +162,7 @@ class Adjudication:
         self._boards, self.disputes, self._same = compared.boards, compared.disputes, compared.same
         self.card.show_agreement(compared.agreement, {t.name: tr(t.title) for t in self._a.things})
         if compared.taken_over is not None:
-            self._a.desk.do(compared.taken_over)
+            self._a.desk.do(replace(compared.taken_over, automatic=True))
         same = [n for n, d in enumerate(self.disputes) if before is not None and d.slots == before.slots]
         self.at = same[0] if same else None
         if self._fresh or self.at is None:
@@ -183,7 +185,7 @@ class Adjudication:
         dispute = self.dispute
         if dispute is None:
             return
-        if annotator.index() != dispute.index:
+        if annotator.window.desk.aimed_index() != dispute.index:
             annotator.verbs.go(dispute.index)
         thing = next((t for t in annotator.things if t.name == dispute.name and not t.is_flag), None)
         if thing is not None and thing is not annotator.thing:
@@ -218,9 +220,10 @@ class Adjudication:
             return
         annotator.desk.do(command)
         self.next()
+        self.steps.led_to = self.dispute.index if self.dispute is not None else None
 
     def taken_back(self, changes: Iterable[Change]) -> None:
-        """Say that an answer was taken back, and show its difference again; nobody is taken to another frame."""
+        """Say that an answer was taken back, and take its difference in hand again."""
         board, slots = self._a.desk.board, {change.slot for change in changes}
         touched = [n for n, d in enumerate(self.disputes) if slots & set(d.slots)]
         waiting = [n for n in touched if board is not None and not self.disputes[n].settled(board)]
@@ -228,8 +231,8 @@ class Adjudication:
             self._a.say(tr("Taken back. The readings differ no more there."))
         elif waiting:
             dispute = self.disputes[waiting[0]]
-            if dispute.index == self._a.index():
-                self.at = waiting[0]
+            if dispute.index == self._a.window.desk.aimed_index():
+                self.go(waiting[0])
             words = tr("Frame {index}, {thing}: the answer is taken back and waits again.")
             self._a.say(words.format(index=f"{dispute.index:03d}", thing=self._title(dispute.name)))
         self._a.refresh()

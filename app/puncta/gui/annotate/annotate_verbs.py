@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from puncta.annotation.commands import (
-    Change,
     Command,
     accept,
     accept_range,
@@ -340,14 +338,21 @@ class AnnotateVerbs:
 
     def undo(self) -> None:
         """Take back the last gesture on this frame; what lies between key frames is proposed anew at once."""
-        if not self._a.hands.put_down():
-            self._a.desk.undo(self._a.index(), self._taken_back, lambda: self._a.say(tr("Nothing to take back here.")))
+        if self._a.hands.put_down():
+            return
+        if self._a.adjudication.on:
+            self._a.adjudication.steps.undo()
+            return
+        nothing = lambda: self._a.say(tr("Nothing to take back here."))  # noqa: E731
+        self._a.desk.undo(self._a.index(), self.help.stepped, nothing)
 
     def redo(self) -> None:
         """Make again what was taken back on this frame."""
-        self._a.desk.redo(
-            self._a.index(), self.help.stepped, lambda: self._a.say(tr("Nothing to make again here."))
-        )
+        if self._a.adjudication.on:
+            self._a.adjudication.steps.redo()
+            return
+        nothing = lambda: self._a.say(tr("Nothing to make again here."))  # noqa: E731
+        self._a.desk.redo(self._a.index(), self.help.stepped, nothing)
 
     def gain(self, more: bool) -> None:
         """Brighten or darken the view; labels, models and exports never see it."""
@@ -370,11 +375,6 @@ class AnnotateVerbs:
             words = tr("Needles snap to the bright line.") if on else tr("Needles stay where they are drawn.")
         annotator.redraw()
         annotator.say(words)
-
-    def _taken_back(self, changes: Sequence[Change]) -> None:
-        self.help.stepped(changes)
-        if self._a.adjudication.on:
-            self._a.adjudication.taken_back(changes)
 
     # --- inside ------------------------------------------------------------------------------------------------
 

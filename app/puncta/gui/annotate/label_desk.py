@@ -65,6 +65,10 @@ class LabelDesk(QObject):
         self.rater = ""
         self.changed_by: frozenset[str] = frozenset()
         self.history: deque[Gesture] = deque(maxlen=HISTORY)
+        self.made: list[tuple[str, int]] = []
+        """Gestures of the hand since the case was opened, last at the end: name and frame."""
+        self.unmade: list[tuple[str, int]] = []
+        """Those of them that were taken back, last at the end."""
         self._dirty: dict[str, set[int]] = {}
         """Frames that have changed, by who asks; who is not there has to look at all of them."""
         self._info: SourceInfo | None = None
@@ -143,6 +147,7 @@ class LabelDesk(QObject):
         self.case = self.board = self._info = None
         self._apart.give_back()
         self.history.clear()
+        self.made, self.unmade = [], []
         self._dirty = {}
         self.changed.emit()
 
@@ -179,6 +184,10 @@ class LabelDesk(QObject):
         if told:
             frames = command.frames
             self.history.appendleft(Gesture(command.title, frames[0], frames[-1], time.monotonic()))
+        if not command.automatic:
+            frame = command.frame if command.frame is not None else command.frames[0]
+            self.made.append((command.uid, frame))
+            self.unmade = [entry for entry in self.unmade if entry[1] != frame]
         case_id = command.case_id
         self.store.ask(lambda store: store.apply(command), lambda a: self._applied(case_id, a), self._refused)
         self._touch(command.frames)
@@ -201,10 +210,11 @@ class LabelDesk(QObject):
     def reload(self) -> None:
         """Read the labels anew: what the window shows and what the store holds had parted."""
         if self._info is not None and self.label_set is not None:
-            kept = list(self.history)
+            kept, made, unmade = list(self.history), self.made, self.unmade
             author = self.board.author if self.board is not None else ""
             self.open(self._info, self.label_set, self.rater, author=author)
             self.history.extend(kept)
+            self.made, self.unmade = made, unmade
 
     def _step(self, frame: int, then: Stepped, nothing: Callable[[], None] | None, *, undo: bool) -> None:
         if self.board is None:
@@ -222,6 +232,7 @@ class LabelDesk(QObject):
                     nothing()
                 return
             self.board.apply(applied.changes)
+            self._move(applied.target_uid, undo=undo)
             frames = sorted(c.slot.index for c in applied.changes)
             self.history.appendleft(Gesture(applied.title, frames[0], frames[-1], time.monotonic(), taken_back=undo))
             self._touch(frames)
@@ -229,6 +240,13 @@ class LabelDesk(QObject):
                 then(applied.changes)
 
         self.store.ask(step, show, self._not_done)
+
+    def _move(self, uid: str, *, undo: bool) -> None:
+        """A gesture of the hand was taken back, or made again."""
+        source, target = (self.made, self.unmade) if undo else (self.unmade, self.made)
+        for entry in [entry for entry in source if entry[0] == uid]:
+            source.remove(entry)
+            target.append(entry)
 
     def look(self) -> None:
         """Take over what this rater has changed elsewhere: in another window, or on another machine of the lab."""
