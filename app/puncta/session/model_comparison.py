@@ -19,6 +19,7 @@ from puncta.metrics.intervals import Estimate
 from puncta.session.evaluate import LabelledData, Run, differences, figures_of, open_labelled_data, run_plugin
 from puncta.session.figure_words import GROUP_ROWS, ROWS, count_of, in_figures, title_and_unit
 from puncta.session.plugins import all_models
+from puncta.session.retrain_recipes import is_needle_free
 
 FORMAT, VERSION = "puncta-comparison", 1
 
@@ -33,6 +34,12 @@ LEAST_CLIPS = 5
 SAME_PERSON = (
     "Whole cases are held out, not people: the same person may be among those learnt from, so the comparison is "
     "weaker than it looks."
+)
+
+
+NEEDLES_DRAWN = (
+    "The needles in the held out frames are drawn into them: found and missed tips say how the model reads this "
+    "machine's tissue, and nothing of real needles."
 )
 
 
@@ -267,6 +274,8 @@ def _notes(
     said = []
     if data.simulated:
         said.append("Everything here is simulated: the figures say nothing about real scanners or patients.")
+    if is_needle_free(data.dataset):
+        said.append(NEEDLES_DRAWN)
     if data.split is None:
         said.append("The dataset was taken as a whole; a model that learnt from it looks better than it is.")
     elif is_split_by_case(data.dataset):

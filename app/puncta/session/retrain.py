@@ -46,6 +46,13 @@ from puncta.session.retrain_plans import (
     write_experiment,
 )
 from puncta.session.retrain_recipes import RECIPES, RetrainRecipe, find_recipe
+from puncta.session.retrain_recordings import (
+    Recording,
+    data_of_recordings,
+    recording_of_file,
+    recordings_at_hand,
+    recordings_of_folder,
+)
 from puncta.session.retrain_records import (
     ACTIVE,
     OUT,
@@ -63,9 +70,10 @@ from puncta.session.retrain_records import (
 from puncta.session.retrain_run import JobRun
 
 __all__ = [
-    "RECIPES", "Estimated", "JobStatus", "LabelledCase", "MadeDataset", "RetrainJobs", "RetrainPlan", "RetrainRecipe",
-    "SplitPlan", "TrainingData", "base_run", "datasets_at_hand", "estimate", "find_recipe", "make_dataset",
-    "open_training_data", "plan_split",
+    "RECIPES", "Estimated", "JobStatus", "LabelledCase", "MadeDataset", "Recording", "RetrainJobs", "RetrainPlan",
+    "RetrainRecipe", "SplitPlan", "TrainingData", "base_run", "data_of_recordings", "datasets_at_hand", "estimate",
+    "find_recipe", "make_dataset", "open_training_data", "plan_split", "recording_of_file", "recordings_at_hand",
+    "recordings_of_folder",
 ]
 
 PICTURES = ("validation-stills.png", "validation.png")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from puncta import paths
 from puncta.annotation.cases import Case
@@ -19,7 +20,10 @@ from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, TRUSTED, Dataset, load_dataset
 from puncta.session.label_exchange import CONSENSUS, outside_consensus, rater_to_export
-from puncta.session.retrain_recipes import LP_FLAGS, teaches
+from puncta.session.retrain_recipes import DRAWN, LEFT_OUT, LP_FLAGS, is_needle_free, teaches
+
+if TYPE_CHECKING:
+    from puncta.session.retrain_recordings import Recording
 
 TRAIN, TUNE, TEST = "train", "tune", "test"
 SIDES = (TRAIN, TUNE, TEST)
@@ -81,6 +85,18 @@ class TrainingData:
     cases: tuple[LabelledCase, ...] = ()
     label_set: str = ""
     problems: tuple[str, ...] = ()
+    needle_free: bool = False
+    recordings: tuple[Recording, ...] = ()
+
+    @property
+    def counts(self) -> str:
+        """Say it in one line: "312 frames of 9 recordings of 7 subjects"."""
+        known = [s for s in self.subjects if s != NOT_STATED]
+        who = f"{len(known)} subject{'' if len(known) == 1 else 's'}" if known else "subjects not stated"
+        what = "recording" if self.needle_free else "case"
+        kind = "" if self.needle_free else "labelled "
+        number = len(self.cases)
+        return f"{self.frames_labelled} {kind}frames of {number} {what}{'' if number == 1 else 's'} of {who}"
 
     def frames_for(self, plugin: str) -> int:
         """Labelled frames that a plugin can learn from."""
@@ -168,8 +184,10 @@ def open_training_data(path: Path) -> TrainingData:
     path = Path(path)
     dataset = load_dataset(path)
     counts: dict[int | None, Counter[str]] = defaultdict(Counter)
+    free = is_needle_free(dataset)
+    drawn = {v.id for v in dataset.videos if DRAWN in v.more} if free else set()
     for image in dataset.images:
-        if image.review in TRUSTED:
+        if image.review in TRUSTED and image.video_id not in drawn:
             counts[image.video_id].update(teaches(image))
     cases = [
         LabelledCase(str(v.id), v.name, v.subject, v.machine, dataset.info.simulated, dict(counts[v.id]), v.split)
@@ -179,7 +197,12 @@ def open_training_data(path: Path) -> TrainingData:
     cases += _pictures(dataset, counts[None])
     named = dataset.info.more.get("name")
     title = named if isinstance(named, str) else path.resolve().name
-    return _gathered(str(path), title, cases, path, dataset.info.label_set)
+    found = gathered(str(path), title, cases, path, dataset.info.label_set)
+    if not free:
+        return found
+    told = dataset.info.more.get(LEFT_OUT)
+    said = tuple(str(t) for t in told) if isinstance(told, list) else ()
+    return replace(found, needle_free=True, problems=said)
 
 
 def _pictures(dataset: Dataset, counted: Counter[str]) -> list[LabelledCase]:
@@ -217,7 +240,7 @@ def _of_store(store: AnnotationStore, rater: str | None) -> Iterable[TrainingDat
                 )
             )
     for name in sorted(by_set.keys() | problems.keys()):
-        yield _gathered(
+        yield gathered(
             f"store:{name}", f"labels made here ({name})", by_set[name], None, name, tuple(problems[name])
         )
 
@@ -236,10 +259,11 @@ def _count(labels: Sequence[Label]) -> Counter[str]:
     return +out
 
 
-def _gathered(
+def gathered(
     identity: str, title: str, cases: Sequence[LabelledCase], path: Path | None, label_set: str,
     problems: tuple[str, ...] = (),
 ) -> TrainingData:
+    """Return cases as something to learn from, counted."""
     total: Counter[str] = Counter()
     for case in cases:
         total.update(case.frames)

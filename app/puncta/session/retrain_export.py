@@ -23,6 +23,7 @@ from puncta.formats.dataset_checks import PICTURE_SUFFIXES
 from puncta.session.dataset_source import read_grey_picture
 from puncta.session.label_exchange import export_labels, frames_of_case, write_picture
 from puncta.session.retrain_data import PICTURES, SplitPlan, TrainingData, cases_of, check_split
+from puncta.session.retrain_needle_free import Look, make_needle_free
 from puncta.sources.factory import open_source
 
 HISTORY = 16
@@ -39,12 +40,15 @@ class MadeDataset:
     Attributes
     ----------
     frames, between : int
-        Labelled frames, and frames without a label that go along.
+        Labelled or needle-free frames, and frames without a label that go along.
+    left_out : tuple of str
+        What was left out, a sentence each.
     """
 
     folder: Path
     frames: int
     between: int
+    left_out: tuple[str, ...] = ()
 
 
 def make_dataset(
@@ -56,8 +60,11 @@ def make_dataset(
     rater: str | None = None,
     tell: Tell | None = None,
     cancelled: Callable[[], bool] | None = None,
+    look: Look | None = None,
 ) -> MadeDataset:
-    """Make a dataset v1 folder of confirmed and bulk labels with their split, whole or not at all.
+    """Make a dataset v1 folder of confirmed and bulk labels, or of recordings without a needle, with their split.
+
+    It is made whole or not at all.
 
     Parameters
     ----------
@@ -67,6 +74,8 @@ def make_dataset(
         Whose labels; None takes the consensus, else the only person's.
     cancelled : callable or None
         Asked again and again; True stops and leaves nothing.
+    look : callable or None
+        Says where a tip surely shows in recordings that are stated to show no needle; None asks the present model.
 
     Raises
     ------
@@ -82,7 +91,10 @@ def make_dataset(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        if data.path is not None:
+        if data.path is None and data.needle_free:
+            frames, said = make_needle_free(data, split, temporary, say.at, look)
+            made = MadeDataset(temporary, frames, 0, said)
+        elif data.path is not None:
             made = _of_dataset(data.path, split, temporary, say)
         elif store is None:
             raise UserError("Labels made here are in the store of labels; open it first.")

@@ -106,7 +106,9 @@ def parts_of(recipe: RetrainRecipe, pace: PaceTable, work: float, clips_there: b
     clips = known.get("clips", recipe.guess["clips"] * slower)
     each = known.get("work", recipe.guess[SAMPLES] * slower / shipped)
     finish = known.get("finish", recipe.guess["finish"] * slower)
-    return {"clips": 0.0 if clips_there else clips, SAMPLES: each * work, "finish": finish}, "work" in known
+    # Needles are drawn into the recordings of each training anew.
+    there = clips_there and recipe.kind != "pretrain"
+    return {"clips": 0.0 if there else clips, SAMPLES: each * work, "finish": finish}, "work" in known
 
 
 def estimate_parts(parts: Mapping[str, float], measured: bool) -> Estimated:

@@ -22,7 +22,7 @@ from puncta.formats.experiment_files import read_table, shipped_experiments
 from puncta.inference.registry import ModelCard, Registry
 from puncta.session.retrain_data import TRAIN, check_split
 from puncta.session.retrain_pace import Estimated, PaceTable, estimate_parts, parts_of, samples_within, work_in
-from puncta.session.retrain_recipes import RetrainRecipe, find_recipe, teaches
+from puncta.session.retrain_recipes import RetrainRecipe, find_recipe, is_needle_free, teaches
 from puncta.session.retrain_records import EXPERIMENT, OUT, PAUSE
 from puncta.sim.dataset_digest import simulator_digest
 
@@ -30,6 +30,13 @@ NO_TORCH = (
     'Training needs PyTorch, which is not installed here; install it with: pip install "puncta[train]" '
     "--extra-index-url https://download.pytorch.org/whl/cpu"
 )
+WRONG_KIND = {
+    False: "The dataset {name} is made of recordings without a needle and holds no labels; choose labels, or the "
+    "recipe that learns without them.",
+    True: "The dataset {name} is not made of recordings that somebody states to show no needle; choose such "
+    "recordings, or a recipe that learns labels.",
+}
+"""Said where a dataset is not of the kind that a recipe learns from, by whether it pre-trains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,13 @@ def check_plan(plan: RetrainPlan, registry: Registry) -> tuple[RetrainRecipe, Pa
     if not is_split_by_case(dataset):  # which says itself that it is weaker
         check_split(dataset, f"the dataset {data.name}")
     frames = sum(recipe.plugin in teaches(image) for image in usable_images(dataset, TRAIN))
+    if is_needle_free(dataset) != (recipe.kind == "pretrain"):
+        raise UserError(WRONG_KIND[recipe.kind == "pretrain"].format(name=data.name))
+    if frames < recipe.least_frames and recipe.kind == "pretrain":
+        raise UserError(
+            f"The part of the dataset {data.name} that teaches has {frames} needle-free frames and needs "
+            f"{recipe.least_frames}, {recipe.least_frames - frames} more: {recipe.needs}."
+        )
     if frames < recipe.least_frames:
         raise UserError(
             f"The part of the dataset {data.name} that teaches has {frames} labelled frames and needs "

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from puncta.core.errors import UserError
-from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, Image, is_judged
+from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, Dataset, Image, is_judged
 
 Kind = Literal["fine-tune", "lora", "scratch", "pretrain"]
 
@@ -77,6 +77,14 @@ RECIPES: tuple[RetrainRecipe, ...] = (
         "needle-tip-site", True, MappingProxyType({"clips": 110.0, "samples": 420.0, "finish": 150.0}),
     ),
     RetrainRecipe(
+        "tip_site_pre", "needle-tip", "Needle tip: learn this machine's pictures without labels",
+        "Goes on from a finished model: needles are drawn into recordings of your machine that show none, beside "
+        "simulated cines of other machines. It learns how the machine draws tissue, not how your needles look in it; "
+        "adapt the new model to labels afterwards.",
+        "tip_site_pre", "pretrain", "recordings of this machine without any needle", 120,
+        "needle-tip-pre", True, MappingProxyType({"clips": 220.0, "samples": 420.0, "finish": 170.0}),
+    ),
+    RetrainRecipe(
         "tip_own", "needle-tip", "Needle tip: train from nothing",
         "Trains a new network on 1,800 simulated cines and the labelled frames. Takes long, and knows no picture of "
         "other sites.",
@@ -97,6 +105,19 @@ RECIPES: tuple[RetrainRecipe, ...] = (
         "lp-landmarks-site", True, MappingProxyType({"clips": 90.0, "samples": 60.0, "finish": 60.0}),
     ),
 )
+
+
+MADE_FOR, PRETRAINING = "made_for", "pre-training"
+"""What the head of a dataset of needle-free recordings says."""
+LEFT_OUT = "left_out"
+"""Sentences in that head: what was left out of it, and why."""
+DRAWN = "drawn_needle"
+"""A video that says so has a needle drawn into one of the recordings' frames."""
+
+
+def is_needle_free(dataset: Dataset) -> bool:
+    """Tell whether a dataset was made of recordings that somebody states to show no needle."""
+    return dataset.info.more.get(MADE_FOR) == PRETRAINING
 
 
 def find_recipe(name: str) -> RetrainRecipe:

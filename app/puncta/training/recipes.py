@@ -20,6 +20,7 @@ PLACES = {
     "tracker": "puncta.training.tracker.recipe",
     "landmarks": "puncta.training.landmarks.recipe",
     "tip-site": "puncta.training.site.recipe",
+    "tip-site-pre": "puncta.training.site.pretrain_recipe",
     "tracker-site": "puncta.training.site.tracker_recipe",
 }
 """The module of each recipe; it holds a `Recipe` named ``RECIPE``."""

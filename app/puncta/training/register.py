@@ -39,7 +39,7 @@ Pictures on real stills are not among them: they are not ours to hand on.
 _HEADER = "# Models and their hashes. A file whose hash differs is refused.\n"
 WAIT_S = 60.0
 """Another program that changes the same models is waited for so long [s]."""
-SITES = ("tip-site", "tracker-site")
+SITES = ("tip-site", "tip-site-pre", "tracker-site")
 """Recipes whose models are for one site: none of them is used before somebody promotes it."""
 
 

@@ -46,6 +46,13 @@ SAID = (
     'Training needs PyTorch, which is not installed here; install it with: pip install "puncta[train]" '
     "--extra-index-url https://download.pytorch.org/whl/cpu",
     "The part of the dataset {name} that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.",
+    "The part of the dataset {name} that teaches has {frames} needle-free frames and needs {least}, {more} more: "
+    "{needs}.",
+    "Nothing is left of the recordings to learn from. {why}",
+    "{title} is left out: on {sure} of {looked} frames the present model is sure of a needle's tip. Look at it; if it "
+    "shows a needle, label it instead.",
+    "1 frame at which the present model is sure of a needle's tip, and {beside} beside them, are left out.",
+    "{count} frames at which the present model is sure of a needle's tip, and {beside} beside them, are left out.",
     "In the dataset {name} the subject {subject} is in the splits {splits}; a subject may be on one side only, so make "
     "the split again.",
     'The weights of "{model}" are not kept, so no training can begin with them.',
@@ -66,6 +73,8 @@ SAID = (
     "It has no model that could be switched.",
     "It could not be started with the other model; the log has the details.",
     # a comparison
+    "The needles in the held out frames are drawn into them: found and missed tips say how the model reads this "
+    "machine's tissue, and nothing of real needles.",
     "Everything here is simulated: the figures say nothing about real scanners or patients.",
     "The dataset was taken as a whole; a model that learnt from it looks better than it is.",
     "Whole cases are held out, not people: the same person may be among those learnt from, so the comparison is weaker "

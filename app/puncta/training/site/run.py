@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from puncta.training.answers import Answers, answer_clip, follow
 from puncta.training.augment import Sample, make_sample
 from puncta.training.building import build_together
 from puncta.training.card import learnt_from
-from puncta.training.data import Clip, SimulatorSpec, build_simulated, load_clips
+from puncta.training.data import Clip, Report, SimulatorSpec, build_simulated, load_clips
 from puncta.training.dataset_reading import build_labelled_clips
 from puncta.training.device import choose_device
 from puncta.training.experiment import Experiment
@@ -64,13 +64,31 @@ LEAST_TOLD = 20
 
 @dataclass(frozen=True, slots=True)
 class SiteSplits:
-    """Clips of the site that teach, simulated ones that keep what was known, and both to tune on."""
+    """Clips of the site that teach, simulated ones that keep what was known, and both to tune on.
+
+    Attributes
+    ----------
+    words : str
+        What was learnt from.
+    drawn : tuple of (float, list of Clip)
+        Further clips of the site by what they count for beside ``site`` with 1: needles drawn into its pictures.
+    notes : tuple of str
+        Sentences for the table.
+    """
 
     site: list[Clip]
     known: list[Clip]
     tune_known: list[Clip]
     tune_site: list[Clip]
     words: str
+    drawn: tuple[tuple[float, list[Clip]], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def groups(self, site_share: float) -> list[tuple[float, list[Clip]]]:
+        """Return what is drawn from in training, with its share."""
+        own = [(1.0, self.site), *self.drawn]
+        total = sum(share for share, _ in own)
+        return [*((site_share * share / total, clips) for share, clips in own), (1 - site_share, self.known)]
 
     @property
     def told(self) -> int:
@@ -81,6 +99,9 @@ class SiteSplits:
     def tune(self) -> list[Clip]:
         """The tune split: the known machines', then the site's."""
         return [*self.tune_known, *self.tune_site]
+
+
+Gather = Callable[[Experiment, Path | None, Path, Tell], SiteSplits]
 
 
 def gather_site(experiment: Experiment, data_root: Path | None, cache: Path, tell: Tell) -> SiteSplits:
@@ -107,6 +128,20 @@ def gather_site(experiment: Experiment, data_root: Path | None, cache: Path, tel
             f"The dataset {', '.join(names)} has {told} frames of its split train on which a tip is judged; label "
             f"{LEAST_FRAMES} or more."
         )
+    known, tune_known = simulated_clips(experiment, cache, report)
+    tuned = [c for c in tune_site if (c.judged >= 0).any()]
+    return SiteSplits(site, known, tune_known, tuned, words_of([data_root / name for name in names], told))
+
+
+def simulated_clips(experiment: Experiment, cache: Path, report: Report) -> tuple[list[Clip], list[Clip]]:
+    """Return simulated clips of the machines known before, to train and to tune on.
+
+    Raises
+    ------
+    UserError
+        The experiment asks for none.
+    """
+    data = experiment.section("data")
     machines, procedures, frames = tuple(data["machines"]), tuple(data["procedures"]), int(data["frames"])
 
     def simulated(count: int, seed: int) -> list[Clip]:
@@ -119,8 +154,7 @@ def gather_site(experiment: Experiment, data_root: Path | None, cache: Path, tel
     tune_known = simulated(int(data["tune_clips"]), TUNE_SEED)
     if not known or not tune_known:
         raise UserError("Adapting to a site needs simulated clips of other machines: give it `clips` and `tune_clips`.")
-    tuned = [c for c in tune_site if (c.judged >= 0).any()]
-    return SiteSplits(site, known, tune_known, tuned, words_of([data_root / name for name in names], told))
+    return known, tune_known
 
 
 def words_of(folders: Sequence[Path], frames: int) -> str:
@@ -160,10 +194,16 @@ def adapt_tip(
     start_from: Path | None = None,
     tell: Tell | None = None,
     stop_after: int | None = None,
+    gather: Gather | None = None,
 ) -> Path:
     """Adapt, take back what costs other machines, export, check the thresholds; return the path of the head.
 
     Parameters and errors as of `puncta.training.run.train_experiment`; a network to begin with is needed.
+
+    Parameters
+    ----------
+    gather : callable or None
+        Makes or reads the clips; None takes `gather_site`.
     """
     say = tell or (lambda _progress: None)
     choose_device(str(experiment.section("training")["device"]))
@@ -176,7 +216,7 @@ def adapt_tip(
     keep_leg(start_from, out)
     started = time.monotonic()
     settings, options = settings_of(experiment, stop_after), experiment.section("training")
-    splits = gather_site(experiment, data_root, cache or out / "cache", say)
+    splits = (gather or gather_site)(experiment, data_root, cache or out / "cache", say)
     groups = (splits.tune_known, splits.tune_site) if splits.tune_site else (splits.tune_known,)
     fixed = fixed_samples(groups, settings.size, settings.length)
     shown = choose_frames(groups)
@@ -198,7 +238,7 @@ def adapt_tip(
         distil=float(options["distil"]),
     ))
     share = float(experiment.section("data")["site_share"])
-    pool = ClipPool(((share, splits.site), (1 - share, splits.known)), experiment.seed)
+    pool = ClipPool(splits.groups(share), experiment.seed)
     every = settings.checkpoint_every * max(1, round(settings.steps / LOOKS / settings.checkpoint_every))
     write_head(out, experiment, "running", settings, 0, 0, started)
     try:
@@ -294,7 +334,7 @@ def finish_site(
         looked += 1
         say(Progress("clips tuned on", min(looked, looks), looks, {}))
     count = len(splits.tune_known)
-    settled = settle(final[:count], final[count:], scoring, filtering)
+    settled = settle(final[:count], final[count:], scoring, filtering, anew=not splits.drawn)
     _write(out, settled, mixed, splits, with_old)
     return parity, mixed.share
 
@@ -315,7 +355,7 @@ def _write(out: Path, settled: Settled, mixed: Mixed, splits: SiteSplits, with_o
     write_text_atomic(out / CALIBRATION, json.dumps(text, indent=2) + "\n")
     lines = [
         "Tune split (never the test sets): simulated machines of training, and the site's own tune clips.", "",
-        f"Thresholds: {settled.words}.", "",
+        f"Thresholds: {settled.words}.", "", *(line for note in splits.notes for line in (note, "")),
         f"Of what was learnt {100 * mixed.share:.0f} % was kept, the share that is best at the site and costs the "
         "machines known before next to nothing.", "",
     ]

@@ -67,7 +67,7 @@ def read_calibration(folder: Path) -> tuple[TipScoring, TipFilterSettings]:
 
 def settle(
     known: Sequence[Answers], site: Sequence[Answers], scoring: TipScoring, filtering: TipFilterSettings,
-    tell: Callable[[int, int], None] | None = None,
+    tell: Callable[[int, int], None] | None = None, anew: bool = True,
 ) -> Settled:
     """Set what an adapted network needs besides weights.
 
@@ -77,10 +77,12 @@ def settle(
         To the tune split of the machines known before, and of the site.
     scoring, filtering
         Of the network as it was.
+    anew : bool
+        False never sets them anew: the site's needles are drawn.
     """
     everything = [*known, *site]
     free = sum(bool((a.clip.judged == 0).all()) for a in site)
-    if len(site) >= LEAST_CLIPS and free >= LEAST_FREE:
+    if anew and len(site) >= LEAST_CLIPS and free >= LEAST_FREE:
         return Settled(
             calibrate_answers(everything),
             f"set anew on {len(site)} clips of the site and {len(known)} simulated ones",
@@ -92,7 +94,8 @@ def settle(
     if tell is not None:
         tell(len(everything), len(everything))
     figures = figures_of(rows, scoring, everything) | {"threshold_raised": raised, "circle_widened": widened}
-    words = f"kept from the network before, for {len(site)} tune clips of the site are too few to set them anew"
+    why = f"{len(site)} tune clips of the site are too few to set them anew" if anew else "drawn needles are no measure"
+    words = f"kept from the network before, for {why}"
     changes = [f"the threshold raised by {raised:g}"] if raised else []
     changes += [f"circles widened by {100 * (widened - 1):.0f} %"] if widened > 1 else []
     words += f"; {' and '.join(changes)}" if changes else ""
