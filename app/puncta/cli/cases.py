@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from pathlib import Path
 
 from puncta.cli.progress import ProgressLine
-from puncta.cli.run import parse_range, stop_signals
+from puncta.cli.run import parse_range
+from puncta.cli.stop_signals import at_stop
 
 NAME = "cases"
 HELP = "export a recorded session or another case: films, pictures, table, DICOM"
@@ -73,18 +73,16 @@ def run(args: argparse.Namespace) -> int:
         args.force,
     )
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}
     line = ProgressLine("frame")
     try:
-        summary = export_case(request, stop=stop, progress=line.show)
+        with at_stop(stop.set):
+            summary = export_case(request, stop=stop, progress=line.show)
     except ExportStopped:
         line.clear()
         print("puncta: Stopped; nothing was written.", file=sys.stderr)
         return 130
     finally:
         line.clear()
-        for number, handler in before.items():
-            signal.signal(number, handler)
     kind = "simulated" if summary.info.simulated else "recorded"
     print(f"{summary.info.title} ({kind}): {summary.frames} frames, {summary.with_findings} analysed")
     for path in summary.written:

@@ -1,12 +1,16 @@
-"""A progress line on stderr, only where a person looks at a terminal."""
+"""A progress line on stderr where a person looks at a terminal; of long work, a line now and then elsewhere."""
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
 
 from puncta.formats.progress import say_time
+
+SURE_S = 1.0
+"""Before so long [s] nothing is said of the time left: the first steps say little of the others."""
 
 
 class ProgressLine:
@@ -18,14 +22,17 @@ class ProgressLine:
         What is counted, "frame".
     interval_s : float
         Shortest time between two writings [s].
+    log_s : float or None
+        Without a terminal a line of its own is written this often [s], the first at once, so that a log tells that
+        the work goes on; None writes nothing there.
     """
 
-    def __init__(self, unit: str, interval_s: float = 0.2) -> None:
+    def __init__(self, unit: str, interval_s: float = 0.2, log_s: float | None = None) -> None:
         self._unit = unit
-        self._interval_s = interval_s
-        self._shown = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty()
+        self._interval_s = interval_s if self._terminal else log_s
         self._begun = time.monotonic()
-        self._last = 0.0
+        self._last = -math.inf
         self._wrote = False
 
     def show(self, done: int, total: int | None, note: str = "", left_s: float | None = None) -> None:
@@ -34,16 +41,20 @@ class ProgressLine:
         Without ``left_s`` the time left is reckoned from how long it took so far.
         """
         now = time.monotonic()
-        if not self._shown or now - self._last < self._interval_s:
+        if self._interval_s is None or now - self._last < self._interval_s:
             return
-        self._last, self._wrote = now, True
+        self._last = now
         text = f"{self._unit} {done:,}" if total is None else f"{self._unit} {done:,} of {total:,}"
-        if left_s is None and total and done:
+        if left_s is None and total and done and now - self._begun >= SURE_S:
             left_s = (now - self._begun) / done * (total - done)
         if left_s is not None:
             text += f", {say_time(left_s)} left"
         if note:
             text += f", {note}"
+        if not self._terminal:
+            print(text, file=sys.stderr, flush=True)
+            return
+        self._wrote = True
         text = text[: max(20, shutil.get_terminal_size().columns - 1)]
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 

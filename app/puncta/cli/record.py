@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from pathlib import Path
 
-from puncta.cli.run import LONGEST_S, stop_signals
+from puncta.cli.run import LONGEST_S
+from puncta.cli.stop_signals import at_stop
 from puncta.core.errors import UserError
 from puncta.recording.begun import take_never_began
 from puncta.recording.recorder import RecordingStatus
@@ -56,14 +56,12 @@ def run(args: argparse.Namespace) -> int:
     for earlier in take_never_began():
         print(f"puncta: {earlier.words}", file=sys.stderr)
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}
     line = _Line()
     try:
-        summary = record_case(request, stop=stop, progress=line.show)
+        with at_stop(stop.set):
+            summary = record_case(request, stop=stop, progress=line.show)
     finally:
         line.clear()
-        for number, handler in before.items():
-            signal.signal(number, handler)
     _print(summary, args.out)
     return 2 if summary.ended_early else 0
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from pathlib import Path
 
 from puncta.cli.compare import prepare_comparison, tidy_comparison
 from puncta.cli.progress import ProgressLine
+from puncta.cli.stop_signals import at_stop
 from puncta.core.errors import UserError
 from puncta.core.findings import STATE_WORDS
 from puncta.session.plugins import models_by_plugin, options_by_plugin, promoted_here
@@ -78,32 +78,21 @@ def run(args: argparse.Namespace) -> int:
     )
     request, compare = prepare_comparison(request, args.compare, args.differences)
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in stop_signals()}
     line = ProgressLine("frame")
     try:
-        summary = run_case(request, stop=stop, progress=line.show)
+        with at_stop(stop.set):
+            summary = run_case(request, stop=stop, progress=line.show)
     except RunStopped as stopped:
         line.clear()
         print(f"puncta: {stopped}", file=sys.stderr)
         return 130
     finally:
         line.clear()
-        for number, handler in before.items():
-            signal.signal(number, handler)
         tidy_comparison(request)
     _print(summary)
     if compare is not None:
         compare(summary)
     return 0
-
-
-def stop_signals() -> list[signal.Signals]:
-    """Ctrl+C, a polite kill, a closed terminal: the files are closed properly at each. `nohup` stays in force."""
-    found = [signal.SIGINT, signal.SIGTERM]
-    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
-        found.append(hang_up)
-    return found
 
 
 def parse_range(text: str | None) -> tuple[int, int | None]:

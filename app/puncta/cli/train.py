@@ -7,10 +7,12 @@ import contextlib
 import errno
 import importlib.util
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from puncta.cli.stop_signals import at_stop
 from puncta.cli.train_progress import TRAINING, TrainingProgress
 from puncta.cli.train_study import refuse, run_study_file
 from puncta.core.errors import UserError
@@ -26,8 +28,11 @@ Train a network as an experiment file says, check that the exported model agrees
 training.json, log.jsonl, weights, ONNX and the clips it was trained on (cache). While it runs, report.html in that
 folder shows how it goes: losses, figures and pictures of the tune split. --report DIR draws it again.
 
-A training that was stopped goes on where it was with --resume. What ships here has learnt from simulated and drawn
-needles alone; a site's own labels may be learnt from with tip_site, track_site and lp_site.
+Ctrl+C (or a polite kill) pauses a training: it writes a checkpoint, says what to type to go on (the same with
+--resume), and ends with status 3. Without a terminal, a line now and then on standard error tells how it goes.
+
+What ships here has learnt from simulated and drawn needles alone; a site's own labels may be learnt from with tip_site,
+track_site and lp_site.
 
 A study (a TOML file that names runs and sets, or "ultratiny", which ships) trains several networks on the same clips
 with the same budget and writes one table of them: table.md and table.json. It skips what is finished; test sets that
@@ -36,6 +41,8 @@ are not there are built."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PAUSED = 3
 """Exit status of a training that was asked to pause."""
+STOPPED = 130
+"""Exit status of one that was stopped by Ctrl+C while it was pausing."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,20 +93,21 @@ def run(args: argparse.Namespace) -> int:
         return _int8(args)
     if args.experiment is None:
         raise UserError("Name an experiment, for example tip_cpu, or a training folder with --report DIR.")
-    if args.out is None:
-        raise UserError("Say where the training folder goes with --out DIR.")
     # PyTorch takes seconds to import and is absent in most installations.
     from puncta.training.experiment import find_experiment, read_experiment
     from puncta.training.register import register_training
     from puncta.training.run import Progress
-    from puncta.training.stopping import Paused, pause_if_asked, pause_when
+    from puncta.training.stopping import Paused, ask_to_pause, pause_if_asked, pause_when
     from puncta.training.study import find_study
 
     study = None if args.preset else find_study(args.experiment)
+    file = study or find_experiment(args.experiment, args.preset)
+    if args.out is None:
+        raise UserError("Say where the training folder goes with --out DIR.")
     if study is not None:
         return run_study_file(args, study)
     refuse(args, ("only", "table", "sets", "jobs"), "a single experiment")
-    experiment = read_experiment(find_experiment(args.experiment, args.preset))
+    experiment = read_experiment(file)
     if args.data is not None and not args.data.is_dir():
         raise UserError(f"There is no folder {args.data}; --data names the folder with backgrounds and datasets.")
     shown = TrainingProgress(args.progress == "json")
@@ -110,10 +118,19 @@ def run(args: argparse.Namespace) -> int:
         if told.stage != TRAINING:  # the loop itself writes a checkpoint first
             pause_if_asked()
 
+    def asked() -> None:
+        ask_to_pause()
+        shown.say("puncta: pausing; a checkpoint is written first. Once more stops at once.")
+
     try:
-        head = _carry_out(experiment, args, tell)
+        with at_stop(asked, once=True):
+            head = _carry_out(experiment, args, tell)
     except Paused:
-        return _paused(shown)
+        return _paused(shown, args)
+    except KeyboardInterrupt:
+        shown.stop("stopped")
+        shown.say(f"puncta: Stopped at once, so what came after the last checkpoint is lost. {_how_to_go_on(args)}")
+        return STOPPED
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -124,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         pause_when(None, None)
     if json.loads(head.read_text(encoding="utf-8"))["state"] != "done":
-        return _paused(shown)
+        return _paused(shown, args)
     registered = None if args.register is None else register_training(args.out, args.register)
     shown.finish(f"trained {experiment.name}")
     if args.progress != "json":
@@ -169,9 +186,20 @@ def _leave_nothing(out: Path, there: frozenset[Path]) -> bool:
     return True
 
 
-def _paused(shown: TrainingProgress) -> int:
+def _paused(shown: TrainingProgress, args: argparse.Namespace) -> int:
     shown.stop("paused; --resume goes on")
+    shown.say(f"puncta: Paused{shown.so_far}; nothing is lost. {_how_to_go_on(args)}")
     return PAUSED
+
+
+def _how_to_go_on(args: argparse.Namespace) -> str:
+    """What to type, whole."""
+    words = ["puncta", "train", args.experiment]
+    for name in ("preset", "out", "data", "cache", "start_from", "register"):
+        value = getattr(args, name)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return f"Go on with: {shlex.join([*words, '--resume'])}"
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -1,7 +1,10 @@
-"""How a training shows its progress: one calm line for a person, JSON lines for a program."""
+"""How a training shows its progress: one calm line on a terminal, a line now and then in a log, JSON for a program."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from typing import Protocol
 
 from puncta.cli.progress import ProgressLine
@@ -9,6 +12,8 @@ from puncta.formats.progress import ProgressLines, TaskState
 
 TRAINING = "samples"
 """The stage that trains; those before it make clips."""
+LOG_S = 30.0
+"""Time between two lines where there is no terminal [s]."""
 
 
 class Told(Protocol):
@@ -44,19 +49,39 @@ class TrainingProgress:
         self._lines: dict[tuple[str, int], ProgressLines] = {}
         self._line: ProgressLine | None = None
         self._stage: tuple[str, int] | None = None
+        self._told: Told | None = None
 
     def tell(self, told: Told) -> None:
         """Take in how far the training is."""
-        key = (told.stage, told.total)
+        self._told, key = told, (told.stage, told.total)
         if self._as_json:
             if key not in self._lines:
                 self._lines[key] = ProgressLines("train", told.stage, told.total)
             self._lines[key].report(told.done, metrics=told.metrics, left_s=told.left_s)
             return
         if key != self._stage:
-            self._stage, self._line = key, ProgressLine(told.stage, interval_s=1.0 if told.stage == TRAINING else 0.2)
+            if self._line is not None:
+                self._line.clear()
+            interval_s = 1.0 if told.stage == TRAINING else 0.2
+            self._stage, self._line = key, ProgressLine(told.stage, interval_s, LOG_S)
         assert self._line is not None
         self._line.show(told.done, told.total, note=say_figures(told.metrics), left_s=told.left_s)
+
+    @property
+    def so_far(self) -> str:
+        """How far it is, as the end of a sentence: " after 640 of 1,600 samples"; "" before anything was told."""
+        told = self._told
+        return "" if told is None else f" after {told.done:,} of {told.total:,} {told.stage}"
+
+    def say(self, words: str) -> None:
+        """Say something to a person, on a line of its own; a program reads it from the JSON lines."""
+        if self._as_json:
+            return
+        if self._line is not None:
+            self._line.clear()
+        # Past the stream's buffer: a signal may come while something is being written there.
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), f"{words}\n".encode())
 
     def finish(self, message: str) -> None:
         """Say that it is done."""

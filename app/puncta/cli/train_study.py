@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puncta.cli.progress import ProgressLine
+from puncta.cli.train_progress import LOG_S
 from puncta.core.errors import UserError
 from puncta.formats.progress import ProgressLines
 
@@ -123,7 +124,7 @@ class _Shown:
                 self._line.clear()
             self._stage = progress.stage
             self._line = (ProgressLines("train", progress.stage, progress.total) if self._as_json
-                          else ProgressLine(progress.stage))
+                          else ProgressLine(progress.stage, log_s=LOG_S))
         if isinstance(self._line, ProgressLines):
             self._line.report(progress.done, metrics=progress.metrics)
         else:

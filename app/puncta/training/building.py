@@ -8,13 +8,14 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from puncta.core.errors import UserError
 from puncta.training.data import Report, cache_name
-from puncta.training.stopping import is_orphan
+from puncta.training.stopping import is_orphan, pause_if_asked
 
 WORTH_IT = 24
 """Fewer missing clips than this are made in this process: starting others takes seconds."""
@@ -65,6 +66,7 @@ def build_together(
             if any(maker.exitcode not in (None, 0) for maker in makers):
                 break
             report(what, min(_count(folder), spec.clips), spec.clips)
+        pause_if_asked()  # what has asked this process to stop has ended the makers, too
         for maker, end in zip(makers, ends):
             if maker.exitcode not in (None, 0):
                 raise _complaint(end, maker.exitcode)
@@ -101,6 +103,7 @@ def _make(
     build: Callable[..., Path], spec: Any, places: tuple[Path, ...], part: tuple[int, int], end: Any
 ) -> None:
     """Make a part of the clips in a process of its own; what goes wrong is sent to whoever began it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to all of a terminal's processes; the first one acts
     try:
         build(spec, *places, _end_if_orphan, part=part)
     except Exception as error:  # noqa: BLE001 - it is raised again where it is wanted

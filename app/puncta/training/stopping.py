@@ -33,6 +33,10 @@ class Stopping:
         self._asked = False
         self._looked_s = -LOOK_S
 
+    def ask(self) -> None:
+        """Ask from within this process."""
+        self._asked = True
+
     def asked(self) -> bool:
         """Tell whether the training has to pause; once asked, it stays asked."""
         now_s = time.monotonic()
@@ -70,6 +74,11 @@ def pause_when(file: Path | None, parent: int | None) -> None:
     """Have the trainings of this process look for a file and at another process; both None ends that."""
     global _stopping
     _stopping = Stopping(file, parent)
+
+
+def ask_to_pause() -> None:
+    """Have the trainings of this process pause at the next look, as a file would. Safe from a signal's handler."""
+    _stopping.ask()
 
 
 def asked_to_pause() -> bool:

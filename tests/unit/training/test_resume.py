@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -112,6 +113,29 @@ def test_killed_in_the_middle_it_ends_in_the_same_weights(workplace: Path, whole
     assert [{k: v for k, v in s.items() if k != "elapsed_s"} for s in steps] == [
         {k: v for k, v in s.items() if k != "elapsed_s"} for s in lines
     ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a polite kill is a matter of POSIX systems")
+def test_asked_to_end_it_pauses_and_says_what_to_type(workplace: Path, whole: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(paths.__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "puncta", *arguments(workplace, "paused")], env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:  # no terminal: lines that say how it goes, the first of each stage at once
+        lines.append(line)
+        if line.startswith("samples "):
+            process.send_signal(signal.SIGTERM)
+            break
+    lines += process.stderr.readlines()
+    assert process.wait(120) == 3, lines
+    assert "pausing" in lines[-2] and "Paused after " in lines[-1] and " of 480 samples" in lines[-1]
+    assert not (workplace / "paused" / "weights.pt").exists()
+    command = shlex.split(lines[-1].partition("Go on with: ")[2])
+    assert command[0] == "puncta" and main(command[1:]) == 0
+    assert digest(workplace / "paused" / "weights.pt") == digest(whole / "weights.pt")
 
 
 def test_a_folder_begun_before_a_setting_existed_can_be_gone_on_with(workplace: Path, whole: Path) -> None:

@@ -64,6 +64,16 @@ def test_wrong_experiments_end_in_one_sentence(
     assert words in said and said.count("\n") == 0
 
 
+def test_an_experiment_that_is_not_there_is_said_before_a_folder_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
+    assert main(["train", "nope"]) == 2
+    assert 'There is no experiment "nope"' in capsys.readouterr().err
+    assert main(["train", "tip_cpu"]) == 2
+    assert "--out DIR" in capsys.readouterr().err
+
+
 def test_progress_lines_fit_their_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
     (tmp_path / "data" / "stills").mkdir(parents=True)
