@@ -86,7 +86,7 @@ def test_the_trackers_sentence_goes_with_range_clip_mode_and_what_is_drawn(stage
     hand.parts.window.does.run("mode_annotate")
     hand.parts.window.stage.banners.say("help", "caution", "Said of this clip.")
     hand.parts.window.open_uri("clip-b")
-    hand.wait(lambda: hand.parts.desk.info.uri == "clip-b")
+    hand.wait(lambda: hand.parts.desk.info is not None and hand.parts.desk.info.uri == "clip-b")
     assert "help" not in banners(hand)
 
 

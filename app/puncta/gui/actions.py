@@ -55,6 +55,8 @@ class ActionSpec:
 
 _PLAY, _RANGE, _VIEW, _CASE, _WINDOW = "Play", "Range", "Picture", "Case", "Window"
 _LABEL, _TRAIN, _CONSENSUS = "Annotate", "Models", "Two readings"
+ANNOTATE_GROUP = _LABEL
+"""Heading of what does something only where labels are open."""
 _PROBE, _NEEDLE, _ATTEMPT = "Steering: probe", "Steering: needle", "Steering: attempt"
 ADJUDICATE = "adjudicate"
 """Mode of the keys while two readings become one; it is Annotate with two others' labels over the picture."""

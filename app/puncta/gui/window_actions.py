@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog
 from puncta.core.errors import UserError
 from puncta.core.geometry import PointPx
 from puncta.core.overlay import Layer
-from puncta.gui.annotate.verb_table import VERBS, hold_digit, is_digit
+from puncta.gui.annotate.verb_table import VERBS, do_verb, hold_digit, is_digit
 from puncta.gui.dialogs.keys import KeysDialog
 from puncta.gui.dialogs.live_source import LiveSourceDialog
 from puncta.gui.dialogs.ruler import RulerDialog
@@ -131,7 +131,7 @@ class WindowActions:
             self._window.cockpit.pilot.hold(name, held)
 
     def _annotate(self, name: str) -> None:
-        VERBS[name](self._window.annotator.verbs)
+        do_verb(self._window.annotator.verbs, name)
 
     # --- sources -----------------------------------------------------------------------------------------------
 

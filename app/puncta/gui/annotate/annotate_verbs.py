@@ -61,6 +61,12 @@ class AnnotateVerbs:
         """The rater's list of clips."""
         return self._a.work
 
+    def ready(self) -> bool:
+        """Whether labels are open; says why not."""
+        if self._a.desk.board is None:
+            self._a.say(self._a.following.why_not_open())
+        return self._a.desk.board is not None
+
     # --- what is in hand ---------------------------------------------------------------------------------------
 
     def press_digit(self, digit: str) -> None:
@@ -72,6 +78,8 @@ class AnnotateVerbs:
         """Follow a digit's key."""
         annotator = self._a
         if annotator.desk.board is None:
+            if held:
+                self.ready()
             return
         if digit == NOT_VISIBLE_DIGIT:
             if held:

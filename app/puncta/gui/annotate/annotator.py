@@ -246,10 +246,11 @@ class Annotator(QObject):
         self.suggestions, self.queue = (), ()
         self.work.close()
         self.help.forget()
-        self.left.show_queue((), 0)
+        self.following.forget()
 
     def ask_rater(self) -> None:
-        """Ask who is labelling."""
+        """Ask who is labelling; the clip waits for the answer."""
+        self.hold_picture()
         dialog = RaterDialog(self.window.preferences.settings.rater, self.window)
 
         def done(result: int) -> None:

@@ -13,6 +13,7 @@ from puncta.annotation.labels import FlagLabel, PhaseLabel, Slot, State
 from puncta.annotation.store_suggestions import Suggestion
 from puncta.formats.label_sets import LabelSet
 from puncta.gui.annotate.facts import needle_facts, note_of, state_of, thing_facts, tip_facts
+from puncta.gui.annotate.parts_shown import show_shut
 from puncta.gui.annotate.review_queue import Doubt, doubt_of, ordered
 from puncta.gui.annotate.ribbons import (
     ABSENT,
@@ -47,6 +48,7 @@ class Following:
         self._suggestions: tuple[Suggestion, ...] = ()
         self._counts: dict[str, int] = {}
         self._disputes: tuple[Dispute, ...] = ()
+        self._shown_shut = False
 
     def refresh(self) -> None:
         """Bring panels and ribbons up to the labels and the frame on the screen."""
@@ -72,9 +74,12 @@ class Following:
             }
         )
         a.right.show_history(a.desk.history)
+        if self.shut is not self._shown_shut:
+            self._shown_shut = self.shut
+            show_shut(a, self.shut)
         words, shape, tone, proposed = state_of(labels, a.desk.rater)
         if board is None:
-            words = a.saved.failure or self._why_not_open()
+            words = self.why_not_open()
         if a.adjudication.on:
             a.adjudication.refresh()
             (words, shape, tone), proposed = a.adjudication.words(), False
@@ -83,9 +88,29 @@ class Following:
             first, last = a.verbs.span()
             a.right.show_range(tr("{first} to {last}").format(first=f"{first:03d}", last=f"{last:03d}"))
 
-    def _why_not_open(self) -> str:
+    def forget(self) -> None:
+        """Empty what is shown of the labels of a clip or a reader that is left; the next ones are on their way."""
+        a = self._a
+        self._case, self._doubts, self._counts = (None, "", 0), {}, {}
+        self._rows = empty_rows([t.name for t in a.things], a.count)
+        a.bar.timeline.set_rows(shown_rows(self._rows), {t.name: t for t in a.things}, a.count)
+        a.left.show_queue((), 0)
+        a.status.show_count(None, 0)
+
+    @property
+    def shut(self) -> bool:
+        """Nothing can be labelled here, and it will not come by itself."""
+        a, info = self._a, self._a.window.desk.info
+        if a.desk.board is not None:
+            return False
+        named = bool(a.window.preferences.settings.rater)
+        return not named or bool(a.saved.failure) or info is None or not info.seekable
+
+    def why_not_open(self) -> str:
         """Why there are no labels to see, and what to do about it."""
         a = self._a
+        if a.saved.failure:
+            return a.saved.failure
         if not a.window.preferences.settings.rater:
             return tr("Nobody is labelling yet. Press “Who is labelling?” at the top right to begin.")
         if a.window.desk.info is not None and not a.window.desk.info.seekable:

@@ -91,6 +91,7 @@ class AnnotatePanel(QWidget):
         super().__init__(parent)
         self._theme, self._go, self._choose, self._phase = theme, go, choose, phase
         self._shown: list[int] = []
+        self._shut = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
@@ -128,6 +129,12 @@ class AnnotatePanel(QWidget):
         self.rows: dict[str, PanelRow] = {}
         self.phase_rows: dict[str, PanelRow] = {}
         self.show_queue((), 0)
+
+    def set_shut(self, shut: bool) -> None:
+        """Nothing can be labelled, or it can."""
+        self._shut = shut
+        for part in (self.sets, self.sheet, self.adjudicate, *self.rows.values(), *self.phase_rows.values()):
+            part.setEnabled(not shut)
 
     def add_first(self, part: QWidget) -> None:
         """Put a part above the queue."""
@@ -175,6 +182,7 @@ class AnnotatePanel(QWidget):
             self._things_box.addWidget(row)
             self.phase_rows[phase.name] = row
         self.sheet.setVisible(bool(label_set is not None and label_set.protocol))
+        self.set_shut(self._shut)
 
     def _add_row(self, name: str, digit: str, meaning: str) -> None:
         row = PanelRow(lambda: self._choose(digit), digit)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 from puncta.annotation.store_open import StoreAbsent, StoreDamaged
 from puncta.core.errors import UserError
 from puncta.formats.label_sets import label_sets_dir, read_label_set, shipped_label_sets
+from puncta.gui.actions import ANNOTATE_GROUP as GROUP
 from puncta.gui.annotate.adjudication_scene import CONSENSUS_TOKEN
 from puncta.gui.i18n import tr
 
@@ -33,8 +34,8 @@ def assemble(annotator: Annotator) -> None:
     assert isinstance(stage, QVBoxLayout) and isinstance(top, QHBoxLayout)
     stage.addWidget(a.strip)
     top.insertWidget(top.indexOf(window.top.calibration), a.status)
-    for part in (a.left, a.right, a.strip, a.status):
-        part.hide()
+    for own in (a.left, a.right, a.strip, a.status):
+        own.hide()
 
 
 def show_adjudication(annotator: Annotator) -> None:
@@ -53,6 +54,16 @@ def show_adjudication(annotator: Annotator) -> None:
         window.keyboard.set_mode(a.key_mode)
         window.status_line.set_hints(window.keyboard.hints(a.key_mode))
         window.room.restyle()
+
+
+def show_shut(annotator: Annotator, shut: bool) -> None:
+    """Leave nothing that looks as if it could be pressed where nothing can be labelled, or bring it back."""
+    a, window = annotator, annotator.window
+    for part in (a.left, a.right, a.status):
+        part.set_shut(shut)
+    window.keyboard.idle = frozenset({GROUP}) if shut else frozenset()
+    if a.on:
+        window.status_line.set_hints(window.keyboard.hints(a.key_mode))
 
 
 def known_label_sets() -> list[tuple[str, str]]:

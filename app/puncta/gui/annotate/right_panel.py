@@ -153,6 +153,11 @@ class AnnotateInspector(QWidget):
         """Offer help over a range, or not."""
         self._proposing.setVisible(on)
 
+    def set_shut(self, shut: bool) -> None:
+        """Nothing can be labelled, or it can."""
+        for part in (*self.buttons.values(), self.note):
+            part.setEnabled(not shut)
+
     def set_theme(self, theme: Theme) -> None:
         """Take over another theme."""
         self._theme = theme

@@ -20,6 +20,7 @@ class AnnotateStatus(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(10)
+        self._shut = self._wrong = False
         self.rater = QPushButton()
         self.rater.setFocusPolicy(self.rater.focusPolicy().TabFocus)
         self.rater.clicked.connect(lambda: rater())
@@ -42,8 +43,16 @@ class AnnotateStatus(QWidget):
         self.rater.setText(words)
         self.rater.setAccessibleName(words)
 
-    def show_count(self, confirmed: int, frames: int) -> None:
-        """Show the progress."""
+    def set_shut(self, shut: bool) -> None:
+        """Where nothing is open, nothing is saved either; what went wrong is said all the same."""
+        self._shut = shut
+        self.saved.setVisible(not shut or self._wrong)
+
+    def show_count(self, confirmed: int | None, frames: int) -> None:
+        """Show the progress; None: it is not known yet."""
+        if confirmed is None:
+            self.count.setText("")
+            return
         self.count.setText(tr("{count} of {frames} frames confirmed").format(count=confirmed, frames=frames))
 
     def set_roomy(self, roomy: bool) -> None:
@@ -70,3 +79,5 @@ class AnnotateStatus(QWidget):
             self.saved.set_chip(tr("Everything saved"), "good", "circle")
             told = tr("In the lab's store.") if lab is not None else ""
         self.saved.setToolTip(told)
+        self._wrong = bool(failure)
+        self.set_shut(self._shut)

@@ -47,6 +47,15 @@ VERBS: Mapping[str, Verb] = {
     "darker": lambda verbs: verbs.gain(False),
 }
 
+OF_THE_VIEW = {"ghost", "magnifier", "snap", "brighter", "darker", "help_stop"}
+"""What needs no labels."""
+
+
+def do_verb(verbs: AnnotateVerbs, name: str) -> None:
+    """Do an action; where no labels are open, say why it does nothing."""
+    if name in OF_THE_VIEW or verbs.ready():
+        VERBS[name](verbs)
+
 
 def is_digit(name: str) -> bool:
     """Tell whether an action is a digit that is held."""
