@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from needle_tip_stage import FRAME_NS, frame_of, made_plugin, placed, play, needle_cine, tips
+from needle_tip_stage import FRAME_NS, frame_of, made_plugin, needle_cine, placed, play, tips
 from numpy.typing import NDArray
 
 from puncta.core.flags import Flag
