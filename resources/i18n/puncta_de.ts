@@ -4801,11 +4801,11 @@
     </message>
     <message>
         <source>Needle tip: learn this machine's pictures without labels</source>
-        <translation>Nadelspitze: die Bilder dieses Geräts ohne Markierungen lernen</translation>
+        <translation>Nadelspitze: die Bilder dieses Geräts ohne Beschriftungen lernen</translation>
     </message>
     <message>
         <source>Goes on from a finished model: needles are drawn into recordings of your machine that show none, beside simulated cines of other machines. It learns how the machine draws tissue, not how your needles look in it; adapt the new model to labels afterwards.</source>
-        <translation>Geht von einem fertigen Modell aus: In Aufnahmen Ihres Geräts, die keine Nadel zeigen, werden Nadeln gezeichnet, daneben simulierte Clips anderer Geräte. Es lernt, wie das Gerät Gewebe zeichnet, nicht, wie Ihre Nadeln darin aussehen; passen Sie das neue Modell danach an Markierungen an.</translation>
+        <translation>Geht von einem fertigen Modell aus: In Aufnahmen Ihres Geräts, die keine Nadel zeigen, werden Nadeln gezeichnet, daneben simulierte Clips anderer Geräte. Es lernt, wie das Gerät Gewebe zeichnet, nicht, wie Ihre Nadeln darin aussehen; passen Sie das neue Modell danach an Beschriftungen an.</translation>
     </message>
     <message>
         <source>recordings of this machine without any needle</source>
@@ -4825,7 +4825,7 @@
     </message>
     <message>
         <source>{title} is left out: on {sure} of {looked} frames the present model is sure of a needle's tip. Look at it; if it shows a needle, label it instead.</source>
-        <translation>{title} bleibt weg: Auf {sure} von {looked} Bildern ist sich das jetzige Modell einer Nadelspitze sicher. Sehen Sie es an; zeigt es eine Nadel, markieren Sie sie stattdessen.</translation>
+        <translation>{title} bleibt weg: Auf {sure} von {looked} Bildern ist sich das jetzige Modell einer Nadelspitze sicher. Sehen Sie sie an; zeigt sie eine Nadel, beschriften Sie sie stattdessen.</translation>
     </message>
     <message>
         <source>1 frame at which the present model is sure of a needle's tip, and {beside} beside them, are left out.</source>
@@ -4846,6 +4846,86 @@
     <message>
         <source>Draws needles into the recordings</source>
         <translation>Zeichnet Nadeln in die Aufnahmen</translation>
+    </message>
+    <message>
+        <source>Recordings that show no needle</source>
+        <translation>Aufnahmen, die keine Nadel zeigen</translation>
+    </message>
+    <message>
+        <source>Nothing is labelled: needles are drawn into their frames. Choose them below.</source>
+        <translation>Nichts ist beschriftet: In ihre Bilder werden Nadeln gezeichnet. Wählen Sie sie unten.</translation>
+    </message>
+    <message>
+        <source>No recording in the library yet. Add files, or a folder with one folder for each person.</source>
+        <translation>Noch keine Aufnahme in der Bibliothek. Fügen Sie Dateien hinzu oder einen Ordner mit je einem Ordner für jede Person.</translation>
+    </message>
+    <message>
+        <source>Add files</source>
+        <translation>Dateien hinzufügen</translation>
+    </message>
+    <message>
+        <source>Add a folder</source>
+        <translation>Ordner hinzufügen</translation>
+    </message>
+    <message>
+        <source>Tick all</source>
+        <translation>Alle ankreuzen</translation>
+    </message>
+    <message>
+        <source>I have looked through the chosen recordings: none of them shows a needle or another instrument.</source>
+        <translation>Ich habe die gewählten Aufnahmen durchgesehen: Keine zeigt eine Nadel oder ein anderes Instrument.</translation>
+    </message>
+    <message>
+        <source>A needle among them would be learnt as tissue. Frames at which the model in use is sure of a tip are left out and counted; a needle that it does not see it cannot leave out.</source>
+        <translation>Eine Nadel darunter würde als Gewebe gelernt. Bilder, auf denen sich das Modell in Gebrauch einer Spitze sicher ist, bleiben weg und werden gezählt; eine Nadel, die es nicht sieht, kann es nicht weglassen.</translation>
+    </message>
+    <message>
+        <source>{title}: {count} frames</source>
+        <translation>{title}: {count} Bilder</translation>
+    </message>
+    <message>
+        <source>Person, by a code</source>
+        <translation>Person, als Kürzel</translation>
+    </message>
+    <message>
+        <source>Person of {title}, by a code</source>
+        <translation>Person von {title}, als Kürzel</translation>
+    </message>
+    <message>
+        <source>Add recordings without a needle</source>
+        <translation>Aufnahmen ohne Nadel hinzufügen</translation>
+    </message>
+    <message>
+        <source>Add a folder with one folder for each person</source>
+        <translation>Ordner mit je einem Ordner für jede Person hinzufügen</translation>
+    </message>
+    <message>
+        <source>Tick the recordings of this machine that show no needle.</source>
+        <translation>Kreuzen Sie die Aufnahmen dieses Geräts an, die keine Nadel zeigen.</translation>
+    </message>
+    <message>
+        <source>State that none of the chosen recordings shows a needle.</source>
+        <translation>Bestätigen Sie, dass keine der gewählten Aufnahmen eine Nadel zeigt.</translation>
+    </message>
+    <message>
+        <source>The part that teaches has {frames} frames and needs {least}, {more} more: {needs}.</source>
+        <translation>Der Teil, aus dem gelernt wird, hat {frames} Bilder und braucht {least}, {more} mehr: {needs}.</translation>
+    </message>
+    <message>
+        <source>The comparison has drawn needles: it cannot tell how real ones are found.</source>
+        <translation>Der Vergleich hat gezeichnete Nadeln: Er kann nicht sagen, wie echte gefunden werden.</translation>
+    </message>
+    <message>
+        <source>Chosen: {what}.</source>
+        <translation>Gewählt: {what}.</translation>
+    </message>
+    <message>
+        <source>{count} frames without a needle of 1 recording, {subjects}</source>
+        <translation>{count} Bilder ohne Nadel aus 1 Aufnahme, {subjects}</translation>
+    </message>
+    <message>
+        <source>{count} frames without a needle of {recordings} recordings, {subjects}</source>
+        <translation>{count} Bilder ohne Nadel aus {recordings} Aufnahmen, {subjects}</translation>
     </message>
 </context>
 </TS>

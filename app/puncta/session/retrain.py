@@ -50,8 +50,8 @@ from puncta.session.retrain_recordings import (
     Recording,
     data_of_recordings,
     recording_of_file,
-    recordings_at_hand,
     recordings_of_folder,
+    recordings_of_store,
 )
 from puncta.session.retrain_records import (
     ACTIVE,
@@ -72,8 +72,8 @@ from puncta.session.retrain_run import JobRun
 __all__ = [
     "RECIPES", "Estimated", "JobStatus", "LabelledCase", "MadeDataset", "Recording", "RetrainJobs", "RetrainPlan",
     "RetrainRecipe", "SplitPlan", "TrainingData", "base_run", "data_of_recordings", "datasets_at_hand", "estimate",
-    "find_recipe", "make_dataset", "open_training_data", "plan_split", "recording_of_file", "recordings_at_hand",
-    "recordings_of_folder",
+    "find_recipe", "make_dataset", "open_training_data", "plan_split", "recording_of_file", "recordings_of_folder",
+    "recordings_of_store",
 ]
 
 PICTURES = ("validation-stills.png", "validation.png")

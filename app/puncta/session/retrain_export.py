@@ -18,12 +18,13 @@ from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame, grey_from_pixels
 from puncta.formats.atomic import plain_os_error
-from puncta.formats.dataset import Dataset, Image, Review, load_dataset, save_dataset
+from puncta.formats.dataset import Dataset, Image, Review, Video, load_dataset, save_dataset
 from puncta.formats.dataset_checks import PICTURE_SUFFIXES
 from puncta.session.dataset_source import read_grey_picture
 from puncta.session.label_exchange import export_labels, frames_of_case, write_picture
-from puncta.session.retrain_data import PICTURES, SplitPlan, TrainingData, cases_of, check_split
+from puncta.session.retrain_data import PICTURES, TEST, SplitPlan, TrainingData, cases_of, check_split
 from puncta.session.retrain_needle_free import Look, make_needle_free
+from puncta.session.retrain_recipes import DRAWN
 from puncta.sources.factory import open_source
 
 HISTORY = 16
@@ -173,7 +174,7 @@ def _unseen(frame: Frame, number: int, like: Image, case: Case, folder: Path) ->
 def _of_dataset(path: Path, split: SplitPlan, folder: Path, say: _Steps) -> MadeDataset:
     """Copy a dataset with another split; pictures are linked where the file system can, else copied."""
     dataset = load_dataset(path)
-    videos = tuple(replace(v, split=split.side.get(str(v.id))) for v in dataset.videos)
+    videos = tuple(replace(v, split=_side_of(v, split)) for v in dataset.videos)
     sides = {v.id: v.split for v in videos}
     single = _sides_of_pictures(split)
 
@@ -205,6 +206,13 @@ def _of_dataset(path: Path, split: SplitPlan, folder: Path, say: _Steps) -> Made
     save_dataset(whole, folder)
     labelled = sum(split.frames.values())
     return MadeDataset(folder, labelled, sum(i.review is Review.UNSEEN for i in images))
+
+
+def _side_of(video: Video, split: SplitPlan) -> str | None:
+    """The side of a clip; one with a drawn needle judges where its recording does, and has no side elsewhere."""
+    if DRAWN not in video.more:
+        return split.side.get(str(video.id))
+    return TEST if split.side.get(str(video.more[DRAWN])) == TEST else None
 
 
 def _check_file(path: Path, image: Image) -> None:

@@ -235,7 +235,7 @@ class _Writer:
         self.videos: list[Video] = []
         self.images: list[Image] = []
         self._notes: list[Annotation] = []
-        self._judging: list[tuple[Recording, NDArray[np.uint8], str]] = []
+        self._judging: list[tuple[Video, NDArray[np.uint8], str]] = []
 
     def add(self, recording: Recording, side: str, runs: Sequence[Sequence[Frame]]) -> None:
         """Take runs of a recording."""
@@ -251,7 +251,7 @@ class _Writer:
                 self._write(name, _region_of(frame), number, frame.key.index, frame.key.pts_ns, (TIP_CATEGORY,))
             middle = _region_of(run[len(run) // 2])
             if side == TEST and min(middle.shape) >= 2 * LEAST_SIDE_PX:
-                self._judging.append((recording, middle, f"{slug}-{run[0].key.index:06d}"))
+                self._judging.append((self.videos[number - 1], middle, f"{slug}-{run[0].key.index:06d}"))
 
     def _write(
         self, name: str, grey: NDArray[np.uint8], video: int, index: int, pts_ns: int, judged: tuple[str, ...]
@@ -274,13 +274,12 @@ class _Writer:
         """Draw needles into some of the frames that judge, each bent into a clip of its own."""
         picked = np.unique(np.linspace(0, len(self._judging) - 1, min(DRAWN_CLIPS, len(self._judging))).round())
         for done, k in enumerate(picked.astype(int), start=1):
-            recording, still, name = self._judging[k]
-            self._draw(recording, still, name)
+            self._draw(*self._judging[k])
             say("needles drawn to judge by", done, len(picked))
 
-    def _draw(self, recording: Recording, still: NDArray[np.uint8], name: str) -> None:
+    def _draw(self, of: Video, still: NDArray[np.uint8], name: str) -> None:
         try:
-            still = without_margins(still, recording.title)
+            still = without_margins(still, of.name)
         except UserError:  # next to nothing is seen on it
             return
         height, width = still.shape
@@ -291,11 +290,10 @@ class _Writer:
             still, zlib.crc32(name.encode()), steps=DRAWN_FRAMES, size_px=size, approach="in-plane"
         )
         number = len(self.videos) + 1
-        more = {DRAWN: True, "assumed_depth_mm": round(generator.depth_mm, 1)}
+        more = {DRAWN: of.id, "assumed_depth_mm": round(generator.depth_mm, 1)}
         # A drawn depth is no measurement, so no millimetres are stated.
         self.videos.append(Video(
-            number, f"{recording.title}, needle drawn", generator.fps, None, recording.machine, recording.subject,
-            TEST, more,
+            number, f"{of.name}, needle drawn", generator.fps, None, of.machine, of.subject, TEST, more,
         ))
         for index in range(DRAWN_FRAMES):
             picture, truth = generator.next_frame()

@@ -112,7 +112,7 @@ MADE_FOR, PRETRAINING = "made_for", "pre-training"
 LEFT_OUT = "left_out"
 """Sentences in that head: what was left out of it, and why."""
 DRAWN = "drawn_needle"
-"""A video that says so has a needle drawn into one of the recordings' frames."""
+"""A video that says so has a needle drawn into a frame of the recording whose number it gives."""
 
 
 def is_needle_free(dataset: Dataset) -> bool:

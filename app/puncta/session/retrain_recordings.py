@@ -253,11 +253,3 @@ def data_of_recordings(
     cases = [LabelledCase(r.id, r.title, r.subject, r.machine, r.simulated, {PLUGIN: r.frames}) for r in kept]
     found = gathered(identity, title, cases, None, "", problems)
     return replace(found, needle_free=True, recordings=kept)
-
-
-def recordings_at_hand(store: AnnotationStore | None, further: Sequence[Recording] = ()) -> TrainingData | None:
-    """Return the recordings of the library, and others, to choose from; None where there is none."""
-    known = [] if store is None else list(recordings_of_store(store))
-    there = {recording.id for recording in known}
-    known += [recording for recording in further if recording.id not in there]
-    return data_of_recordings(known) if known else None

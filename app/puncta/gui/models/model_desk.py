@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from puncta.inference.registry import ModelCard
 
 if TYPE_CHECKING:
     from puncta.session.model_comparison import Comparison
-    from puncta.session.retrain import Estimated, JobStatus, SplitPlan, TrainingData
+    from puncta.session.retrain import Estimated, JobStatus, Recording, SplitPlan, TrainingData
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ class ModelDesk(QObject):
         self.stop = threading.Event()
         self.shelf: Shelf | None = None
         self.data: tuple[TrainingData, ...] = ()
+        self.recordings: tuple[Recording, ...] = ()
         self.data_known = False
         self.comparisons: dict[tuple[str, str, str], Comparison] = {}
         self.progress: tuple[str, float, float | None] = ("", 0.0, None)
@@ -138,24 +139,48 @@ class ModelDesk(QObject):
     def fetch_data(self) -> None:
         """Read what there is to learn from."""
 
-        def work() -> tuple[tuple[TrainingData, ...], str]:
-            from puncta.session.retrain import datasets_at_hand
+        def work() -> tuple[tuple[TrainingData, ...], tuple[Recording, ...], str]:
+            from puncta.session.retrain import datasets_at_hand, recordings_of_store
 
             try:
                 store = open_labels(self._store(), begin=False)
             except UserError as error:
-                return datasets_at_hand(None), str(error)
+                return datasets_at_hand(None), (), str(error)
             with store:
-                return datasets_at_hand(store), ""
+                return datasets_at_hand(store), recordings_of_store(store), ""
 
-        def there(found: tuple[tuple[TrainingData, ...], str]) -> None:
-            self.data, problem = found
+        def there(found: tuple[tuple[TrainingData, ...], tuple[Recording, ...], str]) -> None:
+            self.data, self.recordings, problem = found
             self.data_known = True
             self.data_changed.emit()
             if problem:
                 self.failed.emit(problem)
 
         self._ask(work, there)
+
+    def read_recordings(
+        self, places: Sequence[Path], then: Callable[[tuple[Recording, ...], tuple[str, ...]], None]
+    ) -> None:
+        """Read files, or folders with one folder for each person, as recordings; what cannot be read is said."""
+
+        def work() -> tuple[tuple[Recording, ...], tuple[str, ...]]:
+            from puncta.session.retrain import recording_of_file, recordings_of_folder
+
+            found: list[Recording] = []
+            wrong: list[str] = []
+            for place in places:
+                try:
+                    if place.is_dir():
+                        some, said = recordings_of_folder(place)
+                        found += some
+                        wrong += said
+                    else:
+                        found.append(recording_of_file(place))
+                except UserError as error:
+                    wrong.append(str(error))
+            return tuple(found), tuple(wrong)
+
+        self._ask(work, lambda found: then(*found))
 
     def split(self, data: TrainingData, plugin: str, then: Callable[[SplitPlan], None], failed: Failed) -> None:
         """Divide data by subject."""
@@ -197,7 +222,7 @@ class ModelDesk(QObject):
             if folder is None:
                 folder = _free_folder(draft.name)
                 told: dict[str, Any] = {"tell": self._tell, "cancelled": stop.is_set}
-                if draft.data.path is not None:
+                if draft.data.path is not None or draft.data.needle_free:
                     make_dataset(None, draft.data, draft.split, folder, **told)
                 else:
                     with open_labels(self._store(), begin=False) as store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,12 +13,14 @@ from PySide6.QtWidgets import QButtonGroup, QComboBox, QLineEdit, QVBoxLayout, Q
 from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
 from puncta.gui.models.case_choice import CaseChoice
+from puncta.gui.models.data_words import datasets_folder, recordings_to_choose, second_of, title_of, unread
 from puncta.gui.models.left_panel import name_of
 from puncta.gui.models.model_desk import Draft, ModelDesk
 from puncta.gui.models.page_parts import Choice, Notes, Page, Title, empty, heading, wrapped
+from puncta.gui.models.recording_choice import RecordingChoice
 from puncta.gui.models.said import told
 from puncta.gui.models.split_bar import SplitBar
-from puncta.gui.models.words import KIND_WORDS, list_words, minutes_words
+from puncta.gui.models.words import KIND_WORDS, minutes_words
 from puncta.gui.theme import Theme
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class PlanPage(Page):
         self._whole: TrainingData | None = None
         self.estimated: Estimated | None = None
         self._problem = self._refused = ""
+        self._by_recordings = False
+        self._without_labels: bool | None = None
         self._named = False
         self._asked = 0
         self.title = Title(theme)
@@ -72,6 +76,8 @@ class PlanPage(Page):
         self.damaged = Notes(theme)
         self.cases = CaseChoice(self._learn_from)
         self.cases.hide()
+        self.recordings = RecordingChoice(theme, self._take_recordings, desk.read_recordings)
+        self.recordings.hide()
         self.split_bar = SplitBar(theme)
         self.time = wrapped("", "")
         self.warnings = Notes(theme)
@@ -80,7 +86,7 @@ class PlanPage(Page):
         self.name.textEdited.connect(self._name_it)
         for part in (
             self.title, heading(tr("For")), self.plugins, heading(tr("Learn from")), self.no_data,
-            self._data_box, self.damaged, self.cases,
+            self._data_box, self.damaged, self.cases, self.recordings,
             heading(tr("How")), self._recipe_box, self._base_head, self.bases,
             heading(tr("Who is held out")), self.split_bar, heading(tr("Time")), self.time, self.warnings,
             heading(tr("Name")), self.name,
@@ -117,7 +123,7 @@ class PlanPage(Page):
 
     def choose_plugin(self, plugin: str, base: str = "") -> None:
         """Train a model for another plugin."""
-        self.plugin = plugin
+        self.plugin, self._without_labels = plugin, None
         self.plugins.setCurrentIndex(max(0, self.plugins.findData(plugin)))
         family = self._desk.shelf.family(plugin) if self._desk.shelf is not None else None
         self.bases.clear()
@@ -143,6 +149,9 @@ class PlanPage(Page):
         self._base_head.setVisible(needs)
         self.bases.setVisible(needs)
         self._ask_time()
+        if chosen is not None:
+            fitting = (d for d in self._fitting() if d.needle_free == (chosen.kind == "pretrain"))
+            self._match(self._without_labels, chosen.kind == "pretrain", (f"data {d.id}" for d in fitting))
 
     def _ask_time(self) -> None:
         recipe = self.recipe
@@ -151,10 +160,48 @@ class PlanPage(Page):
         self._desk.estimate(recipe, self.base, partial(self._take_time, recipe), self._no_time)
 
     def choose_data(self, data: TrainingData) -> None:
-        """Learn from other labels."""
-        self.cases.show_cases(data, self.plugin)
+        """Learn from other labels, or from recordings without any."""
+        self._by_recordings = data.needle_free and data.path is None
+        self.recordings.setVisible(self._by_recordings)
+        self._without_labels = data.needle_free
         self._whole = data
-        self._learn_from(data)
+        if self._by_recordings:
+            self.cases.hide()
+            self.data = None
+            self._take_recordings()
+        else:
+            self.cases.show_cases(data, self.plugin)
+            self._learn_from(data)
+        recipe = self.chosen_recipe()
+        if recipe is not None:
+            fitting = (r for r in self._recipes() if (r.kind == "pretrain") == data.needle_free)
+            self._match(recipe.kind == "pretrain", data.needle_free, (f"recipe {r.id}" for r in fitting))
+
+    def _match(self, now: bool | None, wanted: bool, names: Iterable[str]) -> None:
+        """Labels have their recipes and recordings without labels theirs: the other side follows what is chosen."""
+        choice = self.choices.get(next(iter(names), "")) if now is not None and now != wanted else None
+        if choice is not None:
+            choice.button.setChecked(True)
+
+    def _take_recordings(self) -> None:
+        """Others are ticked, or the statement about them has changed."""
+        if not self._by_recordings:
+            return
+        chosen = self.recordings.data()
+        if chosen is None:
+            self._asked += 1
+            self.data, self.split, self._problem = None, None, ""
+            self.split_bar.show_split(None)
+            self._tell()
+        elif chosen == self.data:
+            self._tell()
+        else:
+            self._whole = chosen
+            self._learn_from(chosen)
+
+    def _recipes(self) -> list[RetrainRecipe]:
+        """Those that make a model for the plugin."""
+        return [r for r in self._desk.trainings.recipes if r.plugin == self.plugin]
 
     def _learn_from(self, data: TrainingData) -> None:
         self.data, self.split, self._problem = data, None, ""
@@ -206,7 +253,10 @@ class PlanPage(Page):
         if self._refused:
             return self._refused
         if self.data is None:
-            return tr("Choose what to learn from.")
+            nothing = tr("Tick the recordings of this machine that show no needle.")
+            return nothing if self._by_recordings else tr("Choose what to learn from.")
+        if self._by_recordings and not self.recordings.is_stated:
+            return tr("State that none of the chosen recordings shows a needle.")
         if self._problem:
             return self._problem
         if self.split is None:
@@ -215,6 +265,8 @@ class PlanPage(Page):
         if frames < recipe.least_frames:
             held = sum(self.split.frames.values()) - frames
             words = tr("The part that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.")
+            if recipe.kind == "pretrain":
+                words = tr("The part that teaches has {frames} frames and needs {least}, {more} more: {needs}.")
             told_ = words.format(
                 frames=frames, least=recipe.least_frames, more=recipe.least_frames - frames, needs=tr(recipe.needs)
             )
@@ -238,6 +290,8 @@ class PlanPage(Page):
             found.append(words.format(count=len(split.train)))
         if split.honest and not split.frames.get("test", 0):
             found.append(tr("Nobody is held out, so the new model cannot be compared with the old one."))
+        if recipe.kind == "pretrain":
+            found.append(tr("The comparison has drawn needles: it cannot tell how real ones are found."))
         if self.data is not None and self.data.simulated:
             found.append(tr("Simulated frames are among them: figures on these say nothing about patients."))
         return found + [told(problem) for problem in (self.data.problems if self.data is not None else ())]
@@ -247,7 +301,7 @@ class PlanPage(Page):
     def _show_recipes(self) -> None:
         empty(self._recipe_column)
         self._recipe_group = QButtonGroup(self)
-        recipes = [r for r in self._desk.trainings.recipes if r.plugin == self.plugin]
+        recipes = self._recipes()
         for recipe in recipes:
             choice = Choice(tr(recipe.title), tr(recipe.what), partial(self.choose_recipe, recipe.id))
             choice.setToolTip(tr(KIND_WORDS[recipe.kind]))
@@ -265,20 +319,22 @@ class PlanPage(Page):
         empty(self._data_column)
         self._data_group = QButtonGroup(self)
         fitting = self._fitting()
-        before = self.data
-        self.data, self.split = None, None
+        before = self._whole if self._by_recordings else self.data
+        self.data, self.split, self._without_labels = None, None, None
         self.cases.hide()
+        self.recordings.hide()
+        self.recordings.show_recordings(self._desk.recordings)
         self.split_bar.show_split(None)
         for data in fitting:
-            choice = Choice(title_of(data), self._second(data), partial(self.choose_data, data))
+            choice = Choice(title_of(data), second_of(data, self.plugin), partial(self.choose_data, data))
             self._data_group.addButton(choice.button)
             self._data_column.addWidget(choice)
             self.choices[f"data {data.id}"] = choice
         nothing = tr("No labels for this yet. Label frames in Annotate, or put a dataset into {folder}.")
         looking = tr("Looking at the labels.")
-        self.no_data.setText(nothing.format(folder=_datasets()) if self._desk.data_known else looking)
-        self.no_data.setVisible(not fitting)
-        self.damaged.show_notes([told(words) for data in self._desk.data if data.path for words in _unread(data)])
+        self.no_data.setText(nothing.format(folder=datasets_folder()) if self._desk.data_known else looking)
+        self.no_data.setVisible(all(data.needle_free for data in fitting))
+        self.damaged.show_notes([told(words) for data in self._desk.data if data.path for words in unread(data)])
         kept = next((d for d in fitting if before is not None and d.id == before.id), None)
         wanted = kept if kept is not None else next(iter(fitting), None)
         if wanted is not None:
@@ -288,17 +344,9 @@ class PlanPage(Page):
 
     def _fitting(self) -> Sequence[TrainingData]:
         fitting = [data for data in self._desk.data if self.plugin in data.plugins]
-        return sorted(fitting, key=lambda d: (d.path is not None, -d.frames_for(self.plugin)))
-
-    def _second(self, data: TrainingData) -> str:
-        count = len(data.subjects)
-        subjects = tr("1 subject") if count == 1 else tr("{count} subjects").format(count=count)
-        parts = [tr("{count} labelled frames").format(count=data.frames_for(self.plugin)), subjects]
-        if data.machines:
-            words = tr("machine {name}") if len(data.machines) == 1 else tr("machines {name}")
-            parts.append(words.format(name=list_words(data.machines, 4)))
-        parts.append(tr("simulated") if data.simulated else tr("recorded"))
-        return ", ".join(parts)
+        if self._desk.data_known and any(recipe.kind == "pretrain" for recipe in self._recipes()):
+            fitting.append(recordings_to_choose(self.plugin))
+        return sorted(fitting, key=lambda d: (d.needle_free, d.path is not None, -d.frames_for(self.plugin)))
 
     def _take_time(self, recipe: str, estimated: Estimated) -> None:
         if recipe == self.recipe:
@@ -329,23 +377,3 @@ class PlanPage(Page):
     def _usual_name(self) -> str:
         today = QLocale().toString(date.today(), QLocale.FormatType.ShortFormat)  # type: ignore[call-overload]
         return f"{self.plugins.currentText()}, {today}"
-
-
-def title_of(data: TrainingData) -> str:
-    """Name data in words."""
-    if data.path is None:
-        return tr("Labels made here, label set {name}").format(name=data.label_set)
-    folder = data.path.name
-    # People know the folder they have put there; the dataset may call itself otherwise.
-    return tr("Dataset {name}").format(name=folder if data.title == folder else f"{folder} ({data.title})")
-
-
-def _unread(data: TrainingData) -> tuple[str, ...]:
-    """Why a dataset of the folder cannot be chosen, where it cannot be read at all."""
-    return () if data.cases or data.path is None else tuple(f"{data.path.name}: {p}" for p in data.problems)
-
-
-def _datasets() -> str:
-    from puncta.session.retrain_data import datasets_dir
-
-    return str(datasets_dir())

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SIDES = ("train", "tune", "test")
 SIDE_WORDS = {"train": "Learns from", "tune": "Sets thresholds by", "test": "Held out, to judge"}
+NOT_STATED = "subject not stated"
+"""What stands for the person of cases that name none."""
 SIDE_TOKENS = {"train": "accent", "tune": "caution", "test": "good"}
 
 
@@ -102,7 +104,7 @@ class SplitBar(QWidget):
         facts = []
         for side in SIDES:
             frames = tr("{count} frames").format(count=split.frames.get(side, 0))
-            who = list_words(names[side])
+            who = list_words([tr(NOT_STATED) if name == NOT_STATED else name for name in names[side]])
             facts.append((tr(SIDE_WORDS[side]), f"{who}  ·  {frames}" if who else tr("nobody")))
         self.facts.show_facts(facts)
         self.warning.setText(told(split.warning))

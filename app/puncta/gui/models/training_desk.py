@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
+from puncta.core.errors import UserError
 from puncta.gui.bridge import Bridge
 from puncta.gui.models.words import HELD, UNDER_WAY
 from puncta.inference.registry import ModelCard
@@ -33,11 +34,18 @@ class Ask(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a training has written so far: its curves, and pictures of what it says on tune frames."""
+    """What a training has written so far: its curves, and pictures of what it says on tune frames.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What was left out of the recordings that it learns from.
+    """
 
     curves: dict[str, tuple[list[float], list[float]]]
     pictures: tuple[QImage, ...]
     result: ModelCard | None
+    notes: tuple[str, ...] = ()
 
 
 class TrainingDesk(QObject):
@@ -65,6 +73,7 @@ class TrainingDesk(QObject):
         self._end: Callable[[], None] | None = None
         self._begun = self._read = False
         self._pictures: dict[Path, tuple[int, QImage]] = {}
+        self._notes: dict[str, tuple[str, ...]] = {}
         self.trainer: RetrainJobs | None = None
         self.all: dict[str, JobStatus] = {}
         self.recipes: tuple[RetrainRecipe, ...] = ()
@@ -113,9 +122,24 @@ class TrainingDesk(QObject):
 
         def work() -> Learned:
             pictures = tuple(image for file in trainer.pictures(job) if not (image := self._picture(file)).isNull())
-            return Learned(dict(trainer.curves(job)), pictures, trainer.result(job))
+            return Learned(dict(trainer.curves(job)), pictures, trainer.result(job), self._left_out(job))
 
         self._ask(work, then, failed)
+
+    def _left_out(self, job: str) -> tuple[str, ...]:
+        """What was left out of a training's recordings, read once; called in a thread."""
+        status = self.all.get(job)
+        recipe = next((r for r in self.recipes if status is not None and r.id == status.recipe), None)
+        if status is None or recipe is None or recipe.kind != "pretrain":
+            return ()
+        if status.data not in self._notes:
+            from puncta.session.retrain import open_training_data
+
+            try:
+                self._notes[status.data] = open_training_data(Path(status.data)).problems
+            except UserError:  # it is not there any more
+                self._notes[status.data] = ()
+        return self._notes[status.data]
 
     def _picture(self, file: Path) -> QImage:
         """A picture as it was read last, unless it was drawn anew; called in a thread."""

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 from puncta.gui.i18n import tr
 from puncta.gui.models.comparison_view import ComparisonView
 from puncta.gui.models.curves import Curve, CurvePlot, last_sample
-from puncta.gui.models.page_parts import Facts, Page, Title, empty, heading, wrapped
+from puncta.gui.models.page_parts import Facts, Notes, Page, Title, empty, heading, wrapped
 from puncta.gui.models.said import told
 from puncta.gui.models.words import FIGURE_WORDS, SHARE, STATE_MARKS, STATE_WORDS, UNDER_WAY, moment_words, time_words
 from puncta.gui.panels.parts import Bar
@@ -76,6 +76,7 @@ class TrainingPage(Page):
         self._samples_column.setContentsMargins(0, 0, 0, 0)
         self._images: tuple[int, ...] = ()
         self.facts = Facts()
+        self.left_out = Notes(theme)
         line = QHBoxLayout()
         line.setSpacing(16)
         line.addWidget(self.stage, 3)
@@ -84,7 +85,7 @@ class TrainingPage(Page):
         self.column.addLayout(line)
         for part in (
             self.bar, self.message, self.comparison_head, self.comparison, self.curves_head, self.waiting, self.losses,
-            self.figures, self.samples_head, self._samples, heading(tr("Plan")), self.facts,
+            self.figures, self.samples_head, self._samples, heading(tr("Plan")), self.facts, self.left_out,
         ):
             self.column.addWidget(part)
         self.column.addStretch(1)
@@ -141,6 +142,7 @@ class TrainingPage(Page):
             empty(self._samples_column)
             for image in images:
                 self._samples_column.addWidget(Sample(image))
+        self.left_out.show_notes([told(words) for words in learned.notes] if learned is not None else [])
         self.samples_head.setVisible(bool(images))
         self._samples.setVisible(bool(images))
 

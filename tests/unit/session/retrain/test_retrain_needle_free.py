@@ -33,8 +33,8 @@ from puncta.session.retrain import (
     open_training_data,
     plan_split,
     recording_of_file,
-    recordings_at_hand,
     recordings_of_folder,
+    recordings_of_store,
 )
 from puncta.session.retrain_needle_free import ModelLook
 from puncta.session.retrain_recordings import RUN_FRAMES, near_needles, runs_to_take, within_budget
@@ -115,12 +115,11 @@ def test_the_library_offers_what_shows_no_confirmed_needle(tmp_path: Path) -> No
                 assert command is not None
                 store.apply(command)
             source.close()
-        found = recordings_at_hand(store, [simulated(500, "s9")])
-        assert found is not None and found.needle_free and found.plugins == (TIP,)
+        found = data_of_recordings([*recordings_of_store(store), simulated(500, "s9")])
+        assert found.needle_free and found.plugins == (TIP,)
         assert [c.title for c in found.cases] == ["c0", "c2", "clip 500"]
         assert found.counts == "120 frames of 3 recordings of 2 subjects"
         assert [d.needle_free for d in datasets_at_hand(store, tmp_path / "none")] == [False]
-    assert recordings_at_hand(None) is None
 
 
 def test_the_dataset_holds_cropped_frames_their_scale_a_split_by_subject_and_drawn_needles_to_judge_by(

@@ -1,0 +1,204 @@
+"""Which recordings without a needle a model learns its machine's pictures from: ticked one by one, and stated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from puncta.gui.dialogs.settings import WrappingCheck
+from puncta.gui.i18n import tr
+from puncta.gui.models.data_words import chosen_words
+from puncta.gui.models.page_parts import Notes, empty, wrapped
+from puncta.gui.panels.flow import FlowLayout
+from puncta.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from puncta.session.retrain import Recording, TrainingData
+
+Read = Callable[[Sequence[Path], Callable[[tuple["Recording", ...], tuple[str, ...]], None]], None]
+"""Reads files or a folder of recordings in a thread, then hands them over, with what could not be read."""
+
+
+class RecordingChoice(QWidget):
+    """Recordings of the library, and files added to them; none is ticked at first.
+
+    Parameters
+    ----------
+    take : callable
+        Called when other recordings are chosen, or the statement about them is made or taken back.
+    read : callable
+        Reads files or a folder.
+    """
+
+    def __init__(self, theme: Theme, take: Callable[[], None], read: Read, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._take, self._read = take, read
+        self._known: dict[str, Recording] = {}
+        self._added: dict[str, Recording] = {}
+        self._chosen: set[str] = set()
+        self.checks: dict[str, WrappingCheck] = {}
+        self.people: dict[str, QLineEdit] = {}
+        self.nothing = wrapped(tr("No recording in the library yet. Add files, or a folder with one folder for each "
+                                  "person."), "quiet")
+        self._list = QWidget()
+        self._rows = QVBoxLayout(self._list)
+        self._rows.setContentsMargins(8, 2, 0, 4)
+        self._rows.setSpacing(2)
+        self.add_files = _button(tr("Add files"), self._ask_files)
+        self.add_folder = _button(tr("Add a folder"), self._ask_folder)
+        self.tick_all = _button(tr("Tick all"), self._tick_all)
+        buttons = QWidget()
+        flow = FlowLayout(buttons, gap=6)
+        for button in (self.add_files, self.add_folder, self.tick_all):
+            flow.addWidget(button)
+        self.stated = WrappingCheck(
+            tr("I have looked through the chosen recordings: none of them shows a needle or another instrument."),
+            False, lambda _on: self._take(),
+        )
+        self.why = wrapped(
+            tr("A needle among them would be learnt as tissue. Frames at which the model in use is sure of a tip are "
+               "left out and counted; a needle that it does not see it cannot leave out."), "small",
+        )
+        self.wrong = Notes(theme)
+        self.chosen = wrapped("", "quiet")
+        self.stated.setContentsMargins(0, 8, 0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 2, 0, 0)
+        column.setSpacing(4)
+        for part in (self.nothing, self._list, buttons, self.wrong, self.chosen, self.stated, self.why):
+            column.addWidget(part)
+        self._show()
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether somebody has said that none of the chosen recordings shows a needle."""
+        return self.stated.box.isChecked()
+
+    def show_recordings(self, known: Sequence[Recording]) -> None:
+        """Offer the recordings of the library; what was ticked or added stays."""
+        self._known = {recording.id: recording for recording in known}
+        self._chosen &= self._all().keys()
+        self._show()
+
+    def data(self) -> TrainingData | None:
+        """What is ticked, as something to learn from; None for nothing."""
+        chosen = [r for r in self._all().values() if r.id in self._chosen]
+        if not chosen:
+            self.chosen.hide()
+            return None
+        from puncta.session.retrain import data_of_recordings
+
+        found = data_of_recordings(chosen)
+        self.chosen.setText(tr("Chosen: {what}.").format(what=chosen_words(found, found.plugins[0])))
+        self.chosen.show()
+        return found
+
+    def add(self, recordings: Sequence[Recording], wrong: Sequence[str] = ()) -> None:
+        """Take in files that were added, ticked; say what could not be read."""
+        there = {recording.uri for recording in self._known.values()}
+        for recording in recordings:
+            if recording.uri not in there:
+                self._added[recording.id] = recording
+                self._chosen.add(recording.id)
+        self.wrong.show_notes(tuple(wrong))
+        self._show()
+        self._changed()
+
+    def _all(self) -> dict[str, Recording]:
+        return {**self._known, **self._added}
+
+    def _show(self) -> None:
+        empty(self._rows)
+        self.checks, self.people = {}, {}
+        everything = self._all()
+        for recording in everything.values():
+            words = tr("{title}: {count} frames").format(title=recording.title, count=recording.frames)
+            if recording.subject:
+                words = tr("{title}, {subject}: {count} frames").format(
+                    title=recording.title, subject=recording.subject, count=recording.frames
+                )
+            check = WrappingCheck(words, recording.id in self._chosen, partial(self._tick, recording.id))
+            self.checks[recording.id] = check
+            self._rows.addWidget(check if recording.subject else self._with_person(recording, check))
+        self.nothing.setVisible(not everything)
+        self.tick_all.setVisible(len(everything) > 1)
+        for part in (self.stated, self.why):
+            part.setVisible(bool(everything))
+
+    def _with_person(self, recording: Recording, check: WrappingCheck) -> QWidget:
+        """A row that asks for the person: recordings of nobody in particular may all be of one."""
+        person = QLineEdit()
+        person.setPlaceholderText(tr("Person, by a code"))
+        person.setAccessibleName(tr("Person of {title}, by a code").format(title=recording.title))
+        person.editingFinished.connect(partial(self._name, recording.id, person))
+        self.people[recording.id] = person
+        line = QWidget()
+        row = QHBoxLayout(line)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(10)
+        row.addWidget(check, 2)
+        row.addWidget(person, 1)
+        row.addStretch(1)
+        return line
+
+    def _name(self, name: str, person: QLineEdit) -> None:
+        subject = person.text().strip() or None
+        for group in (self._known, self._added):
+            if name in group and group[name].subject != subject:
+                group[name] = replace(group[name], subject=subject)
+                self._take()
+
+    def _tick(self, name: str, on: bool) -> None:
+        (self._chosen.add if on else self._chosen.discard)(name)
+        self._changed(more=on)
+
+    def _tick_all(self) -> None:
+        self._chosen = set(self._all())
+        for check in self.checks.values():
+            check.box.blockSignals(True)
+            check.box.setChecked(True)
+            check.box.blockSignals(False)
+        self._changed()
+
+    def _changed(self, more: bool = True) -> None:
+        """Others are chosen; what was stated does not hold for one that has come since."""
+        if more and self.is_stated:
+            self.stated.box.setChecked(False)  # which tells as well
+        else:
+            self._take()
+
+    # --- files -------------------------------------------------------------------------------------------------
+
+    def _ask_files(self) -> None:
+        from puncta.sources.factory import FILE_SUFFIXES
+
+        kinds = " ".join(f"*{ending}" for ending in FILE_SUFFIXES)
+        choices = f"{tr('Cases')} ({kinds});;{tr('All files')} (*)"
+        dialog = QFileDialog(self, tr("Add recordings without a needle"), str(Path.home()), choices)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        self._open(dialog)
+
+    def _ask_folder(self) -> None:
+        dialog = QFileDialog(self, tr("Add a folder with one folder for each person"), str(Path.home()))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self._open(dialog)
+
+    def _open(self, dialog: QFileDialog) -> None:
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: self._read([Path(name) for name in names], self.add))
+        dialog.open()
+
+
+def _button(words: str, press: Callable[[], None]) -> QPushButton:
+    button = QPushButton(words)
+    button.setProperty("slim", "true")
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    button.clicked.connect(lambda _on=False: press())
+    return button

@@ -1,0 +1,173 @@
+"""Pre-training in the real window: recordings without a needle are ticked, stated, split by person, and trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from models_window import TIP, open_models, press, verbs, with_trainer
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from site_models import leave_training, make_dataset
+
+from puncta.annotation.cases import case_of_source
+from puncta.annotation.store import AnnotationStore
+from puncta.formats.dataset import load_dataset
+from puncta.gui.models.data_words import second_of, title_of
+from puncta.gui.models.plan_page import PlanPage
+from puncta.session.retrain import open_training_data
+from puncta.sources.factory import open_source
+
+RECORDINGS, PRETRAIN, LABELS = "data recordings", "recipe tip_site_pre", "recipe tip_site"
+
+
+def write_cine(folder: Path, number: int, frames: int = 48) -> Path:
+    """Write a folder of pictures of speckle."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(number)
+    for k in range(frames):
+        cv2.imwrite(str(folder / f"{k:03d}.png"), rng.integers(20, 200, (64, 64)).astype(np.uint8))
+    return folder
+
+
+def add_cases(home: Path, subjects: Sequence[str | None]) -> None:
+    """Put recordings into this user's library."""
+    with AnnotationStore.open() as store:
+        for k, subject in enumerate(subjects):
+            source = open_source(str(write_cine(home / f"free {k}", k)))
+            store.add_case(replace(case_of_source(source.info, "needle", subject=subject, machine="F")))
+            source.close()
+
+
+def open_plan(stage, qtbot) -> tuple[object, PlanPage, object]:
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    trainer = with_trainer(parts)
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    qtbot.waitUntil(lambda: modeller.desk.data_known and RECORDINGS in modeller.plan_page.choices)
+    return parts, modeller.plan_page, trainer
+
+
+def choose(page: PlanPage, name: str) -> None:
+    page.choices[name].button.setChecked(True)
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The present model sees a tip where the first picture of a run is that of the recording "free 1"."""
+    seen = np.random.default_rng(1).integers(20, 200, (64, 64)).astype(np.uint8)
+
+    def look(_self: object, run: Sequence) -> list[bool]:
+        there = run[0].key.stream == "free 1"
+        assert not there or (run[0].key.index > 0 or (run[0].pixels.reshape(64, 64, -1)[..., 0] == seen).all())
+        return [there] * len(run)
+
+    monkeypatch.setattr("puncta.session.retrain_needle_free.ModelLook.__init__", lambda _self: None)
+    monkeypatch.setattr("puncta.session.retrain_needle_free.ModelLook.__exit__", lambda _self, *_wrong: None)
+    monkeypatch.setattr("puncta.session.retrain_needle_free.ModelLook.__call__", look)
+
+
+@pytest.mark.usefixtures("blind")
+def test_recordings_are_ticked_stated_split_by_person_and_one_that_shows_a_needle_is_named(
+    stage, qtbot, tmp_path: Path, user_home
+) -> None:
+    add_cases(tmp_path, ["p0", "p1", "p2", "p3", "p4", None])
+    parts, page, trainer = open_plan(stage, qtbot)
+    modeller = parts.window.modeller
+    assert page.recipe == "tip_site_pre" and page.recordings.isVisible() and page.no_data.isVisible()
+    assert page.obstacle() == "Tick the recordings of this machine that show no needle."
+    assert len(page.recordings.checks) == 6 and not any(c.box.isChecked() for c in page.recordings.checks.values())
+    for check in list(page.recordings.checks.values())[:2]:
+        check.box.setChecked(True)
+    qtbot.waitUntil(lambda: page.split is not None)
+    assert page.obstacle() == "State that none of the chosen recordings shows a needle."
+    page.recordings.stated.box.setChecked(True)
+    assert "needs 120" in page.obstacle() and "frames and needs" in page.obstacle()
+    QTest.mouseClick(page.recordings.tick_all, Qt.MouseButton.LeftButton)
+    assert not page.recordings.is_stated, "more recordings than it was said of"
+    (person,) = page.recordings.people.values()
+    person.setText("p5")
+    person.editingFinished.emit()
+    page.recordings.stated.box.setChecked(True)
+    qtbot.waitUntil(lambda: page.draft() is not None and page.estimated is not None)
+    split = page.split
+    assert split.by == "subject" and split.honest and sum(split.frames.values()) == 6 * 48
+    assert {*split.train, *split.tune, *split.held_out} == {"p0", "p1", "p2", "p3", "p4", "p5"}
+    assert any("drawn needles" in text for text in page.warnings.texts) and "guess" in page.time.text()
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: modeller.shown == ("training", "new"), timeout=60_000)
+    (plan,) = trainer.plans
+    assert plan.recipe == "tip_site_pre" and plan.base == TIP
+    dataset = load_dataset(plan.data)
+    sides: dict[str, set[str | None]] = {}
+    for image in dataset.images:
+        sides.setdefault(str(image.subject), set()).add(image.split)
+    assert all(len(where) == 1 for where in sides.values()) and "p1" not in sides
+    data = open_training_data(plan.data)
+    assert data.counts == "240 frames of 5 recordings of 5 subjects"
+    (said,) = data.problems
+    assert said.startswith("free 1 is left out: on 48 of 48 frames")
+    assert title_of(data).startswith("Dataset needle-tip")
+    words = "240 frames without a needle of 5 recordings, 5 subjects, machine F, recorded"
+    assert second_of(data, "needle-tip") == words
+
+
+def test_labels_and_recordings_each_have_their_recipes_and_the_other_side_follows(
+    stage, qtbot, tmp_path: Path, user_home
+) -> None:
+    add_cases(tmp_path, ["p0"])
+    make_dataset("site", 6, 30)
+    _parts, page, _trainer = open_plan(stage, qtbot)
+    qtbot.waitUntil(lambda: page.draft() is not None)
+    assert page.recipe == "tip_site" and not page.recordings.isVisible() and not page.no_data.isVisible()
+    choose(page, PRETRAIN)
+    assert page.recordings.isVisible() and page.data is None and page.choices[RECORDINGS].button.isChecked()
+    assert not page.cases.isVisible() and page.draft() is None
+    choose(page, LABELS)
+    qtbot.waitUntil(lambda: page.draft() is not None)
+    assert not page.recordings.isVisible() and page.data.path is not None
+    choose(page, RECORDINGS)
+    assert page.recipe == "tip_site_pre" and page.choices[PRETRAIN].button.isChecked()
+    choose(page, "recipe tip_own")
+    assert page.data is not None and not page.recordings.isVisible()
+
+
+def test_files_and_folders_are_added_ticked_and_what_cannot_be_read_is_said(
+    stage, qtbot, tmp_path: Path, user_home
+) -> None:
+    _parts, page, _trainer = open_plan(stage, qtbot)
+    choice = page.recordings
+    assert choice.nothing.isVisible() and not choice.stated.isVisible()
+    for person in ("a", "b", "c"):
+        write_cine(tmp_path / "ward" / person / "cine", ord(person))
+    (tmp_path / "torn.mp4").write_bytes(b"nothing")
+    page._desk.read_recordings([tmp_path / "ward", tmp_path / "torn.mp4"], choice.add)
+    qtbot.waitUntil(lambda: len(choice.checks) == 3)
+    assert all(check.box.isChecked() for check in choice.checks.values()) and choice.stated.isVisible()
+    assert len(choice.wrong.texts) == 1 and "torn.mp4" in choice.wrong.texts[0]
+    qtbot.waitUntil(lambda: page.split is not None)
+    assert {*page.split.train, *page.split.tune, *page.split.held_out} == {"a", "b", "c"}
+    assert page.data.counts == "144 frames of 3 recordings of 3 subjects"
+
+
+def test_what_was_left_out_stands_on_the_training_s_page(stage, qtbot, tmp_path: Path, user_home) -> None:
+    folder = make_dataset("free", 3, 20, stated=True)
+    from puncta.formats.dataset import save_dataset
+
+    dataset = load_dataset(folder)
+    said = "clip 3 is left out: on 40 of 48 frames the present model is sure of a needle's tip. Look at it; if it " \
+        "shows a needle, label it instead."
+    more = {"made_for": "pre-training", "left_out": [said]}
+    save_dataset(replace(dataset, info=replace(dataset.info, more=more)), folder)
+    leave_training("a", "paused", name="machine F", recipe="tip_site_pre", data=str(folder))
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    qtbot.waitUntil(lambda: "a" in modeller.desk.trainings.all)
+    modeller.show_thing("training", "a")
+    qtbot.waitUntil(lambda: modeller.training_page.left_out.texts == (said,))
+    assert "training_pause" in verbs(parts)
