@@ -171,11 +171,11 @@ def cache_name(spec: Any) -> str:
     parts = [type(spec).__name__, CACHE_SIZE, fields]
     kinds = {
         "CompositeSpec": "composite", "SimulatorSpec": "simulator", "StillCineSpec": "stills",
-        "EmptyStillSpec": "empty", "SteadyCineSpec": "steady",
+        "EmptyStillSpec": "empty", "SteadyCineSpec": "steady", "CoarseCineSpec": "coarse",
     }
     name = type(spec).__name__
     kind = kinds.get(name, name.removesuffix("Spec").lower())
-    if kind not in ("composite", "steady"):
+    if kind not in ("composite", "steady", "coarse"):
         parts.append(simulator_digest())
     text = json.dumps(parts, sort_keys=True, default=list)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -243,7 +243,8 @@ def _data_section(config: Mapping[str, Any]) -> str:
     told = [f"{data[k]:,} {word}" for k, word in
             (("tune_clips", "simulated cines"), ("tune_composites", "cines of drawn needles"),
              ("tune_still_cines", "cines of simulated needles in stills"),
-             ("tune_steady_cines", "cines of drawn needles at rest")) if data.get(k)]
+             ("tune_steady_cines", "cines of drawn needles at rest"),
+             ("tune_coarse_cines", "cines of made speckle")) if data.get(k)]
     rows.append(("tuned on", ", ".join(told) + ", other seeds" if told else "not told"))
     if data.get("frames"):
         rows.append(("frames a cine", str(data["frames"])))

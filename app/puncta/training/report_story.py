@@ -157,6 +157,8 @@ def describe_data(config: Mapping[str, Any]) -> list[str]:
         parts.append(f"{data['still_cines']:,} cines of simulated needles in such stills")
     if data.get("backgrounds") and data.get("steady_cines"):
         parts.append(f"{data['steady_cines']:,} cines of drawn needles at rest in such stills")
+    if data.get("coarse_cines"):
+        parts.append(f"{data['coarse_cines']:,} cines of made speckle as coarse probes show it")
     if data.get("datasets"):
         parts.append(f"the datasets {', '.join(data['datasets'])}")
     return parts

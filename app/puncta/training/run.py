@@ -17,9 +17,11 @@ from puncta.imaging.motion_history import CHANNELS
 from puncta.training.augment import Sample, make_sample
 from puncta.training.building import build_together
 from puncta.training.calibrate import calibrate
+from puncta.training.coarse import CoarseCineSpec, build_coarse
 from puncta.training.data import (
     Clip,
     CompositeSpec,
+    Report,
     SimulatorSpec,
     build_composites,
     build_simulated,
@@ -90,6 +92,9 @@ class Splits:
     tune: tuple[list[Clip], ...]
 
 
+Groups = list[tuple[float, list[Clip]]]
+
+
 def gather_data(
     experiment: Experiment, data_root: Path | None, cache: Path, tell: Tell, to_train: bool = True
 ) -> Splits:
@@ -103,11 +108,9 @@ def gather_data(
     data = experiment.section("data")
     frames = int(data["frames"])
     report = reporter(tell)
-    train: list[tuple[float, list[Clip]]] = []
+    train: Groups = []
     tune: list[list[Clip]] = []
     share = float(data["composite_share"])
-    # Drawn, simulated and resting needles in stills share the composites' part by their numbers.
-    in_stills = max(1, sum(int(data[kind]) for kind in IN_STILLS))
     folders = tuple(data["backgrounds"])
     if folders and data_root is None and any(data[kind] for kind in IN_STILLS):
         # Said before minutes go into simulated clips.
@@ -118,33 +121,9 @@ def gather_data(
             spec = SimulatorSpec(machines, procedures, int(count), frames, first)
             clips = load_clips(build_together(build_simulated, "simulated clips", spec, cache, report))[: int(count)]
             train.append((1 - share, clips)) if kind == "train" else tune.append(clips)
+    _gather_coarse(data, cache, report, train, tune)
     if folders and data_root is not None:
-        wanted = ("train", data["composites"], data["composite_seed"]), ("tune", data["tune_composites"], 2)
-        for kind, count, first in wanted:
-            if count:
-                spec_c = CompositeSpec(folders, int(count), frames, int(first))
-                there = build_together(build_composites, "composites", spec_c, cache, report, data_root)
-                clips = load_clips(there)[: int(count)]
-                part = share * int(data["composites"]) / in_stills
-                train.append((part, clips)) if kind == "train" else tune.append(clips)
-        for kind, count, first in (("train", data["still_cines"], 1), ("tune", data["tune_still_cines"], 2)):
-            if count:
-                spec_s = StillCineSpec(folders, int(count), frames, first, kind)
-                there = build_together(build_still_cines, "needles in stills", spec_s, cache, report, data_root)
-                clips = load_clips(there)[: int(count)]
-                part = share * int(data["still_cines"]) / in_stills
-                train.append((part, clips)) if kind == "train" else tune.append(clips)
-        for kind, count, first in (("train", data["steady_cines"], 1), ("tune", data["tune_steady_cines"], 2)):
-            if count:
-                spec_r = SteadyCineSpec(folders, int(count), seed=first)
-                there = build_together(build_steady, "resting needles", spec_r, cache, report, data_root)
-                clips = load_clips(there)[: int(count)]
-                part = share * int(data["steady_cines"]) / in_stills
-                train.append((part, clips)) if kind == "train" else tune.append(clips)
-        if data["tune_empty_stills"]:
-            spec_e = EmptyStillSpec(folders, int(data["tune_empty_stills"]), frames, 2)
-            there = build_together(build_still_cines, "needle-free stills", spec_e, cache, report, data_root)
-            tune.append(load_clips(there)[: int(data["tune_empty_stills"])])
+        _gather_stills(data, data_root, cache, report, train, tune)
     for name in data["datasets"]:
         if data_root is None:
             raise UserError("The experiment names datasets; say where they are with --data DIR.")
@@ -154,6 +133,51 @@ def gather_data(
     if to_train and not any(clips for _, clips in train):
         raise UserError("The experiment names no data: give it `clips`, `composites` or `datasets`.")
     return Splits(tuple(train), tuple(tune))
+
+
+def _gather_coarse(
+    data: dict[str, Any], cache: Path, report: Report, train: Groups, tune: list[list[Clip]]
+) -> None:
+    for kind, count, first in (("train", data["coarse_cines"], 1), ("tune", data["tune_coarse_cines"], 2)):
+        if count:
+            spec_k = CoarseCineSpec(int(count), seed=first)
+            clips = load_clips(build_together(build_coarse, "coarse cines", spec_k, cache, report))[: int(count)]
+            train.append((float(data["coarse_share"]), clips)) if kind == "train" else tune.append(clips)
+
+
+def _gather_stills(
+    data: dict[str, Any], data_root: Path, cache: Path, report: Report, train: Groups, tune: list[list[Clip]]
+) -> None:
+    folders, frames = tuple(data["backgrounds"]), int(data["frames"])
+    # Drawn, simulated and resting needles in stills share the composites' part by their numbers.
+    share = float(data["composite_share"])
+    in_stills = max(1, sum(int(data[kind]) for kind in IN_STILLS))
+    wanted = ("train", data["composites"], data["composite_seed"]), ("tune", data["tune_composites"], 2)
+    for kind, count, first in wanted:
+        if count:
+            spec_c = CompositeSpec(folders, int(count), frames, int(first))
+            there = build_together(build_composites, "composites", spec_c, cache, report, data_root)
+            clips = load_clips(there)[: int(count)]
+            part = share * int(data["composites"]) / in_stills
+            train.append((part, clips)) if kind == "train" else tune.append(clips)
+    for kind, count, first in (("train", data["still_cines"], 1), ("tune", data["tune_still_cines"], 2)):
+        if count:
+            spec_s = StillCineSpec(folders, int(count), frames, first, kind)
+            there = build_together(build_still_cines, "needles in stills", spec_s, cache, report, data_root)
+            clips = load_clips(there)[: int(count)]
+            part = share * int(data["still_cines"]) / in_stills
+            train.append((part, clips)) if kind == "train" else tune.append(clips)
+    for kind, count, first in (("train", data["steady_cines"], 1), ("tune", data["tune_steady_cines"], 2)):
+        if count:
+            spec_r = SteadyCineSpec(folders, int(count), seed=first)
+            there = build_together(build_steady, "resting needles", spec_r, cache, report, data_root)
+            clips = load_clips(there)[: int(count)]
+            part = share * int(data["steady_cines"]) / in_stills
+            train.append((part, clips)) if kind == "train" else tune.append(clips)
+    if data["tune_empty_stills"]:
+        spec_e = EmptyStillSpec(folders, int(data["tune_empty_stills"]), frames, 2)
+        there = build_together(build_still_cines, "needle-free stills", spec_e, cache, report, data_root)
+        tune.append(load_clips(there)[: int(data["tune_empty_stills"])])
 
 
 def fixed_samples(groups: tuple[list[Clip], ...], size: int, length: int = 1, most: int = 96) -> list[Sample]:
@@ -293,7 +317,7 @@ def tune_split(
     experiment = experiment_from(config, str(config.get("name", "of the folder")))
     tune = Experiment(
         experiment.name, experiment.plugin, experiment.seed,
-        {**config, "data": {**experiment.section("data"), "clips": 0, **dict.fromkeys(IN_STILLS, 0)}},
+        {**config, "data": {**experiment.section("data"), **dict.fromkeys(("clips", "coarse_cines", *IN_STILLS), 0)}},
     )
     splits = gather_data(tune, data_root, cache or out / "cache", tell or (lambda _progress: None), to_train=False)
     return experiment, splits.tune
