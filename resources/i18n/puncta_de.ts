@@ -4927,5 +4927,13 @@
         <source>{count} frames without a needle of {recordings} recordings, {subjects}</source>
         <translation>{count} Bilder ohne Nadel aus {recordings} Aufnahmen, {subjects}</translation>
     </message>
+    <message>
+        <source>poor picture</source>
+        <translation>schlechtes Bild</translation>
+    </message>
+    <message>
+        <source>It is judged by itself. The picture is not good enough to rely on it.</source>
+        <translation>Es wird für sich beurteilt. Das Bild ist nicht gut genug, um sich darauf zu verlassen.</translation>
+    </message>
 </context>
 </TS>

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pipeline_stage import NumberedSource
@@ -13,7 +15,7 @@ from widget_checks import cut_labels, nameless
 from puncta.core.events import PlayState
 from puncta.core.findings import RIBBON_CODES, TARGET_INTERSPACE
 from puncta.core.geometry import ViewTransform
-from puncta.core.overlay import Chip, Heat, Layer
+from puncta.core.overlay import Chip, Heat, Layer, compose
 from puncta.core.results import ClassResult, HeatMap, Measure
 from puncta.gui.panels.finding_rows import finding_tiles
 from puncta.gui.panels.ribbons import bin_ribbon, draw_ribbon, ribbon_words
@@ -23,6 +25,7 @@ from puncta.gui.video.layers.heat import draw_heat
 from puncta.pipeline.host import HostedPlugin
 from puncta.pipeline.options import PluginOptions
 from puncta.recording.raster import _draw_heat
+from puncta.recording.report_flags import words_of
 from puncta.sdk.manifest import read_manifest
 from puncta.sdk.plugin import StepResult
 from puncta.settings import Settings
@@ -115,6 +118,33 @@ def test_the_card_and_the_tiles_say_each_flag_in_word_shape_and_figure(judging, 
     assert tiles["CSF"] == "◆ cannot tell" and tiles["Training feedback"] == "–"
     assert [c.words.text() for c in parts.window.inspector._chips if c.isVisible()] == ["Uncalibrated"]
     assert cut_labels(parts.window) == [] and nameless(parts.window) == []
+
+
+def test_what_is_said_of_a_poor_picture_is_marked_as_such_and_not_in_colour(judging, qtbot) -> None:
+    parts = judging()
+    held(parts, qtbot, 20)
+    card = parts.window.inspector.cards["infant-lp"]
+    poor = [
+        ClassResult("quality", False, 0.04), ClassResult("cord", None, 0.5, "not sure enough to say yes or no"),
+        ClassResult("csf", True, 0.93), ClassResult(TARGET_INTERSPACE, None, 0.04, "the picture is not good enough"),
+    ]
+    card.findings.show_findings(poor)
+    mark, _name, word, figure = _rows(card)["csf"]
+    assert (mark.shape, mark.tone) == ("circle", "neutral") and word.text() == "yes, poor picture"
+    assert figure.text() == "0.93" and "not good enough" in word.toolTip() and word.property("role") == "quiet"
+    assert _rows(card)["cord"][2].text() == "cannot tell" and _rows(card)["quality"][2].text() == "no"
+    assert card.findings.advice.text() == "No advice: the picture is not good enough"
+    scene = parts.window.stage.view.scene
+    assert scene is not None
+    output = replace(parts.desk.analysis.outputs[0], results=tuple(poor))
+    chips = compose(replace(parts.desk.analysis, outputs=(output,))).chips
+    tiles = {tile.name: (tile.text(), tile.basis) for tile in finding_tiles(chips)}
+    assert tiles["CSF"] == ("● yes", "poor picture") and tiles["Quality"] == ("○ no", "confidence 0.96")
+    assert "CSF: yes, poor picture" in [chip.text for chip in chips]
+    assert words_of(poor[:3]) == "Quality no, Cord cannot tell, CSF yes (poor picture)"
+    card.findings.show_findings([replace(poor[0], value=True), *poor[1:]])
+    assert word.text() == "yes" and mark.tone == "accent" and word.toolTip() == ""
+    assert word.property("role") == "strong"
 
 
 def _rows(card):

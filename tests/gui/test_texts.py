@@ -23,7 +23,16 @@ from puncta.gui.dialogs import simulator as simulator_dialog
 from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
 from puncta.gui.models import said, split_bar, training_page
 from puncta.gui.models import words as model_words
-from puncta.gui.panels import latency, layers_panel, read_outs, source_panel, steer_panel, top_bar, try_card
+from puncta.gui.panels import (
+    finding_rows,
+    latency,
+    layers_panel,
+    read_outs,
+    source_panel,
+    steer_panel,
+    top_bar,
+    try_card,
+)
 from puncta.gui.steering import summary
 from puncta.gui.steering import words as steering_words
 from puncta.gui.video import stage as video_stage
@@ -90,6 +99,7 @@ def texts_of_source(root: Path) -> set[str]:
     found |= {*findings.FINDING_WORDS.values(), *findings.STATE_WORDS.values(), *findings.MEASURE_WORDS.values()}
     found |= {*findings.ADVICE_WORDS, "target interspace", "CSF yes, cord no", "not seen yet", "of a moment ago"}
     found |= {findings.heat_words(name, speaks=s) for name in ("quality", "cord", "csf") for s in (True, False)}
+    found |= {findings.POOR_PICTURE, finding_rows.POOR_WHY}
     found |= {EMPTY, NO_SPECKLE, *said.SAID}
     found |= words_of_plugin(root / "plugins" / "infant-lp")
     found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}

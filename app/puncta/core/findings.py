@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from puncta.core.frame import Frame, SourceKind
 from puncta.core.results import ClassResult, Measure, PluginOutput
 
@@ -15,6 +17,11 @@ TARGET_INTERSPACE = "target_interspace"
 
 FINDING_WORDS = {"quality": "Quality", "cord": "Cord", "csf": "CSF", TARGET_INTERSPACE: "Target interspace"}
 STATE_WORDS = {True: "yes", False: "no", None: "cannot tell"}
+QUALITY = "quality"
+"""Label of the finding whether a picture is good enough to say anything else of it."""
+POOR_PICTURE = "poor picture"
+"""Stands behind what is said of a picture that is not good enough. It is judged by itself and may be right, but read
+beside "quality no" it would look like a contradiction, and without it like a finding to rely on."""
 STATE_MARKS: dict[bool | None, tuple[str, str]] = {
     True: ("accent", "circle"),
     False: ("neutral", "ring"),
@@ -67,6 +74,24 @@ def confidence_of_finding(result: ClassResult) -> float | None:
     if result.value is None:
         return None
     return result.probability if result.value else 1.0 - result.probability
+
+
+def is_poor(result: ClassResult, results: Iterable[object]) -> bool:
+    """Tell whether something is said, yes or no, of a picture whose quality is said to be no."""
+    if result.value is None or result.label in {QUALITY, TARGET_INTERSPACE}:
+        return False
+    return any(isinstance(r, ClassResult) and r.label == QUALITY and r.value is False for r in results)
+
+
+def finding_words(result: ClassResult, results: Iterable[object]) -> tuple[str, str]:
+    """Return what is said and, where the picture is poor, what has to be read with it; before translation."""
+    return STATE_WORDS[result.value], POOR_PICTURE if is_poor(result, results) else ""
+
+
+def finding_mark(result: ClassResult, results: Iterable[object]) -> tuple[str, str]:
+    """Return tone and shape of a finding; what is said of a poor picture keeps its shape and loses its colour."""
+    tone, shape = STATE_MARKS[result.value]
+    return ("neutral" if is_poor(result, results) else tone), shape
 
 
 def finding_figure(result: ClassResult) -> str:

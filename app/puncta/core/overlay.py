@@ -14,12 +14,12 @@ from puncta.core.findings import (
     ADVICE_WORDS,
     FRESH_NS,
     GONE_NS,
-    STATE_MARKS,
-    STATE_WORDS,
     TARGET_INTERSPACE,
     carried_ns,
     finding_figure,
+    finding_mark,
     finding_name,
+    finding_words,
 )
 from puncta.core.flags import FLAG_WORDS, Flag
 from puncta.core.last_seen import LostTip
@@ -152,8 +152,9 @@ def _finding_chips(output: PluginOutput, *, dim: bool) -> list[Chip]:
             if result.value:
                 chips.append(Chip(": ".join(ADVICE_WORDS), "good", "circle", finding=True, advice=True, dim=dim))
             continue
-        tone, shape = STATE_MARKS[result.value]
-        text = f"{finding_name(result.label)}: {STATE_WORDS[result.value]}"
+        tone, shape = finding_mark(result, output.results)
+        said = ", ".join(words for words in finding_words(result, output.results) if words)
+        text = f"{finding_name(result.label)}: {said}"
         chips.append(Chip(text, tone, shape, finding_figure(result), finding=True, dim=dim))
     return chips
 

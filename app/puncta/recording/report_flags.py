@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from puncta.core.findings import RIBBON_CODES, STATE_SIGNS, STATE_WORDS, finding_name
+from puncta.core.findings import RIBBON_CODES, STATE_SIGNS, STATE_WORDS, finding_name, finding_words
 from puncta.core.results import Analysis, ClassResult
 
 _LEFT, _RIGHT, _ROW = 160, 880, 26
@@ -82,7 +82,8 @@ class FlagTimeline:
 
 def words_of(found: Sequence[ClassResult]) -> str:
     """The findings of a picture in words, for its caption."""
-    return ", ".join(f"{finding_name(r.label)} {STATE_WORDS[r.value]}" for r in found)
+    told = ((finding_name(r.label), *finding_words(r, found)) for r in found)
+    return ", ".join(f"{name} {state} ({poor})" if poor else f"{name} {state}" for name, state, poor in told)
 
 
 def _runs(states: Sequence[int]) -> list[tuple[int, int, int]]:

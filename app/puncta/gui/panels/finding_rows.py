@@ -9,19 +9,22 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from puncta.core.findings import (
     ADVICE_WORDS,
-    STATE_MARKS,
     STATE_SIGNS,
     STATE_WORDS,
     TARGET_INTERSPACE,
     finding_figure,
+    finding_mark,
     finding_name,
+    finding_words,
 )
 from puncta.core.overlay import Chip
 from puncta.core.readings import ReadOut
 from puncta.core.results import ClassResult, PluginOutput
 from puncta.gui.i18n import tr
-from puncta.gui.panels.parts import ShapeMark, text_label
+from puncta.gui.panels.parts import ShapeMark, set_property, text_label
 from puncta.gui.theme import Theme
+
+POOR_WHY = "It is judged by itself. The picture is not good enough to rely on it."
 
 
 def findings_of(output: PluginOutput | None) -> list[ClassResult]:
@@ -47,11 +50,12 @@ def finding_tiles(chips: Sequence[Chip]) -> list[ReadOut]:
         if not chip.finding:
             continue
         name, _, state = chip.text.partition(": ")
+        state, _, poor = state.partition(", ")
         if chip.advice:
             advised = True
             continue
         sign = next((STATE_SIGNS[value] for value, word in STATE_WORDS.items() if word == state), "")
-        basis = "of a moment ago" if chip.dim else ""
+        basis = "of a moment ago" if chip.dim else tr(poor) if poor else ""
         basis = basis or (tr("confidence {share}").format(share=chip.figure) if chip.figure else "")
         tiles.append(ReadOut(name, None, None, "", basis, f"{sign} {tr(state)}"))
     if tiles:
@@ -91,22 +95,24 @@ class FindingRows(QWidget):
         said = {result.label: result for result in findings}
         for label in (*said, *(known for known in self._rows if known not in said)):
             if label != TARGET_INTERSPACE:
-                self._show(label, said.get(label))
+                self._show(label, said.get(label), findings)
         derived = said.get(TARGET_INTERSPACE)
         self.advice.setText(advice_words(derived) if derived is not None else "–")
         for part in (self._head, self.advice):
             part.setVisible(derived is not None or not said)
 
-    def _show(self, label: str, result: ClassResult | None) -> None:
+    def _show(self, label: str, result: ClassResult | None, findings: Sequence[ClassResult]) -> None:
         mark, name, word, figure = self._rows.get(label) or self._make(label)
-        tone, shape = STATE_MARKS[result.value] if result is not None else ("neutral", "ring")
+        tone, shape = finding_mark(result, findings) if result is not None else ("neutral", "ring")
         mark.set_mark(shape, tone)
-        words = tr(STATE_WORDS[result.value]) if result is not None else "–"
+        words, poor = finding_words(result, findings) if result is not None else ("–", "")
+        words = f"{tr(words)}, {tr(poor)}" if poor else tr(words)
+        set_property(word, "role", "quiet" if poor else "strong")
         share = finding_figure(result) if result is not None else ""
         word.setText(words)
         figure.setText(share)
         name.setText(tr(finding_name(label)))
-        why = tr(result.reason) if result is not None and result.reason else ""
+        why = tr(result.reason) if result is not None and result.reason else tr(POOR_WHY) if poor else ""
         word.setToolTip(why)
         word.setAccessibleName(f"{name.text()}: {words} {share}".rstrip())
 
