@@ -32,7 +32,7 @@ Ctrl+C (or a polite kill) pauses a training: it writes a checkpoint, says what t
 --resume), and ends with status 3. Without a terminal, a line now and then on standard error tells how it goes.
 
 What ships here has learnt from simulated and drawn needles alone; a site's own labels may be learnt from with tip_site,
-track_site and lp_site.
+track_site and lp_site, and its recordings that show no needle, without any label, with tip_site_pre.
 
 A study (a TOML file that names runs and sets, or "ultratiny", which ships) trains several networks on the same clips
 with the same budget and writes one table of them: table.md and table.json. It skips what is finished; test sets that

@@ -19,6 +19,7 @@ from puncta.annotation.store import AnnotationStore
 from puncta.formats.dataset import load_dataset
 from puncta.gui.models.data_words import second_of, title_of
 from puncta.gui.models.plan_page import PlanPage
+from puncta.inference.promotion import history
 from puncta.session.retrain import open_training_data
 from puncta.sources.factory import open_source
 
@@ -171,3 +172,60 @@ def test_what_was_left_out_stands_on_the_training_s_page(stage, qtbot, tmp_path:
     modeller.show_thing("training", "a")
     qtbot.waitUntil(lambda: modeller.training_page.left_out.texts == (said,))
     assert "training_pause" in verbs(parts)
+
+
+SHORT = {
+    "data": {"clips": 3, "tune_clips": 3, "frames": 6, "drawn": 6, "tune_drawn": 3},
+    "model": {"input": {"size": 64}},
+    "training": {
+        "samples": 64, "batch": 8, "length": 2, "threads": 1, "workers": 1, "stages": [], "checkpoint_every": 2,
+        "bfloat16": False,
+    },
+}  # fmt: skip
+"""A training of seconds."""
+
+
+@pytest.mark.slow
+def test_recordings_become_a_model_that_is_compared_used_and_taken_back(
+    stage, qtbot, tmp_path: Path, user_home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All real: the present model looks, the training runs in its process, both models judge held out persons."""
+    pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
+    long_ms = 900_000
+    add_cases(tmp_path, ["p0", "p1", "p2", "p3", "p4"])
+    parts = open_models(stage, qtbot)
+    window, modeller = parts.window, parts.window.modeller
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    page = modeller.plan_page
+    qtbot.waitUntil(lambda: RECORDINGS in page.choices and len(page.recordings.checks) == 5)
+    QTest.mouseClick(page.recordings.tick_all, Qt.MouseButton.LeftButton)
+    page.recordings.stated.box.setChecked(True)
+    qtbot.waitUntil(lambda: page.draft() is not None)
+    held_out = page.split.held_out
+    trainer = modeller.desk.trainings.trainer
+    start = trainer.start
+    monkeypatch.setattr(trainer, "start", lambda plan: start(replace(plan, changes=SHORT)))
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: modeller.shown[0] == "training", timeout=long_ms)
+    qtbot.waitUntil(lambda: modeller.job() is not None and modeller.job().state in {"done", "failed"}, timeout=long_ms)
+    job = modeller.job()
+    assert job.state == "done", job.message
+    assert job.model == "needle-tip-pre 1"
+    view = modeller.training_page.comparison
+    qtbot.waitUntil(lambda: view.comparison is not None, timeout=long_ms)
+    compared = view.comparison
+    assert (compared.old, compared.new) == (TIP, job.model) and compared.subjects == len(held_out)
+    assert any("are drawn into them" in note for note in compared.notes)
+    assert {row.name for row in compared.rows} >= {"miss_rate"}
+    window.does.run("mode_review")
+    window.does.run("mode_models")
+    press(parts, "model_use")
+    qtbot.waitUntil(lambda: [p.model for p in history("needle-tip")] == [job.model], timeout=long_ms)
+    modeller.show_thing("model", job.model)
+    qtbot.waitUntil(lambda: "model_back" in verbs(parts), timeout=long_ms)
+    press(parts, "model_back")
+    qtbot.waitUntil(lambda: history("needle-tip") == (), timeout=long_ms)
+    modeller.plan()
+    choice = modeller.plan_page
+    assert choice.bases.findData(job.model) >= 0 and choice.bases.findData(TIP) >= 0, "a base for labels"
