@@ -4935,5 +4935,17 @@
         <source>It is judged by itself. The picture is not good enough to rely on it.</source>
         <translation>Es wird für sich beurteilt. Das Bild ist nicht gut genug, um sich darauf zu verlassen.</translation>
     </message>
+    <message>
+        <source>Frames {first} to {last} are confirmed already; there is nothing to propose.</source>
+        <translation>Die Bilder {first} bis {last} sind schon bestätigt; es gibt nichts vorzuschlagen.</translation>
+    </message>
+    <message>
+        <source>What is labelled or proposed there stays.</source>
+        <translation>Was dort beschriftet oder vorgeschlagen ist, bleibt.</translation>
+    </message>
+    <message>
+        <source>{count} of the frames {first} to {last} stay open; what is labelled or proposed there stays.</source>
+        <translation>{count} der Bilder {first} bis {last} bleiben offen; was dort beschriftet oder vorgeschlagen ist, bleibt.</translation>
+    </message>
 </context>
 </TS>

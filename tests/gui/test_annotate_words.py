@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from annotate_window import CONTROL, SHIFT, Hand, annotating, open_clip, pose_at
+from known_tracker import with_models
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtTest import QTest
@@ -153,3 +154,36 @@ def test_the_history_keeps_what_was_done_where_it_is_too_narrow(stage, qtbot) ->
     assert words.text().startswith("Needle") and words.text().endswith("…")
 
 
+
+
+def test_the_models_are_not_asked_about_frames_that_are_confirmed_already(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand)
+    for index in (0, 29):
+        hand.go(index)
+        draw_true(hand, index)
+        hand.calm()
+    hand.key(Qt.Key.Key_V, SHIFT)
+    hand.calm()
+    hand.key(Qt.Key.Key_B)
+    assert not hand.notes.jobs.running
+    assert said(hand) == "Frames 0 to 28 are confirmed already; there is nothing to propose."
+
+
+def test_a_tracker_that_leaves_its_needle_names_only_frames_that_are_open(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand).strays_from = 9
+    banners = hand.parts.window.stage.banners
+
+    def tracked_from(key_frame: int) -> str:
+        hand.go(key_frame)
+        draw_true(hand, key_frame)
+        hand.calm()
+        hand.go(0)
+        hand.key(Qt.Key.Key_F)
+        hand.calm()
+        return banners.texts()["help"].partition("at once. ")[2]
+
+    assert tracked_from(0).startswith("Frames 9 to 29 stay open.")
+    assert tracked_from(15) == "14 of the frames 9 to 29 stay open; what is labelled or proposed there stays."
+    assert tracked_from(29) == "What is labelled or proposed there stays."

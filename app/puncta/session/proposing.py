@@ -60,7 +60,19 @@ STRAYED = 0.95
 
 
 class Strayed(UserError):
-    """The tracker follows something else than the needle that was drawn; nothing is proposed from here on."""
+    """The tracker follows something else than the needle that was drawn; nothing is proposed from here on.
+
+    Attributes
+    ----------
+    what : str
+        What it does, in a sentence; the whole message says besides what is left to do where nothing is labelled yet.
+    span : (int, int) or None
+        The frames without a proposal, in the order of the way; None where that is all of them.
+    """
+
+    def __init__(self, words: str, what: str = "", span: tuple[int, int] | None = None) -> None:
+        super().__init__(words)
+        self.what, self.span = what or words, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +165,7 @@ def propose_by_models(
         if not verdict.same:
             look = Suggestion(index, DOUBT, STRAYED, "needle left here", _models(analysis))
             yield FrameProposal(index, (), look)
-            raise Strayed(_left(index, end, verdict.words, drawn=prompt is not None))
+            raise _strayed(index, end, verdict.words, drawn=prompt is not None)
         if prompt is not None and missed >= PATIENCE:
             raise Strayed(
                 f"The tracker does not see the needle that was drawn on frame {start}; it may be too faint for it. "
@@ -164,17 +176,18 @@ def propose_by_models(
         yield FrameProposal(index, (), None) if unseen else _to_look_at(proposal, verdict, analysis)
 
 
-def _left(index: int, end: int, why: str, *, drawn: bool) -> str:
-    """The sentence for a tracker that leaves its needle; without a drawn one nobody knows which of the two it was."""
+def _strayed(index: int, end: int, why: str, *, drawn: bool) -> Strayed:
+    """What a tracker says that leaves its needle; without a drawn one nobody knows which of the two it was."""
     if drawn:
-        return (
-            f"From frame {index} on the tracker follows something else than the needle: {why}. "
-            f"Frames {index} to {end} stay open. Draw the needle on one of them, and what lies between is proposed."
-        )
-    return (
-        f"From frame {index} on the tracker follows another line than before: {why}. Which one is the needle, it does "
-        f"not know, so frames {index} to {end} stay open. Draw the needle on frame {index} and go on from there."
+        what = f"From frame {index} on the tracker follows something else than the needle: {why}."
+        rest = f"Frames {index} to {end} stay open. Draw the needle on one of them, and what lies between is proposed."
+        return Strayed(f"{what} {rest}", what, (index, end))
+    what = f"From frame {index} on the tracker follows another line than before: {why}."
+    rest = (
+        f"Which one is the needle, it does not know, so frames {index} to {end} stay open. "
+        f"Draw the needle on frame {index} and go on from there."
     )
+    return Strayed(f"{what} {rest}", what, (index, end))
 
 
 def _look_at_start(

@@ -24,7 +24,7 @@ from puncta.core.prompts import Prompt
 from puncta.gui.bridge import Bridge
 from puncta.pipeline.host import PluginHost
 from puncta.session.between_keys import KeyPose, fill_between
-from puncta.session.proposing import open_models, propose_by_models
+from puncta.session.proposing import Strayed, open_models, propose_by_models
 from puncta.session.teaching_frames import FrameLook, look_over, teaching_frames
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ class Piece:
     failure: str = ""
     number: int = 0
     cancelled: bool = False
+    strayed: Strayed | None = None
+    """The tracker has left its needle."""
 
 
 class Stop(threading.Event):
@@ -223,16 +225,19 @@ class HelpJobs(QObject):
         def run() -> None:
             if before is not None:
                 before.join()  # one after the other: two would share the cores with the picture
-            failure = ""
+            failure, strayed = "", None
             try:
                 if not stop.is_set():
                     work(stop)
+            except Strayed as error:
+                failure, strayed = str(error), error
             except PunctaError as error:
                 failure = str(error)
             except Exception as error:  # noqa: BLE001 - told in the window, logged with its trace
                 log.error("help failed", exc_info=error)
                 failure = str(error) or type(error).__name__
-            self._put(Piece(kind, case_id, 0, 0, ended=True, failure=failure, cancelled=stop.is_set()), stop)
+            told = Piece(kind, case_id, 0, 0, ended=True, failure=failure, strayed=strayed)
+            self._put(replace(told, cancelled=stop.is_set()), stop)
 
         self._thread = threading.Thread(target=run, name=f"puncta-help-{kind}")
         self._thread.start()

@@ -104,6 +104,12 @@ class LabelHelp:
         if (end - index) * way <= 0:
             annotator.say(tr("The range ends here. Mark another one, or go to its other end."))
             return
+        first, last = sorted((index + way, end))
+        names = {NEEDLE, TIP} & set(annotator.names)
+        if all(names <= {a.name for a in board.on_frame(i) if a.trusted} for i in range(first, last + 1)):
+            words = tr("Frames {first} to {last} are confirmed already; there is nothing to propose.")
+            annotator.say(words.format(first=first, last=last))
+            return
         values = [a.value for a in board.on_frame(index) if a.name in NEEDLE_NAMES and a.state is not State.REJECTED]
         self.hush()
         self._tally = Tally((index + way, end), set(), set(), set())
@@ -176,7 +182,7 @@ class LabelHelp:
                 failed = True
                 self._told_over = annotator.verbs.span()
                 if annotator.on:
-                    annotator.window.stage.banners.say(TOPIC, "caution", piece.failure)
+                    annotator.window.stage.banners.say(TOPIC, "caution", _failure_words(board, piece))
             cancelled = cancelled or piece.cancelled
             self._unfinished = self._unfinished or (piece.kind == BETWEEN and piece.cancelled)
             if piece.kind == TEACH and piece.suggestions:
@@ -278,6 +284,21 @@ class LabelHelp:
                 store.put_suggestions(case_id, rater, source, found)
 
         self._a.store.ask(keep)
+
+
+def _failure_words(board: Board, piece: Piece) -> str:
+    """What has gone wrong, and which frames that leaves open: not those that have labels or proposals already."""
+    if piece.strayed is None or piece.strayed.span is None:
+        return piece.failure
+    first, last = sorted(piece.strayed.span)
+    labelled = (any(a.state is not State.REJECTED for a in board.on_frame(i)) for i in range(first, last + 1))
+    missing = [i for i, there in zip(range(first, last + 1), labelled) if not there]
+    if len(missing) == last + 1 - first:
+        return piece.failure
+    if not missing:
+        return f"{piece.strayed.what} {tr('What is labelled or proposed there stays.')}"
+    words = tr("{count} of the frames {first} to {last} stay open; what is labelled or proposed there stays.")
+    return f"{piece.strayed.what} {words.format(count=len(missing), first=first, last=last)}"
 
 
 def _of_keys(label: Label) -> bool:

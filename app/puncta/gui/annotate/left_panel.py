@@ -103,7 +103,8 @@ class AnnotatePanel(QWidget):
         self.more.setContentsMargins(8, 0, 0, 0)
         column.addWidget(self.more)
         column.addSpacing(14)
-        column.addWidget(panel_head(tr("Labels")))
+        self._things_head = panel_head(tr("Labels"))
+        column.addWidget(self._things_head)
         self._things_box = QVBoxLayout()
         self._things_box.setSpacing(2)
         column.addLayout(self._things_box)
@@ -133,6 +134,9 @@ class AnnotatePanel(QWidget):
     def set_shut(self, shut: bool) -> None:
         """Nothing can be labelled, or it can."""
         self._shut = shut
+        empty = shut and not self.rows
+        for part in (self._things_head, self._set_head, self.sets):
+            part.setVisible(not empty)
         for part in (self.sets, self.sheet, self.adjudicate, *self.rows.values(), *self.phase_rows.values()):
             part.setEnabled(not shut)
 
@@ -229,7 +233,7 @@ class AnnotatePanel(QWidget):
         self.more.setText(tr("and {count} more").format(count=rest) if rest > 0 else "")
         self.more.setVisible(rest > 0 or not queue)
         if not queue:
-            self.more.setText(tr("Nothing waits for a look."))
+            self.more.setText(tr("Nothing waits for a look.") if not self._shut else "–")
 
     def _open(self, number: int) -> None:
         if number < len(self._shown):
