@@ -4947,5 +4947,25 @@
         <source>{count} of the frames {first} to {last} stay open; what is labelled or proposed there stays.</source>
         <translation>{count} der Bilder {first} bis {last} bleiben offen; was dort beschriftet oder vorgeschlagen ist, bleibt.</translation>
     </message>
+    <message>
+        <source>There is only 1 subject, so whole cases are held out instead: the same person may be on both sides, and the comparison is weaker than it looks. Add recordings of a third subject, or state the subjects of the cases.</source>
+        <translation>Es gibt nur 1 Person, daher werden ganze Fälle zurückgehalten: Dieselbe Person kann auf beiden Seiten sein, und der Vergleich ist schwächer, als er aussieht. Fügen Sie Aufnahmen einer dritten Person hinzu, oder geben Sie an, von wem die Fälle sind.</translation>
+    </message>
+    <message>
+        <source>There are only {count} subjects, so whole cases are held out instead: the same person may be on both sides, and the comparison is weaker than it looks. Add recordings of a third subject, or state the subjects of the cases.</source>
+        <translation>Es gibt nur {count} Personen, daher werden ganze Fälle zurückgehalten: Dieselbe Person kann auf beiden Seiten sein, und der Vergleich ist schwächer, als er aussieht. Fügen Sie Aufnahmen einer dritten Person hinzu, oder geben Sie an, von wem die Fälle sind.</translation>
+    </message>
+    <message>
+        <source>There is only 1 subject and 1 case, so nothing can be held out and no honest comparison is possible. Add recordings of three subjects or more, or judge the model on another dataset.</source>
+        <translation>Es gibt nur 1 Person und 1 Fall, daher kann nichts zurückgehalten werden und kein ehrlicher Vergleich ist möglich. Fügen Sie Aufnahmen von drei oder mehr Personen hinzu, oder beurteilen Sie das Modell an einem anderen Datensatz.</translation>
+    </message>
+    <message>
+        <source>There is only 1 subject and {cases} cases, so nothing can be held out and no honest comparison is possible. Add recordings of three subjects or more, or judge the model on another dataset.</source>
+        <translation>Es gibt nur 1 Person und {cases} Fälle, daher kann nichts zurückgehalten werden und kein ehrlicher Vergleich ist möglich. Fügen Sie Aufnahmen von drei oder mehr Personen hinzu, oder beurteilen Sie das Modell an einem anderen Datensatz.</translation>
+    </message>
+    <message>
+        <source>There are only {count} subjects and {cases} cases, so nothing can be held out and no honest comparison is possible. Add recordings of three subjects or more, or judge the model on another dataset.</source>
+        <translation>Es gibt nur {count} Personen und {cases} Fälle, daher kann nichts zurückgehalten werden und kein ehrlicher Vergleich ist möglich. Fügen Sie Aufnahmen von drei oder mehr Personen hinzu, oder beurteilen Sie das Modell an einem anderen Datensatz.</translation>
+    </message>
 </context>
 </TS>

@@ -308,18 +308,21 @@ def plan_split(data: TrainingData, plugin: str | None = None, seed: int = 0) -> 
         note = f"{len(groups[NOT_STATED])} cases without a subject stay together, for they may be the same person."
     if len(groups) >= LEAST_SUBJECTS:
         return _plan(cases, wanted, _sides(groups, wanted, seed), "subject", True, note)
+    third, three = ("Label a third subject", "Label cases") if not data.needle_free else (
+        "Add recordings of a third subject", "Add recordings"
+    )
     count = f"There {'is' if len(groups) == 1 else 'are'} only {len(groups)} subject{'' if len(groups) == 1 else 's'}"
     if len(cases) >= LEAST_SUBJECTS:
         by_case = {c.id: [c] for c in cases}
         return _plan(
             cases, wanted, _sides(by_case, wanted, seed), "case", False,
             f"{count}, so whole cases are held out instead: the same person may be on both sides, and the comparison "
-            "is weaker than it looks. Label a third subject, or state the subjects of the cases.",
+            f"is weaker than it looks. {third}, or state the subjects of the cases.",
         )
     return _plan(
         cases, wanted, {c.id: TRAIN for c in cases}, "case", False,
         f"{count} and {len(cases)} case{'' if len(cases) == 1 else 's'}, so nothing can be held out and no honest "
-        "comparison is possible. Label cases of three subjects or more, or judge the model on another dataset.",
+        f"comparison is possible. {three} of three subjects or more, or judge the model on another dataset.",
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 from PySide6.QtCore import QCoreApplication
 from site_models import make_dataset
@@ -22,7 +24,16 @@ from puncta.inference.registry import Registry
 from puncta.session import model_comparison, retrain_plans, retrain_run
 from puncta.session.label_exchange import rater_to_export
 from puncta.session.model_switch import ModelSwitch, ModelSwitches
-from puncta.session.retrain import LabelledCase, RetrainPlan, TrainingData, base_run, plan_split
+from puncta.session.retrain import (
+    LabelledCase,
+    RetrainPlan,
+    TrainingData,
+    base_run,
+    data_of_recordings,
+    plan_split,
+    recording_of_file,
+)
+from puncta.session.retrain_export import make_dataset as make_of_recordings
 from puncta.session.retrain_pace import PaceTable
 from puncta.session.retrain_records import JobRecord, settled, this_program
 
@@ -63,6 +74,26 @@ def test_a_split_warns_in_the_language_of_the_window(
     qtbot.addWidget(bar)
     bar.show_split(plan_split(data(*subjects)))
     assert bar.warning.text().startswith(words)
+
+
+@pytest.mark.usefixtures("german")
+@pytest.mark.parametrize("subjects", [("a", "a", "a"), ("a", "b", "b"), ("a",), ("a", "a"), ("a", "b")])
+def test_a_split_of_recordings_warns_in_the_language_of_the_window(subjects: tuple[str, ...]) -> None:
+    warning = plan_split(replace(data(*subjects), needle_free=True)).warning
+    assert "Add recordings" in warning and "Aufnahmen" in told(warning)
+
+
+@pytest.mark.usefixtures("german")
+def test_what_is_left_out_of_recordings_is_told_in_the_language_of_the_window(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "still.png"), np.full((96, 96), 90, np.uint8))
+    some = data_of_recordings([recording_of_file(tmp_path / "still.png", "a")])
+    with pytest.raises(UserError) as error:
+        make_of_recordings(None, some, plan_split(some), tmp_path / "none", look=lambda run: [True] * len(run))
+    words = str(error.value)
+    assert told(words) != words and told(words).startswith("Von den Aufnahmen bleibt nichts")
+    for count in ("1 frame", "4 frames"):
+        words = f"{count} at which the present model is sure of a needle's tip, and 6 beside them, are left out."
+        assert told(words).endswith("daneben bleiben weg.")
 
 
 def ended(folder: Path, status: int, asked: str | None = None) -> str:

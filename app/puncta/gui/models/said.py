@@ -23,6 +23,16 @@ SAID = (
     "Label cases of three subjects or more, or judge the model on another dataset.",
     "There are only {count} subjects and {cases} cases, so nothing can be held out and no honest comparison is "
     "possible. Label cases of three subjects or more, or judge the model on another dataset.",
+    "There is only 1 subject, so whole cases are held out instead: the same person may be on both sides, and the "
+    "comparison is weaker than it looks. Add recordings of a third subject, or state the subjects of the cases.",
+    "There are only {count} subjects, so whole cases are held out instead: the same person may be on both sides, and "
+    "the comparison is weaker than it looks. Add recordings of a third subject, or state the subjects of the cases.",
+    "There is only 1 subject and 1 case, so nothing can be held out and no honest comparison is possible. "
+    "Add recordings of three subjects or more, or judge the model on another dataset.",
+    "There is only 1 subject and {cases} cases, so nothing can be held out and no honest comparison is possible. "
+    "Add recordings of three subjects or more, or judge the model on another dataset.",
+    "There are only {count} subjects and {cases} cases, so nothing can be held out and no honest comparison is "
+    "possible. Add recordings of three subjects or more, or judge the model on another dataset.",
     "{data} has no confirmed label that the plugin {plugin} can learn from.",
     "{case} has labels of {raters} and no consensus; name one by --rater.",
     # how a training ended

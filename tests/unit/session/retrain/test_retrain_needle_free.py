@@ -243,6 +243,15 @@ def test_a_plan_is_refused_where_it_is_of_the_wrong_kind_or_too_few(
         retrain_plans.check_plan(plan, registry)
 
 
+def test_too_few_persons_are_told_in_terms_of_recordings(tmp_path: Path) -> None:
+    some = [pictured(tmp_path, k, subject, 8) for k, subject in enumerate(("a", "a", "b", None))]
+    assert plan_split(data_of_recordings(some)).honest  # recordings of nobody in particular stand for one person
+    two = plan_split(data_of_recordings(some[:3]))
+    assert two.by == "case" and "Add recordings of a third subject" in two.warning and "Label" not in two.warning
+    one = plan_split(data_of_recordings(some[:1]))
+    assert not one.held_out and "Add recordings of three subjects" in one.warning
+
+
 def test_a_comparison_says_that_its_needles_are_drawn(tmp_path: Path) -> None:
     data = data_of_recordings([pictured(tmp_path / "in", 500 + k, f"s{k}", 12) for k in range(4)])
     made = make_dataset(None, data, plan_split(data), tmp_path / "small", look=nothing)
