@@ -51,6 +51,28 @@ def test_without_a_rater_nothing_looks_usable_and_a_key_says_why(stage, qtbot) -
     assert hand.notes.shape is Shape.NEEDLE
 
 
+def test_behind_the_first_question_who_labels_nothing_looks_usable(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot, rater="")
+    assert "rater" in hand.parts.window.does.dialogs
+    assert not any(offered(hand).values()) and "accept" not in hints(hand)
+    assert not any(button.isEnabled() for button in hand.notes.strip.buttons.values())
+    assert not hand.notes.left.sets.isVisible() and not hand.notes.right.tip.isVisible()
+    assert "Nobody is labelling yet" in hand.notes.strip.words.full()
+
+
+def test_the_playhead_stands_where_the_held_picture_is_when_the_mode_changes(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    window = hand.parts.window
+    hand.go(12)
+    window.does.run("mode_review")
+    assert window.review.transport._frame.text().startswith("Frame 12 ")
+    window.does.run("frames_on")
+    hand.shows(22)
+    window.does.run("mode_annotate")
+    assert hand.notes.bar.timeline._index == 22
+    assert hand.notes.bar.transport._frame.text().startswith("Frame 22 ")
+
+
 def test_without_a_store_nothing_looks_usable_and_what_is_wrong_stays_to_be_seen(
     stage, qtbot, tmp_path: Path, monkeypatch
 ) -> None:

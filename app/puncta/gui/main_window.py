@@ -180,6 +180,7 @@ class MainWindow(QMainWindow):
         for bar in (self.live, self.review, self.cockpit.bar, self.annotator.bar, self.modeller.bar):
             bar.setVisible(bar is self._bar)
         self.bottom.setCurrentWidget(self._bar)
+        self._bar.refresh_place()  # a held picture does not come again
         self.annotator.follow_mode()
         self.modeller.follow_mode()
         self.room.fit_bottom()

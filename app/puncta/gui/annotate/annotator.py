@@ -228,6 +228,7 @@ class Annotator(QObject):
         window.stage.say_hint("")
         self.redraw()
         window.room.restyle()
+        self.refresh()
 
     def take_source(self) -> bool:
         """Another clip is open; whether it is one to annotate."""

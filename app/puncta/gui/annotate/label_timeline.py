@@ -149,7 +149,7 @@ class LabelTimeline(QWidget):
             under.end()
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._ground)
-        if not self._count:
+        if not self._count or not self._rows:
             return
         lane = self._lane()
         bottom = lane.top() + len(self._rows) * self._row()

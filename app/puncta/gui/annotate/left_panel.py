@@ -95,7 +95,8 @@ class AnnotatePanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addWidget(panel_head(tr("To review first")))
+        self._queue_head = panel_head(tr("To review first"))
+        column.addWidget(self._queue_head)
         self.queue = [PanelRow(partial(self._open, n), words_stay=True) for n in range(QUEUE_SHOWN)]
         for row in self.queue:
             column.addWidget(row)
@@ -135,8 +136,9 @@ class AnnotatePanel(QWidget):
         """Nothing can be labelled, or it can."""
         self._shut = shut
         empty = shut and not self.rows
-        for part in (self._things_head, self._set_head, self.sets):
+        for part in (self._queue_head, self._things_head, self._set_head, self.sets):
             part.setVisible(not empty)
+        self.more.setVisible(not empty and bool(self.more.text()))
         for part in (self.sets, self.sheet, self.adjudicate, *self.rows.values(), *self.phase_rows.values()):
             part.setEnabled(not shut)
 
@@ -231,9 +233,9 @@ class AnnotatePanel(QWidget):
                 row.show_words(words, doubt.words, current=doubt.index == current)
         rest = len(queue) - len(self._shown)
         self.more.setText(tr("and {count} more").format(count=rest) if rest > 0 else "")
-        self.more.setVisible(rest > 0 or not queue)
+        self.more.setVisible((rest > 0 or not queue) and not self._shut)
         if not queue:
-            self.more.setText(tr("Nothing waits for a look.") if not self._shut else "–")
+            self.more.setText(tr("Nothing waits for a look."))
 
     def _open(self, number: int) -> None:
         if number < len(self._shown):
