@@ -29,7 +29,8 @@ _THIN_PX = 7
 _GAP_PX = 9
 _MIN_SHARE = 0.04
 _MIN_PART_SHARE = 0.004
-_ALIGNED = 0.7
+_ALIGNED = 0.9
+_JOINED_FILL = 0.35
 _WHOLE_SHARE = 0.93
 _MIN_CONFIDENCE = 0.25
 _EDGE_SHARE = 0.04
@@ -164,6 +165,9 @@ def _joined(parts: list[_Part]) -> Bounds:
     for part in parts[1:]:
         if part.area < _MIN_PART_SHARE / _MIN_SHARE * parts[0].area:
             continue
+        width, height = part.bounds[2] - part.bounds[0], part.bounds[3] - part.bounds[1]
+        if part.area < _JOINED_FILL * width * height:
+            continue  # a screen's menus hang together around the picture
         overlap = min(total[2], part.bounds[2]) - max(total[0], part.bounds[0])
         narrower = min(total[2] - total[0], part.bounds[2] - part.bounds[0])
         wider = max(total[2] - total[0], part.bounds[2] - part.bounds[0])
@@ -215,9 +219,10 @@ def _union(a: Bounds, b: Bounds) -> Bounds:
 
 def _filled(mask: Mask) -> Mask:
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return cv2.drawContours(np.zeros_like(mask), [cv2.convexHull(c) for c in contours], -1, 1, cv2.FILLED).astype(
-        np.uint8
-    )
+    filled = np.zeros_like(mask)
+    for contour in contours:  # one at a time: where two overlap, drawn together they would cancel out
+        cv2.fillConvexPoly(filled, cv2.convexHull(contour), 1)
+    return filled
 
 
 def _refined(

@@ -129,3 +129,17 @@ def test_simulated_screens(machine: str):
             pictures.append(frame.pixels)
     source.close()
     assert box_iou(find_region(pictures).box, truth) > 0.85
+
+
+def test_menus_that_hang_together_around_the_picture_are_left_out():
+    """Bars at the top, left and bottom touch each other: their bounds hold the picture, and are not it."""
+    shown = []
+    for seed in range(3):
+        picture = screen(seed, furniture=False)
+        bars = speckle(np.random.default_rng(99), (600, 800), 120)
+        picture[:26], picture[:, :60], picture[560:] = bars[:26], bars[:, :60], bars[560:]
+        shown.append(picture)
+    for seen in (shown, shown[:1]):
+        finding = find_region(seen)
+        assert finding.kind == "found"
+        assert box_iou(finding.box, BOX) > 0.95
