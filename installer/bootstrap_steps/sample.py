@@ -34,7 +34,10 @@ def run_sample(python: Path, root: Path, environ: Mapping[str, str]) -> int:
     video, results = root / OUT / "sample.mp4", root / OUT / "sample.jsonl"
     video.parent.mkdir(exist_ok=True)
     print("No display here: the sample case is analysed without a window.", flush=True)
-    command = [str(python), "-P", "-m", "puncta", "run", str(sample), "--out", str(video), "--results", str(results)]
+    command = [
+        str(python), "-P", "-m", "puncta", "run", str(sample),
+        "--out", str(video), "--results", str(results), "--force",
+    ]  # fmt: skip
     # What the command says of itself on stdout is on the screen below; progress and errors come by stderr.
     status = subprocess.run(command, env=dict(environ), cwd=root, stdout=subprocess.DEVNULL, check=False).returncode
     if status == 0:

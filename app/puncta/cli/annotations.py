@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -37,13 +38,15 @@ Examples:
 Simulation and training only, not for clinical use."""
 
 
+SPLIT_NAME = re.compile("[a-z][a-z0-9_-]*")
+"""As the schema of datasets has it."""
 STORE_WORDS = "another store than this user's own or the one that PUNCTA_STORE names"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("--store", metavar="FILE_OR_URL", help=STORE_WORDS)
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="list|add|assign|import|export|agree|check")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION", title="actions")
 
     def add(name: str, words: str) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=words, description=words[:1].upper() + words[1:] + ".")
@@ -56,10 +59,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verb.add_argument("--rater", help="the worklist of this rater")
     verb.add_argument("--json", action="store_true", help="print machine-readable")
     verb = add("add", "add a clip as a case to label")
-    verb.add_argument("source", metavar="SOURCE", help="a file with a known number of frames")
+    verb.add_argument("source", metavar="SOURCE", help="a film, a DICOM cine, a folder of pictures or a session")
     verb.add_argument("--label-set", required=True, help="needle-tip, breast-biopsy, infant-lp or needle")
-    for name in ("title", "machine", "subject", "split"):
-        verb.add_argument(f"--{name}")
+    for name, words in (
+        ("title", "what it is called (default: the file's name)"),
+        ("machine", "what it was recorded with"),
+        ("subject", "whom it shows, a code; datasets are split by it"),
+        ("split", "train, tune or test, where that is settled"),
+    ):
+        verb.add_argument(f"--{name}", help=words)
     verb.add_argument("--tag", action="append", default=[], help="may stand several times")
     verb = add("assign", "put a case on the worklist of a rater")
     verb.add_argument("case", metavar="CASE")
@@ -77,8 +85,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verb.add_argument("--no-pictures", action="store_true", help="coco and yolo without pictures")
     verb.add_argument("--segments", action="store_true", help="yolo: outlines instead of boxes")
     verb = add("import", "read labels from a file or folder")
-    verb.add_argument("path", metavar="FILE", type=Path)
-    verb.add_argument("--case", required=True, metavar="CASE")
+    verb.add_argument("path", metavar="FILE", type=Path, help="a dataset folder, or a file or folder of the others")
+    verb.add_argument("--case", required=True, metavar="CASE", help="the case whose frames they are of")
     verb.add_argument("--rater", help="into whose layer; default: of the raters whom the file names")
     verb.add_argument("--format", help="dataset, coco, cvat or labelme; default: found out")
     verb.add_argument("--map", action="append", default=[], metavar="A=B", help="the file's A is the label set's B")
@@ -190,6 +198,8 @@ def _add(store: AnnotationStore, args: argparse.Namespace) -> int:
 
     if find_label_set(args.label_set) is None:
         raise UserError(f"There is no label set '{args.label_set}'; there are {', '.join(shipped_label_sets())}.")
+    if args.split is not None and not SPLIT_NAME.fullmatch(args.split):
+        raise UserError(f"'{args.split}' is no name of a split; the usual ones are train, tune and test.")
     source = open_source(args.source)
     info = source.info
     source.close()

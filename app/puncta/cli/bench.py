@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from puncta.cli.outputs import check_output
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.session import bench
@@ -62,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--minutes {args.minutes:g} is not a time; give a number above 0.")
     if not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g} is not a time; give a number above 0.")
-    if args.json is not None and not args.json.absolute().parent.is_dir():
-        raise UserError(f"The folder {args.json.parent} does not exist; make it first or name another place.")
+    if args.json is not None:
+        check_output(args.json)
     figures: list[bench.Figure] = []
 
     def add(found: list[bench.Figure]) -> None:

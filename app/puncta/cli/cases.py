@@ -10,6 +10,7 @@ from pathlib import Path
 from puncta.cli.progress import ProgressLine
 from puncta.cli.run import parse_range
 from puncta.cli.stop_signals import at_stop
+from puncta.session.figure_words import count_of
 
 NAME = "cases"
 HELP = "export a recorded session or another case: films, pictures, table, DICOM"
@@ -31,7 +32,7 @@ Simulation and training only, not for clinical use."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    verbs = parser.add_subparsers(dest="cases_verb", required=True, metavar="export")
+    verbs = parser.add_subparsers(dest="cases_verb", required=True, metavar="ACTION", title="actions")
     export = verbs.add_parser(
         "export",
         help="write films, pictures, a table, a DICOM cine",
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         line.clear()
     kind = "simulated" if summary.info.simulated else "recorded"
-    print(f"{summary.info.title} ({kind}): {summary.frames} frames, {summary.with_findings} analysed")
+    print(f"{summary.info.title} ({kind}): {count_of(summary.frames, 'frame')}, {summary.with_findings} analysed")
     for path in summary.written:
         print(f"  wrote {path}")
     print("Simulation and training only, not for clinical use.")

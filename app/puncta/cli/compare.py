@@ -17,7 +17,7 @@ from puncta.session.compare import (
     write_differences,
 )
 from puncta.session.export import findings_of, own_results, session_folder
-from puncta.session.run import RunRequest, RunSummary
+from puncta.session.run import RunRequest, RunSummary, check_output
 from puncta.sources.factory import open_source
 
 
@@ -53,8 +53,8 @@ def prepare_comparison(
         raise UserError("Name a file for the new results with --results.")
     earlier = Path(compare) if compare else own_results(request.uri)
     first = findings_of(request.uri, earlier)
-    if differences is not None and not differences.absolute().parent.is_dir():
-        raise UserError(f"The folder {differences.parent} does not exist; make it first or name another place.")
+    if differences is not None:
+        check_output(differences, request.uri, replace=request.replace)
     target = request.results
     if target is None and folder is not None:
         target = next_analysis_file(folder, request.plugins, request.models)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from puncta.core.errors import UserError
 from puncta.formats.dataset import DATASET_FILE
+from puncta.formats.exports import kind_of_labels
 from puncta.formats.moves import read_moves
-from puncta.formats.validate import validate
+from puncta.formats.validate import identify, validate
 from puncta.session.checkup import Verdict, check_machine
 from puncta.sim.dataset_digest import BUILD_FILE, content_digest, read_build
-from puncta.sources.factory import open_source
+from puncta.sources.factory import list_image_folder, open_source
 from puncta.sources.moves import request_of_script
 
 NAME = "doctor"
@@ -21,7 +22,7 @@ HELP = "check this machine, or check files"
 DESCRIPTION = """\
 Without FILE: check that everything Puncta needs is in place here, and play the sample's first frames.
 With FILE: check files of Puncta's own formats (results, datasets, truth, manifests, ...) against their schema,
-and recordings by reading every frame."""
+and recordings (films, DICOM, folders of pictures) by reading every frame."""
 EPILOG = """\
 Exit status: 0 all good, 2 something has to be mended.
 
@@ -84,7 +85,10 @@ def _check_file(file: Path) -> dict:
 
 
 def _is_media(file: Path) -> bool:
-    return file.is_file() and file.suffix.lower() in _MEDIA
+    """Whether it is a recording: a file of one, or a folder of pictures that is nothing else."""
+    if not file.is_dir():
+        return file.suffix.lower() in _MEDIA
+    return identify(file) is None and kind_of_labels(file) is None and bool(list_image_folder(file))
 
 
 def _check_media(file: Path) -> dict:

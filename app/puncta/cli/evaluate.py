@@ -7,11 +7,13 @@ from pathlib import Path
 
 from puncta.cli import real_check
 from puncta.cli.evaluate_tables import difference_table, markdown_of, named, table_of
+from puncta.cli.outputs import check_output
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.formats.evaluation import json_from_evaluation, write_evaluation
 from puncta.formats.jsontext import json_document
+from puncta.session.figure_words import count_of
 
 NAME = "evaluate"
 HELP = "measure a plugin on a labelled dataset"
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     to_screen = args.json is not None and str(args.json) == "-"
     for path in (None if to_screen else args.json, args.markdown):
         if path is not None:
-            real_check.check_output(path)
+            check_output(path)
     data = open_labelled_data(args.data, args.split)
     line = ProgressLine("clip")
     try:
@@ -102,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         print(table_of(one, data.simulated, len(data.clips)) + "\n")
     print(_promoted(args, first.model), end="")
     if first.faults:
-        print(f"The plugin failed on {first.faults} frames; they count as misses. The log has the details.\n")
+        print(f"The plugin failed on {count_of(first.faults, 'frame')}, counted as missed. The log has the details.\n")
     if other is not None:
         title = f"{named(first.plugin, first.model)} minus {named(other.plugin, other.model)}, paired by clip"
         print(difference_table(title, gaps) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from puncta.cli import real_check
+from puncta.cli.outputs import check_output
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     to_screen = args.json is not None and str(args.json) == "-"
     for path in (None if to_screen else args.json, args.markdown):
         if path is not None:
-            real_check.check_output(path)
+            check_output(path)
     new = args.model or all_models().default_for(args.plugin).identity
     line = ProgressLine("clip")
     try:

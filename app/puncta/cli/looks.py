@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from puncta.cli.outputs import check_output
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 
@@ -68,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     procedures = _listed(args.procedures or ",".join(PROCEDURES), PROCEDURES, "procedure")
     if args.cines < 1:
         raise UserError(f"--cines {args.cines} is not a number of subjects; give 1 or more.")
-    if args.json is not None and not args.json.absolute().parent.is_dir():
-        raise UserError(f"The folder {args.json.parent} does not exist; make it first or name another place.")
+    if args.json is not None:
+        check_output(args.json)
     real: list[looks.LookPicture] = []
     for folder in args.real:
         pictures, skipped = looks.read_real(folder)

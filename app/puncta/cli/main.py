@@ -6,6 +6,7 @@ Exit status: 0 done; 2 wrong use or bad input (one sentence on stderr, no traceb
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -26,6 +27,8 @@ log = logging.getLogger("puncta")
 VERBS = ("open", "run", "record", "simulate", "dataset", "train", "evaluate", "models", "plugins", "cases",
          "annotations", "bench", "regions", "doctor")
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 SAFETY_LINE = "Simulation and training only, not for clinical use."
 
 _DESCRIPTION = f"""\
@@ -35,8 +38,9 @@ and shows what it found. {SAFETY_LINE}
 Without a verb the window opens on the last case, or on the sample."""
 
 _EPILOG = """\
-SOURCE is a file (.dcm .mp4 .avi .mov .mkv .mha .mhd .nrrd), a folder of pictures,
-or a simulator such as 'sim:breast?seed=1&machine=A' (breast, nerve, vessel, infant-lp; &steer=yes to steer it).
+SOURCE is a file (.dcm .mp4 .avi .mov .mkv .mha .mhd .nrrd), a folder of pictures, a session folder,
+a simulator such as 'sim:breast?seed=1&machine=A' (breast, nerve, vessel, infant-lp; &steer=yes to steer it),
+or a live source: camera:0, rtsp://HOST/NAME, udp://@:5000, igtl://HOST:18944 ('puncta open --help' says more).
 
 Examples:
   puncta                                          the window
@@ -61,7 +65,7 @@ class PlainParser(argparse.ArgumentParser):
     def _say_unknown(self, word: str) -> str:
         name = word.partition("=")[0]
         if not name.startswith("-"):
-            return f"'{word}' is one word too many"
+            return f"'{word}' is one word too many; a name with spaces stands in quotes"
         near = get_close_matches(name, list(self._option_string_actions), 1)
         return f"there is no option {name}" + (f"; the nearest is {near[0]}" if near else "")
 
@@ -69,7 +73,7 @@ class PlainParser(argparse.ArgumentParser):
         """Exit with status 2."""
         text = _plain(message)
         text = text[:1].upper() + text[1:]
-        self.exit(2, f"{self.prog}: {text}. See '{self.prog} --help'.\n")
+        self.exit(2, f"{self.prog}: {text}{'' if text.endswith('?') else '.'} See '{self.prog} --help'.\n")
 
 
 def _plain(message: str) -> str:
@@ -78,7 +82,18 @@ def _plain(message: str) -> str:
     if found:
         return f"{found[1]} wants {'a whole number' if found[2] == 'int' else 'a number'}, not {found[3]}"
     found = re.fullmatch(r"argument (\S+): expected one argument", message)
-    return f"{found[1]} needs a value" if found else message
+    if found:
+        return f"{found[1]} needs a value"
+    found = re.fullmatch(r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", message)
+    if found:
+        known = [word.strip("' ") for word in found[3].split(",")]
+        near = get_close_matches(found[2].strip("'"), known, 1)
+        there = f"there {'is only' if len(known) == 1 else 'are'} {', '.join(known)}"
+        words = f"did you mean {near[0]}?" if near else there
+        where = f" for {found[1]}" if found[1].startswith("-") else ""
+        return f"there is no {found[2]}{where}; {words}"
+    found = re.fullmatch(r"the following arguments are required: (.*)", message)
+    return f"{found[1]} is missing" if found and "," not in found[1] and "|" not in found[1] else message
 
 
 def main(argv: Sequence[str] | None = None, windows: ModuleType | None = None) -> int:
@@ -111,7 +126,10 @@ def main(argv: Sequence[str] | None = None, windows: ModuleType | None = None) -
         # Whoever read our output has gone (`| head`); nothing is wrong, and nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            print("puncta: The disk is full; make room, or name another place.", file=sys.stderr)
+            return 2
         log.exception("puncta %s failed", " ".join(arguments[:1]))
         print(
             f"puncta: Something went wrong inside Puncta; this is our fault. The details are in {log_file()}.",

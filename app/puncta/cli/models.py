@@ -17,7 +17,7 @@ from puncta.inference.tuning import TuningTable, measure, remember, stored_tunin
 from puncta.session.plugins import all_models
 
 NAME = "models"
-HELP = "list, install, promote, verify and time the models"
+HELP = "list, install, promote, roll back, remove, verify and time the models"
 DESCRIPTION = """\
 Each plugin uses one model wherever none is named with --model: the one you have promoted, else the one that comes with
 Puncta. Training and installing add models and change nothing else; 'promote' puts one into use, 'rollback' takes that

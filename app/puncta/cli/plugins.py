@@ -24,7 +24,7 @@ HELP = "list, check, allow and forbid plugins"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    verbs = parser.add_subparsers(dest="plugins_verb", required=True, metavar="list|check|allow|forbid")
+    verbs = parser.add_subparsers(dest="plugins_verb", required=True, metavar="ACTION", title="actions")
     listing = verbs.add_parser("list", help="show the plugins that are there")
     listing.add_argument("--json", action="store_true", help="print machine-readable JSON")
     check = verbs.add_parser("check", help="run a plugin over built-in frames and check that it keeps the contract")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from puncta.cli.dataset import find_spec
+from puncta.cli.outputs import check_output
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
@@ -81,11 +82,3 @@ def run(args: argparse.Namespace) -> int:
 def _place(path: Path) -> str:
     """The list as it was named, but never a whole path of this machine."""
     return path.name if path.is_absolute() else path.as_posix()
-
-
-def check_output(path: Path) -> None:
-    """Refuse a file that cannot be written, before minutes go into what it is to hold."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file to write.")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"The folder {path.parent} does not exist; make it first or name another place.")

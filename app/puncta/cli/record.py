@@ -12,6 +12,7 @@ from puncta.cli.stop_signals import at_stop
 from puncta.core.errors import UserError
 from puncta.recording.begun import take_never_began
 from puncta.recording.recorder import RecordingStatus
+from puncta.session.figure_words import count_of
 from puncta.session.plugins import models_by_plugin
 from puncta.session.record import RecordRequest, RecordSummary, record_case
 
@@ -85,7 +86,7 @@ class _Line:
 
 def recording_words(status: RecordingStatus) -> str:
     """Return a recording under way in one line."""
-    text = f"REC {status.seconds:.0f} s, {status.stored} frames"
+    text = f"REC {status.seconds:.0f} s, {count_of(status.stored, 'frame')}"
     if status.lost:
         text += f", {status.lost} lost"
     if status.disk_left_s is not None:
@@ -104,11 +105,13 @@ def _print(summary: RecordSummary, folder: Path) -> None:
     status, info = summary.status, summary.info
     received = status.stored + status.lost
     print(f"{info.title} -> {folder}")
-    print(f"  {status.stored} of {received} frames stored, {status.seconds:.1f} s, {status.bytes / 1e6:.1f} MB")
+    frames = count_of(received, "frame")
+    print(f"  {status.stored} of {frames} stored, {status.seconds:.1f} s, {status.bytes / 1e6:.1f} MB")
     if status.lost:
-        print(f"  {status.lost} frames lost; the session says where and why (puncta doctor {folder})", file=sys.stderr)
+        lost = count_of(status.lost, "frame")
+        print(f"  {lost} lost; the session says where and why (puncta doctor {folder})", file=sys.stderr)
     if summary.analysed:
-        print(f"  {summary.analysed} frames analysed")
+        print(f"  {count_of(summary.analysed, 'frame')} analysed")
     if summary.ended_early:
         print(f"puncta: {summary.ended_early}", file=sys.stderr)
     print("Simulation and training only, not for clinical use.")

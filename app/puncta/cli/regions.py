@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from puncta.cli.outputs import check_output
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 
@@ -28,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--screens and --drawn belong together; give both or none.")
     if args.no_simulated and args.screens is None:
         raise UserError("Nothing is left to measure; give --screens, or leave --no-simulated out.")
+    if args.markdown is not None:
+        check_output(args.markdown)
     cases: list[RegionCase] = []
     if args.screens is not None:
         cases += check_drawn(args.screens, args.drawn)

@@ -12,6 +12,7 @@ from puncta.cli.progress import ProgressLine
 from puncta.cli.stop_signals import at_stop
 from puncta.core.errors import UserError
 from puncta.core.findings import STATE_WORDS
+from puncta.session.figure_words import count_of
 from puncta.session.plugins import models_by_plugin, options_by_plugin, promoted_here
 from puncta.session.run import RunRequest, RunStopped, RunSummary, run_case
 
@@ -22,9 +23,14 @@ DESCRIPTION = """\
 Analyse every frame of a source and write what the plugins found.
 
 The result repeats to the byte with --no-timings: every frame is analysed in order, on the CPU, with the precision
-of the model's card. Frames count from 0 as decoded. Ctrl+C leaves no file behind; a simulator without --seconds or
---frames runs until Ctrl+C and then closes its files properly. With --frames A:B the
-plugins see the frames just before A too, as they do after a seek in the window."""
+of the model's card. Frames count from 0 as decoded. Ctrl+C leaves no file behind; a simulator or a live source without
+--seconds or --frames runs until Ctrl+C and then closes its files properly. With --frames A:B the plugins see the frames
+just before A too, as they do after a seek in the window. A file that is there already is refused, unless --force is
+given.
+
+SOURCE is a file (.dcm .mp4 .avi .mov .mkv .mha .mhd .nrrd), a folder of pictures, a session folder, a simulator such as
+sim:breast?seed=1, or a live source: camera:0, rtsp://HOST/NAME, udp://@:5000, igtl://HOST:18944; 'puncta open --help'
+says more of those."""
 EPILOG = """\
 Examples:
   puncta run clip.mp4 --out clip-tip.mp4 --results clip.jsonl
@@ -38,7 +44,7 @@ Simulation and training only, not for clinical use."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("source", metavar="SOURCE", help="a file, a folder of pictures, or sim:breast?seed=1")
+    parser.add_argument("source", metavar="SOURCE", help="a file, a folder, a live address, or sim:breast?seed=1")
     parser.add_argument("--plugins", metavar="A,B", default="needle-tip", help="plugins to run (default: needle-tip)")
     parser.add_argument("--model", metavar="ID", action="append", default=[], help="use this model for its plugin")
     parser.add_argument(
@@ -54,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of a session: compare with what was recorded with it, or with another analysis, and print a small table",
     )  # fmt: skip
     parser.add_argument("--differences", metavar="X.csv", type=Path, help="with --compare: write them frame by frame")
+    parser.add_argument("--force", action="store_true", help="write over files that are there already")
     parser.add_argument("--report", metavar="X.html", type=Path, help="write a report that opens in any browser")
 
 
@@ -75,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         args.report,
         not args.no_timings,
         options_by_plugin(args.option, plugins),
+        args.force,
     )
     request, compare = prepare_comparison(request, args.compare, args.differences)
     stop = threading.Event()
@@ -121,16 +129,17 @@ def _print(summary: RunSummary) -> None:
     print(f"{info.title} ({kind}, {info.geometry.width_px} x {info.geometry.height_px} px)")
     rate = summary.frames / summary.elapsed_s if summary.elapsed_s else 0.0
     verb = "Stopped after" if summary.stopped else "Analysed"
-    print(f"  {verb} {summary.frames} frames in {summary.elapsed_s:.1f} s ({rate:.0f} frames/s)")
+    frames = count_of(summary.frames, "frame")
+    print(f"  {verb} {frames} in {summary.elapsed_s:.1f} s ({rate:.0f} frames/s)")
     if summary.models:
         promoted = promoted_here(summary.models)
         words = (f"{model}{' (promoted)' if plugin in promoted else ''}" for plugin, model in summary.models.items())
         print(f"  Models: {', '.join(words)}")
     for plugin, count in summary.found.items():
-        print(f"  {plugin}: found on {count} of {summary.frames} frames")
+        print(f"  {plugin}: found on {count} of {frames}")
     for name, counts in summary.findings.items():
         told = ", ".join(f"{STATE_WORDS[value]} {counts[value]}" for value in (True, False, None))
-        print(f"  {name}: {told} of {summary.frames} frames")
+        print(f"  {name}: {told} of {frames}")
     for plugin, message in summary.faults.items():
         print(f"  {plugin}: {message}", file=sys.stderr)
     for note in summary.notes:

@@ -86,6 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     out.add_argument("--quality", metavar="N", type=int, help="JPEG quality 1 to 95 (default: 90)")
     out.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write: .dcm or .mp4")
+    out.add_argument("--force", action="store_true", help="write over files that are there already")
     out.add_argument(
         "--truth", metavar="DIR", type=Path,
         help="a folder for truth.json and truth.jsonl, with --script also attempt.json",
@@ -201,6 +202,9 @@ def _check_output(args: argparse.Namespace) -> None:
             raise UserError(f"The folder {path.parent} does not exist; make it first or name another place.")
     if args.out.is_dir():
         raise UserError(f"{args.out} is a folder; name a file.")
+    for path in (args.out, *((args.truth / "truth.json",) if args.truth is not None else ())):
+        if path.exists() and not args.force:
+            raise UserError(f"{path} is there already; give another name, or --force to write over it.")
     if args.truth is not None and args.truth.exists() and not args.truth.is_dir():
         raise UserError(f"{args.truth} is a file; --truth wants a folder.")
 

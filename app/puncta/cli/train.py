@@ -114,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
     pause_when(args.pause_file, args.parent)
 
     def tell(told: Progress) -> None:
+        if told.words:
+            shown.say(told.words)
         shown.tell(told)
         if told.stage != TRAINING:  # the loop itself writes a checkpoint first
             pause_if_asked()

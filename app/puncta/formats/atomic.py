@@ -110,5 +110,7 @@ def read_text(path: Path) -> str:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text.") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a folder; name a file.") from error
     except OSError as error:
         raise plain_os_error(error, Path(path), "read") from error

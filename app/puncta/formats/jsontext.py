@@ -80,7 +80,10 @@ def parse_json(text: str, place: str) -> Any:
 
 def read_json(path: Path) -> Any:
     """Read and parse a JSON file; raises UserError."""
-    return parse_json(read_text(path), str(path))
+    text = read_text(path)
+    if not text.strip():
+        raise UserError(f"{path} is empty.")
+    return parse_json(text, str(path))
 
 
 def write_json(path: Path, document: Any) -> None:

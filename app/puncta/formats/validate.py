@@ -210,6 +210,13 @@ def validate(path: Path) -> Report:
                 f"{path} is an export as {written}, which Puncta writes for other programs and does not check; "
                 "check the dataset or the COCO export of these labels."
             )
+        if path.is_dir():
+            raise UserError(
+                f"{path} is no folder that Puncta checks: no session, dataset, COCO export, truth, training, plugin or "
+                "models folder; name the files in it to check those."
+            )
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty.")
         raise UserError(f"{path} is none of the formats that Puncta checks: {', '.join(sorted(set(TITLES.values())))}.")
     found = _CHECKS[kind](path)
     problems = tuple(found.problems)

@@ -70,8 +70,8 @@ def open_simulated_sets(folders: Sequence[Path], split: str | None = None) -> li
         content = data.dataset.info.more.get("content")
         if not data.simulated or content != FULLY_SIMULATED:
             raise UserError(
-                f"The set {data.name} shows pictures that are not simulated; "
-                "a model card shows simulated ones only, so leave it out."
+                f"The set {data.name} shows pictures that are not simulated, or does not say that all of them are, as "
+                "sets of 'puncta dataset build' do; a model card shows simulated ones only, so leave it out."
             )
         out.append(data)
     return out

@@ -45,6 +45,8 @@ class RunRequest:
         Limit in the source's own time [s].
     options : mapping of plugin id to mapping of option to value
         Changes to the plugins' options.
+    replace : bool
+        Files that are there already are written over; else they are refused.
     """
 
     uri: str
@@ -57,6 +59,7 @@ class RunRequest:
     report: Path | None = None
     timings: bool = True
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    replace: bool = False
 
 
 @dataclass(slots=True)
@@ -195,7 +198,7 @@ def _check_outputs(request: RunRequest) -> None:
     named = [p for p in (request.video, request.results, request.report) if p is not None]
     for path in named:
         try:
-            _check_output(path, request.uri)
+            check_output(path, request.uri, replace=request.replace)
         except OSError as error:  # a name too long, a folder that may not even be looked into
             raise plain_os_error(error, path, "write") from error
     if len({p.resolve() for p in named}) < len(named):
@@ -204,7 +207,15 @@ def _check_outputs(request: RunRequest) -> None:
         raise UserError(f"{request.video} does not end in .mp4; the annotated video is an MP4 file.")
 
 
-def _check_output(path: Path, uri: str) -> None:
+def check_output(path: Path, uri: str, *, replace: bool = False) -> None:
+    """See to it that a file may be written.
+
+    Raises
+    ------
+    UserError
+        Its folder is not there, it is a folder or no ordinary file, it belongs to the source, or it is there already
+        and must not be replaced.
+    """
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file to write.")
     if not path.absolute().parent.is_dir():
@@ -216,6 +227,10 @@ def _check_output(path: Path, uri: str) -> None:
         raise UserError(f"{path} belongs to the recording, which stays as it is; name another file.")
     if path.exists() and os.path.exists(uri) and path.samefile(uri):
         raise UserError(f"{path} is the source itself; name another file to write.")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no ordinary file; name another one to write.")
+    if path.exists() and not replace:
+        raise UserError(f"{path} is there already; give another name, or --force to write over it.")
 
 
 def _span(request: RunRequest, info: SourceInfo) -> tuple[int, int | None, list[str]]:

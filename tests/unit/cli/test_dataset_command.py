@@ -124,7 +124,7 @@ def test_the_list_names_every_spec_that_ships(capsys):
         (["simulate", "breast", "--no-needel", "--out", "a.dcm"],
          "puncta simulate: There is no option --no-needel; the nearest is --no-needle."),
         (["simulate", "breast", "--xyzzy=3", "--out", "a.dcm"], "There is no option --xyzzy. See"),
-        (["simulate", "breast", "more", "--out", "a.dcm"], "'more' is one word too many."),
+        (["simulate", "breast", "more", "--out", "a.dcm"], "'more' is one word too many; a name"),
         (["simulate", "breast", "--seed", "1.5", "--out", "a.dcm"], "--seed wants a whole number, not '1.5'."),
         (["simulate", "breast", "--fps", "x", "--out", "a.dcm"], "--fps wants a number, not 'x'."),
         (["simulate", "breast", "--out"], "--out needs a value."),

@@ -135,3 +135,72 @@ def test_a_folder_of_coco_is_checked_as_its_file(tmp_path: Path, capsys: pytest.
     document["annotations"][0]["image_id"] = 7
     (folder / "annotations.json").write_text(json.dumps(document))
     assert main(["doctor", str(folder)]) == 2 and "BAD" in capsys.readouterr().out
+
+
+def test_a_file_that_is_there_is_written_over_only_when_asked(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {name: tmp_path / name for name in ("r.jsonl", "r.html", "r.mp4")}
+    for option, name in (("--results", "r.jsonl"), ("--report", "r.html"), ("--out", "r.mp4")):
+        kept[name].write_text("somebody's own")
+        assert f"{name} is there already" in refused(capsys, "run", clip, option, kept[name], "--frames", "0:1")
+        assert kept[name].read_text() == "somebody's own" and len(list(tmp_path.iterdir())) <= 4
+    assert main(["run", str(clip), "--results", str(kept["r.jsonl"]), "--frames", "0:1", "--force"]) == 0
+    assert json.loads(kept["r.jsonl"].read_text())["key"]["index"] == 0
+    if Path("/dev/null").is_char_device():
+        assert "no ordinary file" in refused(capsys, "run", clip, "--results", "/dev/null", "--force")
+
+
+def test_a_simulated_case_is_never_written_over_a_recording_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simulate", "vessel", "--frames", "1", "--size", "64x64", "--out", str(tmp_path / "case.dcm")]
+    (tmp_path / "case.dcm").write_text("somebody's own")
+    assert "case.dcm is there already" in refused(capsys, *words)
+    assert (tmp_path / "case.dcm").read_text() == "somebody's own"
+    assert main([*words, "--force"]) == 0 and (tmp_path / "case.dcm").stat().st_size > 500
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["cases", "pack"], "There is no 'pack'; there is only export."),
+    (["annotations", "imprt"], "There is no 'imprt'; did you mean import? See"),
+    (["runn", "x"], "There is no 'runn'; did you mean run? See"),
+    (["models"], "ACTION is missing."),
+    (["train", "x", "--preset", "tip"], "There is no 'tip' for --preset; there are cpu, gpu."),
+    (["run", "Case", "one.dcm"], "'one.dcm' is one word too many; a name with spaces stands in quotes."),
+    (["bench", "--only", "seek", "--json", "nowhere/x.json"], "The folder nowhere does not exist"),
+    (["regions", "--markdown", "nowhere/x.md"], "The folder nowhere does not exist"),
+    (["annotations", "add", "x", "--label-set", "needle-tip", "--split", "Test set"], "is no name of a split"),
+    (["dataset", "labelled", "--from", "x", "--rater", "anna", "--out", "y"], "leave it out with --from"),
+])  # fmt: skip
+def test_a_wrong_word_is_answered_with_the_right_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "--split" in words:  # the store has to be there
+        assert "There are no cases" in (main(["annotations", "list"]), capsys.readouterr().out)[1]
+    assert told in refused(capsys, *words)
+    assert list(tmp_path.glob("[xy]*")) == []
+
+
+@pytest.mark.parametrize("name", ["a.toml", "a.json", "a.jsonl", "a.csv"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (tmp_path / name).touch()
+    assert f"{name} is empty." in refused(capsys, "doctor", tmp_path / name)
+
+
+def test_a_folder_is_checked_for_what_it_is(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["doctor", str(clip)]) == 0
+    assert "recording" in (out := capsys.readouterr().out) and "3 frames" in out
+    (tmp_path / "other").mkdir()
+    assert "no folder that Puncta checks" in refused(capsys, "doctor", tmp_path / "other")
+
+
+def test_one_frame_is_one(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["run", str(clip), "--frames", "1:2"]) == 0
+    out = capsys.readouterr().out
+    assert "1 frame in " in out and "of 1 frame" in out and "1 frames" not in out

@@ -83,7 +83,8 @@ def test_an_experiment_that_extends_another_is_checked_with_all_it_takes_over(go
         ("a.toml", b"= 3", "is not TOML: "),
         ("a.txt", b"hello", "is none of the formats"),
         ("a.puncta", b"no zip", "is not a readable zip file."),
-        ("dataset.json", b"", "is not JSON: "),
+        ("dataset.json", b" ", "is empty."),
+        ("dataset.json", b"{", "is not JSON: "),
     ],
 )
 def test_strange_files_are_refused_in_one_sentence(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -97,7 +98,7 @@ def test_strange_files_are_refused_in_one_sentence(tmp_path: Path, name: str, co
 def test_missing_file_and_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         validate(tmp_path / "nothing.json")
-    with pytest.raises(UserError, match="none of the formats"):
+    with pytest.raises(UserError, match="no folder that Puncta checks"):
         validate(tmp_path)
 
 

@@ -14,8 +14,8 @@ from bootstrap_steps import sample
 MAIN = """
 import sys
 from pathlib import Path
-_, verb, case, out, video, results, jsonl = sys.argv
-assert (verb, out, results) == ("run", "--out", "--results"), sys.argv
+_, verb, case, out, video, results, jsonl, force = sys.argv
+assert (verb, out, results, force) == ("run", "--out", "--results", "--force"), sys.argv
 Path(video).write_bytes(b"video of " + Path(case).read_bytes())
 found = '{"label": "needle_tip", "box": [1, 2, 3, 4], "tip_px": [2, 3]}'
 Path(jsonl).write_text(('{"outputs": {"needle-tip": [' + found + ']}}\\n') * 3)

@@ -100,8 +100,10 @@ def test_a_run_is_compared_with_what_was_recorded(two: tuple[Path, Path], tmp_pa
 
 
 def test_a_comparison_without_anything_to_compare_with(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="Nothing was recorded"):
+    with pytest.raises(UserError, match="does not exist"):
         prepare_comparison(RunRequest("clip.mp4"), "", None)
+    with pytest.raises(UserError, match="Nothing was recorded"):
+        prepare_comparison(RunRequest("sim:breast?size=64x64"), "", None)
     with pytest.raises(UserError, match="belongs to --compare"):
         prepare_comparison(RunRequest("clip.mp4"), None, tmp_path / "d.csv")
 
