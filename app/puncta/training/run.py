@@ -67,13 +67,14 @@ IN_STILLS = ("composites", "still_cines", "steady_cines")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A report on the way: stage, done, total, figures, and the time left [s] where it is known."""
+    """A report on the way: stage, done, total, figures, the time left [s] where it is known, and words for people."""
 
     stage: str
     done: int
     total: int
     metrics: dict[str, float]
     left_s: float | None = None
+    words: str = ""
 
 
 Tell = Callable[[Progress], None]

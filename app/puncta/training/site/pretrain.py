@@ -8,7 +8,6 @@ needles, so they choose how much is kept and set no threshold.
 from __future__ import annotations
 
 import functools
-import logging
 from pathlib import Path
 
 from puncta.core.errors import UserError
@@ -32,9 +31,6 @@ LEAST_FRAMES = 48
 TRAIN_SEED, TUNE_SEED = 1, 2
 MOST_BARE = 20
 """Needle-free tune clips, at most: with the drawn ones they are judged in a minute."""
-
-log = logging.getLogger(__name__)
-
 
 def pretrain_tip(
     experiment: Experiment,
@@ -81,7 +77,10 @@ def gather_needle_free(
     report = reporter(tell)
     places = [needle_free_dataset(data_root / name, made / name, tell) for name in names]
     datasets = [load_dataset(place) for place in places]
+    notes = tuple(words for dataset in datasets for words in notes_of(dataset))
     frames = sum(len(taught_images(dataset)) for dataset in datasets)
+    for words in notes:  # before minutes go into clips
+        tell(Progress("needle-free frames", frames, frames, {}, words=words))
     if frames < LEAST_FRAMES:
         raise UserError(
             f"The recordings {', '.join(names)} have {frames} needle-free frames to learn from; give {LEAST_FRAMES} or "
@@ -113,7 +112,7 @@ def gather_needle_free(
     words = "; ".join(words_of(name, dataset) for name, dataset in zip(names, datasets, strict=True))
     return SiteSplits(
         bare, known, tune_known, [*tune_drawn, *tune_bare[::step]], words,
-        (((1 - bare_share) / max(bare_share, 1e-6), drawn),), tuple(n for d in datasets for n in notes_of(d)),
+        (((1 - bare_share) / max(bare_share, 1e-6), drawn),), notes,
     )
 
 
@@ -141,7 +140,6 @@ def needle_free_dataset(place: Path, made: Path, tell: Tell) -> Path:
         )
         data = data_of_recordings(recordings, place.name, str(place), wrong)
         split = plan_split(data)
-        log.info("%s of %s: %s. %s", data.counts, place.name, split.shows, split.warning)
         make_dataset(None, data, split, made, tell=lambda what, done, total: tell(Progress(what, done, total, {})))
     return made
 

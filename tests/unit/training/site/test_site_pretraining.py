@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tomli_w
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
 
@@ -49,9 +50,13 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recordings(tmp_path_factory.mktemp("sets") / "ward")
 
 
-def experiment(name: str = "ward", **changes: dict) -> object:
-    changes["data"] = {"datasets": [name], "drawn": 6, "tune_drawn": 3, "frames": 6, **changes.get("data", {})}
-    return experiment_from(tiny(read_table(find_experiment("tip_site_pre")), **changes))
+def table(name: str = "ward") -> dict:
+    data = {"datasets": [name], "drawn": 6, "tune_drawn": 3, "frames": 6}
+    return tiny(read_table(find_experiment("tip_site_pre")), data=data)
+
+
+def experiment(name: str = "ward") -> object:
+    return experiment_from(table(name))
 
 
 def a_clip(mm: tuple[float, float] | None = (0.15, 0.15)) -> Clip:
@@ -116,8 +121,8 @@ def test_pre_trains_from_a_folder_registers_and_is_a_base_for_labels(base: Path,
     kept = json.loads((out / "calibration.json").read_text())
     assert kept["thresholds"].startswith("kept from the network before, for drawn needles are no measure")
     assert "needle-free frames of 4 recordings of 2 subjects (ward" in kept["learnt_from"]
-    table = (out / "table.md").read_text()
-    assert "Split by subject: train 2 subjects" in table and "a needle is drawn" in table
+    figures = (out / "table.md").read_text()
+    assert "Split by subject: train 2 subjects" in figures and "a needle is drawn" in figures
     assert main(["doctor", str(out)]) == 0
     register_training(out, tmp_path / "models")
     registry = Registry.load(shipped=tmp_path / "models", user=tmp_path / "none")
@@ -132,15 +137,21 @@ def test_pre_trains_from_a_folder_registers_and_is_a_base_for_labels(base: Path,
     assert [p.name for p in sorted((tmp_path / "fine" / "legs").iterdir())][-1].endswith("tip_site_pre")
 
 
-def test_what_is_made_of_recordings_is_made_once_and_gone_on_with(base: Path, ward: Path, tmp_path: Path) -> None:
-    where = {"data_root": ward.parent, "cache": base.parent / "cache", "start_from": base}
-    head = pretrain_tip(experiment(), tmp_path / "out", **where, stop_after=2)
+def test_the_command_goes_on_with_what_was_made_of_the_recordings_and_says_their_split(
+    base: Path, ward: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cache, out = base.parent / "cache", tmp_path / "out"
+    head = pretrain_tip(experiment(), out, data_root=ward.parent, cache=cache, start_from=base, stop_after=2)
     assert json.loads(head.read_text())["state"] == "cancelled"
-    before = (tmp_path / "out" / "needle-free" / "ward" / "dataset.json").stat().st_mtime_ns
-    told: list[str] = []
-    head = pretrain_tip(experiment(), tmp_path / "out", **where, resume=True, tell=lambda p: told.append(p.stage))
-    assert json.loads(head.read_text())["state"] == "done" and "recordings" not in told
-    assert (tmp_path / "out" / "needle-free" / "ward" / "dataset.json").stat().st_mtime_ns == before
+    before = (out / "needle-free" / "ward" / "dataset.json").stat().st_mtime_ns
+    file = tmp_path / "mine.toml"
+    file.write_text(tomli_w.dumps(table()), encoding="utf-8")
+    words = ["train", str(file), "--data", str(ward.parent), "--cache", str(cache), "--start-from", str(base)]
+    assert main([*words, "--out", str(out), "--resume"]) == 0
+    said = capfd.readouterr().err
+    assert "Split by subject: train 2 subjects" in said and "a needle is drawn" in said
+    assert json.loads(head.read_text())["state"] == "done"
+    assert (out / "needle-free" / "ward" / "dataset.json").stat().st_mtime_ns == before
 
 
 def test_plain_sentences(base: Path, ward: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
