@@ -128,6 +128,7 @@ def test_what_is_said_of_a_poor_picture_is_marked_as_such_and_not_in_colour(judg
         ClassResult("quality", False, 0.04), ClassResult("cord", None, 0.5, "not sure enough to say yes or no"),
         ClassResult("csf", True, 0.93), ClassResult(TARGET_INTERSPACE, None, 0.04, "the picture is not good enough"),
     ]
+    depths = [Measure("csf_depth", 9.1, "mm", 1.0, "middle"), Measure("needle_depth", 16.0, "mm", None, "by weight")]
     card.findings.show_findings(poor)
     mark, _name, word, figure = _rows(card)["csf"]
     assert (mark.shape, mark.tone) == ("circle", "neutral") and word.text() == "yes, poor picture"
@@ -136,8 +137,12 @@ def test_what_is_said_of_a_poor_picture_is_marked_as_such_and_not_in_colour(judg
     assert card.findings.advice.text() == "No advice: the picture is not good enough"
     scene = parts.window.stage.view.scene
     assert scene is not None
-    output = replace(parts.desk.analysis.outputs[0], results=tuple(poor))
-    chips = compose(replace(parts.desk.analysis, outputs=(output,))).chips
+    output = replace(parts.desk.analysis.outputs[0], results=(*poor, *depths))
+    composed = compose(replace(parts.desk.analysis, outputs=(output,)))
+    chips = composed.chips
+    assert [(r.name, r.basis) for r in composed.read_outs] == [
+        ("CSF depth", "poor picture"), ("Expected needle depth", "by weight"),
+    ]
     tiles = {tile.name: (tile.text(), tile.basis) for tile in finding_tiles(chips)}
     assert tiles["CSF"] == ("● yes", "poor picture") and tiles["Quality"] == ("○ no", "confidence 0.96")
     assert "CSF: yes, poor picture" in [chip.text for chip in chips]

@@ -34,6 +34,8 @@ RIBBON_CODES: dict[bool | None, int] = {False: 1, None: 2, True: 3}
 """How a ribbon stores what was said of a frame; 0 is not seen yet."""
 ADVICE_WORDS = ("Training feedback", "target interspace, CSF yes, cord no")
 """Said only where all three flags are sure."""
+OF_THE_PICTURE = {"csf_depth"}
+"""Measures that are taken from what the picture shows of an infant's spine, not from a weight or a needle."""
 MEASURE_WORDS = {
     "csf_depth": "CSF depth",
     "needle_depth": "Expected needle depth",
@@ -80,7 +82,20 @@ def is_poor(result: ClassResult, results: Iterable[object]) -> bool:
     """Tell whether something is said, yes or no, of a picture whose quality is said to be no."""
     if result.value is None or result.label in {QUALITY, TARGET_INTERSPACE}:
         return False
+    return _has_poor_quality(results)
+
+
+def _has_poor_quality(results: Iterable[object]) -> bool:
     return any(isinstance(r, ClassResult) and r.label == QUALITY and r.value is False for r in results)
+
+
+def measure_basis(measure: Measure, results: Iterable[object]) -> str:
+    """What a figure goes by, or why there is none; what was measured in a poor picture says that before all else."""
+    if measure.value is None:
+        return measure.reason or ""
+    if measure.label in OF_THE_PICTURE and _has_poor_quality(results):
+        return POOR_PICTURE
+    return measure.basis or ""
 
 
 def finding_words(result: ClassResult, results: Iterable[object]) -> tuple[str, str]:

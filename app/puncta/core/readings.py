@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from puncta.core.aiming import aim_at, circle_doubt, distance_to, ray_through, unit_scale
-from puncta.core.findings import measure_name
+from puncta.core.findings import measure_basis, measure_name
 from puncta.core.frame import UltrasoundRegion
 from puncta.core.geometry import PointPx, depth_mm
 from puncta.core.results import Detection, Line, Measure, PluginOutput
@@ -67,7 +67,7 @@ def read_outs_of(output: PluginOutput, region: UltrasoundRegion, target_px: Poin
 def measures_of(output: PluginOutput) -> list[ReadOut]:
     """Return the figures that a plugin gives itself; a dash with the reason where one is not known."""
     return [
-        ReadOut(measure_name(m), m.value, m.doubt, m.unit, (m.basis if m.value is not None else m.reason) or "")
+        ReadOut(measure_name(m), m.value, m.doubt, m.unit, measure_basis(m, output.results))
         for m in output.results
         if isinstance(m, Measure)
     ]

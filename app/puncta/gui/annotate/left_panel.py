@@ -139,8 +139,8 @@ class AnnotatePanel(QWidget):
         for part in (self._queue_head, self._things_head, self._set_head, self.sets):
             part.setVisible(not empty)
         self.more.setVisible(not empty and bool(self.more.text()))
-        for part in (self.sets, self.sheet, self.adjudicate, *self.rows.values(), *self.phase_rows.values()):
-            part.setEnabled(not shut)
+        for head in (self.sets, self.sheet, self.adjudicate, *self.rows.values(), *self.phase_rows.values()):
+            head.setEnabled(not shut)
 
     def add_first(self, part: QWidget) -> None:
         """Put a part above the queue."""
