@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from puncta import paths
 from puncta.annotation.store_backup import backup_rows
-from puncta.annotation.store_refusals import in_plain_words
+from puncta.annotation.store_refusals import in_plain_words, why_of_file
 from puncta.annotation.tables import METADATA
 from puncta.core.errors import UserError
 
@@ -215,7 +215,7 @@ def _check_file(path: Path) -> None:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.OperationalError as error:
         if "malformed" not in str(error) and "disk image" not in str(error):
-            raise UserError(f"The store {path} cannot be opened: {error}.") from error
+            raise UserError(f"The store {path} cannot be opened: {why_of_file(str(error))}.") from error
         broken = str(error)
     except sqlite3.DatabaseError as error:
         broken = str(error)

@@ -23,25 +23,23 @@ def in_plain_words(url: URL, error: DBAPIError) -> UserError | None:
     if isinstance(error, IntegrityError):
         return None
     if url.get_backend_name() == "sqlite":
-        return _of_file(url, error) if isinstance(error, OperationalError) else None
+        if not isinstance(error, OperationalError):
+            return None
+        return UserError(f"The store {url.database} cannot be used: {why_of_file(str(error.orig))}.")
     if isinstance(error, OperationalError) or error.connection_invalidated:
         return unreachable(url, error)
     return right_missing(url, error)
 
 
-def _of_file(url: URL, error: DBAPIError) -> UserError:
-    said = str(error.orig)
+def why_of_file(said: str) -> str:
+    """Return what SQLite says of a file in our own words, as the end of a sentence; what is not known stays."""
     if "readonly" in said:
-        why = "its file or folder may not be written; change its permissions, or name another store"
-    elif "unable to open" in said:
-        why = "its file or folder may not be opened; change its permissions, or name another store"
-    elif "locked" in said:
-        why = "another program holds it; close that one, or try again"
-    elif "full" in said:
-        why = "the disk is full; make room"
-    else:
-        why = said
-    return UserError(f"The store {url.database} cannot be used: {why}.")
+        return "its file or folder may not be written; change its permissions, or name another store"
+    if "unable to open" in said:
+        return "its file or folder may not be opened; change its permissions, or name another store"
+    if "locked" in said:
+        return "another program holds it; close that one, or try again"
+    return "the disk is full; make room" if "full" in said else said
 
 
 def unreachable(url: URL, error: DBAPIError) -> StoreUnreachable:

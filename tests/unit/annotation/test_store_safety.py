@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from label_maker import do, key, make_case
 
+from puncta.annotation import store_open
 from puncta.annotation.commands import Board, draw
 from puncta.annotation.labels import TipLabel
 from puncta.annotation.store import AnnotationStore
@@ -272,7 +273,17 @@ def test_what_a_server_refuses_is_told_in_our_own_words(postgres: pg_server.Serv
             store.add_case(make_case())
 
 
-def test_a_store_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_another_program_holds_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_open, "BUSY_S", 0.01)
+    holder = sqlite3.connect(tmp_path / "held.sqlite", isolation_level=None)
+    holder.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(UserError, match="another program holds it; close that one"):
+        AnnotationStore.open(tmp_path / "held.sqlite")
+    holder.close()
+
+
+def test_a_store_that_may_not_be_written_says_so(tmp_path: Path) -> None:
     with AnnotationStore.open(tmp_path / "labels.sqlite") as store:
         with store.reading() as connection:
             connection.exec_driver_sql("PRAGMA query_only=ON")
