@@ -34,6 +34,11 @@ FIRM = (0.6, 1.0)
 """Share of the tissue's drift that a needle in a hand goes along with."""
 HEIGHT_MM = (22.0, 50.0)
 """Height of a picture without millimetres, as it is drawn."""
+SEEN_GREY, SEEN_SHARE = 12.0, 1.2
+SEEN_PX, SEEN_ABOUT_PX = 30, 10
+"""What a needle adds to the picture within 10 px of its tip has to reach 12 grey levels, and 1.2 times the tissue's own
+deviation there, on average over the 30 pixels where it adds most; what nobody can see is neither asked for nor
+forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,23 @@ def draw_on_run(rng: np.random.Generator, clip: Clip) -> Cine:
         if needle.way_mm[i] > 0.5:
             x, y = needle.origin_mm
             moved = replace(needle, origin_mm=(x + float(drift_mm[i, 0]), y + float(drift_mm[i, 1])))
-            shown = painter.paint(shown, moved, i)
+            bare, shown = shown, painter.paint(shown, moved, i)
             tip, entry = painter.end_px(moved, i)
-            if needle.way_mm[i] > 1.5 and (tip > 1).all() and (tip < size - 2).all():
+            within = (tip > 1).all() and (tip < size - 2).all()
+            if needle.way_mm[i] > 1.5 and within and shows(bare, np.clip(shown, 0, 255), tip):
                 judged[i], tips[i], entries[i] = 1, tip, entry
             else:
                 judged[i] = -1
         frames[i] = _compressed(np.clip(np.rint(shown), 0, 255).astype(np.uint8), quality)
     return Cine(frames, tips, entries, judged, clip.mm_per_px)
+
+
+def shows(bare: NDArray[np.float32], shown: NDArray[np.float32], tip_px: NDArray[np.float64]) -> bool:
+    """Tell whether a needle can be seen about its tip, by the picture without and with it [grey levels]."""
+    x, y = (int(v) for v in tip_px)
+    rows, columns = (slice(max(0, v - SEEN_ABOUT_PX), v + SEEN_ABOUT_PX + 1) for v in (y, x))
+    brightest = np.sort(shown[rows, columns] - bare[rows, columns], axis=None)[-SEEN_PX:]
+    return bool(brightest.mean() >= max(SEEN_GREY, SEEN_SHARE * float(bare[rows, columns].std())))
 
 
 def _compressed(frame: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
