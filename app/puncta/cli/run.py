@@ -25,8 +25,8 @@ Analyse every frame of a source and write what the plugins found.
 The result repeats to the byte with --no-timings: every frame is analysed in order, on the CPU, with the precision
 of the model's card. Frames count from 0 as decoded. Ctrl+C leaves no file behind; a simulator or a live source without
 --seconds or --frames runs until Ctrl+C and then closes its files properly. With --frames A:B the plugins see the frames
-just before A too, as they do after a seek in the window. A file that is there already is refused, unless --force is
-given.
+just before A too, as they do after a seek in the window. What the same command wrote before is written over; a file
+of somebody else is refused, unless --force is given.
 
 SOURCE is a file (.dcm .mp4 .avi .mov .mkv .mha .mhd .nrrd), a folder of pictures, a session folder, a simulator such as
 sim:breast?seed=1, or a live source: camera:0, rtsp://HOST/NAME, udp://@:5000, igtl://HOST:18944; 'puncta open --help'
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of a session: compare with what was recorded with it, or with another analysis, and print a small table",
     )  # fmt: skip
     parser.add_argument("--differences", metavar="X.csv", type=Path, help="with --compare: write them frame by frame")
-    parser.add_argument("--force", action="store_true", help="write over files that are there already")
+    parser.add_argument("--force", action="store_true", help="write over files that this program did not make, too")
     parser.add_argument("--report", metavar="X.html", type=Path, help="write a report that opens in any browser")
 
 

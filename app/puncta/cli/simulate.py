@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from puncta import __version__
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import BugError, UserError
+from puncta.formats.own_files import is_our_output
 
 if TYPE_CHECKING:
     from puncta.core.frame import FrameKey
@@ -86,7 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     out.add_argument("--quality", metavar="N", type=int, help="JPEG quality 1 to 95 (default: 90)")
     out.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write: .dcm or .mp4")
-    out.add_argument("--force", action="store_true", help="write over files that are there already")
+    out.add_argument("--force", action="store_true", help="write over files that this program did not make, too")
     out.add_argument(
         "--truth", metavar="DIR", type=Path,
         help="a folder for truth.json and truth.jsonl, with --script also attempt.json",
@@ -203,8 +204,10 @@ def _check_output(args: argparse.Namespace) -> None:
     if args.out.is_dir():
         raise UserError(f"{args.out} is a folder; name a file.")
     for path in (args.out, *((args.truth / "truth.json",) if args.truth is not None else ())):
-        if path.exists() and not args.force:
-            raise UserError(f"{path} is there already; give another name, or --force to write over it.")
+        if path.exists() and not args.force and not is_our_output(path):
+            raise UserError(
+                f"{path} is there already and no output of this command; give another name, or --force to write over it."
+            )
     if args.truth is not None and args.truth.exists() and not args.truth.is_dir():
         raise UserError(f"{args.truth} is a file; --truth wants a folder.")
 

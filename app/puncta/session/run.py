@@ -21,6 +21,7 @@ from puncta.core.last_seen import TipMemory
 from puncta.core.overlay import OverlayStyle, compose
 from puncta.core.results import Analysis, ClassResult, Detection
 from puncta.formats.atomic import plain_os_error
+from puncta.formats.own_files import is_our_output
 from puncta.formats.results_lines import ResultsWriter
 from puncta.formats.session import SESSION_FILE
 from puncta.inference.session import Tuning
@@ -46,7 +47,8 @@ class RunRequest:
     options : mapping of plugin id to mapping of option to value
         Changes to the plugins' options.
     replace : bool
-        Files that are there already are written over; else they are refused.
+        Files of somebody else that are there already are written over; else they are refused. An older output of this
+        program is always written over.
     """
 
     uri: str
@@ -213,8 +215,8 @@ def check_output(path: Path, uri: str, *, replace: bool = False) -> None:
     Raises
     ------
     UserError
-        Its folder is not there, it is a folder or no ordinary file, it belongs to the source, or it is there already
-        and must not be replaced.
+        Its folder is not there, it is a folder or no ordinary file, it belongs to the source, or what is there is
+        somebody else's and must not be replaced.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file to write.")
@@ -229,8 +231,10 @@ def check_output(path: Path, uri: str, *, replace: bool = False) -> None:
         raise UserError(f"{path} is the source itself; name another file to write.")
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is no ordinary file; name another one to write.")
-    if path.exists() and not replace:
-        raise UserError(f"{path} is there already; give another name, or --force to write over it.")
+    if path.exists() and not replace and not is_our_output(path):
+        raise UserError(
+            f"{path} is there already and no output of this command; give another name, or --force to write over it."
+        )
 
 
 def _span(request: RunRequest, info: SourceInfo) -> tuple[int, int | None, list[str]]:

@@ -147,6 +147,11 @@ def test_a_file_that_is_there_is_written_over_only_when_asked(
         assert kept[name].read_text() == "somebody's own" and len(list(tmp_path.iterdir())) <= 4
     assert main(["run", str(clip), "--results", str(kept["r.jsonl"]), "--frames", "0:1", "--force"]) == 0
     assert json.loads(kept["r.jsonl"].read_text())["key"]["index"] == 0
+    # What the program made itself, and a file made ready by its name alone, are made again.
+    (tmp_path / "r.html").write_text("")
+    again = ["run", str(clip), "--results", str(kept["r.jsonl"]), "--report", str(kept["r.html"]), "--frames", "0:2"]
+    assert main(again) == 0 and main(again) == 0
+    assert len(kept["r.jsonl"].read_text().splitlines()) == 2
     if Path("/dev/null").is_char_device():
         assert "no ordinary file" in refused(capsys, "run", clip, "--results", "/dev/null", "--force")
 
@@ -159,6 +164,7 @@ def test_a_simulated_case_is_never_written_over_a_recording_unasked(
     assert "case.dcm is there already" in refused(capsys, *words)
     assert (tmp_path / "case.dcm").read_text() == "somebody's own"
     assert main([*words, "--force"]) == 0 and (tmp_path / "case.dcm").stat().st_size > 500
+    assert main(words) == 0  # its own is made again
 
 
 @pytest.mark.parametrize(("words", "told"), [
