@@ -206,7 +206,8 @@ def _check_output(args: argparse.Namespace) -> None:
     for path in (args.out, *((args.truth / "truth.json",) if args.truth is not None else ())):
         if path.exists() and not args.force and not is_our_output(path):
             raise UserError(
-                f"{path} is there already and no output of this command; give another name, or --force to write over it."
+                f"{path} is there already and no output of this command; give another name, or --force to write "
+                "over it."
             )
     if args.truth is not None and args.truth.exists() and not args.truth.is_dir():
         raise UserError(f"{args.truth} is a file; --truth wants a folder.")
