@@ -15,12 +15,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from puncta.training.data import CACHE_SIZE, Report, cache_name, save_clip
+from puncta.training.seen import is_seen
 from puncta.training.synthesis import Cine, Field, Grey, draw_furniture
 
 BEAMS, SAMPLES = 176, 288
@@ -30,6 +32,8 @@ BEAMS, SAMPLES = 176, 288
 @dataclass(frozen=True, slots=True)
 class CoarseCineSpec:
     """Cines of made tissue and needles."""
+
+    drawn_by: ClassVar[tuple[str, ...]] = ("coarse.py", "synthesis.py", "seen.py")
 
     clips: int
     frames: int = 16
@@ -54,6 +58,16 @@ class Probe:
     beam: Field
     sample: Field
     inside: NDArray[np.bool_]
+
+
+    def carry(self, point_px: NDArray[np.float64], shift: tuple[float, float]) -> NDArray[np.float64]:
+        """Where a point [px] comes to lie when everything moves by (beams, samples)."""
+        x, y = (int(np.clip(round(float(v)), 0, len(self.inside) - 1)) for v in point_px)
+        beam = np.clip(self.beam[y, x] + np.array([0.0, shift[0]]), 0, BEAMS - 1).astype(np.float32)
+        sample = np.clip(self.sample[y, x] + np.array([0.0, shift[1]]), 0, SAMPLES - 1).astype(np.float32)
+        there = [cv2.remap(f, beam[None], sample[None], cv2.INTER_LINEAR)[0] for f in (self.x_px, self.y_px)]
+        # The difference alone: the point itself lies between pixels.
+        return np.array(point_px) + np.array([float(f[1] - f[0]) for f in there])
 
 
 def draw_probe(rng: np.random.Generator, size: int) -> Probe:
@@ -133,14 +147,14 @@ class CoarseNeedle:
         return np.array([self.entry_px[0] + dx * s - dy * bend, self.entry_px[1] + dy * s + dx * bend])
 
 
-def needle_field(needle: CoarseNeedle, probe: Probe, i: int, shift: tuple[float, float]) -> tuple[Field, Field]:
-    """The needle's amplitude on every sample of a frame, moved by (x, y) [px]: real and imaginary part."""
+def needle_field(needle: CoarseNeedle, probe: Probe, i: int) -> tuple[Field, Field]:
+    """The needle's amplitude on every sample of a frame: real and imaginary part."""
     (dx, dy), s_tip = needle.direction, float(needle.way_px[i])
     total_re = np.zeros((SAMPLES, BEAMS), np.float32)
     total_im = np.zeros_like(total_re)
     for down, share in ((0.0, 1.0), *needle.tails):
-        x = probe.x_px - np.float32(needle.entry_px[0] + shift[0])
-        y = probe.y_px - np.float32(needle.entry_px[1] + shift[1] + down)
+        x = probe.x_px - np.float32(needle.entry_px[0])
+        y = probe.y_px - np.float32(needle.entry_px[1] + down)
         along = x * np.float32(dx) + y * np.float32(dy)
         across = y * np.float32(dx) - x * np.float32(dy) - np.float32(needle.bow) * np.square(along)
         back = np.float32(s_tip) - along
@@ -155,6 +169,12 @@ def needle_field(needle: CoarseNeedle, probe: Probe, i: int, shift: tuple[float,
         total_re += np.float32(share * needle.gain) * line * np.cos(phase)
         total_im += np.float32(share * needle.gain) * line * np.sin(phase)
     return total_re, total_im
+
+
+def _moved(field: Field, shift: tuple[float, float]) -> Field:
+    """A field over samples and beams, moved by (beams, samples)."""
+    by = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
+    return cv2.warpAffine(field, by, (BEAMS, SAMPLES), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 class Tissue:
@@ -253,13 +273,11 @@ class Tissue:
             How far the plane has left the first one [rad]: other scatterers come in.
         needle : (real, imaginary) or None
         """
-        moved = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
-        how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REFLECT}
-        scale = 10 ** (cv2.warpAffine(self.level_db, moved, (BEAMS, SAMPLES), **how) / 20)
+        scale = 10 ** (_moved(self.level_db, shift) / 20)
         parts = []
         for k in (0, 1):
             mixed = math.cos(turned) * self.field[0][k] + math.sin(turned) * self.field[1][k]
-            part = cv2.warpAffine(mixed, moved, (BEAMS, SAMPLES), **how) * scale
+            part = _moved(mixed, shift) * scale
             if needle is not None:
                 part = part + needle[k]
             narrow, broad = (cv2.GaussianBlur(part, (0, 0), s, sigmaY=self.axial) for s in self.lateral)
@@ -286,7 +304,9 @@ def draw_coarse_needle(rng: np.random.Generator, tissue: Tissue, steps: int) -> 
         tip = rng.uniform(0.06, 0.96, 2) * (size - 1)
         if not probe.inside[int(tip[1]), int(tip[0])]:
             continue
-        reaches = [tip[0] / dx if dx > 0 else (tip[0] - size + 1) / dx, tip[1] / dy if dy > 1e-3 else math.inf]
+        reaches = [tip[0] / dx if dx > 0 else (tip[0] - size + 1) / dx]
+        if abs(dy) > 1e-3:
+            reaches.append(tip[1] / dy if dy > 0 else (tip[1] - size + 1) / dy)
         way = float(min(reaches))
         if way > 0.12 * size:
             break
@@ -327,14 +347,21 @@ def compose_coarse_cine(rng: np.random.Generator, size: int, steps: int) -> Cine
     frames = np.empty((steps, size, size), np.uint8)
     for i in range(steps):
         drawn = None
-        if needle is not None:
-            by = (float(path[i, 0]), float(path[i, 1])) if carried else (0.0, 0.0)
-            drawn = needle_field(needle, probe, i, by)
-            tips[i], entries[i] = needle.tip_px(i) + by, np.array(needle.entry_px) + by
-            x, y = (int(round(float(v))) for v in tips[i])
-            judged[i] = 1 if 2 <= x < size - 2 and 2 <= y < size - 2 and probe.inside[y, x] else -1
         shift = (float(path[i, 0]) * BEAMS / size, float(path[i, 1]) * SAMPLES / size)
+        if needle is not None:
+            drawn = needle_field(needle, probe, i)
+            tip = needle.tip_px(i)
+            if carried:
+                drawn = (_moved(drawn[0], shift), _moved(drawn[1], shift))
+                tip = probe.carry(tip, shift)
+            tips[i], entries[i] = tip, np.array(needle.entry_px) + (tip - needle.tip_px(i))
         frames[i] = tissue.show(shift, float(turned[i]), drawn)
+        if needle is not None:
+            x, y = (int(round(float(v))) for v in tips[i])
+            in_view = 2 <= x < size - 2 and 2 <= y < size - 2 and bool(probe.inside[y, x])
+            # What nobody can see is neither asked for nor forbidden.
+            seen = in_view and is_seen(tissue.show(shift, float(turned[i]), None), frames[i], tips[i])
+            judged[i] = 1 if seen else -1
     if rng.random() < 0.3:
         draw_furniture(rng, frames)
     tips[judged != 1] = np.nan

@@ -165,7 +165,8 @@ class SimulatorSpec:
 def cache_name(spec: Any) -> str:
     """Folder name of a specification's clips: kind and hash, without the number of clips, so that more can be added.
 
-    Simulated clips are tied to the simulator that made them: clips of an older one never pass for today's.
+    Simulated clips are tied to the simulator that made them, drawn ones to the modules that a specification names as
+    ``drawn_by``: clips of older ones never pass for today's.
     """
     fields = {k: getattr(spec, k) for k in spec.__dataclass_fields__ if k != "clips"}
     parts = [type(spec).__name__, CACHE_SIZE, fields]
@@ -175,6 +176,8 @@ def cache_name(spec: Any) -> str:
     }
     name = type(spec).__name__
     kind = kinds.get(name, name.removesuffix("Spec").lower())
+    if drawn_by := getattr(type(spec), "drawn_by", ()):
+        parts.append([hashlib.sha256((Path(__file__).parent / name).read_bytes()).hexdigest() for name in drawn_by])
     if kind not in ("composite", "steady", "coarse"):
         parts.append(simulator_digest())
     text = json.dumps(parts, sort_keys=True, default=list)

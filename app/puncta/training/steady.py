@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
 from puncta.training.data import CACHE_SIZE, Report, background_stills, cache_name, save_clip
+from puncta.training.seen import is_seen
 from puncta.training.synthesis import (
     Cine,
     DrawnNeedle,
@@ -40,6 +42,8 @@ FOLLOWED = 12
 @dataclass(frozen=True, slots=True)
 class SteadyCineSpec:
     """Resting needles in needle-free stills. ``folders`` are relative to the data root."""
+
+    drawn_by: ClassVar[tuple[str, ...]] = ("steady.py", "synthesis.py", "seen.py")
 
     folders: tuple[str, ...]
     clips: int
@@ -214,6 +218,11 @@ def shown_at(moving: MovingStill, i: int, point_px: NDArray[np.float64]) -> NDAr
     return at
 
 
+def _carried(moving: MovingStill, cover: Grey, i: int) -> Grey:
+    """A mask as the still carries it, mirrored at the edge as the still is."""
+    return cv2.remap(cover, *moving.places(i), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
 def compose_steady_cine(
     rng: np.random.Generator, picture: Grey, size: int, steps: int, covers: list[Grey] | None = None
 ) -> Cine:
@@ -248,6 +257,10 @@ def compose_steady_cine(
         if needle is not None and carried:
             moving.base = np.clip(painter.paint(base, needle, i), 0, 255).astype(np.uint8)
         shown = moving.frame(i)
+        bare = shown
+        if needle is not None and carried:
+            moving.base = still
+            bare = moving.frame(i)
         if needle is not None:
             tip, entry = painter.end_px(needle, i)
             if carried:
@@ -257,9 +270,10 @@ def compose_steady_cine(
             tips[i], entries[i] = tip, entry
             if covers is not None:
                 cover = painter.cover(needle, i)
-                covers.append(cv2.remap(cover, *moving.places(i), cv2.INTER_LINEAR) if carried else cover)
+                covers.append(_carried(moving, cover, i) if carried else cover)
             in_view = bool((tip > 1).all() and (tip < size - 2).all()) and needle.way_mm[i] > 1.5
-            judged[i] = 1 if in_view else -1
+            # What nobody can see is neither asked for nor forbidden.
+            judged[i] = 1 if in_view and is_seen(bare, shown, tip) else -1
         elif covers is not None:
             covers.append(np.zeros((size, size), np.uint8))
         grain = np.roll(fresh, (int(rng.integers(size)), int(rng.integers(size))), (0, 1))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from puncta.sim.composite import CompositeGenerator
 from puncta.sim.composite_stills import without_margins
 from puncta.training.data import JUDGED, Clip, Report, cache_name, load_clips, load_json_names, save_clip, square_cine
 from puncta.training.dataset_reading import SOURCE
+from puncta.training.seen import is_seen
 from puncta.training.still_cines import SIZES_PX
 from puncta.training.synthesis import Cine, NeedlePainter, draw_needle
 
@@ -34,16 +36,13 @@ FIRM = (0.6, 1.0)
 """Share of the tissue's drift that a needle in a hand goes along with."""
 HEIGHT_MM = (22.0, 50.0)
 """Height of a picture without millimetres, as it is drawn."""
-SEEN_GREY, SEEN_SHARE = 12.0, 1.2
-SEEN_PX, SEEN_ABOUT_PX = 30, 10
-"""What a needle adds to the picture within 10 px of its tip has to reach 12 grey levels, and 1.2 times the tissue's own
-deviation there, on average over the 30 pixels where it adds most; what nobody can see is neither asked for nor
-forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnSpec:
     """Clips with drawn needles. ``source`` is the folder of the needle-free clips: it stands for their content."""
+
+    drawn_by: ClassVar[tuple[str, ...]] = ("site/drawn_needles.py", "synthesis.py", "seen.py")
 
     source: str
     clips: int
@@ -109,20 +108,12 @@ def draw_on_run(rng: np.random.Generator, clip: Clip) -> Cine:
             bare, shown = shown, painter.paint(shown, moved, i)
             tip, entry = painter.end_px(moved, i)
             within = (tip > 1).all() and (tip < size - 2).all()
-            if needle.way_mm[i] > 1.5 and within and shows(bare, np.clip(shown, 0, 255), tip):
+            if needle.way_mm[i] > 1.5 and within and is_seen(bare, np.clip(shown, 0, 255), tip):
                 judged[i], tips[i], entries[i] = 1, tip, entry
             else:
                 judged[i] = -1
         frames[i] = _compressed(np.clip(np.rint(shown), 0, 255).astype(np.uint8), quality)
     return Cine(frames, tips, entries, judged, clip.mm_per_px)
-
-
-def shows(bare: NDArray[np.float32], shown: NDArray[np.float32], tip_px: NDArray[np.float64]) -> bool:
-    """Tell whether a needle can be seen about its tip, by the picture without and with it [grey levels]."""
-    x, y = (int(v) for v in tip_px)
-    rows, columns = (slice(max(0, v - SEEN_ABOUT_PX), v + SEEN_ABOUT_PX + 1) for v in (y, x))
-    brightest = np.sort(shown[rows, columns] - bare[rows, columns], axis=None)[-SEEN_PX:]
-    return bool(brightest.mean() >= max(SEEN_GREY, SEEN_SHARE * float(bare[rows, columns].std())))
 
 
 def _compressed(frame: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:

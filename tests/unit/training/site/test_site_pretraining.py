@@ -26,7 +26,8 @@ from puncta.training.data import Clip, load_clips  # noqa: E402
 from puncta.training.experiment import experiment_from, find_experiment  # noqa: E402
 from puncta.training.register import register_training  # noqa: E402
 from puncta.training.report_story import describe_data  # noqa: E402
-from puncta.training.site.drawn_needles import DrawnSpec, build_drawn, draw_on_run, shows  # noqa: E402
+from puncta.training.seen import is_seen  # noqa: E402
+from puncta.training.site.drawn_needles import DrawnSpec, build_drawn, draw_on_run  # noqa: E402
 from puncta.training.site.pretrain import pretrain_tip  # noqa: E402
 from puncta.training.site.run import adapt_tip  # noqa: E402
 
@@ -94,12 +95,12 @@ def test_a_needle_that_nobody_can_see_is_neither_asked_for_nor_forbidden() -> No
     kinds = {int(k) for seed in range(8) for k in draw_on_run(np.random.default_rng(seed), bright).judged}
     assert -1 in kinds and 1 not in kinds
     bare, tip = np.full((60, 60), 50.0, np.float32), np.array([30.0, 30.0])
-    assert not shows(bare, bare, tip)
+    assert not is_seen(bare, bare, tip)
     drawn = bare.copy()
     drawn[28:33, 10:31] += 20.0
-    assert shows(bare, drawn, tip) and not shows(bare, drawn, np.array([55.0, 55.0]))
+    assert is_seen(bare, drawn, tip) and not is_seen(bare, drawn, np.array([55.0, 55.0]))
     rough = bare + np.random.default_rng(1).normal(0, 30, bare.shape).astype(np.float32)
-    assert not shows(rough, rough + drawn - bare, tip)  # it is lost in the tissue
+    assert not is_seen(rough, rough + drawn - bare, tip)  # it is lost in the tissue
 
 
 def test_clips_are_the_same_whoever_makes_them_and_stills_serve_too(ward: Path, tmp_path: Path) -> None:
