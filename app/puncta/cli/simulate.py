@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from puncta import __version__
 from puncta.cli.progress import ProgressLine
 from puncta.core.errors import BugError, UserError
+from puncta.formats.atomic import plain_os_error
 from puncta.formats.own_files import is_our_output
 
 if TYPE_CHECKING:
@@ -203,8 +204,13 @@ def _check_output(args: argparse.Namespace) -> None:
             raise UserError(f"The folder {path.parent} does not exist; make it first or name another place.")
     if args.out.is_dir():
         raise UserError(f"{args.out} is a folder; name a file.")
-    for path in (args.out, *((args.truth / "truth.json",) if args.truth is not None else ())):
-        if path.exists() and not args.force and not is_our_output(path):
+    beside = [args.truth / name for name in ("truth.json", "attempt.json")] if args.truth is not None else []
+    for path in (args.out, *beside):
+        try:
+            foreign = path.exists() and not args.force and not is_our_output(path)
+        except OSError as error:
+            raise plain_os_error(error, path, "write") from error
+        if foreign:
             raise UserError(
                 f"{path} is there already and no output of this command; give another name, or --force to write "
                 "over it."

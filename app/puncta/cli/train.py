@@ -30,6 +30,7 @@ folder shows how it goes: losses, figures and pictures of the tune split. --repo
 
 Ctrl+C (or a polite kill) pauses a training: it writes a checkpoint, says what to type to go on (the same with
 --resume), and ends with status 3. Without a terminal, a line now and then on standard error tells how it goes.
+A study stops, and skips what is finished when it is run again.
 
 What ships here has learnt from simulated and drawn needles alone; a site's own labels may be learnt from with tip_site,
 track_site and lp_site, and its recordings that show no needle, without any label, with tip_site_pre.

@@ -6,13 +6,15 @@ from pathlib import Path
 
 LOOKED_AT = 1 << 20
 """So much is read from either end [bytes]: a film's notice stands at its end, everything else's at its beginning."""
-_NOTICES = (b"Simulation and training only", b'"format": "puncta-', b"puncta simulator")
+_NOTICE = b"simulation and training only"
 _RESULTS = b'{"key":{"index":'
 """How a file of results begins."""
 
 
 def is_our_output(path: Path) -> bool:
     """Tell whether a file is empty, or an output of this program that the same command makes again.
+
+    It has to be of the kind that its name says and to carry the program's notice: a text that quotes it does not.
 
     Raises
     ------
@@ -26,4 +28,15 @@ def is_our_output(path: Path) -> bool:
         start = file.read(LOOKED_AT)
         file.seek(max(0, size - LOOKED_AT))
         end = file.read()
-    return start.startswith(_RESULTS) or any(notice in part for notice in _NOTICES for part in (start, end))
+    if start.startswith(_RESULTS):
+        return True
+    kind = path.suffix.lower()
+    if kind in (".json", ".jsonl"):
+        return start.lstrip().startswith(b"{") and b'"format": "puncta-' in start[:200].replace(b'":"', b'": "')
+    right_kind = {
+        ".html": b"<!doctype html" in start[:200].lower(),
+        ".mp4": start[4:8] == b"ftyp",
+        ".dcm": start[128:132] == b"DICM",
+        ".csv": b"," in start.partition(b"\n")[0],
+    }.get(kind, False)
+    return right_kind and any(_NOTICE in part.lower() for part in (start, end))
