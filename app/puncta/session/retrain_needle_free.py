@@ -74,7 +74,7 @@ class ModelLook(AbstractContextManager["ModelLook"]):
     Raises
     ------
     UserError
-        The plugin or its model is not there.
+        The plugin or its model is not there, or it fails on a frame: a frame that nobody looked at is not needle-free.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,13 @@ class ModelLook(AbstractContextManager["ModelLook"]):
         out = []
         for number, frame in enumerate(run):
             output = self._host.step(replace(frame, frame_id=number)).output(PLUGIN)
-            out.append(any(_is_sure(result) for result in (output.results if output is not None else ())))
+            if output is None or output.fault:
+                why = output.fault if output is not None else "It gave no answer."
+                raise UserError(
+                    f"The present model could not look for needles, so no frame is taken. {why} Check the plugin "
+                    f"{PLUGIN} and its model, then begin again."
+                )
+            out.append(any(_is_sure(result) for result in output.results))
         return out
 
     def __exit__(self, *_wrong: object) -> None:

@@ -21,7 +21,7 @@ from puncta.core.frame import Frame, FrameKey
 from puncta.formats.dataset import TIP_CATEGORY, Review, load_dataset
 from puncta.formats.dataset_checks import check_references
 from puncta.inference.registry import Registry
-from puncta.session import retrain_plans
+from puncta.session import retrain_needle_free, retrain_plans
 from puncta.session.evaluate import open_labelled_data
 from puncta.session.model_comparison import _notes
 from puncta.session.retrain import (
@@ -193,6 +193,35 @@ def test_the_model_in_use_sees_a_needle_and_next_to_none_where_there_is_none() -
             source.close()
             shares.append(np.mean(look(frames)))
     assert shares[0] > 0.2 and shares[1] < 0.1
+
+
+@pytest.mark.parametrize("fails", ["create", "step"])
+def test_a_model_that_cannot_look_takes_no_frame_for_needle_free(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Torn:
+        def reset(self, _why: object) -> None:
+            pass
+
+        def step(self, _frame: Frame, _upstream: object) -> None:
+            raise ValueError("torn")
+
+        def close(self) -> None:
+            pass
+
+    def create() -> Torn:
+        if fails == "create":
+            raise OSError("no model")
+        return Torn()
+
+    whole = retrain_needle_free.hosted_plugins
+    monkeypatch.setattr(
+        retrain_needle_free, "hosted_plugins", lambda ids: tuple(replace(spec, create=create) for spec in whole(ids))
+    )
+    data = data_of_recordings([pictured(tmp_path / "in", 500 + k, f"s{k}", 12) for k in range(3)])
+    with pytest.raises(UserError, match="The present model could not look for needles, so no frame is taken"):
+        make_dataset(None, data, plan_split(data), tmp_path / "ward")
+    assert not list(tmp_path.glob("*ward*"))
 
 
 def test_a_folder_has_a_folder_for_each_person_and_says_what_it_cannot_read(tmp_path: Path) -> None:
