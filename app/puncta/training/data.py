@@ -26,6 +26,7 @@ from puncta.formats.dataset import (
     Dataset,
     Image,
     annotations_by_image,
+    dataset_file,
     is_judged,
     load_dataset,
     usable_images,
@@ -314,7 +315,7 @@ def build_from_dataset(path: Path, split: str | None, cache: Path, report: Repor
         The dataset cannot be read, or a picture is missing.
     """
     dataset = load_dataset(path)
-    head = hashlib.sha256((path / "dataset.json" if path.is_dir() else path).read_bytes()).hexdigest()[:12]
+    head = hashlib.sha256(dataset_file(path).read_bytes()).hexdigest()[:12]
     folder = cache / f"dataset-{head}-{split or 'all'}"
     root = path if path.is_dir() else path.parent
     usable = usable_images(dataset, split)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
-from puncta.formats.dataset import Image, load_dataset, usable_images
+from puncta.formats.dataset import Image, dataset_file, load_dataset, usable_images
 from puncta.imaging.preprocess import resample_region
 from puncta.sim.cine import CineGenerator
 from puncta.sim.composite_stills import list_stills, read_still, stills_of_split
@@ -224,7 +224,7 @@ def build_from_dataset(path: Path, split: str | None, cache: Path, report: Repor
     """
     dataset = load_dataset(path)
     root = path if path.is_dir() else path.parent
-    head = hashlib.sha256((path / "dataset.json" if path.is_dir() else path).read_bytes()).hexdigest()[:12]
+    head = hashlib.sha256(dataset_file(path).read_bytes()).hexdigest()[:12]
     folder = cache / f"flags-{head}-{split or 'all'}"
     videos = {v.id: v for v in dataset.videos}
     clips: dict[int, list[Image]] = {}
