@@ -9,7 +9,7 @@ that teach get theirs when the clips of a training are made.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -38,7 +38,7 @@ from puncta.formats.dataset import (
 from puncta.pipeline.host import PluginHost
 from puncta.sdk.plugin import ResetReason
 from puncta.session.plugins import hosted_plugins
-from puncta.session.retrain_data import TEST, SplitPlan, TrainingData, check_split
+from puncta.session.retrain_data import NOT_STATED, SIDES, TEST, TRAIN, TUNE, SplitPlan, TrainingData, check_split
 from puncta.session.retrain_recipes import DRAWN, LEFT_OUT, MADE_FOR, PRETRAINING
 from puncta.session.retrain_recordings import PLUGIN, Recording
 from puncta.sim.composite import CompositeGenerator
@@ -56,6 +56,13 @@ DRAWN_CLIPS, DRAWN_FRAMES = 24, 24
 DRAWN_SIDE_PX = 320
 """Clips with a drawn needle that judge, at most; their frames; their longer side [px]."""
 LEAST_SIDE_PX = 32
+EMPTIED = {
+    TRAIN: "Nothing is left of the recordings that teach; add recordings of other persons, and make it again.",
+    TUNE: "Nothing is left of the recordings that tune; how much is kept is not tried on this machine.",
+    TEST: "Nothing is left of the recordings that are held out, so no honest comparison is possible; add recordings of "
+    "other persons, and make it again.",
+}
+"""Said where a side had recordings and the present model sees needles on them all."""
 CATEGORIES = (Category(1, TIP_CATEGORY), Category(2, NEEDLE_CATEGORY))
 
 Say = Callable[[str, int, int], None]
@@ -206,6 +213,7 @@ def make_needle_free(
     sure = beside = 0
     total = sum(recording.frames for recording in chosen)
     done = 0
+    taken: dict[str, int] = {}
     for recording in chosen:
         seen = look_at(recording, look)
         done += recording.frames
@@ -218,6 +226,7 @@ def make_needle_free(
             continue
         sure, beside = sure + seen.sure, beside + seen.beside
         if seen.runs:
+            taken[recording.id] = sum(len(run) for run in seen.runs)
             writer.add(recording, split.side[recording.id], seen.runs)
     if sure:
         said.append(
@@ -228,9 +237,34 @@ def make_needle_free(
     if not writer.images:
         raise UserError(f"Nothing is left of the recordings to learn from. {said[0] if said else ''}".strip())
     frames = len(writer.images)
+    planned, split = split, after_look(split, chosen, taken)
+    said += [words for side, words in EMPTIED.items() if planned.frames.get(side, 0) and not split.frames[side]]
     writer.draw_needles(say)
     writer.save(any(r.simulated for r in chosen), split, said)
     return frames, tuple(said)
+
+
+def after_look(split: SplitPlan, chosen: Sequence[Recording], taken: Mapping[str, int]) -> SplitPlan:
+    """Return a split as it is once the present model has looked.
+
+    Parameters
+    ----------
+    taken : mapping of str to int
+        Frames that were taken of each recording, by its id; what was left out whole is not in it.
+    """
+    frames = dict.fromkeys(SIDES, 0)
+    names: dict[str, set[str]] = {side: set() for side in SIDES}
+    for recording in chosen:
+        if count := taken.get(recording.id, 0):
+            side = split.side[recording.id]
+            frames[side] += count
+            names[side].add((recording.subject or NOT_STATED) if split.by == "subject" else recording.title)
+    train, tune, held_out = (tuple(sorted(names[side])) for side in SIDES)
+    return replace(
+        split, train=train, tune=tune, held_out=held_out, frames=frames,
+        side={name: side for name, side in split.side.items() if name in taken},
+        honest=split.honest and bool(held_out),
+    )
 
 
 class _Writer:

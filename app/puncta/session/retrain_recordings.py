@@ -16,6 +16,7 @@ from puncta.annotation.cases import Case
 from puncta.annotation.labels import Label, NotVisible, TipLabel
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
+from puncta.formats.atomic import plain_os_error
 from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, Visibility
 from puncta.session.retrain_data import LabelledCase, TrainingData, gathered
 from puncta.sources.factory import FILE_SUFFIXES, open_source
@@ -191,19 +192,23 @@ def recordings_of_folder(
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}; name the one with the needle-free recordings.")
     places: list[tuple[Path, str | None]] = []
-    for place in sorted(folder.iterdir()):
-        if place.name.startswith("."):
-            continue
-        if place.is_dir() and not _is_session(place):
-            places += [(inner, place.name) for inner in sorted(place.iterdir()) if _may_be_recording(inner)]
-        elif _may_be_recording(place):
-            places.append((place, None))
-    found, wrong = [], []
+    wrong: list[str] = []
+    try:
+        there = sorted(folder.iterdir())
+    except OSError as error:
+        raise plain_os_error(error, folder, "read") from error
+    for place in there:
+        try:
+            places += _places_in(place)
+        except OSError as error:  # a folder that may not be read is no reason to drop all others
+            wrong.append(f"{place.name} is left out: {plain_os_error(error, place, 'read')}")
+    found: list[Recording] = []
     for done, (place, subject) in enumerate(places, start=1):
         try:
             recording = recording_of_file(place, subject)
-        except UserError as error:
-            wrong.append(f"{place.name} is left out: {error}")
+        except (UserError, OSError) as error:
+            why = plain_os_error(error, place, "read") if isinstance(error, OSError) else error
+            wrong.append(f"{place.name} is left out: {why}")
             continue
         if recording.runs:
             found.append(recording)
@@ -217,6 +222,15 @@ def recordings_of_folder(
             "each person." + (f" {wrong[0]}" if wrong else "")
         )
     return tuple(found), tuple(wrong)
+
+
+def _places_in(place: Path) -> list[tuple[Path, str | None]]:
+    """Return what may be recordings in a person's folder, or the place itself as one of nobody in particular."""
+    if place.name.startswith("."):
+        return []
+    if place.is_dir() and not _is_session(place):
+        return [(inner, place.name) for inner in sorted(place.iterdir()) if _may_be_recording(inner)]
+    return [(place, None)] if _may_be_recording(place) else []
 
 
 def _is_session(place: Path) -> bool:

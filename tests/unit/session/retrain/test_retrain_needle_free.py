@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,9 +170,10 @@ def test_what_shows_a_needle_to_the_present_model_is_left_out_counted_and_named(
 
     data = data_of_recordings([pictured(tmp_path / "in", 500 + k, f"s{k}") for k in range(4)])
     made = make_dataset(None, data, plan_split(data), tmp_path / "ward", look=look)
-    whole, few = made.left_out
+    whole, few, emptied = made.left_out
     assert whole.startswith("clip 501 is left out: on 48 of 48 frames the present model is sure of a needle's tip")
     assert few == "1 frame at which the present model is sure of a needle's tip, and 6 beside them, are left out."
+    assert emptied.startswith("Nothing is left of the recordings that ")  # "clip 501" was alone on its side
     dataset = load_dataset(made.folder)
     mine = next(v for v in dataset.videos if v.name == "clip 502")
     there = sorted(i.frame_index for i in dataset.images if i.video_id == mine.id)
@@ -193,6 +194,25 @@ def test_the_model_in_use_sees_a_needle_and_next_to_none_where_there_is_none() -
             source.close()
             shares.append(np.mean(look(frames)))
     assert shares[0] > 0.2 and shares[1] < 0.1
+
+
+def test_the_split_that_is_stated_counts_what_was_taken_and_an_emptied_side_is_said(tmp_path: Path) -> None:
+    data = data_of_recordings([pictured(tmp_path / "in", 500 + k, f"s{k}") for k in range(4)])
+    plan = plan_split(data)
+    assert [len(plan.train), len(plan.tune), len(plan.held_out)] == [2, 1, 1]
+    shut = {f"clip {500 + int(subject[1:])}" for subject in (plan.train[0], *plan.held_out)}
+    half = f"clip {500 + int(plan.train[1][1:])}"
+
+    def look(run: Sequence[Frame]) -> list[bool]:
+        stream = run[0].key.stream
+        return [stream in shut or (stream == half and frame.key.index == 0) for frame in run]
+
+    made = make_dataset(None, data, plan, tmp_path / "ward", look=look)
+    more = load_dataset(made.folder).info.more
+    assert more["split"] == "train 1 subject, 44 frames; tune 1 subject, 48 frames; held out 0 subjects, 0 frames"
+    (emptied,) = [words for words in made.left_out if words.startswith("Nothing is left")]
+    assert emptied.startswith("Nothing is left of the recordings that are held out, so no honest comparison")
+    assert emptied in more["left_out"]
 
 
 @pytest.mark.parametrize("fails", ["create", "step"])
@@ -249,6 +269,27 @@ def test_a_folder_has_a_folder_for_each_person_and_says_what_it_cannot_read(tmp_
         recordings_of_folder(tmp_path / "empty")
     with pytest.raises(UserError, match="There is no folder"):
         recordings_of_folder(tmp_path / "gone")
+
+
+def test_a_folder_that_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "ward"
+    for person in ("p1", "p2", "p3"):
+        pictured(home / person, 1, None, 6)
+    whole = Path.iterdir
+
+    def listed(folder: Path) -> Iterator[Path]:
+        if folder.name in shut:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return whole(folder)
+
+    monkeypatch.setattr(Path, "iterdir", listed)
+    shut = {"p2"}
+    found, wrong = recordings_of_folder(home)
+    assert [r.subject for r in found] == ["p1", "p3"]
+    assert wrong == (f"p2 is left out: Cannot read {home / 'p2'}: permission denied.",)
+    shut = {"ward"}
+    with pytest.raises(UserError, match="Cannot read .*: permission denied"):
+        recordings_of_folder(home)
 
 
 def test_a_plan_is_refused_where_it_is_of_the_wrong_kind_or_too_few(
