@@ -8,11 +8,14 @@ needles, so they choose how much is kept and set no threshold.
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 
 from puncta.core.errors import UserError
+from puncta.formats.atomic import write_text_atomic
 from puncta.formats.dataset import TIP_CATEGORY, Dataset, Image, dataset_file, is_judged, load_dataset
 from puncta.formats.dataset_checks import is_split_by_case
+from puncta.formats.jsontext import read_json
 from puncta.session.retrain import data_of_recordings, make_dataset, plan_split, recordings_of_folder
 from puncta.session.retrain_data import check_split
 from puncta.session.retrain_recipes import DRAWN, LEFT_OUT, is_needle_free
@@ -31,6 +34,7 @@ LEAST_FRAMES = 48
 TRAIN_SEED, TUNE_SEED = 1, 2
 MOST_BARE = 20
 """Needle-free tune clips, at most: with the drawn ones they are judged in a minute."""
+
 
 def pretrain_tip(
     experiment: Experiment,
@@ -134,14 +138,27 @@ def needle_free_dataset(place: Path, made: Path, tell: Tell) -> Path:
         if not is_split_by_case(dataset):
             check_split(dataset, f"the dataset {place.name}")
         return place
-    if not dataset_file(made).is_file():
+    sources = made.with_name(f"{made.name}-sources.json")
+    if dataset_file(made).is_file():
+        if place.is_dir() and sources.is_file() and read_json(sources) != _files_in(place):
+            raise UserError(
+                f"The training folder {made.parent.parent} holds frames of other recordings than {place} does now; "
+                "name another folder with --out."
+            )
+    else:
         recordings, wrong = recordings_of_folder(
             place, lambda done, total: tell(Progress("recordings", done, total, {}))
         )
         data = data_of_recordings(recordings, place.name, str(place), wrong)
         split = plan_split(data)
         make_dataset(None, data, split, made, tell=lambda what, done, total: tell(Progress(what, done, total, {})))
+        write_text_atomic(sources, json.dumps(_files_in(place)))
     return made
+
+
+def _files_in(place: Path) -> list[list[object]]:
+    """Names and sizes of the files of a folder of recordings: another file, or another one by a name, is told by it."""
+    return [[str(p.relative_to(place)), p.stat().st_size] for p in sorted(place.rglob("*")) if p.is_file()]
 
 
 def taught_images(dataset: Dataset) -> list[Image]:

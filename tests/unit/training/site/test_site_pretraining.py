@@ -28,7 +28,7 @@ from puncta.training.register import register_training  # noqa: E402
 from puncta.training.report_story import describe_data  # noqa: E402
 from puncta.training.seen import is_seen  # noqa: E402
 from puncta.training.site.drawn_needles import DrawnSpec, build_drawn, draw_on_run  # noqa: E402
-from puncta.training.site.pretrain import pretrain_tip  # noqa: E402
+from puncta.training.site.pretrain import needle_free_dataset, pretrain_tip  # noqa: E402
 from puncta.training.site.run import adapt_tip  # noqa: E402
 
 SIDE = 128
@@ -167,6 +167,11 @@ def test_the_command_goes_on_with_what_was_made_of_the_recordings_and_says_their
     assert "Split by subject: train 2 subjects" in said and "a needle is drawn" in said
     assert json.loads(head.read_text())["state"] == "done"
     assert (out / "needle-free" / "ward" / "dataset.json").stat().st_mtime_ns == before
+    # Other recordings by the same name are not what this folder was made of.
+    another = tmp_path / "sets"
+    write_recordings(another / "ward", 3, 30)
+    with pytest.raises(UserError, match=r"other recordings than .*ward does now; name another folder with --out"):
+        needle_free_dataset(another / "ward", out / "needle-free" / "ward", lambda _told: None)
 
 
 def test_plain_sentences(base: Path, ward: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
