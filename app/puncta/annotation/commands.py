@@ -32,8 +32,16 @@ from puncta.core.frame import FrameKey
 from puncta.formats.dataset_values import Visibility
 
 
-class LabelConflict(UserError):
+class GestureRefused(UserError):
+    """A store does not take a gesture for what it says; nothing was changed, and sending it again changes nothing."""
+
+
+class LabelConflict(GestureRefused):
     """What a command starts from has changed meanwhile; nothing was changed. Refresh and try again."""
+
+
+class OtherClip(GestureRefused):
+    """What a command labels is another clip than the one that the store's case is about."""
 
 
 @dataclass(frozen=True, slots=True)

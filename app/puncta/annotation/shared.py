@@ -1,10 +1,11 @@
 """A store that several raters share on a server, worked on through a copy on this machine.
 
 Every gesture goes into the copy first, in one transaction, and is never waited for: the log of gestures is the outbox,
-and what lies behind its mark "sent" has not reached the server yet. `sync` sends that in order, each gesture by its own
-name so that sending twice counts once, and then takes over what others have done. A cut connection therefore costs
-nothing but the view of the others' work. What the server will not take (the same rater has changed the same slot on
-another machine) is kept in the log, listed as refused, and the slot shows what the server has.
+and what lies behind its mark "sent" has not reached the server yet. `sync` sends that in order, each gesture by its
+own name so that sending twice counts once, and then takes over what others have done. A cut connection therefore costs
+nothing but the view of the others' work, and so does a right that is missing on the server: the gestures wait. What
+the server will not take for what it says (the same rater has changed the same slot on another machine) is kept in the
+log, listed as refused, and the slot shows what the server has.
 """
 
 from __future__ import annotations
@@ -25,12 +26,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from puncta import paths
 from puncta.annotation import store_rows
 from puncta.annotation.assignments import assignments, put_assignments
-from puncta.annotation.commands import Change, Command
+from puncta.annotation.commands import Change, Command, GestureRefused
 from puncta.annotation.label_json import content_of, label_from_content
 from puncta.annotation.labels import Label, Slot
 from puncta.annotation.store import AnnotationStore
 from puncta.annotation.store_open import open_engine, url_of
-from puncta.annotation.store_refusals import StoreUnreachable
 from puncta.annotation.tables import CHANGES, COMMANDS
 from puncta.core.errors import UserError
 
@@ -227,9 +227,9 @@ class SharedStore(AnnotationStore):
                 moves = self._moves(entry)
                 try:
                     self._send_one(remote, entry, moves)
-                except StoreUnreachable:
-                    raise
-                except UserError as error:
+                except GestureRefused as error:
+                    # Anything else (not reached, a right, a full disk, a newer Puncta) says nothing about the gesture:
+                    # it keeps waiting, and so does what was done after it.
                     self._refuse(remote, entry, [slot for slot, _a, _b in moves], str(error))
                 self.set_fact(SENT, str(entry.id))
 
@@ -266,7 +266,7 @@ class SharedStore(AnnotationStore):
             entry.case_id, entry.rater, entry.uid, entry.target_uid or "", slots, entry.kind == "undo"
         )
         if done is None and not remote.knows(entry.uid):
-            raise UserError("the gesture it belongs to is not on the server")
+            raise GestureRefused("the gesture it belongs to is not on the server")
 
     def _refuse(self, remote: AnnotationStore, entry: Logged, slots: Iterable[Slot], reason: str) -> None:
         """Put a gesture on the list of what was refused, and show what the server has in its slots."""

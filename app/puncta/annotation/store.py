@@ -222,8 +222,10 @@ class AnnotationStore:
         ------
         LabelConflict
             Something else stands in a slot than the command starts from; nothing was changed.
+        OtherClip
+            The case is about another clip; nothing was changed.
         UserError
-            There is no such case, or its clip is another one.
+            There is no such case, or the store does not work: its disk, its server, a right.
         """
         if not command.changes:
             raise ValueError("a command without changes")

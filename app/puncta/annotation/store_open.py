@@ -92,7 +92,7 @@ def url_of(where: Path | str | None) -> URL:
     try:
         url = make_url(where)
     except (ArgumentError, ValueError) as error:  # a port that is no number, too
-        shown = re.sub(r"//([^:@/]*):[^@/]*@", r"//\1:***@", where)
+        shown = re.sub(r"//([^:@/]*):.*@", r"//\1:***@", where)
         raise UserError(f"'{shown}' is not the address of a store; give a file or postgresql://HOST/NAME.") from error
     kind = url.get_backend_name()
     if kind == "sqlite":

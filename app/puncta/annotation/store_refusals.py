@@ -18,6 +18,10 @@ class StoreUnreachable(UserError):
     """The server does not answer, or lets nobody in by this address."""
 
 
+class StoreForbidden(UserError):
+    """The server answers, but has not given this user the right to do this; once it has, the same works."""
+
+
 def in_plain_words(url: URL, error: DBAPIError) -> UserError | None:
     """Return the plain sentence for what a store refuses; None where it is no matter of the user's."""
     if isinstance(error, IntegrityError):
@@ -67,11 +71,11 @@ def unreachable(url: URL, error: DBAPIError) -> StoreUnreachable:
     return StoreUnreachable(f"The store at {place} does not answer: {why}.")
 
 
-def right_missing(url: URL, error: DBAPIError) -> UserError | None:
+def right_missing(url: URL, error: DBAPIError) -> StoreForbidden | None:
     """Return the plain sentence for a right that the server has not given; None where another thing is wrong."""
     if getattr(error.orig, "sqlstate", None) != NO_RIGHT:
         return None
-    return UserError(
+    return StoreForbidden(
         f"The server of the store at {shown_address(url)} does not allow '{url.username or 'this user'}' to do this; "
         "ask whoever runs it for the right to make and change its tables."
     )

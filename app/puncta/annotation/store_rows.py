@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from puncta.annotation.cases import Case
+from puncta.annotation.commands import OtherClip
 from puncta.annotation.label_json import label_from_content
 from puncta.annotation.labels import Label, Slot
 from puncta.annotation.store_bulk import insert_rows
@@ -124,7 +125,7 @@ def keep_frames(connection: Connection, case_id: str, keys: Iterable[FrameKey]) 
 
     Raises
     ------
-    UserError
+    OtherClip
         A key belongs to another clip than the labels the store has: other stream, time or pixels.
     """
     wanted = {key.index: key for key in keys}
@@ -139,14 +140,14 @@ def keep_frames(connection: Connection, case_id: str, keys: Iterable[FrameKey]) 
     new, filled = [], []
     for index, key in wanted.items():
         if key.stream != stream:
-            raise UserError(f"A label names the stream '{key.stream}'; this case is '{stream}'.")
+            raise OtherClip(f"A label names the stream '{key.stream}'; this case is '{stream}'.")
         if index not in known:
             new.append({"case_id": case_id, "frame_index": index, "pts_ns": key.pts_ns, "sha256": key.sha256})
             continue
         pts_ns, sha256 = known[index]
         if key.pts_ns != pts_ns or (sha256 and key.sha256 and key.sha256 != sha256):
             what = "time" if key.pts_ns != pts_ns else "content"
-            raise UserError(
+            raise OtherClip(
                 f"Frame {index} of this clip has another {what} than the frame that was labelled; "
                 "open the clip that belongs to the case."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pg_server
@@ -16,6 +17,7 @@ from puncta.annotation.commands import Board, draw, erase, not_visible, set_flag
 from puncta.annotation.labels import Slot, TipLabel
 from puncta.annotation.shared import SharedStore, open_labels
 from puncta.annotation.store import AnnotationStore
+from puncta.annotation.store_refusals import StoreForbidden, StoreUnreachable
 from puncta.core.errors import UserError
 
 Seat = Callable[[str], SharedStore]
@@ -238,3 +240,76 @@ def test_a_right_that_is_missing_is_told_and_tried_again(postgres: pg_server.Ser
         with AnnotationStore.open(address) as server, server.writing() as connection:
             connection.execute(sa.text("ALTER TABLE hidden_cases RENAME TO cases"))
         assert here.sync() and here.standing.reached
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        StoreForbidden("the server does not allow this"),
+        StoreUnreachable("the server does not answer"),
+        UserError("the disk is full; make room"),
+    ],
+)
+def test_what_says_nothing_about_a_gesture_keeps_it_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: UserError
+) -> None:
+    server = tmp_path / "server.sqlite"
+    with SharedStore.open(server, folder=tmp_path / "a") as here:
+        case = here.add_case(make_case())
+        assert here.sync()
+        board = Board(case.id, "anna")
+        do(here, board, draw(board, "needle_tip", key(1), TipLabel((1, 1))))
+        do(here, board, draw(board, "needle_tip", key(2), TipLabel((2, 2))))
+
+        def fail(_store: AnnotationStore, _command: object) -> None:
+            raise trouble
+
+        with monkeypatch.context() as broken:
+            broken.setattr(AnnotationStore, "apply", fail)
+            for _ in range(2):
+                assert not here.sync() and here.trouble == str(trouble) and not here.connected
+                assert here.waiting == 2 and here.refused == () and len(here.labels(case.id)) == 2
+        assert here.sync() and here.waiting == 0 and here.refused == ()
+        with AnnotationStore.open(server) as there:
+            assert contents(there, case.id) == contents(here, case.id) and len(there.labels(case.id)) == 2
+
+
+def test_a_right_to_write_that_is_missing_keeps_labels_until_it_is_given(
+    postgres: pg_server.Server, tmp_path: Path
+) -> None:
+    address = postgres.make_store("unwritable")
+    tables = "ALL TABLES IN SCHEMA unwritable TO looker"
+    with AnnotationStore.open(address) as server:
+        case = server.add_case(make_case())
+        with server.writing() as connection:
+            connection.execute(sa.text("CREATE ROLE looker LOGIN"))
+            connection.execute(sa.text("GRANT USAGE ON SCHEMA unwritable TO looker"))
+            connection.execute(sa.text(f"GRANT SELECT, UPDATE ON {tables}"))
+        with SharedStore.open(address.replace("puncta@", "looker@"), folder=tmp_path / "a") as here:
+            assert here.sync(), "there is nothing to send yet"
+            board = Board(case.id, "anna")
+            do(here, board, draw(board, "needle_tip", key(1), TipLabel((1, 1))))
+            assert not here.sync() and "does not allow 'looker' to do this" in here.trouble
+            assert here.waiting == 1 and here.refused == () and len(here.labels(case.id)) == 1
+            with server.writing() as connection:
+                connection.execute(sa.text(f"GRANT INSERT ON {tables}"))
+                connection.execute(sa.text("GRANT USAGE ON ALL SEQUENCES IN SCHEMA unwritable TO looker"))
+            assert here.sync() and here.waiting == 0 and here.refused == ()
+            assert contents(server, case.id) == contents(here, case.id) and len(server.labels(case.id)) == 1
+
+
+def test_a_label_of_another_clip_is_refused_and_holds_up_nothing(tmp_path: Path) -> None:
+    server = tmp_path / "server.sqlite"
+    with SharedStore.open(server, folder=tmp_path / "a") as here, AnnotationStore.open(server) as there:
+        case = here.add_case(make_case())
+        assert here.sync()
+        bert, anna = Board(case.id, "bert"), Board(case.id, "anna")
+        other = replace(key(1), pts_ns=key(1).pts_ns + 1)
+        do(there, bert, draw(bert, "needle_tip", other, TipLabel((9, 9))))
+        do(here, anna, draw(anna, "needle_tip", key(1), TipLabel((1, 1))))
+        do(here, anna, draw(anna, "needle_tip", key(2), TipLabel((2, 2))))
+        assert here.undo(case.id, "anna", 1) is not None
+        here.sync()
+        assert here.waiting == 0 and ["another time" in one.reason for one in here.refused] == [True, False]
+        assert "not on the server" in here.refused[1].reason
+        assert [x.value for x in there.labels(case.id, rater="anna")] == [TipLabel((2, 2))]

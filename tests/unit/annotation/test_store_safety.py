@@ -298,6 +298,8 @@ def test_a_store_that_may_not_be_written_says_so(tmp_path: Path) -> None:
         ("mysql://host/x", "cannot lie in 'mysql'"),
         ("://", "not the address"),
         ("postgresql://anna:secret@host:port/x", r"'postgresql://anna:\*\*\*@host:port/x' is not the address"),
+        ("postgresql://u:p@ss@host:bad/x", r"'postgresql://u:\*\*\*@host:bad/x' is not the address"),
+        ("postgresql://u:p/s@s@host:bad/x", r"'postgresql://u:\*\*\*@host:bad/x' is not the address"),
         ("sqlite:///:memory:", "keeps nothing"),
     ],
 )
