@@ -4824,6 +4824,26 @@
         <translation>Die Nadeln in den zurückgehaltenen Bildern sind hineingezeichnet: Gefundene und verfehlte Spitzen sagen, wie das Modell das Gewebe dieses Geräts liest, und nichts über echte Nadeln.</translation>
     </message>
     <message>
+        <source>Nothing is left of the recordings that teach; add recordings of other persons, and make it again.</source>
+        <translation>Von den Aufnahmen, an denen gelernt wird, ist nichts übrig; fügen Sie Aufnahmen anderer Personen hinzu und legen Sie den Datensatz neu an.</translation>
+    </message>
+    <message>
+        <source>Nothing is left of the recordings that tune; how much is kept is not tried on this machine.</source>
+        <translation>Von den Aufnahmen zum Abstimmen ist nichts übrig; wie viel behalten wird, ist an diesem Gerät nicht geprüft.</translation>
+    </message>
+    <message>
+        <source>Nothing is left of the recordings that are held out, so no honest comparison is possible; add recordings of other persons, and make it again.</source>
+        <translation>Von den zurückgehaltenen Aufnahmen ist nichts übrig, ein ehrlicher Vergleich ist also nicht möglich; fügen Sie Aufnahmen anderer Personen hinzu und legen Sie den Datensatz neu an.</translation>
+    </message>
+    <message>
+        <source>The present model could not look for needles, so no frame is taken. {why} Check the plugin {id} and its model, then begin again.</source>
+        <translation>Das jetzige Modell konnte nicht nach Nadeln sehen, daher wird kein Bild genommen. {why} Prüfen Sie das Plugin {id} und sein Modell und beginnen Sie dann neu.</translation>
+    </message>
+    <message>
+        <source>{title} is {subject} in the library and stays so; the folder's {other} is not taken.</source>
+        <translation>{title} ist in der Bibliothek {subject} und bleibt es; {other} aus dem Ordner wird nicht übernommen.</translation>
+    </message>
+    <message>
         <source>{title} is left out: on {sure} of {looked} frames the present model is sure of a needle's tip. Look at it; if it shows a needle, label it instead.</source>
         <translation>{title} bleibt weg: Auf {sure} von {looked} Bildern ist sich das jetzige Modell einer Nadelspitze sicher. Sehen Sie sie an; zeigt sie eine Nadel, beschriften Sie sie stattdessen.</translation>
     </message>

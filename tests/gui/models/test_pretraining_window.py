@@ -19,6 +19,7 @@ from puncta.annotation.store import AnnotationStore
 from puncta.formats.dataset import load_dataset
 from puncta.gui.models.data_words import second_of, title_of
 from puncta.gui.models.plan_page import PlanPage
+from puncta.gui.models.recording_choice import RecordingChoice
 from puncta.inference.promotion import history
 from puncta.session.retrain import open_training_data
 from puncta.sources.factory import open_source
@@ -154,6 +155,53 @@ def test_files_and_folders_are_added_ticked_and_what_cannot_be_read_is_said(
     qtbot.waitUntil(lambda: page.split is not None)
     assert {*page.split.train, *page.split.tune, *page.split.held_out} == {"a", "b", "c"}
     assert page.data.counts == "144 frames of 3 recordings of 3 subjects"
+
+
+def type_person(choice: RecordingChoice, name: str, words: str) -> None:
+    choice.people[name].setText(words)
+    choice.people[name].editingFinished.emit()
+
+
+def test_added_files_that_the_library_knows_are_ticked_and_take_their_folders_person(
+    stage, qtbot, tmp_path: Path, user_home
+) -> None:
+    add_cases(tmp_path, ["p0", None])
+    _parts, page, _trainer = open_plan(stage, qtbot)
+    choice = page.recordings
+    of_p0, of_nobody = page._desk.recordings
+    choice.add([replace(of_p0, id=of_p0.uri, subject="anna"), replace(of_nobody, id=of_nobody.uri, subject="anna")])
+    assert list(choice.checks) == [of_p0.id, of_nobody.id]
+    assert all(check.box.isChecked() for check in choice.checks.values())
+    assert list(choice.people) == [of_nobody.id] and choice.people[of_nobody.id].text() == "anna"
+    assert [case.subject for case in choice.data().cases] == ["p0", "anna"]
+    (said,) = choice.wrong.texts
+    assert said == f"{of_p0.title} is p0 in the library and stays so; the folder's anna is not taken."
+
+
+def test_a_typed_person_can_be_changed_and_outlives_what_comes_later(stage, qtbot, tmp_path: Path, user_home) -> None:
+    add_cases(tmp_path, [None, None])
+    _parts, page, _trainer = open_plan(stage, qtbot)
+    choice = page.recordings
+    first, second = page._desk.recordings
+    choice.checks[first.id].box.setChecked(True)
+    choice.checks[second.id].box.setChecked(True)
+    type_person(choice, first.id, "anna")
+    type_person(choice, second.id, "ana")
+    file = replace(second, id="file", uri="file", title="loose")
+    choice.add([file])
+    type_person(choice, "file", "anna")
+    assert choice.people[second.id].text() == "ana"
+    type_person(choice, second.id, "anna")
+    choice.show_recordings([first, second])
+    assert {name: field.text() for name, field in choice.people.items()} == dict.fromkeys(
+        (first.id, second.id, "file"), "anna"
+    )
+    assert choice.data().subjects == ("anna",)
+    choice.show_recordings([first, second, replace(file, id="case")])
+    assert list(choice.checks) == [first.id, second.id, "case"] and choice.people["case"].text() == "anna"
+    assert choice.checks["case"].box.isChecked()
+    type_person(choice, "case", "")
+    assert [case.subject for case in choice.data().cases] == ["anna", "anna", None]
 
 
 def test_what_was_left_out_stands_on_the_training_s_page(stage, qtbot, tmp_path: Path, user_home) -> None:

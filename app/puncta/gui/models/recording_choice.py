@@ -41,6 +41,8 @@ class RecordingChoice(QWidget):
         self._take, self._read = take, read
         self._known: dict[str, Recording] = {}
         self._added: dict[str, Recording] = {}
+        self._typed: dict[str, str | None] = {}
+        """Persons that were typed, or that a folder named, where a recording states none; kept by its id."""
         self._chosen: set[str] = set()
         self.checks: dict[str, WrappingCheck] = {}
         self.people: dict[str, QLineEdit] = {}
@@ -83,6 +85,12 @@ class RecordingChoice(QWidget):
     def show_recordings(self, known: Sequence[Recording]) -> None:
         """Offer the recordings of the library; what was ticked or added stays."""
         self._known = {recording.id: recording for recording in known}
+        by_uri = {recording.uri: recording for recording in known}
+        for old in [recording for recording in self._added.values() if recording.uri in by_uri]:
+            # A file that was added is in the library by now: it goes on as that one.
+            self._merge(self._added.pop(old.id), by_uri[old.uri])
+            if old.id in self._chosen:
+                self._chosen.add(by_uri[old.uri].id)
         self._chosen &= self._all().keys()
         self._show()
 
@@ -100,18 +108,44 @@ class RecordingChoice(QWidget):
         return found
 
     def add(self, recordings: Sequence[Recording], wrong: Sequence[str] = ()) -> None:
-        """Take in files that were added, ticked; say what could not be read."""
-        there = {recording.uri for recording in self._known.values()}
+        """Take in files that were added, ticked; say what could not be read, and whose person is another here."""
+        by_uri = {recording.uri: recording for recording in self._known.values()}
+        notes = list(wrong)
         for recording in recordings:
-            if recording.uri not in there:
-                self._added[recording.id] = recording
+            known = by_uri.get(recording.uri)
+            if known is None:
+                old = self._added.get(recording.id)
+                subject = recording.subject or (old.subject if old is not None else None)
+                self._added[recording.id] = replace(recording, subject=subject)
                 self._chosen.add(recording.id)
-        self.wrong.show_notes(tuple(wrong))
+                continue
+            self._merge(recording, known)
+            if known.subject and recording.subject and known.subject != recording.subject:
+                notes.append(
+                    tr("{title} is {subject} in the library and stays so; the folder's {other} is not taken.").format(
+                        title=known.title, subject=known.subject, other=recording.subject
+                    )
+                )
+            self._chosen.add(known.id)
+        self.wrong.show_notes(tuple(notes))
         self._show()
         self._changed()
 
+    def _merge(self, file: Recording, known: Recording) -> None:
+        """Take over the person of a file that the library knows, where the library states none."""
+        subject = file.subject or self._typed.get(file.id)
+        if subject and not known.subject:
+            self._typed[known.id] = subject
+
+    def _stated_of(self, name: str) -> str | None:
+        """The person that the library, or the file's folder, states; a typed one can be changed and is none."""
+        return (self._added.get(name) or self._known[name]).subject
+
     def _all(self) -> dict[str, Recording]:
-        return {**self._known, **self._added}
+        return {
+            name: recording if recording.subject else replace(recording, subject=self._typed.get(name))
+            for name, recording in {**self._known, **self._added}.items()
+        }
 
     def _show(self) -> None:
         empty(self._rows)
@@ -119,13 +153,14 @@ class RecordingChoice(QWidget):
         everything = self._all()
         for recording in everything.values():
             words = tr("{title}: {count} frames").format(title=recording.title, count=recording.frames)
-            if recording.subject:
+            stated = self._stated_of(recording.id)
+            if stated:
                 words = tr("{title}, {subject}: {count} frames").format(
                     title=recording.title, subject=recording.subject, count=recording.frames
                 )
             check = WrappingCheck(words, recording.id in self._chosen, partial(self._tick, recording.id))
             self.checks[recording.id] = check
-            self._rows.addWidget(check if recording.subject else self._with_person(recording, check))
+            self._rows.addWidget(check if stated else self._with_person(recording, check))
         self.nothing.setVisible(not everything)
         self.tick_all.setVisible(len(everything) > 1)
         for part in (self.stated, self.why):
@@ -133,7 +168,7 @@ class RecordingChoice(QWidget):
 
     def _with_person(self, recording: Recording, check: WrappingCheck) -> QWidget:
         """A row that asks for the person: recordings of nobody in particular may all be of one."""
-        person = QLineEdit()
+        person = QLineEdit(recording.subject or "")
         person.setPlaceholderText(tr("Person, by a code"))
         person.setAccessibleName(tr("Person of {title}, by a code").format(title=recording.title))
         person.editingFinished.connect(partial(self._name, recording.id, person))
@@ -149,10 +184,9 @@ class RecordingChoice(QWidget):
 
     def _name(self, name: str, person: QLineEdit) -> None:
         subject = person.text().strip() or None
-        for group in (self._known, self._added):
-            if name in group and group[name].subject != subject:
-                group[name] = replace(group[name], subject=subject)
-                self._take()
+        if self._typed.get(name) != subject:
+            self._typed[name] = subject
+            self._take()
 
     def _tick(self, name: str, on: bool) -> None:
         (self._chosen.add if on else self._chosen.discard)(name)

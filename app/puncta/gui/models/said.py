@@ -63,6 +63,12 @@ SAID = (
     "shows a needle, label it instead.",
     "1 frame at which the present model is sure of a needle's tip, and {beside} beside them, are left out.",
     "{count} frames at which the present model is sure of a needle's tip, and {beside} beside them, are left out.",
+    "Nothing is left of the recordings that teach; add recordings of other persons, and make it again.",
+    "Nothing is left of the recordings that tune; how much is kept is not tried on this machine.",
+    "Nothing is left of the recordings that are held out, so no honest comparison is possible; add recordings of other "
+    "persons, and make it again.",
+    "The present model could not look for needles, so no frame is taken. {why} Check the plugin {id} and its model, "
+    "then begin again.",
     "In the dataset {name} the subject {subject} is in the splits {splits}; a subject may be on one side only, so make "
     "the split again.",
     'The weights of "{model}" are not kept, so no training can begin with them.',
