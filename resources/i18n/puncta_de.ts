@@ -3264,6 +3264,10 @@
         <translation>{count} Bilder sind vorgeschlagen</translation>
     </message>
     <message>
+        <source>1 frame still waits for an answer; it goes out without one.</source>
+        <translation>1 Bild wartet noch auf eine Antwort; es geht ohne hinaus.</translation>
+    </message>
+    <message>
         <source>{count} frames still wait for an answer; they go out without one.</source>
         <translation>{count} Bilder warten noch auf eine Antwort; sie gehen ohne hinaus.</translation>
     </message>
@@ -3466,6 +3470,10 @@
     <message>
         <source>In use</source>
         <translation>In Gebrauch</translation>
+    </message>
+    <message>
+        <source>It learns from 1 subject and may fit that one alone. Look at the held out ones before use.</source>
+        <translation>Es lernt von 1 Person und passt vielleicht nur zu dieser. Sehen Sie vor dem Gebrauch die zurückgehaltenen an.</translation>
     </message>
     <message>
         <source>It learns from {count} subjects and may fit those alone. Look at the held out ones before use.</source>
@@ -4670,6 +4678,14 @@
     <message>
         <source>Taken back. The readings differ no more there.</source>
         <translation>Zurückgenommen. Dort unterscheiden sich die Lesungen nicht mehr.</translation>
+    </message>
+    <message>
+        <source>Frame {index}, {thing}: the answer stands again.</source>
+        <translation>Bild {index}, {thing}: die Antwort steht wieder.</translation>
+    </message>
+    <message>
+        <source>Made again.</source>
+        <translation>Wiederhergestellt.</translation>
     </message>
     <message>
         <source>Frame {index}, {thing}: the answer is taken back and waits again.</source>

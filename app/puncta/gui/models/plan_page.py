@@ -53,7 +53,7 @@ class PlanPage(Page):
         self._by_recordings = False
         self._without_labels: bool | None = None
         self._named = False
-        self._asked = 0
+        self._asked = self._times_asked = 0
         self.title = Title(theme)
         self.title.show_title(
             tr("A new training"),
@@ -124,6 +124,7 @@ class PlanPage(Page):
     def choose_plugin(self, plugin: str, base: str = "") -> None:
         """Train a model for another plugin."""
         self.plugin, self._without_labels = plugin, None
+        self.recipe = ""  # the one of the plugin before does not go with the models of this one
         self.plugins.setCurrentIndex(max(0, self.plugins.findData(plugin)))
         family = self._desk.shelf.family(plugin) if self._desk.shelf is not None else None
         self.bases.clear()
@@ -154,10 +155,11 @@ class PlanPage(Page):
             self._match(self._without_labels, chosen.kind == "pretrain", (f"data {d.id}" for d in fitting))
 
     def _ask_time(self) -> None:
-        recipe = self.recipe
         self.estimated, self._refused = None, ""
+        self._times_asked += 1
+        number = self._times_asked
         self._tell()
-        self._desk.estimate(recipe, self.base, partial(self._take_time, recipe), self._no_time)
+        self._desk.estimate(self.recipe, self.base, partial(self._take_time, number), partial(self._no_time, number))
 
     def choose_data(self, data: TrainingData) -> None:
         """Learn from other labels, or from recordings without any."""
@@ -286,8 +288,9 @@ class PlanPage(Page):
         if recipe.least_frames <= frames < 2 * recipe.least_frames:
             found.append(tr("{frames} frames are few. Twice as many would teach it more surely.").format(frames=frames))
         if split.by == "subject" and len(split.train) < FEW_SUBJECTS:
-            words = tr("It learns from {count} subjects and may fit those alone. Look at the held out ones before use.")
-            found.append(words.format(count=len(split.train)))
+            one = tr("It learns from 1 subject and may fit that one alone. Look at the held out ones before use.")
+            many = tr("It learns from {count} subjects and may fit those alone. Look at the held out ones before use.")
+            found.append(one if len(split.train) == 1 else many.format(count=len(split.train)))
         if split.honest and not split.frames.get("test", 0):
             found.append(tr("Nobody is held out, so the new model cannot be compared with the old one."))
         if recipe.kind == "pretrain":
@@ -348,17 +351,18 @@ class PlanPage(Page):
             fitting.append(recordings_to_choose(self.plugin))
         return sorted(fitting, key=lambda d: (d.needle_free, d.path is not None, -d.frames_for(self.plugin)))
 
-    def _take_time(self, recipe: str, estimated: Estimated) -> None:
-        if recipe == self.recipe:
+    def _take_time(self, number: int, estimated: Estimated) -> None:
+        if number == self._times_asked:
             self.estimated = estimated
             self._tell()
 
-    def _no_time(self, error: Exception) -> None:
-        """It cannot be carried out here at all."""
+    def _no_time(self, number: int, error: Exception) -> None:
+        """It cannot be carried out here at all; a word about an earlier choice says nothing about this one."""
         if not isinstance(error, UserError):
             raise error
-        self._refused = told(str(error))
-        self._tell()
+        if number == self._times_asked:
+            self._refused = told(str(error))
+            self._tell()
 
     def _tell(self) -> None:
         if self.estimated is not None:
