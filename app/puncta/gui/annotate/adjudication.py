@@ -237,6 +237,17 @@ class Adjudication:
             self._a.say(words.format(index=f"{dispute.index:03d}", thing=self._title(dispute.name)))
         self._a.refresh()
 
+    def made_again(self, changes: Iterable[Change]) -> None:
+        """Say that an answer stands again."""
+        board, slots = self._a.desk.board, {change.slot for change in changes}
+        found = (d for d in self.disputes if slots & set(d.slots) and board is not None and d.settled(board))
+        dispute = next(found, None)
+        words = tr("Frame {index}, {thing}: the answer stands again.") if dispute is not None else tr("Made again.")
+        if dispute is not None:
+            words = words.format(index=f"{dispute.index:03d}", thing=self._title(dispute.name))
+        self._a.say(words)
+        self._a.refresh()
+
     def draw_own(self) -> None:
         """Take the thing of the difference in hand, in its next way to draw."""
         annotator, dispute = self._a, self.dispute
@@ -262,8 +273,9 @@ class Adjudication:
             return
         waiting = len(self.open_frames()[0])
         if waiting:
-            words = tr("{count} frames still wait for an answer; they go out without one.")
-            annotator.say(words.format(count=waiting))
+            one = tr("1 frame still waits for an answer; it goes out without one.")
+            many = tr("{count} frames still wait for an answer; they go out without one.")
+            annotator.say(one if waiting == 1 else many.format(count=waiting))
         name = "".join(c if c.isalnum() else "-" for c in Path(case.title).stem).strip("-") or "case"
         folder = Path.home() / f"{name}-{CONSENSUS}"
         dialog = LabelExportDialog(tr("Export the consensus"), folder, annotator.window)

@@ -44,7 +44,7 @@ class AnswerSteps:
         known = [frame for _uid, frame in desk.unmade]
         frame = here if not known or here in known else known[-1]
         self._go(frame)
-        desk.redo(frame, self._stepped, lambda: self._a.say(tr("Nothing to make again here.")))
+        desk.redo(frame, self._made_again, lambda: self._a.say(tr("Nothing to make again here.")))
 
     def _go(self, frame: int) -> None:
         self.led_to = None
@@ -62,6 +62,10 @@ class AnswerSteps:
     def _taken_back(self, changes: Sequence[Change]) -> None:
         self._stepped(changes)
         self._a.adjudication.taken_back(changes)
+
+    def _made_again(self, changes: Sequence[Change]) -> None:
+        self._stepped(changes)
+        self._a.adjudication.made_again(changes)
 
     def _stepped(self, changes: Sequence[Change]) -> None:
         self._a.help.stepped(changes)
