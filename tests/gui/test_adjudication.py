@@ -11,9 +11,9 @@ from PySide6.QtCore import Qt
 from puncta.annotation.adjudicate import CONSENSUS
 from puncta.annotation.assignments import Work, assign, mark
 from puncta.annotation.cases import Case, case_of_source
-from puncta.annotation.commands import Board, draw, not_visible, set_flag
+from puncta.annotation.commands import Board, Command, LabelConflict, draw, not_visible, set_flag
 from puncta.annotation.labels import Kind, NotVisible, Slot, TipLabel
-from puncta.annotation.store import AnnotationStore
+from puncta.annotation.store import AnnotationStore, Applied
 from puncta.core.frame import FrameKey
 from puncta.core.overlay import Dash, Fill
 from puncta.formats.dataset import load_dataset
@@ -338,3 +338,28 @@ def test_undo_takes_the_own_drawing_before_the_answer_that_led_to_its_frame(stag
     hand.calm()
     hand.shows(3)
     assert label(hand, 3, "needle") is None
+
+
+def test_undo_passes_over_an_answer_that_the_store_has_refused(stage, qtbot, monkeypatch) -> None:
+    two_readings()
+    hand = adjudicating(stage, qtbot)
+    hand.key(Qt.Key.Key_A)
+    hand.calm()
+    hand.shows(7)
+
+    def refuse(_store: AnnotationStore, _command: Command) -> Applied:
+        raise LabelConflict("needle on frame 7 was changed meanwhile; nothing was overwritten, look at it again.")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(AnnotationStore, "apply", refuse)
+        hand.key(Qt.Key.Key_B)
+        hand.wait(lambda: isinstance(hand.notes.desk.trouble, LabelConflict) or label(hand, 7, "needle") is None)
+        hand.calm()
+    hand.wait(lambda: hand.notes.desk.board is not None and label(hand, 7, "needle") is None)
+    hand.calm()
+    assert [frame for _uid, frame in hand.notes.desk.made] == [3]
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    hand.shows(3)
+    assert label(hand, 3, "needle") is None, "the answer before it is taken back"
+    assert "Nothing to take back" not in hand.parts.window.status_line.message

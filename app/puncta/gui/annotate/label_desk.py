@@ -188,8 +188,10 @@ class LabelDesk(QObject):
             frame = command.frame if command.frame is not None else command.frames[0]
             self.made.append((command.uid, frame))
             self.unmade = [entry for entry in self.unmade if entry[1] != frame]
-        case_id = command.case_id
-        self.store.ask(lambda store: store.apply(command), lambda a: self._applied(case_id, a), self._refused)
+        case_id, uid = command.case_id, command.uid
+        self.store.ask(
+            lambda store: store.apply(command), lambda a: self._applied(case_id, a), lambda e: self._refused(uid, e)
+        )
         self._touch(command.frames)
         return True
 
@@ -285,7 +287,9 @@ class LabelDesk(QObject):
         if applied.passed_over and self.board is not None and self.board.case_id == case_id:
             self.reload()  # somebody confirmed meanwhile what a proposal stands over here
 
-    def _refused(self, error: Exception) -> None:
+    def _refused(self, uid: str, error: Exception) -> None:
+        # The store does not have it, so it cannot be taken back: undo is not to lead there.
+        self.made = [entry for entry in self.made if entry[0] != uid]
         self._not_done(error)
         if isinstance(error, LabelConflict):
             self.reload()
