@@ -209,4 +209,4 @@ def test_one_frame_is_one(clip: Path, capsys: pytest.CaptureFixture[str]) -> Non
     capsys.readouterr()
     assert main(["run", str(clip), "--frames", "1:2"]) == 0
     out = capsys.readouterr().out
-    assert "1 frame in " in out and "of 1 frame" in out and "1 frames" not in out
+    assert "1 frame in " in out and "of 1 frame" in out and " 1 frames" not in out
