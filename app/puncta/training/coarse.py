@@ -180,10 +180,10 @@ def _moved(field: Field, shift: tuple[float, float]) -> Field:
 class Tissue:
     """Made tissue in the beam's space: how strongly every sample scatters, and what the machine makes of it."""
 
-    def __init__(self, rng: np.random.Generator, probe: Probe, straight: bool) -> None:
+    def __init__(self, rng: np.random.Generator, probe: Probe) -> None:
         self.rng, self.probe = rng, probe
         size = len(probe.inside)
-        self.level_db = self._levels(rng, size, straight)
+        self.level_db = self._levels(rng, size)
         self.field = [rng.standard_normal((2, SAMPLES, BEAMS)).astype(np.float32) for _ in range(2)]
         self.axial = float(rng.uniform(0.6, 2.2))
         near, far = float(rng.uniform(0.6, 2.0)), float(rng.choice([rng.uniform(0.8, 2.5), rng.uniform(1.5, 6.0)]))
@@ -209,7 +209,7 @@ class Tissue:
         sample = np.clip(self.probe.sample[y, x], 0, SAMPLES - 1).astype(int)[there]
         return float(np.percentile(self.level_db[sample, beam], 60)) if len(beam) else 0.0
 
-    def _levels(self, rng: np.random.Generator, size: int, straight: bool) -> Field:
+    def _levels(self, rng: np.random.Generator, size: int) -> Field:
         """Scattering of every sample [dB]."""
         px, py = self.probe.x_px / size, self.probe.y_px / size
         cells = int(rng.integers(3, 9))
@@ -221,7 +221,7 @@ class Tissue:
         for _ in range(int(rng.integers(0, 5))):
             level = self._add_body(rng, level, px, py)
         for _ in range(int(rng.integers(0, 4))):
-            level = self._add_sheet(rng, level, px, py, straight)
+            level = self._add_sheet(rng, level, px, py)
         if rng.random() < 0.35:  # bright dots: gas, fibres
             dots = (rng.random((SAMPLES, BEAMS)) < rng.uniform(5e-4, 6e-3)).astype(np.float32)
             level += cv2.GaussianBlur(dots, (0, 0), 0.8) * float(rng.uniform(40, 110))
@@ -245,11 +245,11 @@ class Tissue:
         return level + step * inside + rim
 
     @staticmethod
-    def _add_sheet(rng: np.random.Generator, level: Field, px: Field, py: Field, straight: bool) -> Field:
+    def _add_sheet(rng: np.random.Generator, level: Field, px: Field, py: Field) -> Field:
         """A bright interface: a plate through the whole picture, or a bent sheet that comes and goes."""
         base, tilt = float(rng.uniform(0.0, 1.0)), float(rng.normal(0, 0.15))
         whole = rng.random() < 0.5
-        wavy = not (straight and whole and rng.random() < 0.4)
+        wavy = not (whole and rng.random() < 0.4)
         wave = float(rng.choice([-1, 1])) * float(rng.uniform(0.02, 0.09)) if wavy else 0.0
         turns, phase = float(rng.uniform(0.5, 2.5)), float(rng.uniform(0, 6.3))
         off = py - base - tilt * (px - 0.5) - wave * np.sin(phase + 6.28 * turns * px)
@@ -336,7 +336,7 @@ def draw_coarse_needle(rng: np.random.Generator, tissue: Tissue, steps: int) -> 
 def compose_coarse_cine(rng: np.random.Generator, size: int, steps: int) -> Cine:
     """Make one cine, five in seven with a needle."""
     probe = draw_probe(rng, size)
-    tissue = Tissue(rng, probe, straight=True)
+    tissue = Tissue(rng, probe)
     needle = draw_coarse_needle(rng, tissue, steps) if rng.random() < 5 / 7 else None
     hand = float(rng.choice([0.0, 0.1, 0.5, 1.2]))
     path = np.cumsum(cv2.blur(rng.normal(0, hand, (steps, 2)), (1, 5)), axis=0)

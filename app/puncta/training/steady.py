@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
+from puncta.training.capture import captured
 from puncta.training.data import CACHE_SIZE, Report, background_stills, cache_name, save_clip
 from puncta.training.seen import is_seen
 from puncta.training.synthesis import (
@@ -43,7 +44,7 @@ FOLLOWED = 12
 class SteadyCineSpec:
     """Resting needles in needle-free stills. ``folders`` are relative to the data root."""
 
-    drawn_by: ClassVar[tuple[str, ...]] = ("steady.py", "synthesis.py", "seen.py")
+    drawn_by: ClassVar[tuple[str, ...]] = ("steady.py", "synthesis.py", "capture.py", "seen.py")
 
     folders: tuple[str, ...]
     clips: int
@@ -276,13 +277,7 @@ def compose_steady_cine(
             judged[i] = 1 if in_view and is_seen(bare, shown, tip) else -1
         elif covers is not None:
             covers.append(np.zeros((size, size), np.uint8))
-        grain = np.roll(fresh, (int(rng.integers(size)), int(rng.integers(size))), (0, 1))
-        shown = shown + noise * grain * (0.3 + shown / 160.0)
-        frame = np.clip(shown * float(1 + 0.01 * rng.standard_normal()), 0, 255).astype(np.uint8)
-        if quality:
-            packed = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-            frame = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)
-        frames[i] = frame
+        frames[i] = captured(rng, shown, fresh, noise, quality)
     if rng.random() < 0.3:
         draw_furniture(rng, frames)
     tips[judged != 1] = np.nan

@@ -21,6 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from puncta.training.capture import captured
+
 Grey = NDArray[np.uint8]
 Field = NDArray[np.float32]
 
@@ -373,13 +375,7 @@ def compose_cine(rng: np.random.Generator, picture: Grey, size: int, steps: int)
             tips[i], entries[i] = painter.end_px(needle, i)
             in_view = (tips[i] > 1).all() and (tips[i] < size - 2).all() and needle.way_mm[i] > 1.5
             judged[i] = 1 if in_view else -1
-        grain = np.roll(fresh[i % 3], (int(rng.integers(size)), int(rng.integers(size))), (0, 1))
-        shown = shown + noise * grain * (0.3 + shown / 160.0)
-        frame = np.clip(shown * float(1 + 0.01 * rng.standard_normal()), 0, 255).astype(np.uint8)
-        if quality:
-            packed = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-            frame = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)
-        frames[i] = frame
+        frames[i] = captured(rng, shown, fresh[i % 3], noise, quality)
     if rng.random() < 0.3:
         draw_furniture(rng, frames)
     tips[judged != 1] = np.nan

@@ -77,16 +77,18 @@ def test_on_a_terminal_one_line_is_written_over_and_taken_away(
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 def test_the_second_ctrl_c_does_what_it_always_does() -> None:
-    asked = []
+    asked: list[str] = []
     # A program that runs in the background of a shell begins with Ctrl+C ignored.
     begun_with = signal.signal(signal.SIGINT, signal.default_int_handler)
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), at_stop(lambda: asked.append("once"), once=True):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-    assert asked == ["once"]
-    with at_stop(lambda: asked.append("more")):
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert asked == ["once", "more", "more"] and signal.getsignal(signal.SIGINT) is before
-    signal.signal(signal.SIGINT, begun_with)
+    try:
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt), at_stop(lambda: asked.append("once"), once=True):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        assert asked == ["once"]
+        with at_stop(lambda: asked.append("more")):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert asked == ["once", "more", "more"] and signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, begun_with)

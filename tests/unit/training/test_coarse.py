@@ -45,7 +45,7 @@ def test_the_needle_ends_at_its_tip() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         probe = draw_probe(rng, SIZE)
-        tissue = Tissue(rng, probe, straight=True)
+        tissue = Tissue(rng, probe)
         # Without its repetitions: those of a steep needle lie below its tip.
         needle = replace(draw_coarse_needle(rng, tissue, 6), tails=())
         drawn = np.hypot(*needle_field(needle, probe, 0))
@@ -61,7 +61,7 @@ def test_the_needle_ends_at_its_tip() -> None:
 def test_tissue_moves_and_other_scatterers_come_in() -> None:
     rng = np.random.default_rng(3)
     probe = draw_probe(rng, SIZE)
-    tissue = Tissue(rng, probe, straight=True)
+    tissue = Tissue(rng, probe)
     tissue.floor_db = -200.0  # noise of the machine, which is fresh on every frame
 
     def correlation(a: np.ndarray, b: np.ndarray) -> float:
