@@ -24,6 +24,12 @@ def main() -> int:
 
 
 def _open_window(uri: str | None) -> int:
+    if uri is not None:
+        from puncta.sources.factory import check_source_name
+
+        # A slip in a name is said where it was typed. What is there but cannot be read, the window says: whoever
+        # opens a file by a double click sees no terminal.
+        check_source_name(uri)
     if not _is_screen_there():
         _check_file(uri)
         raise UserError(

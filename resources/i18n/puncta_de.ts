@@ -228,6 +228,10 @@
         <translation>Wartet auf ein Bild</translation>
     </message>
     <message>
+        <source>No picture</source>
+        <translation>Kein Bild</translation>
+    </message>
+    <message>
         <source>Judged</source>
         <translation>Beurteilt</translation>
     </message>

@@ -47,3 +47,10 @@ def test_a_good_file_and_a_live_source_want_a_screen(opened: Opened, repo_root: 
 def test_a_screen_that_does_not_answer_is_no_screen(opened: Opened, tmp_path: Path) -> None:
     assert "There is no screen here" in opened(DISPLAY=":4711")
     assert "does not exist" in opened(tmp_path / "nothere.dcm", DISPLAY="127.0.0.1:4711")
+
+
+def test_a_name_that_leads_nowhere_ends_at_once_with_a_screen_too(opened: Opened, tmp_path: Path) -> None:
+    screen = {"QT_QPA_PLATFORM": "offscreen"}
+    assert "nothere.mp4 does not exist" in opened(tmp_path / "nothere.mp4", **screen)
+    assert "the nearest is breast" in opened("sim:brest", **screen)
+    assert "names no camera" in opened("camera:first", **screen)

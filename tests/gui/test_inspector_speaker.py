@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 
 from puncta.core.events import PluginStatus
 from puncta.core.frame import Frame, FrameKey, ImageGeometry, SourceInfo, SourceKind, UltrasoundRegion
@@ -41,3 +41,17 @@ def test_a_card_says_no_tip_only_where_none_is_drawn(
     inspector.show_analysis(Analysis(frame, outputs[:1]))
     alone = inspector.cards["needle-tip"]._chip.words.text()
     assert alone == ("Found" if finder[0] is TIP else "No tip in sight")
+
+
+def test_where_nothing_can_be_opened_the_cards_wait_for_no_picture_and_the_reason_stands_above(stage, qtbot) -> None:
+    parts = stage.open()
+    inspector = parts.window.inspector
+    parts.window.open_uri("missing-bad.dcm")
+    qtbot.waitUntil(lambda: "open" in parts.window.stage.banners.texts())
+    words = [label.text() for label in inspector.findChildren(QLabel) if label.isVisible()]
+    assert "missing-bad.dcm does not exist, check the name and the folder." in words
+    assert "No picture" in words and "Waiting for a picture" not in words
+    parts.window.open_uri("case-a")
+    qtbot.waitUntil(lambda: parts.desk.analysis is not None and parts.desk.failure == "")
+    qtbot.waitUntil(lambda: not any("missing" in label.text() for label in inspector.findChildren(QLabel)))
+    assert "No picture" not in [label.text() for label in inspector.findChildren(QLabel)]

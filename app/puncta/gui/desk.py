@@ -91,6 +91,13 @@ class Desk(QObject):
         """Whether the open source has no end, so that it cannot be sought."""
         return self.info is not None and not self.info.seekable
 
+    @property
+    def failure(self) -> str:
+        """Why there is no picture, in a sentence; empty while there is one, or one may still come."""
+        if self.status.state is not PlayState.FAILED or self.analysis is not None:
+            return ""
+        return self.status.message or tr("This source cannot be opened.")
+
     def open(self, uri: str, *, fallbacks: tuple[str, ...] = (), start_index: int = 0) -> None:
         """Open a source. Where that fails, the case that was open comes back, or the first fallback that opens."""
         state = self.player.status().state

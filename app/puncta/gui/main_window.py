@@ -274,6 +274,7 @@ class MainWindow(QMainWindow):
         status, latency = self.desk.status, self.desk.latency()
         figures = self.preferences.settings.profile != "trainee"
         self.inspector.show_plugins(status.plugins, figures=figures)
+        self.inspector.show_failure(self.desk.failure)
         self.top.latency.show_values(
             status, latency, stalled=self.desk.stalled, figures=figures, room=self.top.has_room_for_figures
         )

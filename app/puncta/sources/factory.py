@@ -10,7 +10,7 @@ from puncta.core.ports import Clock, FrameSource
 from puncta.sources.image_folder import IMAGE_SUFFIXES, list_image_folder
 from puncta.sources.live_address import LIVE_SCHEMES
 
-__all__ = ["FILE_SUFFIXES", "list_image_folder", "open_source"]
+__all__ = ["FILE_SUFFIXES", "check_source_name", "list_image_folder", "open_source"]
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -37,10 +37,7 @@ def open_source(uri: str, clock: Clock | None = None) -> FrameSource:
     UserError
         Nothing usable is there; the sentence says what to do.
     """
-    text = uri.strip()
-    if not text:
-        raise UserError("No source is named, give a file, a folder of pictures or an address such as sim:breast.")
-    scheme = text.split(":", 1)[0].lower() if ":" in text else ""
+    text, scheme = _text_and_scheme(uri)
     if scheme == "sim":
         from puncta.sources.simulated import SimulatedSource
 
@@ -49,10 +46,6 @@ def open_source(uri: str, clock: Clock | None = None) -> FrameSource:
         from puncta.sources.live_open import open_live
 
         return open_live(text, clock)
-    if scheme in _UNKNOWN_SCHEMES and not Path(text).exists():
-        raise UserError(
-            f"Streams of the kind {scheme} are not read; let the sender use rtsp:// or udp:// (MPEG-TS) instead."
-        )
     path = _path_of(text, scheme)
     if path.name == "session.json" and path.is_file():
         path = path.parent  # a session is its folder
@@ -61,7 +54,39 @@ def open_source(uri: str, clock: Clock | None = None) -> FrameSource:
     return _open_file(path, uri, clock)
 
 
+def check_source_name(uri: str) -> None:
+    """Tell whether a name leads to something, without opening it: an address is well written, a file is there.
+
+    Raises
+    ------
+    UserError
+        It names nothing that could be opened; the sentence is the one that `open_source` would say.
+    """
+    text, scheme = _text_and_scheme(uri)
+    if scheme == "sim":
+        from puncta.sources.simulated_address import parse_simulation
+
+        parse_simulation(text)
+    elif scheme in LIVE_SCHEMES and not Path(text).exists():
+        from puncta.sources.live_open import check_address
+
+        check_address(text)
+    else:
+        _path_of(text, scheme)
+
+
+def _text_and_scheme(uri: str) -> tuple[str, str]:
+    text = uri.strip()
+    if not text:
+        raise UserError("No source is named, give a file, a folder of pictures or an address such as sim:breast.")
+    return text, text.split(":", 1)[0].lower() if ":" in text else ""
+
+
 def _path_of(text: str, scheme: str) -> Path:
+    if scheme in _UNKNOWN_SCHEMES and not Path(text).exists():
+        raise UserError(
+            f"Streams of the kind {scheme} are not read; let the sender use rtsp:// or udp:// (MPEG-TS) instead."
+        )
     if scheme == "file":
         from urllib.parse import unquote, urlsplit
         from urllib.request import url2pathname

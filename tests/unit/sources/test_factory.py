@@ -12,7 +12,7 @@ from dicom_maker import make_dicom
 from PIL import Image
 
 from puncta.core.errors import UserError
-from puncta.sources.factory import kind_of_file, open_source
+from puncta.sources.factory import check_source_name, kind_of_file, open_source
 from puncta.sources.synthetic_video import make_vfr_video
 
 FRAMES = np.random.default_rng(1).integers(0, 255, (3, 32, 40)).astype(np.uint8)
@@ -144,3 +144,23 @@ def test_a_device_or_pipe_is_refused(tmp_path: Path):
 )
 def test_kinds(head: bytes, suffix: str, kind: str | None):
     assert kind_of_file(head, suffix) == kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "nothere.mp4", "sim:brest", "sim:breast?sed=1", "http://host/x", "odd://host/x", "camera:first", "rtsp://",
+     "file:///nothere.dcm"],
+)  # fmt: skip
+def test_a_name_that_leads_nowhere_is_told_as_opening_it_would(name: str):
+    with pytest.raises(UserError) as opened:
+        open_source(name)
+    with pytest.raises(UserError) as checked:
+        check_source_name(name)
+    assert str(checked.value) == str(opened.value)
+
+
+def test_a_name_is_good_whatever_the_file_holds_and_whether_or_not_a_device_answers(tmp_path: Path):
+    broken = tmp_path / "broken.dcm"
+    broken.write_bytes(b"no picture in here")
+    for name in (str(broken), broken.as_uri(), str(tmp_path), "sim:nerve?seed=3", "camera:7", "rtsp://nobody/x"):
+        check_source_name(name)

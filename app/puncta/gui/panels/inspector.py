@@ -23,16 +23,20 @@ from puncta.gui.panels.parts import Bar, ChipLabel, ElidedLabel, Switch, set_pro
 from puncta.gui.theme import Theme
 
 
-def finding_words(output: PluginOutput | None, *, seen_by_other: bool = False) -> tuple[str, str, str]:
+def finding_words(
+    output: PluginOutput | None, *, seen_by_other: bool = False, failed: bool = False
+) -> tuple[str, str, str]:
     """Return what a plugin sees now: words, tone and shape.
 
     Parameters
     ----------
     seen_by_other : bool
         Another plugin shows the needle, so this one's silence does not mean that there is none.
+    failed : bool
+        What was to be opened cannot be, so no picture comes.
     """
     if output is None:
-        return tr("Waiting for a picture"), "neutral", "ring"
+        return tr("No picture") if failed else tr("Waiting for a picture"), "neutral", "ring"
     if output.fault:
         return output.fault, "bad", "cross"
     for result in output.results:
@@ -164,10 +168,15 @@ class PluginCard(QFrame):
         self._judges = self._judges or ("class" in status.emits and "detection" not in status.emits)
 
     def show_output(
-        self, output: PluginOutput | None, calibration: Calibration | None, *, seen_by_other: bool = False
+        self,
+        output: PluginOutput | None,
+        calibration: Calibration | None,
+        *,
+        seen_by_other: bool = False,
+        failed: bool = False,
     ) -> None:
         """Show what it says about the picture on the screen."""
-        self._chip.set_chip(*finding_words(output, seen_by_other=seen_by_other))
+        self._chip.set_chip(*finding_words(output, seen_by_other=seen_by_other, failed=failed))
         reasons = [r.reason for r in output.results if r.reason] if output is not None else []
         self._chip.setToolTip(tr(reasons[0]) if reasons else "")
         judged = findings_of(output)
@@ -215,10 +224,16 @@ class Inspector(QWidget):
         super().__init__(parent)
         self._theme, self._switch, self._change = theme, switch, change
         self.cards: dict[str, PluginCard] = {}
+        self._analysis: Analysis | None = None
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 14, 14, 14)
         column.setSpacing(10)
         column.addWidget(text_label(tr("What it sees").upper(), "head"))
+        self._failure = text_label(role="strong")
+        self._failure.setWordWrap(True)
+        self._failure.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self._failure.hide()
+        column.addWidget(self._failure)
         self._cards = QVBoxLayout()
         self._cards.setSpacing(10)
         column.addLayout(self._cards)
@@ -253,12 +268,21 @@ class Inspector(QWidget):
                 card = PluginCard(status.plugin_id, self._theme, self._switch, self._change)
                 self.cards[status.plugin_id] = card
                 self._cards.addWidget(card)
-                card.show_output(None, None)
+                card.show_output(None, None, failed=bool(self._failure.text()))
             self.cards[status.plugin_id].show_status(status, figures=figures)
         self._empty.setVisible(not plugins)
 
+    def show_failure(self, words: str) -> None:
+        """Say why no picture comes; an empty text says nothing. The cards then wait for none."""
+        if words == self._failure.text():
+            return
+        self._failure.setText(words)
+        self._failure.setVisible(bool(words))
+        self.show_analysis(self._analysis)
+
     def show_analysis(self, analysis: Analysis | None) -> None:
         """Show what the plugins say about the picture on the screen."""
+        self._analysis = analysis
         calibration = analysis.frame.geometry.calibration if analysis is not None else None
         silent = spoken_for(analysis) if analysis is not None else frozenset()
         outputs = analysis.outputs if analysis is not None else ()
@@ -267,7 +291,8 @@ class Inspector(QWidget):
             output = analysis.output(plugin_id) if analysis is not None else None
             if output is not None and analysis is not None and carried_ns(output, analysis.frame) > GONE_NS:
                 output = None
-            card.show_output(output, calibration, seen_by_other=shown and plugin_id in silent)
+            seen = shown and plugin_id in silent
+            card.show_output(output, calibration, seen_by_other=seen, failed=bool(self._failure.text()))
 
     def show_chips(self, chips: Sequence[Chip]) -> None:
         """Show the flags of the picture on the screen."""
