@@ -51,6 +51,31 @@ class Mixed:
     tried: tuple[Judged, ...]
 
 
+def said_of(mixed: Mixed) -> str:
+    """Say how much was kept and what that costs the machines known before, by the figures of the table below it."""
+    now = next((j for j in mixed.tried if j.share == mixed.share), None)
+    none = next((j for j in mixed.tried if j.share == 0.0), None)
+    if now is None or none is None:
+        return (
+            f"Of what was learnt {100 * mixed.share:.0f} % was kept; what that costs the machines known before was not "
+            "looked at."
+        )
+    if mixed.share == 0.0:
+        return (
+            "Nothing of what was learnt was kept, so it is the network before: every other share shows fewer tips or "
+            "more false alarms on the machines known before than is allowed, or is worse at the site."
+        )
+    kept = (
+        f"Of what was learnt {100 * mixed.share:.0f} % was kept: of the shares that were tried the best at the site "
+        "among those that cost the machines known before no more than is allowed."
+    )
+    hits = f"tips shown within 2 mm {100 * none.hits:.1f} % before and {100 * now.hits:.1f} % now"
+    told = f"{kept} There: {hits}; needle-free frames with a false alarm {none.alarms} before and {now.alarms} now"
+    more = now.alarms > none.alarms
+    chance = f" That is more, though on {now.quiet} frames it may be chance."
+    return f"{told}, of {now.quiet}.{chance if more else ''}"
+
+
 def set_share(net: nn.Module, before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float) -> None:
     """Set a network's weights between those before (0) and those after (1)."""
     net.load_state_dict({

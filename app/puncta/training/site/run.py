@@ -50,7 +50,7 @@ from puncta.training.report_run import Redrawing, redraw, write_pictures
 from puncta.training.run import LOOKS, TUNE_SEED, Progress, Tell, fixed_samples, reporter, settings_of
 from puncta.training.site.distil import KeptStatistics, site_task
 from puncta.training.site.kept_familiar import familiar_after
-from puncta.training.site.mixing import SHARES, Mixed, mix_back
+from puncta.training.site.mixing import SHARES, Mixed, mix_back, said_of
 from puncta.training.site.thresholds import Settled, read_calibration, settle
 
 LEAST_FRAMES = 20
@@ -356,8 +356,7 @@ def _write(out: Path, settled: Settled, mixed: Mixed, splits: SiteSplits, with_o
     lines = [
         "Tune split (never the test sets): simulated machines of training, and the site's own tune clips.", "",
         f"Thresholds: {settled.words}.", "", *(line for note in splits.notes for line in (note, "")),
-        f"Of what was learnt {100 * mixed.share:.0f} % was kept, the share that is best at the site and costs the "
-        "machines known before next to nothing.", "",
+        said_of(mixed), "",
     ]
     if mixed.tried:
         lines += ["| share | tips shown within 2 mm, known machines | false alarms there | loss at the site |",

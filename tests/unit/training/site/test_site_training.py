@@ -32,7 +32,7 @@ from puncta.training.nets.tip_stream import TipStream  # noqa: E402
 from puncta.training.register import register_training  # noqa: E402
 from puncta.training.site.distil import KeptStatistics, keep_weights, kept_loss, site_task, stack_site  # noqa: E402
 from puncta.training.site.kept_familiar import graph_of, read_familiar  # noqa: E402
-from puncta.training.site.mixing import Judged, choose_share  # noqa: E402
+from puncta.training.site.mixing import Judged, Mixed, choose_share, said_of  # noqa: E402
 from puncta.training.site.run import adapt_tip  # noqa: E402
 from puncta.training.site.thresholds import chance_alarms, read_calibration  # noqa: E402
 
@@ -136,6 +136,16 @@ def test_one_false_alarm_on_few_frames_proves_nothing() -> None:
     assert 10 < chance_alarms(1500) < 20
 
 
+def test_what_the_share_costs_is_said_as_the_table_has_it() -> None:
+    none = Judged(0.0, 0.70, 0, 200, 0.90)
+    dearer = said_of(Mixed(0.7, (none, Judged(0.7, 0.698, 2, 200, 0.6))))
+    assert "70 % was kept" in dearer and "70.0 % before and 69.8 % now" in dearer
+    assert "a false alarm 0 before and 2 now, of 200. That is more" in dearer and "nothing" not in dearer
+    assert "That is more" not in said_of(Mixed(0.7, (none, Judged(0.7, 0.71, 0, 200, 0.6))))
+    assert "it is the network before" in said_of(Mixed(0.0, (none, Judged(1.0, 0.4, 90, 200, 0.6))))
+    assert "was not looked at" in said_of(Mixed(1.0, ()))
+
+
 def test_adapts_and_registers_without_becoming_the_default(base: Path, site: Path, tmp_path: Path) -> None:
     told: list[str] = []
     out = tmp_path / "out"
@@ -153,6 +163,8 @@ def test_adapts_and_registers_without_becoming_the_default(base: Path, site: Pat
     register_training(out, tmp_path / "models")
     registry = Registry.load(shipped=tmp_path / "models", user=tmp_path / "none")
     card = registry.cards[0]
+    table = (out / "table.md").read_text()
+    assert "next to nothing" not in table and "of what was learnt" in table.lower()
     assert not registry.problems and not card.default and card.id == "needle-tip-site"
     registry.verify(card)
     assert "here" in card.card_path.read_text() and "hresholds" in card.card_path.read_text()
