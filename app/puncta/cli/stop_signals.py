@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+AT_ONCE_S = 1.0
+"""Signals within so long of the first are the same wish: `timeout` sends one to a command and one to its group [s]."""
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -24,20 +28,27 @@ def at_stop(do: Callable[[], None], *, once: bool = False) -> Iterator[None]:
     Parameters
     ----------
     once : bool
-        The second signal then does what it always does: it ends the program.
+        A second signal, later than `AT_ONCE_S` after the first, then does what it always does: it ends the program.
     """
     if threading.current_thread() is not threading.main_thread():  # only that one may take signals
         yield
         return
     before = {number: signal.getsignal(number) for number in stop_signals()}
 
+    first_s: float | None = None
+
     def put_back() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def take(*_: object) -> None:
-        if once:
-            put_back()
+    def take(number: int, _frame: object) -> None:
+        nonlocal first_s
+        if once and first_s is not None:
+            if time.monotonic() - first_s >= AT_ONCE_S:
+                put_back()
+                signal.raise_signal(number)
+            return
+        first_s = time.monotonic()
         do()
 
     for number in before:

@@ -19,7 +19,7 @@ from puncta.core.errors import UserError
 
 if TYPE_CHECKING:
     from puncta.training.experiment import Experiment
-    from puncta.training.run import Tell
+    from puncta.training.run import Progress, Tell
 
 NAME = "train"
 HELP = "train a network from an experiment file"
@@ -94,23 +94,8 @@ def run(args: argparse.Namespace) -> int:
         return _int8(args)
     if args.experiment is None:
         raise UserError("Name an experiment, for example tip_cpu, or a training folder with --report DIR.")
-    # PyTorch takes seconds to import and is absent in most installations.
-    from puncta.training.experiment import find_experiment, read_experiment
-    from puncta.training.register import register_training
-    from puncta.training.run import Progress
     from puncta.training.stopping import Paused, ask_to_pause, pause_if_asked, pause_when
-    from puncta.training.study import find_study
 
-    study = None if args.preset else find_study(args.experiment)
-    file = study or find_experiment(args.experiment, args.preset)
-    if args.out is None:
-        raise UserError("Say where the training folder goes with --out DIR.")
-    if study is not None:
-        return run_study_file(args, study)
-    refuse(args, ("only", "table", "sets", "jobs"), "a single experiment")
-    experiment = read_experiment(file)
-    if args.data is not None and not args.data.is_dir():
-        raise UserError(f"There is no folder {args.data}; --data names the folder with backgrounds and datasets.")
     shown = TrainingProgress(args.progress == "json")
     pause_when(args.pause_file, args.parent)
 
@@ -126,8 +111,10 @@ def run(args: argparse.Namespace) -> int:
         shown.say("puncta: pausing; a checkpoint is written first. Once more stops at once.")
 
     try:
-        with at_stop(asked, once=True):
-            head = _carry_out(experiment, args, tell)
+        with at_stop(asked, once=True):  # from here on: PyTorch alone takes seconds to import
+            study, experiment = _find(args)
+            pause_if_asked()
+            head = None if experiment is None else _carry_out(experiment, args, tell)
     except Paused:
         return _paused(shown, args)
     except KeyboardInterrupt:
@@ -143,8 +130,13 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     finally:
         pause_when(None, None)
+    if head is None or experiment is None:
+        assert study is not None
+        return run_study_file(args, study)
     if json.loads(head.read_text(encoding="utf-8"))["state"] != "done":
         return _paused(shown, args)
+    from puncta.training.register import register_training
+
     registered = None if args.register is None else register_training(args.out, args.register)
     shown.finish(f"trained {experiment.name}")
     if args.progress != "json":
@@ -152,6 +144,31 @@ def run(args: argparse.Namespace) -> int:
         if registered is not None:
             print(f"Registered: {registered}")
     return 0
+
+
+def _find(args: argparse.Namespace) -> tuple[Path | None, Experiment | None]:
+    """Return the file of a study, or the experiment that is to be trained.
+
+    Raises
+    ------
+    UserError
+        There is neither, it does not fit, or the options do not go with it.
+    """
+    # PyTorch takes seconds to import and is absent in most installations.
+    from puncta.training.experiment import find_experiment, read_experiment
+    from puncta.training.study import find_study
+
+    study = None if args.preset else find_study(args.experiment)
+    file = study or find_experiment(args.experiment, args.preset)
+    if args.out is None:
+        raise UserError("Say where the training folder goes with --out DIR.")
+    if study is not None:
+        return study, None
+    refuse(args, ("only", "table", "sets", "jobs"), "a single experiment")
+    experiment = read_experiment(file)
+    if args.data is not None and not args.data.is_dir():
+        raise UserError(f"There is no folder {args.data}; --data names the folder with backgrounds and datasets.")
+    return None, experiment
 
 
 def _carry_out(experiment: Experiment, args: argparse.Namespace, tell: Tell) -> Path:
@@ -191,17 +208,21 @@ def _leave_nothing(out: Path, there: frozenset[Path]) -> bool:
 
 def _paused(shown: TrainingProgress, args: argparse.Namespace) -> int:
     shown.stop("paused; --resume goes on")
-    shown.say(f"puncta: Paused{shown.so_far}; nothing is lost. {_how_to_go_on(args)}")
+    begun = bool(shown.so_far) or args.out.exists()
+    words = f"Paused{shown.so_far}; nothing is lost." if begun else "Paused before anything was made."
+    shown.say(f"puncta: {words} {_how_to_go_on(args)}")
     return PAUSED
 
 
 def _how_to_go_on(args: argparse.Namespace) -> str:
     """What to type, whole."""
     words = ["puncta", "train", args.experiment]
-    for name in ("preset", "out", "data", "cache", "start_from", "register"):
+    for name in ("preset", "out", "data", "cache", "start_from", "register", "sets", "jobs"):
         value = getattr(args, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    for row in args.only or ():
+        words += ["--only", row]
     return f"Go on with: {shlex.join([*words, '--resume'])}"
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from puncta.cli import progress
+from puncta.cli import progress, stop_signals
 from puncta.cli.progress import ProgressLine
 from puncta.cli.stop_signals import at_stop
 
@@ -76,7 +76,8 @@ def test_on_a_terminal_one_line_is_written_over_and_taken_away(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
-def test_the_second_ctrl_c_does_what_it_always_does() -> None:
+def test_the_second_ctrl_c_does_what_it_always_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop_signals, "AT_ONCE_S", 0.0)
     asked: list[str] = []
     # A program that runs in the background of a shell begins with Ctrl+C ignored.
     begun_with = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -92,3 +93,17 @@ def test_the_second_ctrl_c_does_what_it_always_does() -> None:
         assert asked == ["once", "more", "more"] and signal.getsignal(signal.SIGINT) is before
     finally:
         signal.signal(signal.SIGINT, begun_with)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
+def test_signals_that_come_together_are_one_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop_signals, "AT_ONCE_S", 1e9)
+    asked: list[str] = []
+    begun_with = signal.signal(signal.SIGTERM, lambda *_: asked.append("ended"))
+    try:
+        with at_stop(lambda: asked.append("once"), once=True):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)  # as `timeout` sends it to the command and to its group
+        assert asked == ["once"]
+    finally:
+        signal.signal(signal.SIGTERM, begun_with)

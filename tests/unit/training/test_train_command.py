@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import shlex
+import signal
 from pathlib import Path
 
 import cv2
@@ -88,3 +91,29 @@ def test_progress_lines_fit_their_schema(tmp_path: Path, capsys: pytest.CaptureF
     assert all(check("progress", line) == [] for line in lines)
     assert lines[-1]["state"] == "done" and lines[-1]["done"] == lines[-1]["total"] == 8
     assert (tmp_path / "models" / "toy-0.1.onnx").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a polite kill is a matter of POSIX systems")
+@pytest.mark.parametrize("name", ["toy.toml", "ultratiny"])
+def test_asked_to_end_before_its_first_line_it_says_so_and_makes_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = pytest.importorskip("puncta.training.study", reason="training needs PyTorch; install the train extra")
+    (tmp_path / "toy.toml").write_text(TOY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    whole, ended = study.find_study, []
+
+    def look(text: str) -> Path | None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return whole(text)
+
+    monkeypatch.setattr(study, "find_study", look)
+    begun_with = signal.signal(signal.SIGTERM, lambda *_: ended.append("without a word"))
+    try:
+        assert main(["train", name, "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 3
+    finally:
+        signal.signal(signal.SIGTERM, begun_with)
+    said = capfd.readouterr().err
+    assert not ended and "Paused before anything was made. Go on with: puncta train" in said
+    command = shlex.split(said.partition("Go on with: ")[2])
+    assert command[2] == name and command[-1] == "--resume" and not (tmp_path / "out").exists()
