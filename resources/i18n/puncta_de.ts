@@ -3024,6 +3024,14 @@
         <translation>Was ist die Frage?</translation>
     </message>
     <message>
+        <source>You read this case blind; what plugins find on it is hidden until you are done.</source>
+        <translation>Sie beurteilen diesen Fall blind; was Plugins darauf finden, bleibt verborgen, bis Sie fertig sind.</translation>
+    </message>
+    <message>
+        <source>Hidden</source>
+        <translation>Verborgen</translation>
+    </message>
+    <message>
         <source>This is a blind reading; models propose nothing here.</source>
         <translation>Dies ist eine blinde Beurteilung; Modelle schlagen hier nichts vor.</translation>
     </message>

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 
-from annotate_window import Hand, annotating, open_clip, pose_at
+from annotate_window import CONTROL, Hand, annotating, open_clip, pose_at
 from known_tracker import COUNT, with_models
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
-from puncta.annotation.assignments import assign
+from puncta.annotation.assignments import Work, assign
 from puncta.annotation.cases import case_of_source
 from puncta.annotation.labels import Slot
 from puncta.annotation.store import AnnotationStore
+from puncta.core.overlay import Layer
+from puncta.settings import Settings
 
 STRAYS_FROM = 9
 
@@ -142,3 +144,75 @@ def test_help_asked_for_while_the_clip_is_being_opened_comes_when_it_is_known_th
     assert not hand.notes.jobs.running
     hand.notes.work.look(hand.notes.help.begin)
     hand.wait(lambda: hand.notes.desk.board.get(Slot(5, "needle")) is not None)
+
+
+def assigned(rater: str, *, proposals: bool = False) -> None:
+    """Give a reader the clip to read blind."""
+    info = open_clip("clip-a").info
+    with AnnotationStore.open() as store:
+        case = store.find_case(info.stream, info.uri) or store.add_case(case_of_source(info, "needle"))
+        assign(store, case.id, rater, blind=True, proposals=proposals)
+
+
+def findings_seen(hand: Hand) -> bool:
+    """Whether anything on the screen comes from a plugin: overlay, figures, chips, timeline."""
+    window, desk = hand.parts.window, hand.parts.desk
+    scene = window.stage.view.scene
+    drawn = scene is not None and any(item.layer in {Layer.TIP, Layer.MASK} for item in scene.items)
+    figures = scene is not None and any(read_out.value is not None for read_out in scene.read_outs)
+    return drawn or figures or "Found" in words_seen(hand) or bool(desk.tracks())
+
+
+def in_review(hand: Hand) -> None:
+    hand.key(Qt.Key.Key_2, CONTROL)
+    hand.wait(lambda: hand.parts.window.mode == "review")
+
+
+def test_a_blind_reader_does_not_see_in_review_what_plugins_find_on_the_clip(stage, qtbot) -> None:
+    assigned("bert")
+    hand = annotating(stage, qtbot, rater="bert")
+    in_review(hand)
+    for index in (3, 4):
+        hand.go(index)
+        hand.wait(lambda: "You read this case blind" in words_seen(hand) and "Hidden" in words_seen(hand))
+        assert not findings_seen(hand)
+    hand.parts.window.does.run("compare")
+    assert "You read this case blind" in hand.parts.window.status_line.message
+    hand.key(Qt.Key.Key_3, CONTROL)
+    is_open(hand, "bert")
+    hand.wait(lambda: hand.notes.work.stand is not None)
+    hand.notes.work.panel.buttons[Work.DONE].click()
+    hand.wait(lambda: hand.notes.work.stand.own.state is Work.DONE)
+    in_review(hand)
+    hand.wait(lambda: findings_seen(hand) and "Found" in words_seen(hand))
+    assert "Hidden" not in words_seen(hand) and hand.parts.desk.shown_index() == 4
+
+
+def test_not_one_picture_shows_findings_to_a_blind_reader_who_opens_the_clip_in_review(stage, qtbot) -> None:
+    assigned("bert")
+    settings = Settings(first_start_done=True, enabled_plugins=["echo"], rater="bert", repeat=True)
+    parts = stage.open(settings, opener=open_clip)
+    seen = []
+    parts.desk.pictured.connect(lambda: seen.append(parts.desk.analysis))
+    hand = Hand(parts)
+    parts.window.open_uri("clip-a")
+    hand.wait(lambda: len(seen) > 5 and "You read this case blind" in words_seen(hand))
+    assert parts.window.mode == "review" and not any(analysis.outputs for analysis in seen if analysis is not None)
+    parts.window.open_uri("clip-b")
+    hand.wait(lambda: parts.desk.uri == "clip-b" and findings_seen(hand))
+    assert "You read this case blind" not in words_seen(hand)
+
+
+def test_another_reader_and_one_whose_study_allows_it_see_the_findings(stage, qtbot) -> None:
+    assigned("bert")
+    assigned("cleo", proposals=True)
+    hand = annotating(stage, qtbot, rater="cleo")
+    in_review(hand)
+    hand.wait(lambda: findings_seen(hand))
+    hand.key(Qt.Key.Key_3, CONTROL)
+    is_open(hand, "cleo")
+    hand_over(hand, "bert")
+    is_open(hand, "bert")
+    in_review(hand)
+    hand.wait(lambda: "You read this case blind" in words_seen(hand))
+    assert not findings_seen(hand)

@@ -19,6 +19,7 @@ from puncta.gui.i18n import tr
 from puncta.gui.preferences import Preferences
 from puncta.gui.remembered import ruler_identity
 from puncta.gui.seeking import BackwardPlay, OneSeek, next_faster
+from puncta.gui.veil import Veil
 
 if TYPE_CHECKING:
     from puncta.session.latency import LatencySnapshot
@@ -57,6 +58,7 @@ class Desk(QObject):
         super().__init__(parent)
         self.player, self.preferences = player, preferences
         self.analysis: Analysis | None = None
+        self.veil = Veil()
         self.status: PipelineStatus = player.status()
         self.stalled = False
         self.target_px: PointPx | None = None
@@ -91,13 +93,6 @@ class Desk(QObject):
         """Whether the open source has no end, so that it cannot be sought."""
         return self.info is not None and not self.info.seekable
 
-    @property
-    def failure(self) -> str:
-        """Why there is no picture, in a sentence; empty while there is one, or one may still come."""
-        if self.status.state is not PlayState.FAILED or self.analysis is not None:
-            return ""
-        return self.status.message or tr("This source cannot be opened.")
-
     def open(self, uri: str, *, fallbacks: tuple[str, ...] = (), start_index: int = 0) -> None:
         """Open a source. Where that fails, the case that was open comes back, or the first fallback that opens."""
         state = self.player.status().state
@@ -115,6 +110,8 @@ class Desk(QObject):
         if self._current and self._opening is None:
             self._left[self._current] = (self.target_px, list(self.loop_marks))
         self._opening = uri
+        # Nobody who has no name reads anything blind; of all others it is not known yet.
+        self.veil.settle(None if self.preferences.settings.rater else False)
         self._backward.stop()
         self.loop_marks = [None, None]
         self._seeks.forget()
@@ -157,7 +154,7 @@ class Desk(QObject):
         analysis = self.player.take()
         if analysis is None or analysis.frame.epoch < self._epoch:
             return False
-        self._epoch, self.analysis = analysis.frame.epoch, analysis
+        self._epoch, self.analysis = analysis.frame.epoch, self.veil.cover(analysis)
         self.pictured.emit()
         return True
 
@@ -367,17 +364,19 @@ class Desk(QObject):
             self.preferences.touch("rulers")
         self.player.set_calibration(None)
 
-    # --- models ------------------------------------------------------------------------------------------------
+    # --- plugins -----------------------------------------------------------------------------------------------
 
     def reload_plugin(self, plugin_id: str) -> None:
-        """Let a plugin take the model that is in use now, while the pictures go on; `model_switched` tells the end.
-
-        Raises
-        ------
-        UserError
-            No such plugin.
-        """
+        """Let a plugin take the model that is in use now, while the pictures go on; `model_switched` tells the end."""
         self.player.reload_plugin(plugin_id)
+
+    def set_blind(self, blind: bool | None) -> None:
+        """Hide what plugins find from somebody who reads the open case blind, or may (None), or show it again."""
+        self.veil.settle(blind)
+        if self.veil.is_due and self.analysis is not None and self.veil.whole is not None:
+            self.analysis = self.veil.cover(self.veil.whole)
+            self.pictured.emit()
+        self.status_changed.emit()
 
     # --- measurements ------------------------------------------------------------------------------------------
 
@@ -391,8 +390,8 @@ class Desk(QObject):
 
     def tracks(self) -> dict[str, NDArray[np.float32]]:
         """Confidence by frame, one array a track; NaN where a frame is not analysed yet."""
-        return dict(self.player.track())
+        return {} if self.veil.on else dict(self.player.track())
 
     def ribbons(self) -> dict[str, NDArray[np.uint8]]:
         """What was said of each frame, one array a finding; 0 where a frame is not seen yet."""
-        return dict(self.player.ribbons())
+        return {} if self.veil.on else dict(self.player.ribbons())

@@ -52,6 +52,7 @@ from puncta.gui.second_screen import SecondScreen
 from puncta.gui.steering.cockpit import Cockpit
 from puncta.gui.theme import apply_theme, make_theme
 from puncta.gui.thumbnails import Thumbnails
+from puncta.gui.veil import absence
 from puncta.gui.video.stage import Stage
 from puncta.gui.video.tools import Tool
 from puncta.gui.window_actions import WindowActions
@@ -274,7 +275,7 @@ class MainWindow(QMainWindow):
         status, latency = self.desk.status, self.desk.latency()
         figures = self.preferences.settings.profile != "trainee"
         self.inspector.show_plugins(status.plugins, figures=figures)
-        self.inspector.show_failure(self.desk.failure)
+        self.inspector.show_absence(*absence(self.desk))
         self.top.latency.show_values(
             status, latency, stalled=self.desk.stalled, figures=figures, room=self.top.has_room_for_figures
         )

@@ -23,6 +23,7 @@ from puncta.formats.results_lines import ResultLine
 from puncta.gui.dialogs.compare import CompareDialog
 from puncta.gui.dialogs.export import ExportChoice, ExportDialog
 from puncta.gui.i18n import tr
+from puncta.gui.veil import blind_words
 from puncta.session.compare import ANALYSES, compare_results, spacing_of_session, table_of
 from puncta.session.export import (
     ExportRequest,
@@ -122,6 +123,9 @@ class SessionVerbs(QObject):
     def compare(self) -> None:
         """Choose an analysis to show beside what is found now."""
         window = self._window
+        if window.desk.veil.on:
+            window.status_line.say(blind_words())
+            return
         files = self.analyses()
         if not files:
             window.status_line.say(tr("No analysis lies with this case. Record a session with plugins on."))
@@ -173,7 +177,7 @@ class SessionVerbs(QObject):
         """Compose the scene of a picture, with what the other analysis found on it."""
         scene = self._inner(analysis, style, now_ns, lost)
         line = self._lines.get(analysis.frame.key.index) if self._of == self._window.desk.uri else None
-        if line is None or self._window.mode != "review":
+        if line is None or self._window.mode != "review" or self._window.desk.veil.on:
             return scene
         other = analysis_from_line(analysis.frame, line)
         drawn = compose(other, style, None)

@@ -20,6 +20,7 @@ from puncta.formats.label_sets import LabelSet, find_label_set
 from puncta.gui.actions import ADJUDICATE
 from puncta.gui.annotate.adjudication import Adjudication
 from puncta.gui.annotate.annotate_verbs import AnnotateVerbs
+from puncta.gui.annotate.blind import BlindReading
 from puncta.gui.annotate.flag_hold import FlagHold
 from puncta.gui.annotate.following import Following
 from puncta.gui.annotate.hands import LabelHands
@@ -81,6 +82,7 @@ class Annotator(QObject):
         self.help = LabelHelp(self)
         self.following = Following(self)
         self.work = Worklist(self)
+        self.blind = BlindReading(self)
         run = window.does.run
         theme = window.theme
         self.bar = AnnotateBar(window.desk, theme, run)
@@ -219,6 +221,7 @@ class Annotator(QObject):
             self.hands.put_down()
             self.jobs.cancel()
             self.help.hush()
+            self.blind.look()
             if self.adjudication.on:
                 self.adjudication.stop()
                 self.desk.close()
@@ -239,6 +242,7 @@ class Annotator(QObject):
         self.magnifier.look_at(None)
         self.adjudication.stop()
         self._forget()
+        self.blind.begin()
         return annotates
 
     def _forget(self) -> None:
@@ -259,6 +263,7 @@ class Annotator(QObject):
                 self.window.preferences.set("rater", dialog.rater())
                 self.adjudication.stop()
                 self.window.status_line.hush()  # it may name other readers
+                self.blind.begin()
                 self.reopen()
             self.refresh()
             self.window.activateWindow()

@@ -114,6 +114,7 @@ class Worklist:
             if desk.case is not None and (desk.case.id, desk.rater) == (case_id, rater):
                 self.stand = stand
                 self.panel.show_stand(stand)
+                self._a.window.desk.set_blind(not stand.may_propose)
                 self._a.left.adjudicate.setVisible(stand.readings > 1)
                 self._warm(stand.next)
                 then()

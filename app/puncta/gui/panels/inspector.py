@@ -24,7 +24,7 @@ from puncta.gui.theme import Theme
 
 
 def finding_words(
-    output: PluginOutput | None, *, seen_by_other: bool = False, failed: bool = False
+    output: PluginOutput | None, *, seen_by_other: bool = False, absent: str = ""
 ) -> tuple[str, str, str]:
     """Return what a plugin sees now: words, tone and shape.
 
@@ -32,11 +32,11 @@ def finding_words(
     ----------
     seen_by_other : bool
         Another plugin shows the needle, so this one's silence does not mean that there is none.
-    failed : bool
-        What was to be opened cannot be, so no picture comes.
+    absent : str
+        What stands where there is nothing to say and nothing to wait for.
     """
     if output is None:
-        return tr("No picture") if failed else tr("Waiting for a picture"), "neutral", "ring"
+        return absent or tr("Waiting for a picture"), "neutral", "ring"
     if output.fault:
         return output.fault, "bad", "cross"
     for result in output.results:
@@ -173,10 +173,10 @@ class PluginCard(QFrame):
         calibration: Calibration | None,
         *,
         seen_by_other: bool = False,
-        failed: bool = False,
+        absent: str = "",
     ) -> None:
         """Show what it says about the picture on the screen."""
-        self._chip.set_chip(*finding_words(output, seen_by_other=seen_by_other, failed=failed))
+        self._chip.set_chip(*finding_words(output, seen_by_other=seen_by_other, absent=absent))
         reasons = [r.reason for r in output.results if r.reason] if output is not None else []
         self._chip.setToolTip(tr(reasons[0]) if reasons else "")
         judged = findings_of(output)
@@ -225,15 +225,16 @@ class Inspector(QWidget):
         self._theme, self._switch, self._change = theme, switch, change
         self.cards: dict[str, PluginCard] = {}
         self._analysis: Analysis | None = None
+        self._absent = ""
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 14, 14, 14)
         column.setSpacing(10)
         column.addWidget(text_label(tr("What it sees").upper(), "head"))
-        self._failure = text_label(role="strong")
-        self._failure.setWordWrap(True)
-        self._failure.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self._failure.hide()
-        column.addWidget(self._failure)
+        self._why = text_label(role="strong")
+        self._why.setWordWrap(True)
+        self._why.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self._why.hide()
+        column.addWidget(self._why)
         self._cards = QVBoxLayout()
         self._cards.setSpacing(10)
         column.addLayout(self._cards)
@@ -268,16 +269,17 @@ class Inspector(QWidget):
                 card = PluginCard(status.plugin_id, self._theme, self._switch, self._change)
                 self.cards[status.plugin_id] = card
                 self._cards.addWidget(card)
-                card.show_output(None, None, failed=bool(self._failure.text()))
+                card.show_output(None, None, absent=self._absent)
             self.cards[status.plugin_id].show_status(status, figures=figures)
         self._empty.setVisible(not plugins)
 
-    def show_failure(self, words: str) -> None:
-        """Say why no picture comes; an empty text says nothing. The cards then wait for none."""
-        if words == self._failure.text():
+    def show_absence(self, why: str, absent: str) -> None:
+        """Say above the cards why they have nothing to say, and on each a word; empty texts take that away."""
+        if (why, absent) == (self._why.text(), self._absent):
             return
-        self._failure.setText(words)
-        self._failure.setVisible(bool(words))
+        self._absent = absent
+        self._why.setText(why)
+        self._why.setVisible(bool(why))
         self.show_analysis(self._analysis)
 
     def show_analysis(self, analysis: Analysis | None) -> None:
@@ -292,7 +294,7 @@ class Inspector(QWidget):
             if output is not None and analysis is not None and carried_ns(output, analysis.frame) > GONE_NS:
                 output = None
             seen = shown and plugin_id in silent
-            card.show_output(output, calibration, seen_by_other=seen, failed=bool(self._failure.text()))
+            card.show_output(output, calibration, seen_by_other=seen, absent=self._absent)
 
     def show_chips(self, chips: Sequence[Chip]) -> None:
         """Show the flags of the picture on the screen."""
