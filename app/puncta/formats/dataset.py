@@ -23,14 +23,16 @@ from puncta.formats.dataset_values import (
 from puncta.formats.jsontext import read_json
 
 __all__ = [
-    "COCO_FILE", "DATASET_FILE", "NEEDLE_CATEGORY", "TIP_CATEGORY", "TRUSTED", "Annotation", "Category", "Dataset",
-    "Image", "Info", "Review", "Video", "Visibility", "annotations_by_image", "dataset_file", "dataset_from_json",
-    "is_judged", "is_plain_coco", "is_true_negative", "load_dataset", "save_dataset", "usable_images",
+    "COCO_FILE", "DATASET_FILE", "NEEDLE_CATEGORY", "NO_DATASET", "TIP_CATEGORY", "TRUSTED", "Annotation", "Category",
+    "Dataset", "Image", "Info", "Review", "Video", "Visibility", "annotations_by_image", "dataset_file",
+    "dataset_from_json", "is_dataset", "is_judged", "is_plain_coco", "is_true_negative", "load_dataset", "save_dataset",
+    "usable_images",
 ]
 
 DATASET_FILE = "dataset.json"
 COCO_FILE = "annotations.json"
 """What an export as COCO holds in its place."""
+NO_DATASET = "The folder {folder} holds no dataset.json, and no annotations.json of COCO, so it is not a dataset."
 TRUSTED = frozenset({Review.CONFIRMED, Review.BULK})
 """Reviews that training and export use unless asked for more."""
 
@@ -86,6 +88,11 @@ def dataset_file(path: Path) -> Path:
         return path
     coco = path / COCO_FILE
     return coco if coco.is_file() and not (path / DATASET_FILE).is_file() else path / DATASET_FILE
+
+
+def is_dataset(path: Path) -> bool:
+    """Tell whether a folder holds a dataset, or a path names the file of one; what it says is not looked at."""
+    return dataset_file(path).is_file()
 
 
 def load_dataset(path: Path) -> Dataset:

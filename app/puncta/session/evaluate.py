@@ -9,7 +9,7 @@ from pathlib import Path
 from puncta.core.errors import UserError
 from puncta.core.frame import UltrasoundRegion
 from puncta.core.results import PluginOutput
-from puncta.formats.dataset import Dataset, Image, dataset_file, load_dataset
+from puncta.formats.dataset import NO_DATASET, Dataset, Image, is_dataset, load_dataset
 from puncta.formats.evaluation import Evaluation
 from puncta.inference.session import Tuning
 from puncta.metrics.classification import FlagFrame, compare_flags, summarise_flag_groups, summarise_flags
@@ -108,8 +108,8 @@ def open_labelled_data(folder: Path, split: str | None = None) -> LabelledData:
     folder = Path(folder)
     if not folder.exists():
         raise UserError(f"There is no folder {folder}; name a dataset folder with --data.")
-    if folder.is_dir() and not dataset_file(folder).is_file():
-        raise UserError(f"The folder {folder} holds no dataset.json, so it is not a dataset.")
+    if folder.is_dir() and not is_dataset(folder):
+        raise UserError(NO_DATASET.format(folder=folder))
     dataset = load_dataset(folder)
     splits = sorted({image.split for image in dataset.images if image.split is not None})
     if split == "all" or (split is None and DEFAULT_SPLIT not in splits):

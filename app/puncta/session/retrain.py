@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from puncta import paths
 from puncta.core.errors import UserError
+from puncta.formats.dataset import is_dataset
 from puncta.inference.registry import ModelCard, Registry
 from puncta.session.retrain_data import (
     LabelledCase,
@@ -389,6 +390,6 @@ class RetrainJobs:
         start = None
         if recipe.needs_base:
             start = base_run(Registry.load(user=self.models), record.base, recipe.plugin)[1]
-        if not (Path(record.data) / "dataset.json").is_file():
+        if not is_dataset(Path(record.data)):
             raise UserError(f"The dataset {Path(record.data).name} is not there any more, so it cannot go on.")
         return command_of(self.folder / record.id, Path(record.data), start, self.models, self.cache)

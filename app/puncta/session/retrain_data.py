@@ -18,7 +18,7 @@ from puncta.annotation.cases import Case
 from puncta.annotation.labels import FlagLabel, Label
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
-from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, TRUSTED, Dataset, load_dataset
+from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, TRUSTED, Dataset, is_dataset, load_dataset
 from puncta.session.label_exchange import CONSENSUS, outside_consensus, rater_to_export
 from puncta.session.retrain_recipes import DRAWN, LEFT_OUT, LP_FLAGS, is_needle_free, teaches
 
@@ -159,13 +159,13 @@ def datasets_at_hand(
     Parameters
     ----------
     folder : Path or None
-        Its sub-folders with a dataset.json; None takes `datasets_dir`.
+        Its sub-folders that hold a dataset, or plain COCO; None takes `datasets_dir`.
     rater : str or None
         Whose labels count; None takes the consensus, else the only person's.
     """
     found = [] if store is None else list(_of_store(store, rater))
     home = datasets_dir() if folder is None else Path(folder)
-    for place in sorted(p for p in home.glob("*") if (p / "dataset.json").is_file()) if home.is_dir() else ():
+    for place in sorted(p for p in home.glob("*") if p.is_dir() and is_dataset(p)) if home.is_dir() else ():
         try:
             found.append(open_training_data(place))
         except UserError as error:

@@ -16,7 +16,7 @@ import puncta
 from puncta import paths
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
-from puncta.formats.dataset import load_dataset, usable_images
+from puncta.formats.dataset import NO_DATASET, is_dataset, load_dataset, usable_images
 from puncta.formats.dataset_checks import is_split_by_case
 from puncta.formats.experiment_files import read_table, shipped_experiments
 from puncta.inference.registry import ModelCard, Registry
@@ -108,8 +108,8 @@ def check_plan(plan: RetrainPlan, registry: Registry) -> tuple[RetrainRecipe, Pa
     if importlib.util.find_spec("torch") is None or getattr(sys, "frozen", False):
         raise UserError(NO_TORCH)
     data = Path(plan.data)
-    if not (data / "dataset.json").is_file():
-        raise UserError(f"The folder {data} holds no dataset.json, so it is not a dataset.")
+    if not is_dataset(data):
+        raise UserError(NO_DATASET.format(folder=data))
     dataset = load_dataset(data)
     if not is_split_by_case(dataset):  # which says itself that it is weaker
         check_split(dataset, f"the dataset {data.name}")

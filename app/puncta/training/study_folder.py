@@ -11,6 +11,7 @@ from typing import Any
 from puncta import paths
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
+from puncta.formats.dataset import is_dataset
 from puncta.sim.dataset_spec import read_spec
 from puncta.sim.datasets import build_dataset
 from puncta.training.run import Progress, Tell
@@ -75,7 +76,7 @@ def find_set(name: str, sets: Path, data: Path | None, tell: Tell, beside: Path 
         There is neither a dataset nor a spec of that name.
     """
     folder = sets / name
-    if not (folder / "dataset.json").is_file() or (folder / ".build.json").is_file():
+    if not is_dataset(folder) or (folder / ".build.json").is_file():
         specs = [place / f"{name}.toml" for place in (paths.resources_dir() / "datasets", beside) if place is not None]
         spec = next((path for path in specs if path.is_file()), None)
         if spec is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -24,8 +25,11 @@ from puncta.formats.dataset import (
 
 pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
 
-from puncta.training import data  # noqa: E402
+from puncta.training import data, study_folder  # noqa: E402
 from puncta.training.landmarks import data as landmarks  # noqa: E402
+from puncta.training.landmarks import study_run  # noqa: E402
+from puncta.training.tracker import data as tracker  # noqa: E402
+from puncta.training.tracker import study_clips  # noqa: E402
 
 
 @pytest.fixture
@@ -54,3 +58,23 @@ def coco(tmp_path: Path) -> Path:
 def test_clips_are_cut_of_a_coco_folder(build, coco: Path, tmp_path: Path) -> None:
     made = build(coco, None, tmp_path / "cache", lambda *_told: None)
     assert len(list(made.glob("*.json"))) == 1
+
+
+def test_studies_find_a_coco_folder(coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert study_folder.find_set(coco.name, coco.parent, None, lambda _told: None) == coco
+    assert tracker.find_dataset(coco.name, coco.parent, tmp_path / "cache", lambda *_told: None) == coco
+    seen: list[Path] = []
+    monkeypatch.setattr(study_clips, "_make", lambda folder, *_rest: seen.append(folder))
+    monkeypatch.setattr(study_clips, "_open", lambda _kept, name: name)
+    assert study_clips.pack_dataset(coco, "train", 64, tmp_path / "cache") == "ward" and seen == [coco]
+    study = SimpleNamespace(first=SimpleNamespace(stored_px=32))
+    places = SimpleNamespace(sets=coco.parent, data=None, cache=tmp_path / "cache")
+    monkeypatch.setattr(study_run, "frames_of_dataset", frames_of_four)
+    assert len(study_run.set_frames(study, "ward", places).machine) == 4
+
+
+def frames_of_four(_folder: Path, _split: str, side: int) -> SimpleNamespace:
+    pictures = np.zeros((4, side, side), np.uint8)
+    return SimpleNamespace(
+        pictures=pictures, flags=np.zeros((4, 3)), clip=np.zeros(4), t_ns=np.arange(4), machine=("F",) * 4
+    )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
+from puncta.formats.dataset import dataset_file
 from puncta.inference.loaded import Tuning
 from puncta.inference.registry import Registry
 from puncta.inference.session import open_session
@@ -152,7 +153,7 @@ def set_frames(study: Study, name: str, places: Places, side: int | None = None)
     """Frames of a test set, read once and kept small beside the videos."""
     folder = find_set(name, places.sets, places.data, _tell_nothing)
     side = side or study.first.stored_px
-    head = hashlib.sha256((folder / "dataset.json").read_bytes()).hexdigest()[:12]
+    head = hashlib.sha256(dataset_file(folder).read_bytes()).hexdigest()[:12]
     kept = places.cache / f"flagset-{head}-{side}.npz"
     if not kept.exists():
         frames = frames_of_dataset(folder, "test", side)

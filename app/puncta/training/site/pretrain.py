@@ -13,7 +13,7 @@ from pathlib import Path
 
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
-from puncta.formats.dataset import TIP_CATEGORY, Dataset, Image, dataset_file, is_judged, load_dataset
+from puncta.formats.dataset import TIP_CATEGORY, Dataset, Image, is_dataset, is_judged, load_dataset
 from puncta.formats.dataset_checks import is_split_by_case
 from puncta.formats.jsontext import read_json
 from puncta.session.retrain import data_of_recordings, make_dataset, plan_split, recordings_of_folder
@@ -128,7 +128,7 @@ def needle_free_dataset(place: Path, made: Path, tell: Tell) -> Path:
     UserError
         It holds labels or no recording, a subject is on two sides, or nothing is left of it.
     """
-    if dataset_file(place).is_file():
+    if is_dataset(place):
         dataset = load_dataset(place)
         if not is_needle_free(dataset):
             raise UserError(
@@ -139,7 +139,7 @@ def needle_free_dataset(place: Path, made: Path, tell: Tell) -> Path:
             check_split(dataset, f"the dataset {place.name}")
         return place
     sources = made.with_name(f"{made.name}-sources.json")
-    if dataset_file(made).is_file():
+    if is_dataset(made):
         if place.is_dir() and sources.is_file() and read_json(sources) != _files_in(place):
             raise UserError(
                 f"The training folder {made.parent.parent} holds frames of other recordings than {place} does now; "

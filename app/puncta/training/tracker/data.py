@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from puncta.core.errors import UserError
+from puncta.formats.dataset import is_dataset
 from puncta.paths import resources_dir
 from puncta.sim.dataset_spec import read_spec
 from puncta.sim.datasets import build_dataset
@@ -120,11 +121,11 @@ def find_dataset(name: str, data_root: Path | None, cache: Path, report: Report)
     UserError
         There is no such dataset.
     """
-    if data_root is not None and (data_root / name / "dataset.json").is_file():
+    if data_root is not None and is_dataset(data_root / name):
         return data_root / name
     folder = cache / SETS / name
     spec = resources_dir() / "datasets" / f"{name}.toml"
-    if (folder / "dataset.json").is_file() and not (folder / ".build.json").is_file():
+    if is_dataset(folder) and not (folder / ".build.json").is_file():
         return folder
     if not spec.is_file():
         raise UserError(f"There is no dataset {name} in the folder of --data, and no specification of it ships.")

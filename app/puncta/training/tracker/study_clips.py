@@ -29,6 +29,7 @@ from puncta.formats.dataset import (
     Dataset,
     Image,
     annotations_by_image,
+    dataset_file,
     load_dataset,
     usable_images,
 )
@@ -115,7 +116,7 @@ def pack_dataset(folder: Path, split: str, size: int, cache: Path, report: Repor
     UserError
         The dataset cannot be read, a picture is missing, or the split is empty.
     """
-    file = folder / "dataset.json"
+    file = dataset_file(folder)
     if not file.is_file():
         raise UserError(f"There is no dataset in {folder}; build it first.")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
