@@ -5015,5 +5015,257 @@
         <source>There are only {count} subjects and {cases} cases, so nothing can be held out and no honest comparison is possible. Add recordings of three subjects or more, or judge the model on another dataset.</source>
         <translation>Es gibt nur {count} Personen und {cases} Fälle, daher kann nichts zurückgehalten werden und kein ehrlicher Vergleich ist möglich. Fügen Sie Aufnahmen von drei oder mehr Personen hinzu, oder beurteilen Sie das Modell an einem anderen Datensatz.</translation>
     </message>
+    <message>
+        <source>and</source>
+        <translation>und</translation>
+    </message>
+    <message>
+        <source>{case}: what {raters} have confirmed on {count} of {total} labelled frames is not in the consensus, which alone is taken; settle it in Annotate, or name one rater by --rater.</source>
+        <translation>{case}: was {raters} auf {count} von {total} beschrifteten Bildern bestätigt haben, steht nicht im Konsens, der allein genommen wird; entscheiden Sie es unter Beschriften, oder wählen Sie eine Person mit --rater.</translation>
+    </message>
+    <message>
+        <source>{case}: what {rater} has confirmed on {count} of {total} labelled frames is not in the consensus, which alone is taken; settle it in Annotate, or name one rater by --rater.</source>
+        <translation>{case}: was {rater} auf {count} von {total} beschrifteten Bildern bestätigt hat, steht nicht im Konsens, der allein genommen wird; entscheiden Sie es unter Beschriften, oder wählen Sie eine Person mit --rater.</translation>
+    </message>
+    <message>
+        <source>Label {thing}</source>
+        <translation>{thing} beschriften</translation>
+    </message>
+    <message>
+        <source>Flag {thing}</source>
+        <translation>Merkmal {thing}</translation>
+    </message>
+    <message>
+        <source>{thing} not visible</source>
+        <translation>{thing} nicht sichtbar</translation>
+    </message>
+    <message>
+        <source>Propose</source>
+        <translation>Vorschlagen</translation>
+    </message>
+    <message>
+        <source>Settle</source>
+        <translation>Entscheiden</translation>
+    </message>
+    <message>
+        <source>Settle as absent</source>
+        <translation>Als fehlend entscheiden</translation>
+    </message>
+    <message>
+        <source>Take over what agrees</source>
+        <translation>Übernehmen, was übereinstimmt</translation>
+    </message>
+    <message>
+        <source>disagree {mm} mm</source>
+        <translation>uneinig, {mm} mm</translation>
+    </message>
+    <message>
+        <source>tip moves {mm} mm at once</source>
+        <translation>Spitze springt um {mm} mm</translation>
+    </message>
+    <message>
+        <source>a tip without a needle</source>
+        <translation>eine Spitze ohne Nadel</translation>
+    </message>
+    <message>
+        <source>needle lost</source>
+        <translation>Nadel verloren</translation>
+    </message>
+    <message>
+        <source>needle left here</source>
+        <translation>Nadel hier verlassen</translation>
+    </message>
+    <message>
+        <source>teaches, disputed</source>
+        <translation>lehrreich, strittig</translation>
+    </message>
+    <message>
+        <source>teaches, doubted</source>
+        <translation>lehrreich, unsicher</translation>
+    </message>
+    <message>
+        <source>teaches, unlike</source>
+        <translation>lehrreich, andersartig</translation>
+    </message>
+    <message>
+        <source>teaches, a gap</source>
+        <translation>lehrreich, eine Lücke</translation>
+    </message>
+    <message>
+        <source>From frame {index} on the tracker follows something else than the needle: {why}.</source>
+        <translation>Ab Bild {index} folgt der Verfolger etwas anderem als der Nadel: {why}.</translation>
+    </message>
+    <message>
+        <source>From frame {index} on the tracker follows something else than the needle: {why}. Frames {first} to {last} stay open. Draw the needle on one of them, and what lies between is proposed.</source>
+        <translation>Ab Bild {index} folgt der Verfolger etwas anderem als der Nadel: {why}. Die Bilder {first} bis {last} bleiben offen. Zeichnen Sie die Nadel auf einem davon, dann wird vorgeschlagen, was dazwischen liegt.</translation>
+    </message>
+    <message>
+        <source>From frame {index} on the tracker follows another line than before: {why}.</source>
+        <translation>Ab Bild {index} folgt der Verfolger einer anderen Linie als zuvor: {why}.</translation>
+    </message>
+    <message>
+        <source>From frame {index} on the tracker follows another line than before: {why}. Which one is the needle, it does not know, so frames {first} to {last} stay open. Draw the needle on frame {start} and go on from there.</source>
+        <translation>Ab Bild {index} folgt der Verfolger einer anderen Linie als zuvor: {why}. Welche davon die Nadel ist, weiß er nicht, deshalb bleiben die Bilder {first} bis {last} offen. Zeichnen Sie die Nadel auf Bild {start} und fahren Sie von dort fort.</translation>
+    </message>
+    <message>
+        <source>On frame {index} the tracker finds something else than the needle that was drawn: {why}. Nothing is proposed. Draw it on one more frame, and what lies between is proposed.</source>
+        <translation>Auf Bild {index} findet der Verfolger etwas anderes als die gezeichnete Nadel: {why}. Nichts wird vorgeschlagen. Zeichnen Sie sie auf einem weiteren Bild, dann wird vorgeschlagen, was dazwischen liegt.</translation>
+    </message>
+    <message>
+        <source>The tracker does not see the needle that was drawn on frame {index}; it may be too faint for it. Nothing is proposed. Draw it on one more frame, and what lies between is proposed.</source>
+        <translation>Der Verfolger sieht die Nadel nicht, die auf Bild {index} gezeichnet wurde; sie ist ihm vielleicht zu schwach. Nichts wird vorgeschlagen. Zeichnen Sie sie auf einem weiteren Bild, dann wird vorgeschlagen, was dazwischen liegt.</translation>
+    </message>
+    <message>
+        <source>it lies across it, at {angle} degrees</source>
+        <translation>es liegt quer dazu, um {angle} Grad</translation>
+    </message>
+    <message>
+        <source>it lies {mm} mm beside it</source>
+        <translation>es liegt {mm} mm daneben</translation>
+    </message>
+    <message>
+        <source>the two hardly overlap</source>
+        <translation>die beiden überdecken sich kaum</translation>
+    </message>
+    <message>
+        <source>it turns by {angle} degrees at once</source>
+        <translation>es dreht sich auf einmal um {angle} Grad</translation>
+    </message>
+    <message>
+        <source>it lies {mm} mm beside the needle of before</source>
+        <translation>es liegt {mm} mm neben der Nadel von zuvor</translation>
+    </message>
+    <message>
+        <source>its tip moves by {mm} mm at once</source>
+        <translation>die Spitze springt um {mm} mm</translation>
+    </message>
+    <message>
+        <source>in {count} frames it slides off the needle</source>
+        <translation>in {count} Bildern gleitet es von der Nadel ab</translation>
+    </message>
+    <message>
+        <source>it lies {angle} degrees across the needle it began with</source>
+        <translation>es liegt um {angle} Grad quer zu der Nadel, mit der es begann</translation>
+    </message>
+    <message>
+        <source>{gap} apart</source>
+        <translation>{gap} Abstand</translation>
+    </message>
+    <message>
+        <source>{one} and {other} drew different kinds of things</source>
+        <translation>{one} und {other} haben Verschiedenartiges gezeichnet</translation>
+    </message>
+    <message>
+        <source>This is a blind reading: what others have labelled stays hidden until it is done.</source>
+        <translation>Dies ist eine blinde Beurteilung: was andere beschriftet haben, bleibt verborgen, bis sie fertig ist.</translation>
+    </message>
+    <message>
+        <source>{folder} is there already; name a new folder.</source>
+        <translation>{folder} gibt es schon; nennen Sie einen neuen Ordner.</translation>
+    </message>
+    <message>
+        <source>{folder} cannot be written: {reason}.</source>
+        <translation>{folder} kann nicht geschrieben werden: {reason}.</translation>
+    </message>
+    <message>
+        <source>There is no confirmed label of {rater} to export.</source>
+        <translation>Von {rater} gibt es keine bestätigte Beschriftung zum Exportieren.</translation>
+    </message>
+    <message>
+        <source>There is no mask to export; other shapes go into dataset, coco, yolo or csv.</source>
+        <translation>Es gibt keine Maske zum Exportieren; andere Formen gehen in den Datensatz von Puncta, COCO, YOLO oder die Tabelle.</translation>
+    </message>
+    <message>
+        <source>Frame {index} of {case} has another time than the frame that was labelled; the clip is another one.</source>
+        <translation>Bild {index} von {case} hat eine andere Zeit als das Bild, das beschriftet wurde; es ist ein anderer Clip.</translation>
+    </message>
+    <message>
+        <source>Frame {index} of {case} shows other pixels than the frame that was labelled; the clip is another one.</source>
+        <translation>Bild {index} von {case} zeigt andere Bildpunkte als das Bild, das beschriftet wurde; es ist ein anderer Clip.</translation>
+    </message>
+    <message>
+        <source>{case} has no frame {index}; the clip is another one.</source>
+        <translation>{case} hat kein Bild {index}; es ist ein anderer Clip.</translation>
+    </message>
+    <message>
+        <source>Nothing tells where the clip of {case} is; add it again by its file.</source>
+        <translation>Nichts sagt, wo der Clip von {case} liegt; fügen Sie ihn mit seiner Datei noch einmal hinzu.</translation>
+    </message>
+    <message>
+        <source>{thing} on frame {index} was changed meanwhile; nothing was overwritten, look at it again.</source>
+        <translation>{thing} auf Bild {index} wurde inzwischen geändert; nichts wurde überschrieben, sehen Sie es noch einmal an.</translation>
+    </message>
+    <message>
+        <source>the gesture it belongs to is not on the server</source>
+        <translation>der Schritt, zu dem er gehört, liegt nicht auf dem Server</translation>
+    </message>
+    <message>
+        <source>The store {place} cannot be used: {why}.</source>
+        <translation>Der Speicher {place} kann nicht benutzt werden: {why}.</translation>
+    </message>
+    <message>
+        <source>The store {place} cannot be opened: {why}.</source>
+        <translation>Der Speicher {place} kann nicht geöffnet werden: {why}.</translation>
+    </message>
+    <message>
+        <source>The store at {place} cannot be opened: {why}.</source>
+        <translation>Der Speicher unter {place} kann nicht geöffnet werden: {why}.</translation>
+    </message>
+    <message>
+        <source>The store at {place} cannot be used: {why}.</source>
+        <translation>Der Speicher unter {place} kann nicht benutzt werden: {why}.</translation>
+    </message>
+    <message>
+        <source>The store at {place} does not answer: {why}.</source>
+        <translation>Der Speicher unter {place} antwortet nicht: {why}.</translation>
+    </message>
+    <message>
+        <source>The server of the store at {place} does not allow '{name}' to do this; ask whoever runs it for the right to make and change its tables.</source>
+        <translation>Der Server des Speichers unter {place} erlaubt '{name}' dies nicht; bitten Sie, wer ihn betreibt, um das Recht, Tabellen anzulegen und zu ändern.</translation>
+    </message>
+    <message>
+        <source>its file or folder may not be written; change its permissions, or name another store</source>
+        <translation>seine Datei oder sein Ordner darf nicht beschrieben werden; ändern Sie die Rechte, oder nennen Sie einen anderen Speicher</translation>
+    </message>
+    <message>
+        <source>its file or folder may not be opened; change its permissions, or name another store</source>
+        <translation>seine Datei oder sein Ordner darf nicht geöffnet werden; ändern Sie die Rechte, oder nennen Sie einen anderen Speicher</translation>
+    </message>
+    <message>
+        <source>another program holds it; close that one, or try again</source>
+        <translation>ein anderes Programm hält ihn fest; schließen Sie es, oder versuchen Sie es noch einmal</translation>
+    </message>
+    <message>
+        <source>the disk is full; make room</source>
+        <translation>der Datenträger ist voll; schaffen Sie Platz</translation>
+    </message>
+    <message>
+        <source>its server does not let '{name}' in; check the name and the password in the address</source>
+        <translation>sein Server lässt '{name}' nicht ein; prüfen Sie Namen und Passwort in der Adresse</translation>
+    </message>
+    <message>
+        <source>its server has no database '{name}'; check the address, or ask whoever runs the server</source>
+        <translation>sein Server hat keine Datenbank '{name}'; prüfen Sie die Adresse, oder fragen Sie, wer den Server betreibt</translation>
+    </message>
+    <message>
+        <source>its server has no user '{name}'; check the address, or ask whoever runs the server</source>
+        <translation>sein Server kennt '{name}' nicht; prüfen Sie die Adresse, oder fragen Sie, wer den Server betreibt</translation>
+    </message>
+    <message>
+        <source>no computer called '{name}' is known here; check the name, or the network</source>
+        <translation>ein Rechner namens '{name}' ist hier nicht bekannt; prüfen Sie den Namen oder das Netz</translation>
+    </message>
+    <message>
+        <source>nothing listens at {place}; start the server there, or check the address</source>
+        <translation>unter {place} hört niemand zu; starten Sie dort den Server, oder prüfen Sie die Adresse</translation>
+    </message>
+    <message>
+        <source>{place} stays silent; check the network, or the address</source>
+        <translation>{place} schweigt; prüfen Sie das Netz oder die Adresse</translation>
+    </message>
+    <message>
+        <source>The store is of a newer Puncta (form {theirs}, this one knows {ours}); update Puncta.</source>
+        <translation>Der Speicher stammt von einem neueren Puncta (Form {theirs}, dieses kennt {ours}); aktualisieren Sie Puncta.</translation>
+    </message>
 </context>
 </TS>

@@ -17,6 +17,7 @@ from puncta.core.guidance import MISSES, OFF_PLAN, TARGET_LOST, TO_TARGET
 from puncta.core.target import LOSS_WORDS
 from puncta.gui import actions, sounds
 from puncta.gui.annotate import adjudication, adjudication_panel, facts, things, worklist
+from puncta.gui.annotate import said as labels_said
 from puncta.gui.dialogs import export_labels
 from puncta.gui.dialogs import settings as settings_dialog
 from puncta.gui.dialogs import simulator as simulator_dialog
@@ -100,7 +101,7 @@ def texts_of_source(root: Path) -> set[str]:
     found |= {*findings.ADVICE_WORDS, "target interspace", "CSF yes, cord no", "not seen yet", "of a moment ago"}
     found |= {findings.heat_words(name, speaks=s) for name in ("quality", "cord", "csf") for s in (True, False)}
     found |= {findings.POOR_PICTURE, finding_rows.POOR_WHY}
-    found |= {EMPTY, NO_SPECKLE, *said.SAID}
+    found |= {EMPTY, NO_SPECKLE, *said.SAID, *labels_said.SAID}
     found |= words_of_plugin(root / "plugins" / "infant-lp")
     found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}
     return found - {""}

@@ -19,13 +19,13 @@ from puncta.annotation.disputes import Answer, Dispute, agreeing, answer, disput
 from puncta.annotation.labels import FlagLabel, Label, PhaseLabel, State
 from puncta.annotation.reading import Reading, readings, saw_proposals
 from puncta.annotation.store import AnnotationStore
-from puncta.core.errors import UserError
 from puncta.core.overlay import OverlayItem
 from puncta.gui.annotate.adjudication_panel import AdjudicationPanel, Line
 from puncta.gui.annotate.adjudication_scene import Shown, reading_items
 from puncta.gui.annotate.adjudication_words import answered, both_drawn, figure, said
 from puncta.gui.annotate.agreement_card import AgreementCard
 from puncta.gui.annotate.answer_steps import AnswerSteps
+from puncta.gui.annotate.said import told_error
 from puncta.gui.dialogs.export_labels import LabelExportDialog
 from puncta.gui.i18n import tr
 from puncta.session.label_exchange import Exported, export_labels
@@ -93,7 +93,7 @@ class Adjudication:
         self._a.show_adjudication()
 
     def _cannot(self, error: Exception) -> None:
-        self._a.say(str(error) if isinstance(error, UserError) else tr("The readings cannot be compared."))
+        self._a.say(told_error(error, tr("The readings cannot be compared.")))
 
     def _begin(self, found: Sequence[Reading]) -> None:
         annotator = self._a
@@ -293,7 +293,7 @@ class Adjudication:
             dialog.accept()
 
         def failed(error: Exception) -> None:
-            dialog.show_busy(False, str(error) if isinstance(error, UserError) else tr("The labels cannot be written."))
+            dialog.show_busy(False, told_error(error, tr("The labels cannot be written.")))
 
         def write(store: AnnotationStore) -> None:
             self._a.window.jobs.run(

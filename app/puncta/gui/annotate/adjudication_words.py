@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from puncta.annotation.disputes import Dispute
 from puncta.annotation.labels import FlagLabel, Label, NotVisible, PhaseLabel
+from puncta.gui.annotate.said import told
 from puncta.gui.i18n import tr
 
 
@@ -20,7 +21,7 @@ def figure(dispute: Dispute) -> str:
     if dispute.one_sided:
         return tr("only {rater}").format(rater=(dispute.a or dispute.b)[0].rater)
     if both_drawn(dispute):
-        return dispute.text.partition(",")[0]
+        return told(dispute.text.partition(",")[0])
     a, b = dispute.a[0].value, dispute.b[0].value
     if isinstance(a, FlagLabel | PhaseLabel):
         return f"{value_words(dispute.a[0])} / {value_words(dispute.b[0])}"

@@ -15,6 +15,7 @@ from puncta.annotation.store_suggestions import DISAGREEMENT, TEACHES, Suggestio
 from puncta.gui.annotate.help_jobs import BETWEEN, ONWARD, TEACH, Piece
 from puncta.gui.annotate.key_frames import KeyFrames
 from puncta.gui.annotate.label_desk import joined
+from puncta.gui.annotate.said import told
 from puncta.gui.i18n import tr
 from puncta.session.between_keys import NEEDLE, TIP, USUAL_MM
 from puncta.session.proposing import APART_MM, FAR_MM, prompt_of
@@ -289,16 +290,16 @@ class LabelHelp:
 def _failure_words(board: Board, piece: Piece) -> str:
     """What has gone wrong, and which frames that leaves open: not those that have labels or proposals already."""
     if piece.strayed is None or piece.strayed.span is None:
-        return piece.failure
+        return told(piece.failure)
     first, last = sorted(piece.strayed.span)
     labelled = (any(a.state is not State.REJECTED for a in board.on_frame(i)) for i in range(first, last + 1))
     missing = [i for i, there in zip(range(first, last + 1), labelled) if not there]
     if len(missing) == last + 1 - first:
-        return piece.failure
+        return told(piece.failure)
     if not missing:
-        return f"{piece.strayed.what} {tr('What is labelled or proposed there stays.')}"
+        return f"{told(piece.strayed.what)} {tr('What is labelled or proposed there stays.')}"
     words = tr("{count} of the frames {first} to {last} stay open; what is labelled or proposed there stays.")
-    return f"{piece.strayed.what} {words.format(count=len(missing), first=first, last=last)}"
+    return f"{told(piece.strayed.what)} {words.format(count=len(missing), first=first, last=last)}"
 
 
 def _of_keys(label: Label) -> bool:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButto
 
 from puncta.formats.label_sets import LabelSet
 from puncta.gui.annotate.review_queue import Doubt
+from puncta.gui.annotate.said import told
 from puncta.gui.annotate.things import NOT_VISIBLE_DIGIT, WAY_WORDS, Shape, Thing
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import ElidedLabel, set_property, text_label
@@ -230,7 +231,7 @@ class AnnotatePanel(QWidget):
             if there:
                 doubt = queue[number]
                 words = tr("Frame {index}").format(index=f"{doubt.index:03d}")
-                row.show_words(words, doubt.words, current=doubt.index == current)
+                row.show_words(words, told(doubt.words), current=doubt.index == current)
         rest = len(queue) - len(self._shown)
         self.more.setText(tr("and {count} more").format(count=rest) if rest > 0 else "")
         self.more.setVisible((rest > 0 or not queue) and not self._shut)

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from puncta.gui.annotate.label_desk import Gesture
+from puncta.gui.annotate.said import told
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import ElidedLabel, text_label
 from puncta.gui.theme import Theme
@@ -223,7 +224,7 @@ class AnnotateInspector(QWidget):
                 frames = f"{gesture.first:03d}"
                 if gesture.last != gesture.first:
                     frames = tr("{first} to {last}").format(first=frames, last=f"{gesture.last:03d}")
-                title = tr(gesture.title)
+                title = told(gesture.title)
                 # What was done first: where the line is too short, the frames give way.
                 words.set_full(f"{tr('Undone')}: {title}  {frames}" if gesture.taken_back else f"{title}  {frames}")
                 age = now - gesture.at_s

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from puncta.annotation.shared import Standing
 from puncta.gui.annotate.parts_shown import trouble_words
+from puncta.gui.annotate.said import told
 from puncta.gui.i18n import tr
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class SavedSign:
     def fail(self, words: str) -> None:
         """Some work on the store was not done."""
         a = self._a
-        self.failure, may_begin = trouble_words(a.desk.trouble, words)
+        self.failure, may_begin = trouble_words(a.desk.trouble, told(words))
         mend = (tr("Begin an empty store"), self.begin_anew) if may_begin else None
         a.window.stage.banners.say("labels", "bad", self.failure, mend)
         self.show()
@@ -57,7 +58,7 @@ class SavedSign:
                 "The lab's store of labels is not reached. Your labels are kept on this computer and go there by "
                 "themselves when it answers."
             )
-            banners.say(LAB, "caution", f"{words} {standing.trouble}")
+            banners.say(LAB, "caution", f"{words} {told(standing.trouble)}")
         elif standing.reached and self._reached is False:
             banners.hush(LAB)
             a.say(tr("The lab's store of labels is reached again."))
@@ -65,5 +66,5 @@ class SavedSign:
         last = standing.last_refused
         if self._refused is not None and standing.refused > self._refused and last is not None:
             words = tr("The lab's store has not taken “{title}”, and shows what it holds instead: {reason}")
-            banners.say(REFUSED, "caution", words.format(title=tr(last.title), reason=last.reason))
+            banners.say(REFUSED, "caution", words.format(title=told(last.title), reason=told(last.reason)))
         self._refused = standing.refused

@@ -35,6 +35,10 @@ SAID = (
     "possible. Add recordings of three subjects or more, or judge the model on another dataset.",
     "{data} has no confirmed label that the plugin {plugin} can learn from.",
     "{case} has labels of {raters} and no consensus; name one by --rater.",
+    "{case}: what {raters} have confirmed on {count} of {total} labelled frames is not in the consensus, which alone "
+    "is taken; settle it in Annotate, or name one rater by --rater.",
+    "{case}: what {rater} has confirmed on {count} of {total} labelled frames is not in the consensus, which alone "
+    "is taken; settle it in Annotate, or name one rater by --rater.",
     # how a training ended
     "Paused. Resume goes on from the last checkpoint.",
     "Cancelled.",
@@ -109,16 +113,25 @@ WORDS = ("plugin", "recipe", "needs")
 
 def told(sentence: str) -> str:
     """Return a sentence in the language of the window; one of an unknown form stays as it is."""
-    for form in SAID:
+    words = told_of(SAID, sentence)
+    return sentence if words is None else words
+
+
+def told_of(forms: tuple[str, ...], sentence: str) -> str | None:
+    """Return a sentence in the language of the window; None where it has none of these forms."""
+    for form in forms:
         found = _pattern(form).fullmatch(sentence)
         if found is not None:
-            return tr(form).format(**{name: _filled(name, text) for name, text in found.groupdict().items()})
-    return sentence
+            fill = {name: _filled(forms, name, text) for name, text in found.groupdict().items()}
+            return tr(form).format(**fill)
+    return None
 
 
-def _filled(name: str, text: str) -> str:
+def _filled(forms: tuple[str, ...], name: str, text: str) -> str:
     if name == "why":
-        return told(text)
+        return told_of(forms, text) or text
+    if name == "raters":
+        return text.replace(" and ", f" {tr('and')} ")
     return tr(text) if name in WORDS else text
 
 
