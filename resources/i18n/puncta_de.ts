@@ -4840,8 +4840,8 @@
         <translation>Aufnahmen dieses Geräts ohne jede Nadel</translation>
     </message>
     <message>
-        <source>Nothing is left of the recordings to learn from. {why}</source>
-        <translation>Von den Aufnahmen bleibt nichts zum Lernen. {why}</translation>
+        <source>Nothing is left of the recordings to learn from.</source>
+        <translation>Von den Aufnahmen bleibt nichts zum Lernen.</translation>
     </message>
     <message>
         <source>The part of the dataset {name} that teaches has {frames} needle-free frames and needs {least}, {more} more: {needs}.</source>
@@ -4964,8 +4964,8 @@
         <translation>Der Vergleich hat gezeichnete Nadeln: Er kann nicht sagen, wie echte gefunden werden.</translation>
     </message>
     <message>
-        <source>Chosen: {what}.</source>
-        <translation>Gewählt: {what}.</translation>
+        <source>Chosen: up to {what}. The model in use has not looked at them yet: what it takes for a needle is left out when you press Start.</source>
+        <translation>Gewählt: bis zu {what}. Das Modell in Gebrauch hat sie noch nicht angesehen: Was es für eine Nadel hält, bleibt weg, wenn Sie Beginnen drücken.</translation>
     </message>
     <message>
         <source>{count} frames without a needle of 1 recording, {subjects}</source>
@@ -5266,6 +5266,38 @@
     <message>
         <source>The store is of a newer Puncta (form {theirs}, this one knows {ours}); update Puncta.</source>
         <translation>Der Speicher stammt von einem neueren Puncta (Form {theirs}, dieses kennt {ours}); aktualisieren Sie Puncta.</translation>
+    </message>
+    <message>
+        <source>1 frame at which the present model is sure of a needle's tip, and {beside} beside them, are left out: {which}.</source>
+        <translation>1 Bild, auf dem sich das jetzige Modell einer Nadelspitze sicher ist, und {beside} daneben bleiben weg: {which}.</translation>
+    </message>
+    <message>
+        <source>{count} frames at which the present model is sure of a needle's tip, and {beside} beside them, are left out: {which}.</source>
+        <translation>{count} Bilder, auf denen sich das jetzige Modell einer Nadelspitze sicher ist, und {beside} daneben bleiben weg: {which}.</translation>
+    </message>
+    <message>
+        <source>{title} is left out: it is the same recording as {other}, which counts once.</source>
+        <translation>{title} bleibt weg: Es ist dieselbe Aufnahme wie {other}, die einmal zählt.</translation>
+    </message>
+    <message>
+        <source>{title} is left out: it has fewer than {least} frames and is no single picture.</source>
+        <translation>{title} bleibt weg: Die Aufnahme hat weniger als {least} Bilder und ist kein einzelnes Bild.</translation>
+    </message>
+    <message>
+        <source>{title} is in the library more than once and counts once.</source>
+        <translation>{title} ist mehrmals in der Bibliothek und zählt einmal.</translation>
+    </message>
+    <message>
+        <source>The part that teaches has up to {frames} frames and needs {least}, {more} more: {needs}.</source>
+        <translation>Der Teil, aus dem gelernt wird, hat bis zu {frames} Bilder und braucht {least}, {more} mehr: {needs}.</translation>
+    </message>
+    <message>
+        <source>up to {count} frames</source>
+        <translation>bis zu {count} Bilder</translation>
+    </message>
+    <message>
+        <source>Recordings that show no needle can teach without any label, so far for {plugin} alone. Choose that above to see how.</source>
+        <translation>Aus Aufnahmen, die keine Nadel zeigen, lässt sich ohne jede Beschriftung lernen, bisher allein für {plugin}. Wählen Sie das oben, um zu sehen, wie.</translation>
     </message>
 </context>
 </TS>

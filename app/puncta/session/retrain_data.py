@@ -20,7 +20,7 @@ from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, TRUSTED, Dataset, is_dataset, load_dataset
 from puncta.session.label_exchange import CONSENSUS, outside_consensus, rater_to_export
-from puncta.session.retrain_recipes import DRAWN, LEFT_OUT, LP_FLAGS, is_needle_free, teaches
+from puncta.session.retrain_recipes import DRAWN, LP_FLAGS, is_needle_free, left_out_of, teaches
 
 if TYPE_CHECKING:
     from puncta.session.retrain_recordings import Recording
@@ -200,9 +200,7 @@ def open_training_data(path: Path) -> TrainingData:
     found = gathered(str(path), title, cases, path, dataset.info.label_set)
     if not free:
         return found
-    told = dataset.info.more.get(LEFT_OUT)
-    said = tuple(str(t) for t in told) if isinstance(told, list) else ()
-    return replace(found, needle_free=True, problems=said)
+    return replace(found, needle_free=True, problems=left_out_of(dataset))
 
 
 def _pictures(dataset: Dataset, counted: Counter[str]) -> list[LabelledCase]:

@@ -210,6 +210,7 @@ def make_needle_free(
     chosen = [recording for recording in data.recordings if recording.id in split.side]
     writer = _Writer(folder)
     said: list[str] = []
+    lost: list[str] = []
     sure = beside = 0
     total = sum(recording.frames for recording in chosen)
     done = 0
@@ -220,22 +221,24 @@ def make_needle_free(
         say("needle-free frames", done, total)
         if seen.shows_needle:
             said.append(
-                f"{recording.title} is left out: on {seen.sure} of {seen.looked} frames the present model is sure of a "
+                f"{recording.who} is left out: on {seen.sure} of {seen.looked} frames the present model is sure of a "
                 "needle's tip. Look at it; if it shows a needle, label it instead."
             )
             continue
         sure, beside = sure + seen.sure, beside + seen.beside
+        if seen.sure:
+            lost.append(f"{recording.who} {seen.sure + seen.beside} / {seen.looked}")
         if seen.runs:
             taken[recording.id] = sum(len(run) for run in seen.runs)
             writer.add(recording, split.side[recording.id], seen.runs)
     if sure:
         said.append(
             f"{sure} frame{'' if sure == 1 else 's'} at which the present model is sure of a needle's tip, and "
-            f"{beside} beside them, are left out."
+            f"{beside} beside them, are left out: {', '.join(lost)}."
         )
     said += list(data.problems)
     if not writer.images:
-        raise UserError(f"Nothing is left of the recordings to learn from. {said[0] if said else ''}".strip())
+        raise UserError("\n".join(("Nothing is left of the recordings to learn from.", *said)))
     frames = len(writer.images)
     planned, split = split, after_look(split, chosen, taken)
     said += [words for side, words in EMPTIED.items() if planned.frames.get(side, 0) and not split.frames[side]]

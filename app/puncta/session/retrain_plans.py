@@ -22,7 +22,7 @@ from puncta.formats.experiment_files import read_table, shipped_experiments
 from puncta.inference.registry import ModelCard, Registry
 from puncta.session.retrain_data import TRAIN, check_split
 from puncta.session.retrain_pace import Estimated, PaceTable, estimate_parts, parts_of, samples_within, work_in
-from puncta.session.retrain_recipes import RetrainRecipe, find_recipe, is_needle_free, teaches
+from puncta.session.retrain_recipes import RetrainRecipe, find_recipe, is_needle_free, left_out_of, teaches
 from puncta.session.retrain_records import EXPERIMENT, OUT, PAUSE
 from puncta.sim.dataset_digest import simulator_digest
 
@@ -117,10 +117,11 @@ def check_plan(plan: RetrainPlan, registry: Registry) -> tuple[RetrainRecipe, Pa
     if is_needle_free(dataset) != (recipe.kind == "pretrain"):
         raise UserError(WRONG_KIND[recipe.kind == "pretrain"].format(name=data.name))
     if frames < recipe.least_frames and recipe.kind == "pretrain":
-        raise UserError(
+        raise UserError("\n".join((
             f"The part of the dataset {data.name} that teaches has {frames} needle-free frames and needs "
-            f"{recipe.least_frames}, {recipe.least_frames - frames} more: {recipe.needs}."
-        )
+            f"{recipe.least_frames}, {recipe.least_frames - frames} more: {recipe.needs}.",
+            *left_out_of(dataset),
+        )))
     if frames < recipe.least_frames:
         raise UserError(
             f"The part of the dataset {data.name} that teaches has {frames} labelled frames and needs "

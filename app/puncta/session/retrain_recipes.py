@@ -120,6 +120,12 @@ def is_needle_free(dataset: Dataset) -> bool:
     return dataset.info.more.get(MADE_FOR) == PRETRAINING
 
 
+def left_out_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return what such a dataset says was left out of it, a sentence each."""
+    told = dataset.info.more.get(LEFT_OUT)
+    return tuple(str(words) for words in told) if isinstance(told, list) else ()
+
+
 def find_recipe(name: str) -> RetrainRecipe:
     """Return a recipe by its id.
 

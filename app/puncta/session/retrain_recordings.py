@@ -19,6 +19,7 @@ from puncta.core.errors import UserError
 from puncta.formats.atomic import plain_os_error
 from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, Visibility
 from puncta.session.retrain_data import LabelledCase, TrainingData, gathered
+from puncta.session.same_recording import SESSION, firsts
 from puncta.sources.factory import FILE_SUFFIXES, open_source
 from puncta.sources.image_folder import IMAGE_SUFFIXES
 
@@ -37,7 +38,8 @@ RATE = 30.0
 """Of a faster recording every second or third frame is taken [1/s]."""
 NEAR_FRAMES = 60
 """So close to a confirmed needle nothing is taken."""
-SESSION = "session.json"
+SAME = "{title} is left out: it is the same recording as {other}, which counts once."
+TOO_SHORT = "{title} is left out: it has fewer than {least} frames and is no single picture."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Recording:
         Frames that would be taken, those of a run in order.
     mm_per_px : tuple of float or None
         (x, y) [mm/px], where the case knows it.
+    also : tuple of str
+        Titles of further cases that are this very recording; it counts once.
     """
 
     id: str
@@ -65,6 +69,12 @@ class Recording:
     fps: float
     runs: tuple[tuple[int, ...], ...]
     mm_per_px: tuple[float, float] | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> str:
+        """Its title with its person, where one is stated."""
+        return titled(self.title, self.subject)
 
     @property
     def frames(self) -> int:
@@ -75,6 +85,11 @@ class Recording:
     def step(self) -> int:
         """Of this recording every ``step``-th frame is taken."""
         return step_of(self.fps)
+
+
+def titled(title: str, subject: str | None) -> str:
+    """Return a title with the person: cines of several persons often have the same name."""
+    return f"{title} ({subject})" if subject else title
 
 
 def step_of(fps: float) -> int:
@@ -134,13 +149,24 @@ def _is_absent(label: Label) -> bool:
 
 
 def recordings_of_store(store: AnnotationStore) -> tuple[Recording, ...]:
-    """Return the recordings of the library, those left out of which no frame may be taken."""
+    """Return the recordings of the library, those left out of which no frame may be taken.
+
+    A recording that several cases are of is one, and a needle that was confirmed in any of them closes its frames.
+    """
+    cases = [case for case in store.cases() if case.uri]
+    groups: dict[int, list[Case]] = {}
+    for case, first in zip(cases, firsts(case.uri for case in cases), strict=True):
+        groups.setdefault(first, []).append(case)
     found = []
-    for case in store.cases():
-        labels = [label for rater in store.raters(case.id) for label in store.labels(case.id, rater=rater)]
-        runs = runs_to_take(case.frame_count or 0, case.fps, near_needles(labels)) if case.uri else ()
+    for same in groups.values():
+        case = same[0]
+        ids = [other.id for other in same]
+        labels = [label for i in ids for rater in store.raters(i) for label in store.labels(i, rater=rater)]
+        runs = runs_to_take(case.frame_count or 0, case.fps, near_needles(labels))
         if runs:
-            found.append(_of_case(case, runs))
+            recording = _of_case(case, runs)
+            subject = next((other.subject for other in same if other.subject), None)
+            found.append(replace(recording, subject=subject, also=tuple(other.title for other in same[1:])))
     return tuple(found)
 
 
@@ -177,7 +203,7 @@ def recording_of_file(uri: str | Path, subject: str | None = None, machine: str 
 def recordings_of_folder(
     folder: Path, tell: Callable[[int, int], None] | None = None
 ) -> tuple[tuple[Recording, ...], tuple[str, ...]]:
-    """Return the recordings of a folder, and in a sentence each what cannot be read.
+    """Return the recordings of a folder, and in a sentence each what cannot be read or is there already.
 
     A folder in it that is no recording itself is a person, and what lies in that is of this person: cines, session
     folders, folders of pictures (a cine each), and single pictures (a still each). What lies in the folder itself is
@@ -203,23 +229,28 @@ def recordings_of_folder(
         except OSError as error:  # a folder that may not be read is no reason to drop all others
             wrong.append(f"{place.name} is left out: {plain_os_error(error, place, 'read')}")
     found: list[Recording] = []
+    same = firsts(str(place) for place, _subject in places)
     for done, (place, subject) in enumerate(places, start=1):
+        if same[done - 1] != done - 1:
+            first, person = places[same[done - 1]]
+            wrong.append(SAME.format(title=titled(place.name, subject), other=titled(first.name, person)))
+            continue
         try:
             recording = recording_of_file(place, subject)
         except (UserError, OSError) as error:
             why = plain_os_error(error, place, "read") if isinstance(error, OSError) else error
-            wrong.append(f"{place.name} is left out: {why}")
+            wrong.append(f"{titled(place.name, subject)} is left out: {why}")
             continue
         if recording.runs:
             found.append(recording)
         else:
-            wrong.append(f"{place.name} is left out: it has fewer than {LEAST_RUN} frames and is no single picture.")
+            wrong.append(TOO_SHORT.format(title=titled(place.name, subject), least=LEAST_RUN))
         if tell is not None:
             tell(done, len(places))
     if not found:
         raise UserError(
             f"The folder {folder} holds no recording; put cines or stills without a needle into it, in one folder for "
-            "each person." + (f" {wrong[0]}" if wrong else "")
+            "each person." + "".join(f"\n{words}" for words in wrong)
         )
     return tuple(found), tuple(wrong)
 

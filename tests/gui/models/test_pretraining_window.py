@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ from puncta.gui.models.data_words import second_of, title_of
 from puncta.gui.models.plan_page import PlanPage
 from puncta.gui.models.recording_choice import RecordingChoice
 from puncta.inference.promotion import history
-from puncta.session.retrain import open_training_data
+from puncta.inference.registry import Registry
+from puncta.session import retrain_plans
+from puncta.session.retrain import RetrainPlan, open_training_data
 from puncta.sources.factory import open_source
 
 RECORDINGS, PRETRAIN, LABELS = "data recordings", "recipe tip_site_pre", "recipe tip_site"
@@ -113,7 +116,7 @@ def test_recordings_are_ticked_stated_split_by_person_and_one_that_shows_a_needl
     data = open_training_data(plan.data)
     assert data.counts == "240 frames of 5 recordings of 5 subjects"
     (said,) = data.problems
-    assert said.startswith("free 1 is left out: on 48 of 48 frames")
+    assert said.startswith("free 1 (p1) is left out: on 48 of 48 frames")
     assert title_of(data).startswith("Dataset needle-tip")
     words = "240 frames without a needle of 5 recordings, 5 subjects, machine F, recorded"
     assert second_of(data, "needle-tip") == words
@@ -155,6 +158,72 @@ def test_files_and_folders_are_added_ticked_and_what_cannot_be_read_is_said(
     qtbot.waitUntil(lambda: page.split is not None)
     assert {*page.split.train, *page.split.tune, *page.split.held_out} == {"a", "b", "c"}
     assert page.data.counts == "144 frames of 3 recordings of 3 subjects"
+
+
+def test_a_file_that_is_listed_already_is_added_once_by_whatever_name(
+    stage, qtbot, tmp_path: Path, user_home
+) -> None:
+    add_cases(tmp_path, ["p0", "p1"])
+    _parts, page, _trainer = open_plan(stage, qtbot)
+    choice = page.recordings
+    copies, new = tmp_path / "copies", tmp_path / "new"
+    shutil.copytree(tmp_path / "free 0", copies / "p9" / "copy")
+    shutil.copytree(write_cine(new / "p2" / "cine", 7), new / "p2" / "twice")
+    answers: list[None] = []
+    add = choice.add
+    choice.add = lambda *told: (add(*told), answers.append(None))
+    for number, place in enumerate((copies, new, new), start=1):
+        choice.read([place])
+        qtbot.waitUntil(lambda n=number: len(answers) == n)
+        if place == copies:
+            assert choice.wrong.texts == (
+                "copy (p9) is left out: it is the same recording as free 0 (p0), which counts once.",
+                "free 0 is p0 in the library and stays so; the folder's p9 is not taken.",
+            )
+    assert len(choice.checks) == 3 and [c.box.isChecked() for c in choice.checks.values()] == [True, False, True]
+    assert choice.data().counts == "96 frames of 2 recordings of 2 subjects"
+
+
+def test_the_plan_counts_up_to_so_many_frames_and_a_refusal_names_all_that_was_left_out(
+    stage, qtbot, tmp_path: Path, user_home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_cases(tmp_path, ["p0", "p1", "p2", "p3", "p4"])
+    parts, page, trainer = open_plan(stage, qtbot)
+    modeller = parts.window.modeller
+    QTest.mouseClick(page.recordings.tick_all, Qt.MouseButton.LeftButton)
+    page.recordings.stated.box.setChecked(True)
+    qtbot.waitUntil(lambda: page.draft() is not None)
+    chosen = page.recordings.chosen.text()
+    assert chosen.startswith("Chosen: up to 240 frames") and "has not looked at them yet" in chosen
+    assert all("up to " in words for _title, words in page.split_bar.facts.facts)
+    shut = {"free 0", "free 1", "free 3"}
+
+    def look(_self: object, run: Sequence) -> list[bool]:
+        return [run[0].key.stream in shut] * len(run)
+
+    monkeypatch.setattr("puncta.session.retrain_needle_free.ModelLook.__init__", lambda _self: None)
+    monkeypatch.setattr("puncta.session.retrain_needle_free.ModelLook.__exit__", lambda _self, *_wrong: None)
+    monkeypatch.setattr("puncta.session.retrain_needle_free.ModelLook.__call__", look)
+    monkeypatch.setattr(trainer, "start", refuse)
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: bool(modeller.trouble), timeout=60_000)
+    assert "needs 120" in modeller.trouble and "\n" not in modeller.trouble
+    named = page.recordings.left_out.texts
+    assert [words.partition(" is left out")[0] for words in named[:3]] == ["free 0 (p0)", "free 1 (p1)", "free 3 (p3)"]
+
+
+def refuse(plan: RetrainPlan) -> str:
+    """Check a plan as the trainings do; here nothing is trained."""
+    retrain_plans.check_plan(plan, Registry.load(user=Path("none")))
+    raise AssertionError("it was not refused")
+
+
+def test_another_plugin_s_plan_says_that_a_way_without_labels_is_there(stage, qtbot, user_home) -> None:
+    _parts, page, _trainer = open_plan(stage, qtbot)
+    assert not page.elsewhere.isVisible()
+    page.choose_plugin("breast-biopsy")
+    assert page.elsewhere.isVisible() and "without any label" in page.elsewhere.text()
+    assert page.plugins.itemText(page.plugins.findData("needle-tip")) in page.elsewhere.text()
 
 
 def type_person(choice: RecordingChoice, name: str, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from puncta.session.retrain import (
     data_of_recordings,
     plan_split,
     recording_of_file,
+    recordings_of_folder,
 )
 from puncta.session.retrain_export import make_dataset as make_of_recordings
 from puncta.session.retrain_pace import PaceTable
@@ -90,7 +92,13 @@ def test_what_is_left_out_of_recordings_is_told_in_the_language_of_the_window(tm
     with pytest.raises(UserError) as error:
         make_of_recordings(None, some, plan_split(some), tmp_path / "none", look=lambda run: [True] * len(run))
     words = str(error.value)
-    assert told(words) != words and told(words).startswith("Von den Aufnahmen bleibt nichts")
+    first, named = told(words).split("\n")[:2]
+    assert first == "Von den Aufnahmen bleibt nichts zum Lernen."
+    assert named.startswith("1 Bild, auf dem sich das jetzige Modell einer Nadelspitze sicher ist, und 0 daneben")
+    assert named.endswith("bleiben weg: still (a) 1 / 1.")
+    shutil.copyfile(tmp_path / "still.png", tmp_path / "twin.png")
+    (same,) = recordings_of_folder(tmp_path)[1]
+    assert told(same) == "twin.png bleibt weg: Es ist dieselbe Aufnahme wie still.png, die einmal zählt."
     for count in ("1 frame", "4 frames"):
         words = f"{count} at which the present model is sure of a needle's tip, and 6 beside them, are left out."
         assert told(words).endswith("daneben bleiben weg.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from puncta.gui.i18n import tr
 from puncta.gui.models.words import list_words
 
 if TYPE_CHECKING:
-    from puncta.session.retrain import TrainingData
+    from puncta.gui.models.shelf import Shelf
+    from puncta.session.retrain import RetrainRecipe, TrainingData
 
 
 def title_of(data: TrainingData) -> str:
@@ -64,6 +66,15 @@ def datasets_folder() -> str:
     from puncta.session.retrain_data import datasets_dir
 
     return str(datasets_dir())
+
+
+def without_labels_elsewhere(recipes: Sequence[RetrainRecipe], plugin: str, shelf: Shelf | None) -> str:
+    """Say that another plugin's model can learn without labels; "" where this one's can, or none."""
+    able = [recipe.plugin for recipe in recipes if recipe.kind == "pretrain"]
+    family = shelf.family(able[0]) if shelf is not None and able and plugin not in able else None
+    words = tr("Recordings that show no needle can teach without any label, so far for {plugin} alone. Choose that "
+               "above to see how.")
+    return words.format(plugin=tr(family.title)) if family is not None else ""
 
 
 def recordings_to_choose(plugin: str) -> TrainingData:

@@ -159,12 +159,21 @@ class ModelDesk(QObject):
         self._ask(work, there)
 
     def read_recordings(
-        self, places: Sequence[Path], then: Callable[[tuple[Recording, ...], tuple[str, ...]], None]
+        self, places: Sequence[Path], then: Callable[..., None], there: Sequence[Recording] = ()
     ) -> None:
-        """Read files, or folders with one folder for each person, as recordings; what cannot be read is said."""
+        """Read files, or folders with one folder for each person, as recordings.
 
-        def work() -> tuple[tuple[Recording, ...], tuple[str, ...]]:
+        Parameters
+        ----------
+        then : callable
+            Takes them, what cannot be read in a sentence each, and the one that each is the same as, by their ids.
+        there : sequence of Recording
+            Those that are listed already.
+        """
+
+        def work() -> tuple[tuple[Recording, ...], tuple[str, ...], dict[str, str]]:
             from puncta.session.retrain import recording_of_file, recordings_of_folder
+            from puncta.session.same_recording import firsts
 
             found: list[Recording] = []
             wrong: list[str] = []
@@ -178,7 +187,10 @@ class ModelDesk(QObject):
                         found.append(recording_of_file(place))
                 except UserError as error:
                     wrong.append(str(error))
-            return tuple(found), tuple(wrong)
+            everything = [*there, *found]
+            same = firsts(recording.uri for recording in everything)
+            ids = {everything[k].id: everything[first].id for k, first in enumerate(same) if first != k}
+            return tuple(found), tuple(wrong), ids
 
         self._ask(work, lambda found: then(*found))
 

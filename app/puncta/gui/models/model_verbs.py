@@ -107,11 +107,13 @@ class ModelVerbs:
         m.trouble = ""
 
         def failed(error: Exception) -> None:
-            m.trouble = told(str(error))
+            m.trouble, *further = told(str(error)).split("\n")
+            m.plan_page.recordings.show_left_out(further)
             m.follow()
             if not isinstance(error, UserError):
                 raise error
 
+        m.plan_page.recordings.show_left_out(())
         m.desk.start(draft, self._started, failed)
 
     def _started(self, job: str) -> None:

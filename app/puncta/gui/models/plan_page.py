@@ -13,7 +13,14 @@ from PySide6.QtWidgets import QButtonGroup, QComboBox, QLineEdit, QVBoxLayout, Q
 from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
 from puncta.gui.models.case_choice import CaseChoice
-from puncta.gui.models.data_words import datasets_folder, recordings_to_choose, second_of, title_of, unread
+from puncta.gui.models.data_words import (
+    datasets_folder,
+    recordings_to_choose,
+    second_of,
+    title_of,
+    unread,
+    without_labels_elsewhere,
+)
 from puncta.gui.models.left_panel import name_of
 from puncta.gui.models.model_desk import Draft, ModelDesk
 from puncta.gui.models.page_parts import Choice, Notes, Page, Title, empty, heading, wrapped
@@ -78,6 +85,7 @@ class PlanPage(Page):
         self.cases.hide()
         self.recordings = RecordingChoice(theme, self._take_recordings, desk.read_recordings)
         self.recordings.hide()
+        self.elsewhere = wrapped("", "quiet")
         self.split_bar = SplitBar(theme)
         self.time = wrapped("", "")
         self.warnings = Notes(theme)
@@ -87,7 +95,7 @@ class PlanPage(Page):
         for part in (
             self.title, heading(tr("For")), self.plugins, heading(tr("Learn from")), self.no_data,
             self._data_box, self.damaged, self.cases, self.recordings,
-            heading(tr("How")), self._recipe_box, self._base_head, self.bases,
+            heading(tr("How")), self._recipe_box, self.elsewhere, self._base_head, self.bases,
             heading(tr("Who is held out")), self.split_bar, heading(tr("Time")), self.time, self.warnings,
             heading(tr("Name")), self.name,
         ):
@@ -214,7 +222,7 @@ class PlanPage(Page):
         def there(split: SplitPlan) -> None:
             if number == self._asked:
                 self.split = split
-                self.split_bar.show_split(split)
+                self.split_bar.show_split(split, at_most=self._by_recordings)
                 self._tell()
 
         def failed(error: Exception) -> None:
@@ -269,6 +277,8 @@ class PlanPage(Page):
             words = tr("The part that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.")
             if recipe.kind == "pretrain":
                 words = tr("The part that teaches has {frames} frames and needs {least}, {more} more: {needs}.")
+            if self._by_recordings:
+                words = tr("The part that teaches has up to {frames} frames and needs {least}, {more} more: {needs}.")
             told_ = words.format(
                 frames=frames, least=recipe.least_frames, more=recipe.least_frames - frames, needs=tr(recipe.needs)
             )
@@ -311,6 +321,8 @@ class PlanPage(Page):
             self._recipe_group.addButton(choice.button)
             self._recipe_column.addWidget(choice)
             self.choices[f"recipe {recipe.id}"] = choice
+        self.elsewhere.setText(without_labels_elsewhere(self._desk.trainings.recipes, self.plugin, self._desk.shelf))
+        self.elsewhere.setVisible(bool(self.elsewhere.text()))
         first = self.choices.get(f"recipe {recipes[0].id}") if recipes else None
         self.recipe = ""
         if first is not None:
@@ -326,6 +338,7 @@ class PlanPage(Page):
         self.data, self.split, self._without_labels = None, None, None
         self.cases.hide()
         self.recordings.hide()
+        self.recordings.show_left_out(())
         self.recordings.show_recordings(self._desk.recordings)
         self.split_bar.show_split(None)
         for data in fitting:

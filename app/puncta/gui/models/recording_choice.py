@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,15 @@ from puncta.gui.dialogs.settings import WrappingCheck
 from puncta.gui.i18n import tr
 from puncta.gui.models.data_words import chosen_words
 from puncta.gui.models.page_parts import Notes, empty, wrapped
+from puncta.gui.models.said import told
 from puncta.gui.panels.flow import FlowLayout
 from puncta.gui.theme import Theme
 
 if TYPE_CHECKING:
     from puncta.session.retrain import Recording, TrainingData
 
-Read = Callable[[Sequence[Path], Callable[[tuple["Recording", ...], tuple[str, ...]], None]], None]
-"""Reads files or a folder of recordings in a thread, then hands them over, with what could not be read."""
+Read = Callable[[Sequence[Path], Callable[..., None], Sequence["Recording"]], None]
+"""Reads files or a folder in a thread, then hands them to `RecordingChoice.add`; told which ones are listed already."""
 
 
 class RecordingChoice(QWidget):
@@ -69,11 +70,14 @@ class RecordingChoice(QWidget):
         )
         self.wrong = Notes(theme)
         self.chosen = wrapped("", "quiet")
+        self.once, self.left_out = Notes(theme), Notes(theme)
         self.stated.setContentsMargins(0, 8, 0, 0)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 2, 0, 0)
         column.setSpacing(4)
-        for part in (self.nothing, self._list, buttons, self.wrong, self.chosen, self.stated, self.why):
+        for part in (
+            self.nothing, self._list, self.once, buttons, self.wrong, self.chosen, self.left_out, self.stated, self.why,
+        ):
             column.addWidget(part)
         self._show()
 
@@ -103,16 +107,33 @@ class RecordingChoice(QWidget):
         from puncta.session.retrain import data_of_recordings
 
         found = data_of_recordings(chosen)
-        self.chosen.setText(tr("Chosen: {what}.").format(what=chosen_words(found, found.plugins[0])))
+        words = tr("Chosen: up to {what}. The model in use has not looked at them yet: what it takes for a needle is "
+                   "left out when you press Start.")
+        self.chosen.setText(words.format(what=chosen_words(found, found.plugins[0])))
         self.chosen.show()
         return found
 
-    def add(self, recordings: Sequence[Recording], wrong: Sequence[str] = ()) -> None:
-        """Take in files that were added, ticked; say what could not be read, and whose person is another here."""
+    def add(
+        self, recordings: Sequence[Recording], wrong: Sequence[str] = (), same: Mapping[str, str] | None = None
+    ) -> None:
+        """Take in files that were added, ticked.
+
+        Parameters
+        ----------
+        wrong : sequence of str
+            What could not be read.
+        same : mapping of str to str or None
+            Of those that are a recording of the list once more, by the id, that one's id: it counts once.
+        """
         by_uri = {recording.uri: recording for recording in self._known.values()}
-        notes = list(wrong)
+        notes = [told(words) for words in wrong]
         for recording in recordings:
             known = by_uri.get(recording.uri)
+            there = self._all().get((same or {}).get(recording.id, recording.id))
+            if known is None and there is not None and there.id != recording.id:
+                known = there
+                words = tr("{title} is left out: it is the same recording as {other}, which counts once.")
+                notes.append(words.format(title=recording.who, other=known.who))
             if known is None:
                 old = self._added.get(recording.id)
                 subject = recording.subject or (old.subject if old is not None else None)
@@ -120,16 +141,21 @@ class RecordingChoice(QWidget):
                 self._chosen.add(recording.id)
                 continue
             self._merge(recording, known)
-            if known.subject and recording.subject and known.subject != recording.subject:
+            stated = self._known[known.id].subject if known.id in self._known else None
+            if stated and recording.subject and stated != recording.subject:
                 notes.append(
                     tr("{title} is {subject} in the library and stays so; the folder's {other} is not taken.").format(
-                        title=known.title, subject=known.subject, other=recording.subject
+                        title=known.title, subject=stated, other=recording.subject
                     )
                 )
             self._chosen.add(known.id)
         self.wrong.show_notes(tuple(notes))
         self._show()
         self._changed()
+
+    def show_left_out(self, words: Sequence[str]) -> None:
+        """Say which were left out, and why, when a training was to begin and too little was left for it."""
+        self.left_out.show_notes(words)
 
     def _merge(self, file: Recording, known: Recording) -> None:
         """Take over the person of a file that the library knows, where the library states none."""
@@ -161,6 +187,8 @@ class RecordingChoice(QWidget):
             check = WrappingCheck(words, recording.id in self._chosen, partial(self._tick, recording.id))
             self.checks[recording.id] = check
             self._rows.addWidget(check if stated else self._with_person(recording, check))
+        words = tr("{title} is in the library more than once and counts once.")
+        self.once.show_notes([words.format(title=r.who) for r in everything.values() if r.also])
         self.nothing.setVisible(not everything)
         self.tick_all.setVisible(len(everything) > 1)
         for part in (self.stated, self.why):
@@ -224,9 +252,13 @@ class RecordingChoice(QWidget):
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         self._open(dialog)
 
+    def read(self, places: Sequence[Path]) -> None:
+        """Add files, or folders with one folder for each person."""
+        self._read(places, self.add, tuple(self._all().values()))
+
     def _open(self, dialog: QFileDialog) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: self._read([Path(name) for name in names], self.add))
+        dialog.filesSelected.connect(lambda names: self.read([Path(name) for name in names]))
         dialog.open()
 
 

@@ -62,9 +62,14 @@ SAID = (
     "The part of the dataset {name} that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.",
     "The part of the dataset {name} that teaches has {frames} needle-free frames and needs {least}, {more} more: "
     "{needs}.",
-    "Nothing is left of the recordings to learn from. {why}",
+    "Nothing is left of the recordings to learn from.",
+    "{title} is left out: it is the same recording as {other}, which counts once.",
+    "{title} is left out: it has fewer than {least} frames and is no single picture.",
     "{title} is left out: on {sure} of {looked} frames the present model is sure of a needle's tip. Look at it; if it "
     "shows a needle, label it instead.",
+    "1 frame at which the present model is sure of a needle's tip, and {beside} beside them, are left out: {which}.",
+    "{count} frames at which the present model is sure of a needle's tip, and {beside} beside them, are left out: "
+    "{which}.",
     "1 frame at which the present model is sure of a needle's tip, and {beside} beside them, are left out.",
     "{count} frames at which the present model is sure of a needle's tip, and {beside} beside them, are left out.",
     "Nothing is left of the recordings that teach; add recordings of other persons, and make it again.",
@@ -112,7 +117,9 @@ WORDS = ("plugin", "recipe", "needs")
 
 
 def told(sentence: str) -> str:
-    """Return a sentence in the language of the window; one of an unknown form stays as it is."""
+    """Return a sentence, or one a line, in the language of the window; one of an unknown form stays as it is."""
+    if "\n" in sentence:
+        return "\n".join(told(line) for line in sentence.split("\n"))
     words = told_of(SAID, sentence)
     return sentence if words is None else words
 

@@ -90,8 +90,8 @@ class SplitBar(QWidget):
         column.addWidget(self.warning)
         self.show_split(None)
 
-    def show_split(self, split: SplitPlan | None, problem: str = "") -> None:
-        """Show a split, or say why there is none."""
+    def show_split(self, split: SplitPlan | None, problem: str = "", *, at_most: bool = False) -> None:
+        """Show a split, or say why there is none; its frames may become fewer where they are ``at_most`` so many."""
         there = split is not None
         self._shares.setVisible(there)
         self.facts.setVisible(there)
@@ -101,9 +101,10 @@ class SplitBar(QWidget):
             return
         self._shares.show_frames(dict(split.frames))
         names = {"train": split.train, "tune": split.tune, "test": split.held_out}
+        count_words = tr("up to {count} frames") if at_most else tr("{count} frames")
         facts = []
         for side in SIDES:
-            frames = tr("{count} frames").format(count=split.frames.get(side, 0))
+            frames = count_words.format(count=split.frames.get(side, 0))
             who = list_words([tr(NOT_STATED) if name == NOT_STATED else name for name in names[side]])
             facts.append((tr(SIDE_WORDS[side]), f"{who}  ·  {frames}" if who else tr("nobody")))
         self.facts.show_facts(facts)

@@ -18,7 +18,7 @@ from puncta.formats.dataset_checks import is_split_by_case
 from puncta.formats.jsontext import read_json
 from puncta.session.retrain import data_of_recordings, make_dataset, plan_split, recordings_of_folder
 from puncta.session.retrain_data import check_split
-from puncta.session.retrain_recipes import DRAWN, LEFT_OUT, is_needle_free
+from puncta.session.retrain_recipes import DRAWN, is_needle_free, left_out_of
 from puncta.training.building import build_together
 from puncta.training.data import Clip, load_clips
 from puncta.training.dataset_reading import build_labelled_clips
@@ -182,9 +182,8 @@ def words_of(name: str, dataset: Dataset) -> str:
 def notes_of(dataset: Dataset) -> list[str]:
     """Return what a dataset of recordings says of itself: its split, and what was left out."""
     more = dataset.info.more
-    left_out = more.get(LEFT_OUT)
     drawn = sum(DRAWN in video.more for video in dataset.videos)
     found = [f"Split by {more.get('split_by', 'subject')}: {more['split']}."] if more.get("split") else []
     found += [str(more["split_warning"])] if more.get("split_warning") else []
     found += [f"Into {drawn} clips of those held out a needle is drawn."] if drawn else []
-    return found + [str(words) for words in (left_out if isinstance(left_out, list) else [])]
+    return [*found, *left_out_of(dataset)]

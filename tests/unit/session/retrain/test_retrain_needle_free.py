@@ -171,8 +171,11 @@ def test_what_shows_a_needle_to_the_present_model_is_left_out_counted_and_named(
     data = data_of_recordings([pictured(tmp_path / "in", 500 + k, f"s{k}") for k in range(4)])
     made = make_dataset(None, data, plan_split(data), tmp_path / "ward", look=look)
     whole, few, emptied = made.left_out
-    assert whole.startswith("clip 501 is left out: on 48 of 48 frames the present model is sure of a needle's tip")
-    assert few == "1 frame at which the present model is sure of a needle's tip, and 6 beside them, are left out."
+    assert whole.startswith("clip 501 (s1) is left out: on 48 of 48 frames the present model is sure of a needle's tip")
+    assert few == (
+        "1 frame at which the present model is sure of a needle's tip, and 6 beside them, are left out: "
+        "clip 502 (s2) 7 / 48."
+    )
     assert emptied.startswith("Nothing is left of the recordings that ")  # "clip 501" was alone on its side
     dataset = load_dataset(made.folder)
     mine = next(v for v in dataset.videos if v.name == "clip 502")
@@ -180,8 +183,12 @@ def test_what_shows_a_needle_to_the_present_model_is_left_out_counted_and_named(
     assert made.frames == 48 * 3 - 7 and there == [i for i in range(48) if not 9 <= i <= 15]
     assert "clip 501" not in {v.name for v in dataset.videos}
     assert open_training_data(made.folder).problems == made.left_out
-    with pytest.raises(UserError, match=r"Nothing is left of the recordings.*clip 500 is left out"):
+    with pytest.raises(UserError, match=r"Nothing is left of the recordings") as refused:
         make_dataset(None, data, plan_split(data), tmp_path / "none", look=lambda run: [True] * len(run))
+    _first, *named = str(refused.value).split("\n")
+    assert [words.partition(" is left out: on 48 of 48 frames")[0] for words in named] == [
+        f"clip {500 + k} (s{k})" for k in range(4)
+    ]
     assert not list(tmp_path.glob("*none*"))
 
 
@@ -262,19 +269,22 @@ def test_a_folder_has_a_folder_for_each_person_and_says_what_it_cannot_read(tmp_
         ("cine 0", "p1", 6), ("cine 0", "p2", 6), ("cine 1", "p1", 6), ("loose", None, 1), ("still", "p2", 1),
     ]  # fmt: skip
     (said,) = wrong
-    assert said.startswith("torn.mp4 is left out: ")
+    assert said.startswith("torn.mp4 (p2) is left out: ")
     assert data_of_recordings(found).counts == "20 frames of 5 recordings of 2 subjects"
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no recording"):
+    for person in ("p1", "p2"):
+        (tmp_path / "empty" / person).mkdir(parents=True)
+        (tmp_path / "empty" / person / "torn.mp4").write_bytes(person.encode())
+    with pytest.raises(UserError, match="holds no recording") as refused:
         recordings_of_folder(tmp_path / "empty")
+    assert all(f"torn.mp4 ({person}) is left out" in str(refused.value) for person in ("p1", "p2"))
     with pytest.raises(UserError, match="There is no folder"):
         recordings_of_folder(tmp_path / "gone")
 
 
 def test_a_folder_that_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "ward"
-    for person in ("p1", "p2", "p3"):
-        pictured(home / person, 1, None, 6)
+    for number, person in enumerate(("p1", "p2", "p3")):
+        pictured(home / person, number, None, 6)
     whole = Path.iterdir
 
     def listed(folder: Path) -> Iterator[Path]:
@@ -302,6 +312,13 @@ def test_a_plan_is_refused_where_it_is_of_the_wrong_kind_or_too_few(
     plan = RetrainPlan("one", "tip_site_pre", made.folder, "needle-tip-ut 0.3")
     with pytest.raises(UserError, match="has 24 needle-free frames and needs 120, 96 more: recordings of this machine"):
         retrain_plans.check_plan(plan, registry)
+    seen = make_dataset(
+        None, data, plan_split(data), tmp_path / "seen",
+        look=lambda run: [run[0].key.stream in ("clip 500", "clip 502")] * len(run),
+    )
+    with pytest.raises(UserError, match="needle-free frames and needs 120") as refused:
+        retrain_plans.check_plan(replace(plan, data=seen.folder), registry)
+    assert tuple(str(refused.value).split("\n")[1:]) == seen.left_out and len(seen.left_out) >= 2
     with pytest.raises(UserError, match="made of recordings without a needle and holds no labels"):
         retrain_plans.check_plan(replace(plan, recipe="tip_site"), registry)
     dataset = load_dataset(made.folder)
