@@ -13,6 +13,7 @@ from puncta.annotation.assignments import Work, assign, mark
 from puncta.annotation.cases import Case, case_of_source
 from puncta.annotation.commands import Board, Command, LabelConflict, draw, not_visible, set_flag
 from puncta.annotation.labels import Kind, NotVisible, Slot, TipLabel
+from puncta.annotation.shared import Standing
 from puncta.annotation.store import AnnotationStore, Applied
 from puncta.core.frame import FrameKey
 from puncta.core.overlay import Dash, Fill
@@ -363,3 +364,18 @@ def test_undo_passes_over_an_answer_that_the_store_has_refused(stage, qtbot, mon
     hand.shows(3)
     assert label(hand, 3, "needle") is None, "the answer before it is taken back"
     assert "Nothing to take back" not in hand.parts.window.status_line.message
+
+
+def test_undo_passes_over_an_answer_that_the_labs_server_has_refused_later(stage, qtbot) -> None:
+    two_readings()
+    hand = adjudicating(stage, qtbot)
+    for frame in (7, 5):
+        hand.key(Qt.Key.Key_A)
+        hand.calm()
+        hand.shows(frame)
+    desk = hand.notes.desk
+    (_first, _frame), (late, at) = desk.made
+    assert at == 7
+    hand.notes.store.standing = Standing(True, 0, 1, "", None, frozenset({late}))
+    hand.notes.store.settled.emit()
+    assert [frame for _uid, frame in desk.made] == [3]

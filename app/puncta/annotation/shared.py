@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from puncta import paths
-from puncta.annotation import store_rows
+from puncta.annotation import store_history, store_rows
 from puncta.annotation.assignments import assignments, put_assignments
 from puncta.annotation.commands import Change, Command, GestureRefused
 from puncta.annotation.label_json import content_of, label_from_content
@@ -65,6 +65,8 @@ class Standing:
         Why it is not reached, in words.
     last_refused : Refused or None
         The newest of them.
+    refused_uids : frozenset of str
+        The names of all of them.
     """
 
     reached: bool | None
@@ -72,6 +74,7 @@ class Standing:
     refused: int = 0
     trouble: str = ""
     last_refused: Refused | None = None
+    refused_uids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,8 @@ class SharedStore(AnnotationStore):
         """How this copy stands with its server now."""
         trouble, refused = self.trouble, self.refused
         reached = True if self.connected else False if trouble else None
-        return Standing(reached, self.waiting, len(refused), trouble, refused[-1] if refused else None)
+        uids = frozenset(one.uid for one in refused)
+        return Standing(reached, self.waiting, len(refused), trouble, refused[-1] if refused else None, uids)
 
     def sync(self) -> bool:
         """Send what is waiting, then take over what others have done; False where the server cannot be worked with."""
@@ -279,6 +283,8 @@ class SharedStore(AnnotationStore):
         if all(known["uid"] != entry.uid for known in listed):
             listed.append({"uid": entry.uid, "case_id": entry.case_id, "title": entry.title, "reason": reason})
             self.set_fact(REFUSED, json.dumps(listed))
+        with self.writing() as connection:
+            store_history.put_out_of_reach(connection, entry.id)
         later = self._touched_after(entry)
         self._put(entry.case_id, [(entry.rater, slot, theirs.get(slot)) for slot in sorted(slots - later)], set())
 

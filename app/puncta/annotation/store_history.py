@@ -142,6 +142,12 @@ def log_step(
     insert_rows(connection, CHANGES, rows)
 
 
+def put_out_of_reach(connection: Connection, command_id: int) -> None:
+    """Keep a gesture in the log, but let no undo or redo come upon it any more."""
+    query = sa.select(CHANGES.c.id).where(CHANGES.c.command_id == command_id)
+    _set_status(connection, connection.execute(query).scalars().all(), DISCARDED)
+
+
 def was_logged(connection: Connection, uid: str) -> bool:
     """Tell whether a gesture has been written before."""
     return connection.execute(sa.select(COMMANDS.c.id).where(COMMANDS.c.uid == uid)).first() is not None

@@ -313,3 +313,25 @@ def test_a_label_of_another_clip_is_refused_and_holds_up_nothing(tmp_path: Path)
         assert here.waiting == 0 and ["another time" in one.reason for one in here.refused] == [True, False]
         assert "not on the server" in here.refused[1].reason
         assert [x.value for x in there.labels(case.id, rater="anna")] == [TipLabel((2, 2))]
+
+
+def test_what_the_server_has_refused_is_neither_undone_nor_made_again(tmp_path: Path) -> None:
+    server = tmp_path / "server.sqlite"
+    with SharedStore.open(server, folder=tmp_path / "a") as here, AnnotationStore.open(server) as there:
+        case = here.add_case(make_case())
+        assert here.sync()
+        elsewhere, mine = Board(case.id, "anna"), Board(case.id, "anna")
+        for index in (1, 2):
+            do(there, elsewhere, draw(elsewhere, "needle_tip", key(index), TipLabel((1, 1))))
+        do(there, elsewhere, erase(elsewhere, [Slot(2, "needle_tip")]))
+        do(there, elsewhere, draw(elsewhere, "needle_tip", key(2), TipLabel((4, 4))))
+        late = [draw(mine, "needle_tip", key(index), TipLabel((2, 2)), title="Late") for index in (1, 2)]
+        for gesture in late:
+            do(here, mine, gesture)
+        assert here.undo(case.id, "anna", 2) is not None
+        assert here.sync() and here.standing.refused_uids >= {gesture.uid for gesture in late if gesture is not None}
+        do(there, elsewhere, erase(elsewhere, [Slot(2, "needle_tip")]))
+        assert here.sync() and here.labels(case.id, frame=2) == ()
+        assert here.undo(case.id, "anna", 1) is None
+        assert here.redo(case.id, "anna", 2) is None, "it would only be refused again"
+        assert here.waiting == 0 and [x.value for x in here.labels(case.id)] == [TipLabel((1, 1))]

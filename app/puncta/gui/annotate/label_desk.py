@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -78,7 +78,7 @@ class LabelDesk(QObject):
         """Why the last work on the store failed."""
         self._looking = False
         self._apart = SetApart()
-        store.settled.connect(self.saved.emit)
+        store.settled.connect(self._settled)
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self.look)
@@ -288,11 +288,21 @@ class LabelDesk(QObject):
             self.reload()  # somebody confirmed meanwhile what a proposal stands over here
 
     def _refused(self, uid: str, error: Exception) -> None:
-        # The store does not have it, so it cannot be taken back: undo is not to lead there.
-        self.made = [entry for entry in self.made if entry[0] != uid]
+        self._strike({uid})
         self._not_done(error)
         if isinstance(error, LabelConflict):
             self.reload()
+
+    def _settled(self) -> None:
+        standing = self.store.standing
+        if standing is not None and standing.refused_uids:
+            self._strike(standing.refused_uids)  # the lab's server has looked at them only now
+        self.saved.emit()
+
+    def _strike(self, uids: Container[str]) -> None:
+        """The store does not have these gestures, so they cannot be taken back: undo is not to lead there."""
+        self.made = [entry for entry in self.made if entry[0] not in uids]
+        self.unmade = [entry for entry in self.unmade if entry[0] not in uids]
 
     def _not_done(self, error: Exception) -> None:
         if not isinstance(error, UserError):
