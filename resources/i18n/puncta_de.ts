@@ -5299,5 +5299,189 @@
         <source>Recordings that show no needle can teach without any label, so far for {plugin} alone. Choose that above to see how.</source>
         <translation>Aus Aufnahmen, die keine Nadel zeigen, lässt sich ohne jede Beschriftung lernen, bisher allein für {plugin}. Wählen Sie das oben, um zu sehen, wie.</translation>
     </message>
+    <message>
+        <source>Paint the shaft as far as it shows on this very frame; what is only known to be there belongs to no mask.</source>
+        <translation>Malen Sie den Schaft so weit aus, wie er auf genau diesem Bild zu sehen ist; was man nur dort weiß, gehört in keine Maske.</translation>
+    </message>
+    <message>
+        <source>Leave reverberations below the shaft and bright tissue beside it out.</source>
+        <translation>Lassen Sie Wiederholungsechos unter dem Schaft und helles Gewebe daneben weg.</translation>
+    </message>
+    <message>
+        <source>Small gaps of a few pixels along the shaft are painted over; longer ones stay open.</source>
+        <translation>Kleine Lücken von wenigen Bildpunkten entlang des Schafts werden übermalt; längere bleiben offen.</translation>
+    </message>
+    <message>
+        <source>Mark the tip on its own: it may show where the shaft does not, and the other way round.</source>
+        <translation>Markieren Sie die Spitze für sich: sie kann zu sehen sein, wo der Schaft es nicht ist, und umgekehrt.</translation>
+    </message>
+    <message>
+        <source>Say out of plane where the needle has left the picture's plane; say absent where none is in the tissue.</source>
+        <translation>Sagen Sie außerhalb der Ebene, wo die Nadel die Bildebene verlassen hat; sagen Sie fehlt, wo keine im Gewebe ist.</translation>
+    </message>
+    <message>
+        <source>Outline the lesion once every ten frames or where it moves, and let it be carried between.</source>
+        <translation>Umranden Sie die Läsion alle zehn Bilder oder wo sie sich bewegt, und lassen Sie sie dazwischen fortführen.</translation>
+    </message>
+    <message>
+        <source>The far end of the bevel. The box is centred on it, 8.8 % x 4.0 % of the ultrasound region.</source>
+        <translation>Das vordere Ende des Schliffs. Der Kasten liegt mittig darauf, 8,8 % x 4,0 % des Ultraschallbereichs.</translation>
+    </message>
+    <message>
+        <source>The shaft as far as it shows. The box is the hull of the visible shaft.</source>
+        <translation>Der Schaft, so weit er zu sehen ist. Der Kasten umschließt den sichtbaren Schaft.</translation>
+    </message>
+    <message>
+        <source>Lesion</source>
+        <translation>Läsion</translation>
+    </message>
+    <message>
+        <source>The lesion that is to be sampled, to its outer edge.</source>
+        <translation>Die Läsion, aus der die Probe kommen soll, bis zu ihrem äußeren Rand.</translation>
+    </message>
+    <message>
+        <source>Approach</source>
+        <translation>Annäherung</translation>
+    </message>
+    <message>
+        <source>Probe on the breast, no needle in the tissue.</source>
+        <translation>Sonde auf der Brust, keine Nadel im Gewebe.</translation>
+    </message>
+    <message>
+        <source>Advance</source>
+        <translation>Vorschub</translation>
+    </message>
+    <message>
+        <source>From the needle's entry to its rest before the lesion.</source>
+        <translation>Vom Einstich der Nadel bis zu ihrem Halt vor der Läsion.</translation>
+    </message>
+    <message>
+        <source>Before the shot</source>
+        <translation>Vor dem Schuss</translation>
+    </message>
+    <message>
+        <source>The needle rests with its tip before the lesion.</source>
+        <translation>Die Nadel ruht mit der Spitze vor der Läsion.</translation>
+    </message>
+    <message>
+        <source>After the shot</source>
+        <translation>Nach dem Schuss</translation>
+    </message>
+    <message>
+        <source>From the shot to the start of the withdrawal.</source>
+        <translation>Vom Schuss bis zum Beginn des Rückzugs.</translation>
+    </message>
+    <message>
+        <source>Withdraw</source>
+        <translation>Rückzug</translation>
+    </message>
+    <message>
+        <source>The needle moves back, until it has left the tissue.</source>
+        <translation>Die Nadel geht zurück, bis sie das Gewebe verlassen hat.</translation>
+    </message>
+    <message>
+        <source>Judge each flag by itself, on this very frame; hold a flag's key while the clip plays, with Shift for absent.</source>
+        <translation>Beurteilen Sie jedes Merkmal für sich, auf genau diesem Bild; halten Sie die Taste eines Merkmals, während der Clip läuft, mit Umschalt für fehlt.</translation>
+    </message>
+    <message>
+        <source>Poor quality does not make cord and CSF absent: a frame a little beside the midline may show either, and then it is present.</source>
+        <translation>Schlechte Qualität macht Rückenmark und Liquor nicht fehlend: ein Bild etwas neben der Mittellinie kann beides zeigen, und dann ist es vorhanden.</translation>
+    </message>
+    <message>
+        <source>What this frame does not show is absent, not unknown: a canal that is shadowed, too narrow or out of the picture has neither cord nor CSF.</source>
+        <translation>Was dieses Bild nicht zeigt, fehlt und ist nicht unbekannt: ein Kanal, der im Schatten liegt, zu schmal oder nicht im Bild ist, hat weder Rückenmark noch Liquor.</translation>
+    </message>
+    <message>
+        <source>Cord is the cord or the conus. Strands below the conus are cauda equina and not cord.</source>
+        <translation>Rückenmark ist das Mark oder der Konus. Stränge unterhalb des Konus sind Cauda equina und kein Rückenmark.</translation>
+    </message>
+    <message>
+        <source>CSF needs a dark space of a millimetre or more round cord or roots; a shadow behind bone is not CSF.</source>
+        <translation>Liquor braucht einen dunklen Raum von mindestens einem Millimeter um Mark oder Wurzeln; ein Schatten hinter Knochen ist kein Liquor.</translation>
+    </message>
+    <message>
+        <source>Not assessed is for frames that you have not judged; it never means absent.</source>
+        <translation>Nicht beurteilt gilt für Bilder, die Sie nicht beurteilt haben; es heißt nie fehlt.</translation>
+    </message>
+    <message>
+        <source>These rules are ours; no published guideline defines the three flags.</source>
+        <translation>Diese Regeln sind unsere; keine veröffentlichte Leitlinie legt die drei Merkmale fest.</translation>
+    </message>
+    <message>
+        <source>The canal is resolved: a dura line shows, the probe is on the midline, gain is neither saturated nor too low, the picture is not blurred.</source>
+        <translation>Der Kanal ist aufgelöst: eine Duralinie ist zu sehen, die Sonde liegt auf der Mittellinie, die Verstärkung ist weder übersteuert noch zu niedrig, das Bild ist nicht verwischt.</translation>
+    </message>
+    <message>
+        <source>Spinal cord</source>
+        <translation>Rückenmark</translation>
+    </message>
+    <message>
+        <source>Cord or conus is in view, with its central echo or both pial lines. Cauda equina alone is not cord.</source>
+        <translation>Mark oder Konus ist im Bild, mit dem Zentralecho oder beiden Pialinien. Cauda equina allein ist kein Rückenmark.</translation>
+    </message>
+    <message>
+        <source>A dark subarachnoid space of at least 1 mm is in view and not in a shadow.</source>
+        <translation>Ein dunkler Subarachnoidalraum von mindestens 1 mm ist im Bild und liegt nicht im Schatten.</translation>
+    </message>
+    <message>
+        <source>Needle tip and axis</source>
+        <translation>Nadelspitze und Achse</translation>
+    </message>
+    <message>
+        <source>Mark the far end of the bevel, not the brightest spot of the shaft and not its reverberations.</source>
+        <translation>Markieren Sie das vordere Ende des Schliffs, nicht die hellste Stelle des Schafts und nicht seine Wiederholungsechos.</translation>
+    </message>
+    <message>
+        <source>Step some frames back and forth first: the tip is what moves with the needle and ends it.</source>
+        <translation>Gehen Sie zuerst einige Bilder vor und zurück: die Spitze ist, was sich mit der Nadel bewegt und sie beendet.</translation>
+    </message>
+    <message>
+        <source>Where the tip is guessed from the movement of tissue alone, mark it and say uncertain.</source>
+        <translation>Wo die Spitze nur aus der Bewegung des Gewebes erraten wird, markieren Sie sie und sagen unsicher.</translation>
+    </message>
+    <message>
+        <source>Say out of plane where the shaft shows and its end does not belong to the tip; say shadowed behind bone or air.</source>
+        <translation>Sagen Sie außerhalb der Ebene, wo der Schaft zu sehen ist und sein Ende nicht zur Spitze gehört; sagen Sie verschattet hinter Knochen oder Luft.</translation>
+    </message>
+    <message>
+        <source>Say absent only where no needle is in the tissue of this picture.</source>
+        <translation>Sagen Sie fehlt nur, wo in diesem Bild keine Nadel im Gewebe ist.</translation>
+    </message>
+    <message>
+        <source>Draw the axis along the middle of the shaft's upper edge, from the edge of the region to the tip.</source>
+        <translation>Zeichnen Sie die Achse entlang der Mitte der oberen Schaftkante, vom Rand des Bereichs bis zur Spitze.</translation>
+    </message>
+    <message>
+        <source>Needle axis</source>
+        <translation>Nadelachse</translation>
+    </message>
+    <message>
+        <source>The line of the shaft from where it enters the ultrasound region to the tip.</source>
+        <translation>Die Linie des Schafts von seinem Eintritt in den Ultraschallbereich bis zur Spitze.</translation>
+    </message>
+    <message>
+        <source>No needle</source>
+        <translation>Keine Nadel</translation>
+    </message>
+    <message>
+        <source>No needle is in the tissue.</source>
+        <translation>Keine Nadel ist im Gewebe.</translation>
+    </message>
+    <message>
+        <source>The needle moves forward.</source>
+        <translation>Die Nadel geht vor.</translation>
+    </message>
+    <message>
+        <source>The needle rests, for example while something is injected.</source>
+        <translation>Die Nadel ruht, zum Beispiel während etwas eingespritzt wird.</translation>
+    </message>
+    <message>
+        <source>The needle moves back.</source>
+        <translation>Die Nadel geht zurück.</translation>
+    </message>
+    <message>
+        <source>What the needle is to reach, for example a mass or a nerve.</source>
+        <translation>Was die Nadel erreichen soll, zum Beispiel ein Knoten oder ein Nerv.</translation>
+    </message>
 </context>
 </TS>

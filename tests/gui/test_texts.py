@@ -15,6 +15,7 @@ from puncta.core.flags import FLAG_WORDS
 from puncta.core.frame import CalibrationOrigin
 from puncta.core.guidance import MISSES, OFF_PLAN, TARGET_LOST, TO_TARGET
 from puncta.core.target import LOSS_WORDS
+from puncta.formats.label_sets import label_sets_dir, read_label_set, shipped_label_sets
 from puncta.gui import actions, sounds
 from puncta.gui.annotate import adjudication, adjudication_panel, facts, things, worklist
 from puncta.gui.annotate import said as labels_said
@@ -102,9 +103,21 @@ def texts_of_source(root: Path) -> set[str]:
     found |= {findings.heat_words(name, speaks=s) for name in ("quality", "cord", "csf") for s in (True, False)}
     found |= {findings.POOR_PICTURE, finding_rows.POOR_WHY}
     found |= {EMPTY, NO_SPECKLE, *said.SAID, *labels_said.SAID}
+    found |= words_of_label_sets()
     found |= words_of_plugin(root / "plugins" / "infant-lp")
     found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}
     return found - {""}
+
+
+def words_of_label_sets() -> set[str]:
+    """What an annotator reads of the label sets that ship: titles, meanings, the lines of the protocol sheets."""
+    found: set[str] = set()
+    for name in shipped_label_sets():
+        label_set = read_label_set(label_sets_dir() / f"{name}.json")
+        parts = (*label_set.categories, *label_set.flags, *label_set.phases)
+        found |= {label_set.title, *label_set.protocol}
+        found |= {words for part in parts for words in (part.title, part.meaning)}
+    return found
 
 
 def words_of_plugin(folder: Path) -> set[str]:

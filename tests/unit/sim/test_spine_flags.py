@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from puncta.formats.label_sets import label_sets_dir, read_label_set
 from puncta.sim.anatomy import SubjectOptions
 from puncta.sim.anatomy.infant_lp import build_infant
 from puncta.sim.cine import CineGenerator
@@ -199,3 +200,14 @@ def test_rendered_subjects_carry_the_flags_that_were_asked_for(
         _, truth = generator.next_frame()
         agree += all(truth.flags[name] == value for name, value in expected.items())
     assert agree >= 2
+
+
+def test_the_protocol_sheet_asks_of_people_what_is_true_here() -> None:
+    sheet = " ".join(read_label_set(label_sets_dir() / "infant-lp.json").protocol)
+    beside = longitudinal(20.0).judge(midline_offset_mm=2.4)
+    assert (beside.quality, beside.csf, beside.cord) == (0, 1, 1)
+    assert "Poor quality does not make cord and CSF absent" in sheet
+    hidden = longitudinal(20.0)
+    hidden.label[10:14] = int(Tissue.BONE)
+    assert (hidden.judge().csf, hidden.judge().cord) == (0, 0)
+    assert "a canal that is shadowed, too narrow or out of the picture has neither cord nor CSF" in sheet
