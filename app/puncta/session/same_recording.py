@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
 from collections.abc import Iterable, Sequence
@@ -24,10 +25,10 @@ def firsts(uris: Iterable[str]) -> list[int]:
     alike: dict[object, list[tuple[int, Path]]] = {}
     for number, uri in enumerate(uris):
         path = _path_of(uri)
-        try:
+        name: object = uri
+        looks: object | None = None
+        with contextlib.suppress(OSError):  # it may be no file at all
             name, looks = _identity_of(path), _looks_of(path)
-        except OSError:
-            name, looks = uri, None
         first = by_name.get(name)
         if first is None:
             others = alike.setdefault(looks, []) if looks is not None else []
