@@ -2,121 +2,38 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from exchange_labels import CASE, EVERYTHING, back, dataset_from, label, needle_mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_maker import MODEL, STREAM, key, make_case
+from label_maker import MODEL, key
 
-from puncta.annotation.cases import Case
 from puncta.annotation.exchange_coco import coco_from_dataset, found_in_coco
-from puncta.annotation.exchange_cvat import found_in_cvat
-from puncta.annotation.exchange_dataset import CasePart, dataset_of, found_in_dataset, picture_name
-from puncta.annotation.exchange_found import Found, Imported, index_in_name, labels_from_found
-from puncta.annotation.exchange_labelme import found_in_labelme
-from puncta.annotation.exchange_write import csv_of, write_mot, write_png_masks, write_yolo
-from puncta.annotation.label_json import value_from_json
+from puncta.annotation.exchange_dataset import found_in_dataset
+from puncta.annotation.exchange_found import Found
 from puncta.annotation.labels import (
     BoxLabel,
     FlagLabel,
-    Kind,
-    Label,
     LineLabel,
-    MaskLabel,
-    NoteLabel,
     NotVisible,
     PhaseLabel,
     PolygonLabel,
-    Provenance,
     State,
     TipLabel,
-    Value,
     mask_label,
     mask_of,
-    mask_of_stroke,
 )
 from puncta.core.errors import UserError
-from puncta.core.frame import FrameKey
 from puncta.formats import schemas
-from puncta.formats.dataset import Dataset, is_true_negative, load_dataset, save_dataset
+from puncta.formats.dataset import is_true_negative, load_dataset, save_dataset
 from puncta.formats.dataset_checks import check_references
 from puncta.formats.dataset_json import json_from_dataset
 from puncta.formats.dataset_values import Visibility
-from puncta.formats.label_sets import LabelCategory, LabelFlag, LabelPhase, LabelSet
-from puncta.session.label_import import read_found
-
-SET = LabelSet(
-    "made", "Made",
-    (LabelCategory(1, "needle_tip", "Tip", "point", ("tip", "entry")),
-     LabelCategory(2, "needle", "Needle", "mask", ("tip", "entry")), LabelCategory(3, "cyst", "Cyst", "box"),
-     LabelCategory(4, "axis", "Axis", "line")),
-    (LabelFlag("csf", "CSF"), LabelFlag("shadow", "Shadow", ("none", "some", "most"))),
-    phases=(LabelPhase("advance", "Advance"), LabelPhase("hold", "Hold")),
-)  # fmt: skip
-PERSON = Provenance(Kind.PERSON, "anna", "0.1.0", "model:tip 0.2", "2026-01-01T00:00:00Z")
-CASE = make_case(title="Clip one", id="c" * 32, label_set="made")
-
-
-def label(
-    name: str,
-    index: int,
-    value: Value,
-    *,
-    state: State = State.CONFIRMED,
-    made: Provenance = PERSON,
-    number: int = 0,
-    sha256: str | None = None,
-) -> Label:
-    return Label(name, key(index, sha256), "anna", value, made, state, number)
-
-
-def needle_mask(angle: float = 0.4, width: float = 3.0) -> MaskLabel:
-    end = (30 + 25 * float(np.cos(angle)), 10 + 25 * float(np.sin(angle)))
-    return mask_label(mask_of_stroke([(10, 10), end], width, (48, 64)))
-
-
-EVERYTHING = (
-    label("needle_tip", 0, TipLabel((20.125, 11.5)), sha256="ab" * 32),
-    label("needle", 0, needle_mask(), state=State.BULK, made=MODEL, sha256="ab" * 32),
-    label("needle.line", 0, LineLabel((10.0, 10.0), (20.1, 11.4)), sha256="ab" * 32),
-    label("csf", 0, FlagLabel(1), sha256="ab" * 32),
-    label("shadow", 0, FlagLabel(2), state=State.BULK, made=MODEL, sha256="ab" * 32),
-    label("phase", 0, PhaseLabel("advance"), sha256="ab" * 32),
-    label("note", 0, NoteLabel('bright "band", see 3\nand 4'), sha256="ab" * 32),
-    label("needle_tip", 3, NotVisible(Visibility.OUT_OF_PLANE)),
-    label("needle", 3, NotVisible(Visibility.ABSENT)),
-    label("csf", 3, FlagLabel(0)),
-    label("needle_tip", 7, TipLabel((5.0, 5.0), (1.0, 2.0, 8.0, 6.0), Visibility.UNCERTAIN)),
-    label("needle", 7, PolygonLabel((48, 64), (((1.5, 2.25), (20.0, 2.0), (20.0, 9.5)),
-                                               ((30.0, 30.0), (40.0, 30.0), (40.0, 41.0), (30.0, 41.0))))),
-    label("cyst", 7, BoxLabel((30.0, 20.0, 12.5, 9.25))),
-    label("cyst", 7, BoxLabel((3.0, 20.0, 2.5, 9.25)), number=1),
-    label("axis", 7, LineLabel((1.0, 2.0), (30.0, 20.0))),
-    label("phase", 8, PhaseLabel("hold")),
-    label("needle.line", 9, LineLabel((1.0, 2.0), (30.0, 20.0), Visibility.UNCERTAIN)),
-    label("needle", 9, BoxLabel((1.0, 2.0, 29.0, 18.0))),
-)  # fmt: skip
-
-
-def keys(index: int) -> FrameKey | None:
-    return key(index) if 0 <= index < 100 else None
-
-
-def dataset_from(labels: tuple[Label, ...], case: Case = CASE, **how: Any) -> Dataset:
-    return dataset_of([CasePart(case, labels, lambda i: picture_name(case, i))], SET, **how)
-
-
-def back(found: list, names: Mapping[str, str] | None = None, source: str = "test x.json") -> Imported:
-    return labels_from_found(found, SET, "anna", keys, stream=STREAM, source=source, names=names)
 
 
 def test_dataset_v1_there_and_back_gives_equal_labels(tmp_path: Path) -> None:
@@ -304,203 +221,6 @@ def test_frames_of_another_clip_are_left_out() -> None:
     assert back(found_in_dataset(dataset_from(shifted))).left_out == {
         "frame of other content or time than the clip's": 1
     }
-
-
-def frames_in(folder: Path) -> dict[str, FrameKey]:
-    with (folder / "frames.csv").open(newline="") as table:
-        return {
-            r["file"]: FrameKey(r["stream"], int(r["frame_index"]), int(r["pts_ns"]), r["sha256"] or None)
-            for r in csv.DictReader(table)
-        }
-
-
-def test_yolo_holds_the_boxes_and_outlines(tmp_path: Path) -> None:
-    write_yolo(dataset_from(EVERYTHING), tmp_path / "boxes")
-    frames = frames_in(tmp_path / "boxes")
-    assert {k.index: k for k in frames.values()} == {x.key.index: x.key for x in EVERYTHING}
-    found = {}
-    for name, at in frames.items():
-        for line in (tmp_path / "boxes" / name).read_text().splitlines():
-            category, cx, cy, w, h = (float(v) for v in line.split())
-            found.setdefault((at.index, int(category)), []).append(
-                (cx * 64 - 0.5 - w * 32, cy * 48 - 0.5 - h * 24, w * 64, h * 48)
-            )
-    assert found[7, 2][0] == pytest.approx((30.0, 20.0, 12.5, 9.25), abs=1e-4)
-    assert found[0, 0][0][:2] == pytest.approx((20.125 - 2.2, 11.5 - 0.8), abs=1e-4)
-    assert (3, 0) not in found and (tmp_path / "boxes" / next(n for n, k in frames.items() if k.index == 3)).exists()
-    write_yolo(dataset_from(EVERYTHING), tmp_path / "outlines", segments=True)
-    name = next(n for n, k in frames_in(tmp_path / "outlines").items() if k.index == 0)
-    (line,) = (tmp_path / "outlines" / name).read_text().splitlines()
-    values = np.array([float(v) for v in line.split()[1:]]).reshape(-1, 2) * (64, 48)
-    filled = mask_of(PolygonLabel((48, 64), (tuple((x - 0.5, y - 0.5) for x, y in values),)))
-    assert np.array_equal(filled, mask_of(needle_mask()))
-    assert "0: needle_tip" in (tmp_path / "boxes" / "data.yaml").read_text()
-
-
-def test_mot_holds_the_boxes_as_tracks(tmp_path: Path) -> None:
-    write_mot(dataset_from(EVERYTHING), tmp_path)
-    (folder,) = [p for p in tmp_path.iterdir() if p.is_dir()]
-    rows = [[float(v) for v in line.split(",")] for line in (folder / "gt" / "gt.txt").read_text().splitlines()]
-    cysts = sorted(r for r in rows if r[7] == 3)
-    assert [r[:2] for r in cysts] == [[8, 300], [8, 301]], "frames count from 1, two things are two tracks"
-    assert cysts[0][2:6] == pytest.approx([31.5, 21.5, 12.5, 9.25])
-    assert {r[0] for r in rows} == {1, 8, 10}
-    assert {k.index for k in frames_in(tmp_path).values()} == {0, 3, 7, 8, 9}
-    assert "seqLength=10" in (folder / "seqinfo.ini").read_text()
-
-
-def test_png_masks_hold_every_pixel_and_what_is_absent(tmp_path: Path) -> None:
-    assert write_png_masks(dataset_from(EVERYTHING), tmp_path) == 3
-    frames = frames_in(tmp_path)
-    found = {
-        (k.index, name.split("/")[1]): cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)
-        for name, k in frames.items()
-    }
-    assert set(found) == {(0, "needle"), (3, "needle"), (7, "needle")}
-    assert np.array_equal(found[0, "needle"] == 255, mask_of(needle_mask())) and not found[3, "needle"].any()
-    assert frames[next(n for n, k in frames.items() if k.index == 0)].sha256 == "ab" * 32
-
-
-def test_csv_holds_everything(tmp_path: Path) -> None:
-    part = CasePart(CASE, EVERYTHING, lambda i: picture_name(CASE, i))
-    rows = list(csv.DictReader(csv_of([part]).splitlines(keepends=True)))
-    got = set()
-    for row in rows:
-        at = FrameKey(row["stream"], int(row["frame_index"]), int(row["pts_ns"]), row["sha256"] or None)
-        kind, by = row["made_by"].split(":")
-        confidence = 0.7 if by == "needle-tip" else None
-        made = Provenance(Kind(kind), by, row["version"], row["base"], row["made_utc"], confidence)
-        got.add(
-            Label(
-                row["name"],
-                at,
-                row["rater"],
-                value_from_json(json.loads(row["content"])),
-                made,
-                State(row["state"]),
-                int(row["number"]),
-            )
-        )
-    assert got == set(EVERYTHING)
-
-
-WRITTEN = Path(__file__).resolve().parents[2] / "data" / "exchange"
-"""Files in the exact form in which CVAT 2 and labelme 4 and 5 write them, with labels made up for these tests."""
-
-
-def test_cvat_for_images() -> None:
-    got = {(x.key.index, x.name, x.number): x for x in back(found_in_cvat(WRITTEN / "cvat-images.xml")).labels}
-    assert got[12, "cyst", 0].value == BoxLabel((10.0, 3.5, 10.0, 5.0), Visibility.UNCERTAIN)
-    assert got[12, "needle", 0].value == PolygonLabel((48, 64), (((2.0, 3.0), (12.0, 3.0), (12.0, 8.0)),))
-    assert got[12, "needle_tip", 0].value == TipLabel((12.0, 8.0))
-    assert got[12, "axis", 0].value == LineLabel((2.0, 3.0), (12.0, 8.0))
-    assert got[12, "csf", 0].value == FlagLabel(1) and got[13, "csf", 0].value == FlagLabel(0)
-    mask = mask_of(got[13, "needle", 0].value)  # type: ignore[arg-type]
-    assert sorted(zip(*np.nonzero(mask))) == [(6, 7), (6, 8), (6, 9), (7, 9)]
-    ellipse, turned = (mask_of(got[14, "needle", n].value) for n in (0, 1))  # type: ignore[arg-type]
-    rows, columns = np.nonzero(ellipse)
-    edges = (rows.min() - 16, 24 - rows.max(), columns.min() - 20, 40 - columns.max())
-    assert all(0 <= off <= 1 for off in edges), "its outermost points lie on pixel centres"
-    assert abs(int(ellipse.sum()) - np.pi * 40) < 8
-    rows, columns = np.nonzero(turned)
-    tall, wide = int(rows.max() - rows.min()), int(columns.max() - columns.min())
-    assert 9 <= tall <= 10 and 3 <= wide <= 4, "a box on its side"
-    assert len(got) == 9
-
-
-def test_cvat_for_video() -> None:
-    got = {(x.key.index, x.name, x.number): x.value for x in back(found_in_cvat(WRITTEN / "cvat-video.xml")).labels}
-    assert got[4, "needle", 0] == PolygonLabel((48, 64), (((1.0, 1.0), (9.0, 1.0), (9.0, 5.0)),))
-    assert isinstance(got[5, "needle", 0], PolygonLabel) and isinstance(got[5, "needle", 1], MaskLabel)
-    assert got[6, "needle", 0] == NotVisible(), "a track that leaves says so"
-    # A shape of one frame is a track that ends on the next: nothing is said of that, and the tip keeps its number.
-    assert got[4, "needle_tip", 0] == TipLabel((9.0, 5.0)) and got[5, "needle_tip", 0] == TipLabel((9.0, 6.0))
-    assert len(got) == 6
-
-
-def test_cvat_hands_out_archives(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "task.zip", "w") as archive:
-        archive.write(WRITTEN / "cvat-video.xml", "annotations.xml")
-        archive.writestr("images/frame_000004.png", b"no picture is read here")
-    assert found_in_cvat(tmp_path / "task.zip") == found_in_cvat(WRITTEN / "cvat-video.xml")
-    assert read_found(tmp_path / "task.zip", None)[0] == "cvat"
-    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
-        archive.writestr("labels.xml", "<annotations/>")
-    with pytest.raises(UserError, match=r"annotations\.xml is not in it once"):
-        found_in_cvat(tmp_path / "other.zip")
-    locked = bytearray((tmp_path / "task.zip").read_bytes())
-    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flag that says: a password is needed
-        locked[locked.index(mark) + at] |= 1
-    (tmp_path / "locked.zip").write_bytes(locked)
-    with pytest.raises(UserError, match="cannot be read"):
-        found_in_cvat(tmp_path / "locked.zip")
-
-
-@pytest.mark.parametrize(("text", "words"), [
-    ("<a>", "is not XML"), ("<a/>", "its root is <a>"),
-    ('<!DOCTYPE x [<!ENTITY a "b">]><annotations/>', "declares entities"),
-    ('<annotations><image id="0" name="1" width="4" height="4"><box label="a"/></image></annotations>', "as CVAT"),
-    ('<annotations><image id="0" name="1" width="4" height="4"><mask label="a" rle="3" left="0" top="0" width="2" '
-     'height="2"/></image></annotations>', "runs for 3"),
-])  # fmt: skip
-def test_what_cvat_would_not_write_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "a.xml").write_text(text)
-    with pytest.raises(UserError, match=words):
-        found_in_cvat(tmp_path / "a.xml")
-
-
-def labelme_file(folder: Path) -> Path:
-    path = folder / "labelme_000012.json"
-    path.write_bytes((WRITTEN / path.name).read_bytes())
-    return path
-
-
-def test_labelme(tmp_path: Path) -> None:
-    labelme_file(tmp_path)
-    (tmp_path / "labelme_000013.json").write_bytes((WRITTEN / "labelme_000013.json").read_bytes())
-    every = {(x.key.index, x.name, x.number): x for x in back(found_in_labelme(tmp_path)).labels}
-    assert every.pop((13, "axis", 0)).value == LineLabel((2.0, 3.0), (12.0, 8.0)), "as labelme 4 writes"
-    got = {(name, number): x for (_index, name, number), x in every.items()}
-    assert {x.key for x in got.values()} == {key(12)}
-    assert got["needle", 0].value == PolygonLabel((48, 64), (((2.0, 3.0), (12.0, 3.0), (12.0, 8.0)),))
-    assert got["cyst", 0].value == BoxLabel((10.0, 3.5, 10.0, 5.0))
-    assert got["needle_tip", 0].value == TipLabel((12.0, 8.0))
-    assert got["axis", 0].value == LineLabel((2.0, 3.0), (12.0, 8.0))
-    assert got["csf", 0].value == FlagLabel(1) and got["shadow", 0].value == FlagLabel(0)
-    circle = mask_of(got["needle", 1].value)  # type: ignore[arg-type]
-    assert abs(int(circle.sum()) - np.pi * 36) < 8 and circle[20, 30] and not circle[20, 38]
-    mask = mask_of(got["needle", 2].value)  # type: ignore[arg-type]
-    assert sorted(zip(*np.nonzero(mask))) == [(6, 7), (6, 8), (6, 9), (7, 9)]
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(UserError, match="no labelme file"):
-        found_in_labelme(empty)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"shapes": [{"label": "needle", "shape_type": "point", "points": []}]}, "shape 1 does not read"),
-        ({"imageHeight": None}, "size of its picture"),
-        ({"shapes": None}, "is not a labelme file"),
-    ],
-)
-def test_what_labelme_would_not_write_is_refused(tmp_path: Path, change: dict, words: str) -> None:
-    path = labelme_file(tmp_path)
-    document = {
-        k: v for k, v in {**json.loads(path.read_text()), **change}.items() if not (k == "shapes" and v is None)
-    }
-    path.write_text(json.dumps(document))
-    with pytest.raises(UserError, match=words):
-        found_in_labelme(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "number"),
-    [("frame_000012.PNG", 12), ("a/b-7.png", 7), ("clip2.png", 2), ("x\\y_0003_mask.png", 3), ("tip.png", None)],
-)
-def test_numbers_of_frames_in_names(name: str, number: int | None) -> None:
-    assert index_in_name(name) == number
 
 
 def test_what_does_not_fit_the_label_set_is_left_out_and_counted() -> None:
