@@ -1,4 +1,4 @@
-"""What the window promises: keys, the safety line, opening, settings, reach."""
+"""What the window promises: the safety line, reach, opening, target, ruler, snapshot."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import itertools
 from pathlib import Path
 
 import pytest
-from pipeline_stage import EchoPlugin, hosted
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QWheelEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLabel, QLineEdit, QWidget
+from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QWidget
 from widget_checks import cut_labels, nameless
+from window_stage import active, click_picture, playing, stream_of
 
 from puncta.core.events import PlayState
 from puncta.core.frame import CalibrationOrigin
-from puncta.gui.actions import ACTIONS, KEY_SETS, SPECS, find_conflict, keys_of
 from puncta.gui.dialogs.keys import KeysDialog
 from puncta.gui.dialogs.ruler import RulerDialog
 from puncta.gui.dialogs.settings import SettingsDialog
@@ -23,161 +22,7 @@ from puncta.gui.dialogs.simulator import SimulatorDialog
 from puncta.gui.remembered import ruler_identity
 from puncta.gui.video.stage import SAFETY_LINE
 from puncta.gui.video.tools import Tool
-from puncta.settings import Settings, load_settings
-
-
-def playing(parts, qtbot, uri: str = "case-a"):
-    """Open a source and wait for its first picture."""
-    parts.window.open_uri(uri)
-    qtbot.waitUntil(lambda: parts.desk.info is not None and parts.desk.info.uri == uri, timeout=5000)
-    qtbot.waitUntil(lambda: stream_of(parts) == uri and parts.window.windowTitle() != "Puncta", timeout=5000)
-
-
-def stream_of(parts) -> str:
-    """Stream of the picture on the screen."""
-    return parts.desk.analysis.frame.key.stream if parts.desk.analysis is not None else ""
-
-
-def active(parts, qtbot) -> None:
-    parts.window.activateWindow()
-    qtbot.waitUntil(parts.window.isActiveWindow)
-    parts.window.stage.view.setFocus()
-
-
-# --- keys ------------------------------------------------------------------------------------------------------
-
-
-def test_every_action_does_something_and_has_words() -> None:
-    assert len(SPECS) == len(ACTIONS)
-    assert all(spec.words and spec.group for spec in ACTIONS)
-
-
-@pytest.mark.parametrize("key_set", KEY_SETS)
-def test_no_two_actions_share_a_key(key_set: str) -> None:
-    keys = keys_of(key_set, {})
-    assert {name: find_conflict(name, key, keys) for name, key in keys.items()} == dict.fromkeys(keys)
-
-
-@pytest.mark.parametrize("key_set", KEY_SETS)
-def test_every_key_reaches_its_action(stage, qtbot, key_set: str) -> None:
-    parts = stage.open(Settings(first_start_done=True, key_set=key_set, enabled_plugins=["echo"]))
-    window = parts.window
-    active(parts, qtbot)
-    done: list[str] = []
-    held: list[tuple[str, bool]] = []
-    assert {spec.id for spec in ACTIONS if not spec.hold} <= window.does.names()
-    for name in list(window.does._verbs):
-        window.does._verbs[name] = lambda name=name: done.append(name)
-    window.keyboard._hold = lambda name, on: held.append((name, on))
-    for spec in ACTIONS:
-        key = QKeySequence(spec.default_key(key_set))
-        assert not key.isEmpty(), spec.id
-        window.keyboard.set_mode(spec.modes[0] if spec.modes else "review")
-        done.clear()
-        held.clear()
-        QTest.keySequence(window.stage.view, key)
-        if spec.hold:
-            assert held == [(spec.id, True), (spec.id, False)]
-        else:
-            assert done == [spec.id], spec.id
-
-
-def test_holding_h_hides_the_overlay_only_while_held(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    active(parts, qtbot)
-    view = parts.window.stage.view
-    QTest.keyPress(view, Qt.Key.Key_H)
-    assert not view.overlay_on
-    parts.window.refresh()
-    assert not view.overlay_on
-    QTest.keyRelease(view, Qt.Key.Key_H)
-    assert view.overlay_on
-
-
-def test_typing_into_a_field_plays_nothing(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    active(parts, qtbot)
-    field = QLineEdit(parts.window)
-    field.show()
-    field.setFocus()
-    state = parts.player.status().state
-    QTest.keyClicks(field, "hit l o")
-    assert field.text() == "hit l o"
-    assert parts.player.status().state is state
-    assert parts.desk.loop_marks == [None, None]
-    assert parts.window.stage.view.overlay_on
-
-
-def test_space_belongs_to_a_button_reached_by_tab(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    active(parts, qtbot)
-    eye = next(iter(parts.window.layers.eyes.values()))
-    eye.setFocus(Qt.FocusReason.TabFocusReason)
-    was = eye.isChecked()
-    QTest.keyClick(eye, Qt.Key.Key_Space)
-    assert eye.isChecked() is not was
-    assert parts.player.status().state is PlayState.PLAYING
-
-
-def test_an_own_key_replaces_the_default_and_persists(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    active(parts, qtbot)
-    dialog = KeysDialog(parts.preferences, parts.window.theme, parts.window)
-    dialog.fields["play"].setKeySequence(QKeySequence("U"))
-    dialog.fields["play"].editingFinished.emit()
-    dialog.fields["target"].setKeySequence(QKeySequence("U"))  # taken now
-    dialog.fields["target"].editingFinished.emit()
-    dialog.deleteLater()
-    assert parts.preferences.settings.keys == {"play": "U"}
-    QTest.keyClick(parts.window.stage.view, Qt.Key.Key_U)
-    qtbot.waitUntil(lambda: parts.player.status().state is PlayState.PAUSED)
-    stage.close(parts)
-    assert load_settings()[0].keys == {"play": "U"}
-
-
-def test_transport_keys_move_through_the_case(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    active(parts, qtbot)
-    view, desk = parts.window.stage.view, parts.desk
-    QTest.keyClick(view, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: parts.player.status().state is PlayState.PAUSED)
-    QTest.keyClick(view, Qt.Key.Key_Home)
-    qtbot.waitUntil(lambda: desk.shown_index() == 0)
-    QTest.keyClick(view, Qt.Key.Key_Right)
-    qtbot.waitUntil(lambda: desk.shown_index() == 1)
-    QTest.keyClick(view, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
-    qtbot.waitUntil(lambda: desk.shown_index() == 11)
-    QTest.keyClick(view, Qt.Key.Key_Left)
-    qtbot.waitUntil(lambda: desk.shown_index() == 10)
-    QTest.keyClick(view, Qt.Key.Key_I)
-    QTest.keyClick(view, Qt.Key.Key_End)
-    qtbot.waitUntil(lambda: desk.shown_index() == 59)
-    parts.desk.seek(20)
-    qtbot.waitUntil(lambda: desk.shown_index() == 20)
-    QTest.keyClick(view, Qt.Key.Key_O)
-    QTest.keyClick(view, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: parts.player.status().loop == (10, 21))
-    seen: set[int] = set()
-    qtbot.waitUntil(lambda: seen.add(desk.shown_index()) or len(seen - {20}) >= 5, timeout=5000)
-    assert seen <= set(range(10, 21))
-    QTest.keyClick(view, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: parts.player.status().loop is None)
-    QTest.keyClick(view, Qt.Key.Key_J)
-    assert desk.reverse_rate == 1.0
-    QTest.keyClick(view, Qt.Key.Key_J)
-    assert desk.reverse_rate == 2.0
-    QTest.keyClick(view, Qt.Key.Key_K)
-    assert desk.reverse_rate == 0.0
-    assert parts.player.status().state is PlayState.PAUSED
-    QTest.keyClick(view, Qt.Key.Key_L)
-    QTest.keyClick(view, Qt.Key.Key_L)
-    assert parts.player.status().rate == 2.0
-
+from puncta.settings import Settings
 
 # --- the safety line, reach, room ------------------------------------------------------------------------------
 
@@ -318,17 +163,6 @@ def test_a_dropped_file_opens(stage, qtbot, tmp_path: Path) -> None:
     assert not refused.isAccepted()
 
 
-# --- target, ruler, snapshot -----------------------------------------------------------------------------------
-
-
-def click_picture(parts, point_px: tuple[float, float]) -> None:
-    view = parts.window.stage.view
-    at = view.transform().display_from_image(point_px)
-    QTest.mouseClick(
-        view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(round(at[0]), round(at[1]))
-    )
-
-
 def test_the_target_is_set_by_key_or_click(stage, qtbot) -> None:
     parts = stage.open()
     playing(parts, qtbot)
@@ -418,149 +252,3 @@ def test_a_snapshot_that_cannot_be_saved_says_so(stage, qtbot, user_home: Path) 
     banners = parts.window.stage.banners
     qtbot.waitUntil(lambda: "snapshot" in banners.texts())
     assert banners.texts()["snapshot"].startswith("The picture cannot be saved in ")
-
-
-# --- settings --------------------------------------------------------------------------------------------------
-
-
-def test_settings_come_back_at_the_next_start(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    window = parts.window
-    from puncta.core.overlay import Layer
-
-    window.layers.opacities[Layer.TIP].setValue(40)
-    window.layers.eyes[Layer.PATH].click()
-    window.layers.gain.setValue(150)
-    parts.preferences.move_layer(Layer.MASK, 2)
-    parts.preferences.set("theme", "light")
-    parts.preferences.set("font_scale", 1.5)
-    window.room.toggle("right")
-    window.resize(1111, 777)
-    stage.close(parts)
-    again = load_settings()[0]
-    assert again.layers["tip"].opacity == pytest.approx(0.4)
-    assert again.layers["path"].visible is False
-    assert again.view.gain == pytest.approx(1.5)
-    assert again.layer_order.index("needle mask") == 3
-    assert (again.theme, again.font_scale) == ("light", 1.5)
-    assert again.recent[0] == again.last_source == "case-a"
-    later = stage.open(again)
-    assert not later.window.right.isVisible()
-    assert later.window.overlay_style().opacity[Layer.TIP] == pytest.approx(0.4)
-    assert later.window.stage.view.overlay_on
-    assert later.window.theme.name == "light"
-
-
-def test_settings_are_saved_while_the_window_is_open(stage, qtbot) -> None:
-    parts = stage.open()
-    parts.preferences.set("far_view", True)
-    qtbot.waitUntil(lambda: load_settings()[0].far_view, timeout=5000)
-
-
-def test_the_card_of_the_first_start_goes_for_good(stage, qtbot) -> None:
-    parts = stage.open(Settings())
-    parts.window.stage.try_card.want(True)
-    parts.window.stage.try_card.dismissed.emit()
-    assert not parts.window.stage.try_card.isVisible()
-    assert parts.preferences.settings.first_start_done
-
-
-def test_a_plugin_is_switched_by_its_card(stage, qtbot) -> None:
-    parts = stage.open(plugins=(hosted(EchoPlugin()), hosted(EchoPlugin(), "second")))
-    playing(parts, qtbot)
-    cards = parts.window.inspector.cards
-    assert set(cards) == {"echo", "second"}
-    assert not cards["second"].switch.isChecked()
-    cards["second"].switch.click()
-    qtbot.waitUntil(lambda: parts.desk.analysis.output("second") is not None)
-    assert set(parts.preferences.settings.enabled_plugins) == {"echo", "second"}
-
-
-def test_a_trainee_sees_no_milliseconds_and_no_models(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    shown = lambda: " ".join(w.text() for w in parts.window.findChildren(QLabel) if w.isVisible())  # noqa: E731
-    qtbot.waitUntil(lambda: parts.desk.latency().frame_to_painted is not None)
-    parts.window.refresh()
-    assert " ms" not in shown()
-    assert " ms" not in parts.window.top.latency.text()
-    assert parts.window.top.latency.word in {"live", "late"}
-    parts.preferences.set("profile", "annotator")
-    qtbot.waitUntil(lambda: " ms" in shown())
-    parts.window.resize(1400, 800)
-    parts.window.refresh()
-    assert " ms" in parts.window.top.latency.text()
-
-
-def test_the_simulator_dialog_names_what_it_opens(stage, qtbot) -> None:
-    parts = stage.open()
-    parts.window.does.run("open_simulator")
-    dialog = parts.window.does.dialogs["simulator"]
-    dialog.procedure.setCurrentIndex(dialog.procedure.findData("nerve"))
-    dialog.machine.setCurrentIndex(dialog.machine.findData("B"))
-    dialog.seed.setText("7")
-    assert dialog.uri() == "sim:nerve?seed=7&machine=B&steer=yes"
-    dialog.procedure.setCurrentIndex(dialog.procedure.findData("vessel"))
-    dialog.view.setCurrentIndex(dialog.view.findData("long-axis"))
-    dialog.approach.setCurrentIndex(dialog.approach.findData("out-of-plane"))
-    assert dialog.uri() == "sim:vessel?seed=7&machine=B&view=long-axis&approach=out-of-plane&steer=yes"
-    dialog.procedure.setCurrentIndex(dialog.procedure.findData("nerve"))
-    dialog.approach.setCurrentIndex(0)
-    dialog.hands.setCurrentIndex(dialog.hands.findData("watch"))
-    assert dialog.uri() == "sim:nerve?seed=7&machine=B"
-    dialog.accept()
-    qtbot.waitUntil(lambda: parts.desk.uri == "sim:nerve?seed=7&machine=B" and parts.window.mode == "live")
-    assert parts.window.does.dialogs == {}
-
-
-def test_a_layer_gets_its_row_when_something_draws_into_it(stage, qtbot) -> None:
-    from puncta.core.overlay import Layer
-
-    parts = stage.open()
-    playing(parts, qtbot)
-    layers = parts.window.layers
-    assert layers.eyes[Layer.TIP].isVisible()
-    assert not layers.eyes[Layer.MASK].isVisible()
-    assert layers.see({Layer.MASK})
-    assert layers.eyes[Layer.MASK].isVisible()
-    assert not layers.see({Layer.MASK})
-
-
-def test_the_wheel_magnifies_dragging_moves_and_a_double_click_fits(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    view = parts.window.stage.view
-    at = QPointF(view.width() * 0.6, view.height() * 0.5)
-    held = view.point_at(at)
-    keys = (QPoint(), QPoint(0, 360), Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier)
-    view.wheelEvent(QWheelEvent(at, view.mapToGlobal(at), *keys, Qt.ScrollPhase.NoScrollPhase, False))
-    assert view.zoom > 1.5
-    assert view.point_at(at) == pytest.approx(held, abs=0.01)
-    assert parts.window.stage.zoom.isVisible()
-    middle = view.rect().center()
-    before = view.point_at(QPointF(middle))
-    QTest.mousePress(view, Qt.MouseButton.LeftButton, pos=middle)
-    QTest.mouseMove(view, middle + QPoint(40, 0))
-    QTest.mouseRelease(view, Qt.MouseButton.LeftButton, pos=middle + QPoint(40, 0))
-    qtbot.waitUntil(lambda: view.point_at(QPointF(middle)) != before)
-    moved = view.point_at(QPointF(middle))
-    assert moved[0] == pytest.approx(before[0] - 40 / view.transform().scale, abs=0.6)
-    QTest.mouseDClick(view, Qt.MouseButton.LeftButton, pos=middle)
-    assert view.zoom == 1.0
-    assert not parts.window.stage.zoom.isVisible()
-
-
-def test_both_presentations_show_pictures_with_their_overlay(stage, qtbot) -> None:
-    parts = stage.open()
-    playing(parts, qtbot)
-    seen: list[int] = []
-    parts.desk.pictured.connect(lambda: seen.append(parts.desk.shown_index()))
-    for name in ("low latency", "coherent"):
-        parts.preferences.set("presentation", name)
-        seen.clear()
-        qtbot.waitUntil(lambda: len(set(seen)) > 5, timeout=5000)
-        qtbot.waitUntil(lambda: bool(parts.window.stage.view.scene.items), timeout=5000)
-    parts.preferences.set("every_frame", True)
-    seen.clear()
-    qtbot.waitUntil(lambda: len(set(seen)) > 10, timeout=5000)
