@@ -210,6 +210,9 @@ def test_the_plan_counts_up_to_so_many_frames_and_a_refusal_names_all_that_was_l
     assert "needs 120" in modeller.trouble and "\n" not in modeller.trouble
     named = page.recordings.left_out.texts
     assert [words.partition(" is left out")[0] for words in named[:3]] == ["free 0 (p0)", "free 1 (p1)", "free 3 (p3)"]
+    assert modeller.verbs.offer().words == modeller.trouble
+    page.choose_plugin("breast-biopsy")
+    assert "needs 120" not in modeller.verbs.offer().words and not modeller.trouble
 
 
 def refuse(plan: RetrainPlan) -> str:

@@ -40,6 +40,8 @@ class ModelVerbs:
 
     def __init__(self, modeller: Modeller) -> None:
         self._m = modeller
+        self._refused: tuple[object, str] = (None, "")
+        """Data and recipe of the draft that could not begin."""
         self._does: dict[str, Callable[[], object]] = {
             "model_use": self.use,
             "model_back": self.roll_back,
@@ -107,6 +109,7 @@ class ModelVerbs:
         m.trouble = ""
 
         def failed(error: Exception) -> None:
+            self._refused = (draft.data, draft.recipe)
             m.trouble, *further = told(str(error)).split("\n")
             m.plan_page.recordings.show_left_out(further)
             m.follow()
@@ -185,6 +188,8 @@ class ModelVerbs:
         if kind == MAKING:
             stop = (Verb("training_stop", tr("Stop")),)
             return Offer(tr("Making the dataset"), done / total if total else 0.0, stop)
+        if m.trouble and self._refused != (m.plan_page.data, m.plan_page.recipe):
+            m.trouble = ""  # it was said of another choice
         obstacle = m.plan_page.obstacle()
         start = Verb("training_start", tr("Start"), primary=True, enabled=not obstacle, why=obstacle)
         return Offer(m.trouble or obstacle, None, (Verb("models_back", tr("Leave")), start))
