@@ -95,14 +95,25 @@ def pick_frames(rng: np.random.Generator, clip: Clip, length: int, plain: bool) 
     return numbers
 
 
-def draw_warp(rng: np.random.Generator, source: int, size: int, plain: bool) -> NDArray[np.float64]:
-    """Draw the affine map, shape (2, 3), from cached pixels to input pixels."""
+def draw_warp(
+    rng: np.random.Generator, source: int, size: int, plain: bool, any_scale: float = 0.0
+) -> NDArray[np.float64]:
+    """Draw the affine map, shape (2, 3), from cached pixels to input pixels.
+
+    Parameters
+    ----------
+    any_scale : float
+        Share of maps that shrink or enlarge by more than a scanner's neighbour would: needles are thin on a deep
+        picture and thick on a shallow one.
+    """
     s = size / source
     base = np.array([[s, 0.0, (s - 1) / 2], [0.0, s, (s - 1) / 2], [0.0, 0.0, 1.0]])
     if plain:
         return base[:2]
     c = (size - 1) / 2
     zoom = float(rng.uniform(0.8, 1.25))
+    if any_scale and rng.random() < any_scale:
+        zoom = math.exp(float(rng.uniform(math.log(0.55), math.log(1.8))))
     stretch = float(rng.uniform(0.85, 1.18))
     turn = math.radians(float(rng.uniform(-10, 10)))
     flip = -1.0 if rng.random() < 0.5 else 1.0
@@ -116,7 +127,8 @@ def draw_warp(rng: np.random.Generator, source: int, size: int, plain: bool) -> 
 
 
 def make_sample(
-    clip: Clip, size: int, rng: np.random.Generator, length: int = 1, plain: bool = False, plain_looks: float = 0.0
+    clip: Clip, size: int, rng: np.random.Generator, length: int = 1, plain: bool = False, plain_looks: float = 0.0,
+    any_scale: float = 0.0,
 ) -> Sample:
     """Draw one sample of a clip. ``plain`` leaves everything as it is and ends with the last judged frame.
 
@@ -124,9 +136,11 @@ def make_sample(
     ----------
     plain_looks : float
         Share of samples whose looks are left nearly as they are; see `Look`.
+    any_scale : float
+        Share of samples at quite another scale; see `draw_warp`.
     """
     numbers = pick_frames(rng, clip, length, plain)
-    warp = draw_warp(rng, clip.frames.shape[1], size, plain)
+    warp = draw_warp(rng, clip.frames.shape[1], size, plain, any_scale)
     border = cv2.BORDER_CONSTANT if rng.random() < 0.5 else cv2.BORDER_REFLECT
     look = None if plain else Look(rng, size, plain_looks)
     targets = [_target_of(clip, numbers[k], warp, size, look) for k in reversed(range(length))]

@@ -52,6 +52,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "checkpoint_every": 100,
         "augment": True,
         "plain_looks": 0.0,
+        "any_scale": 0.0,
     },
     "export": {"tolerance": 1e-3},
 }

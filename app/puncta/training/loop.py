@@ -44,12 +44,12 @@ class LoopSettings:
         Frames of one step.
     length : int
         Frames of one sample, one after another; a step takes ``batch / length`` of them.
-    plain_looks : float
-        Share of samples whose looks are left nearly as they are.
+    plain_looks, any_scale : float
+        Shares of samples with looks left nearly as they are, and at quite another scale.
     stages : tuple of (int, int)
         (size [px], frames) one after another, for a training that begins small and quick; ``size`` follows them.
     device : str
-        "cpu", or "cuda" for a GPU, where the same seed gives nearly but not exactly the same weights.
+        "cpu", or "cuda" for a GPU, where the same seed gives nearly the same weights.
     workers : int
         Threads that make samples ahead; the samples do not depend on their number.
     stop_after : int or None
@@ -69,6 +69,7 @@ class LoopSettings:
     checkpoint_every: int = 100
     augment: bool = True
     plain_looks: float = 0.0
+    any_scale: float = 0.0
     stop_after: int | None = None
     length: int = 1
     stages: tuple[tuple[int, int], ...] = ()
@@ -168,10 +169,10 @@ def stack_samples(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def tip_task(size: int, augment: bool, length: int = 1, plain_looks: float = 0.0) -> Task:
+def tip_task(size: int, augment: bool, length: int = 1, plain_looks: float = 0.0, any_scale: float = 0.0) -> Task:
     """The task of the tip network: runs of ``length`` frames in, maps and presence on each of them out."""
     return Task(
-        lambda clip, rng: make_sample(clip, size, rng, length, plain=not augment, plain_looks=plain_looks),
+        lambda clip, rng: make_sample(clip, size, rng, length, not augment, plain_looks, any_scale),
         stack_samples,
         lambda answer, targets: tip_loss(answer[0], answer[1], targets),
     )
@@ -242,7 +243,8 @@ def train_net(
         A GPU is asked for and there is none.
     """
     device = choose_device(settings.device)
-    wanted = task or (lambda size: tip_task(size, settings.augment, settings.length, settings.plain_looks))
+    shares = settings.plain_looks, settings.any_scale
+    wanted = task or (lambda size: tip_task(size, settings.augment, settings.length, *shares))
     task_at = wanted if callable(wanted) else lambda _size: wanted
     torch.set_num_threads(settings.threads)
     torch.set_flush_denormal(True)
@@ -257,11 +259,10 @@ def train_net(
         [{"params": weights, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=settings.learning_rate, betas=(0.9, 0.99),
     )
-    first, spent, sums = _resume(folder, net, average, optimiser, device)
+    step, spent, sums = _resume(folder, net, average, optimiser, device)
     began = time.monotonic() - spent
-    _trim_log(folder / LOG, first)
-    step = first
-    for made_for, batch in batches(pool, task_at, settings, first):
+    _trim_log(folder / LOG, step)
+    for made_for, batch in batches(pool, task_at, settings, step):
         rate = settings.rate(step)
         for group in optimiser.param_groups:
             group["lr"] = rate
