@@ -20,6 +20,8 @@ from puncta.training.data import Clip
 
 STRIDE = 4
 """Input pixels per cell of the network's map."""
+LEAST_MIRRORED = 0.75
+"""A picture that is shrunk to less than this has black about it, not its mirror image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +148,8 @@ def make_sample(
     targets = [_target_of(clip, numbers[k], warp, size, look) for k in reversed(range(length))]
     if any(t.present == 0.0 and clip.judged[numbers[k]] == 1 for k, t in zip(reversed(range(length)), targets)):
         border = cv2.BORDER_CONSTANT  # a tip outside the picture must not come back as its mirror image
+    if math.sqrt(abs(np.linalg.det(warp[:, :2]))) * clip.frames.shape[1] < LEAST_MIRRORED * size:
+        border = cv2.BORDER_CONSTANT  # nor may a whole needle stand beside the true one
     used = {k + lag for k in range(length) for lag in lags_used()}
     shown: dict[int, NDArray[np.uint8]] = {}
     for place in sorted(used, reverse=True):
