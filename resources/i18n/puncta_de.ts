@@ -4848,6 +4848,14 @@
         <translation>Der Teil des Datensatzes {name}, aus dem gelernt wird, hat {frames} Bilder ohne Nadel und braucht {least}, {more} mehr: {needs}.</translation>
     </message>
     <message>
+        <source>The part of these labels that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.</source>
+        <translation>Der Teil dieser Beschriftungen, aus dem gelernt wird, hat {frames} beschriftete Bilder und braucht {least}, {more} mehr: {needs}.</translation>
+    </message>
+    <message>
+        <source>The part of these recordings that teaches has {frames} needle-free frames and needs {least}, {more} more: {needs}.</source>
+        <translation>Der Teil dieser Aufnahmen, aus dem gelernt wird, hat {frames} Bilder ohne Nadel und braucht {least}, {more} mehr: {needs}.</translation>
+    </message>
+    <message>
         <source>The needles in the held out frames are drawn into them: found and missed tips say how the model reads this machine's tissue, and nothing of real needles.</source>
         <translation>Die Nadeln in den zurückgehaltenen Bildern sind hineingezeichnet: Gefundene und verfehlte Spitzen sagen, wie das Modell das Gewebe dieses Geräts liest, und nichts über echte Nadeln.</translation>
     </message>
@@ -4966,6 +4974,18 @@
     <message>
         <source>Chosen: up to {what}. The model in use has not looked at them yet: what it takes for a needle is left out when you press Start.</source>
         <translation>Gewählt: bis zu {what}. Das Modell in Gebrauch hat sie noch nicht angesehen: Was es für eine Nadel hält, bleibt weg, wenn Sie Beginnen drücken.</translation>
+    </message>
+    <message>
+        <source>Chosen: up to {what}. The model in use has looked at {seen} of {count} recordings: at the others it looks when you press Start.</source>
+        <translation>Gewählt: bis zu {what}. Das Modell in Gebrauch hat {seen} von {count} Aufnahmen angesehen: Die anderen sieht es an, wenn Sie Beginnen drücken.</translation>
+    </message>
+    <message>
+        <source>Chosen: {what}. The model in use has looked at them: what it takes for a needle is left out.</source>
+        <translation>Gewählt: {what}. Das Modell in Gebrauch hat sie angesehen: Was es für eine Nadel hält, bleibt weg.</translation>
+    </message>
+    <message>
+        <source>{recording}, left out: the model in use sees a needle</source>
+        <translation>{recording}, bleibt weg: Das Modell in Gebrauch sieht eine Nadel</translation>
     </message>
     <message>
         <source>{count} frames without a needle of 1 recording, {subjects}</source>

@@ -23,7 +23,7 @@ from puncta.formats.dataset_checks import PICTURE_SUFFIXES
 from puncta.session.dataset_source import read_grey_picture
 from puncta.session.label_exchange import export_labels, frames_of_case, write_picture
 from puncta.session.retrain_data import PICTURES, TEST, SplitPlan, TrainingData, cases_of, check_split
-from puncta.session.retrain_needle_free import Look, make_needle_free
+from puncta.session.retrain_needle_free import Found, Look, make_needle_free
 from puncta.session.retrain_recipes import DRAWN
 from puncta.sources.factory import open_source
 
@@ -62,6 +62,7 @@ def make_dataset(
     tell: Tell | None = None,
     cancelled: Callable[[], bool] | None = None,
     look: Look | None = None,
+    found: Found | None = None,
 ) -> MadeDataset:
     """Make a dataset v1 folder of confirmed and bulk labels, or of recordings without a needle, with their split.
 
@@ -77,6 +78,8 @@ def make_dataset(
         Asked again and again; True stops and leaves nothing.
     look : callable or None
         Says where a tip surely shows in recordings that are stated to show no needle; None asks the present model.
+    found : callable or None
+        Told how many frames of each such recording the look has left.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def make_dataset(
     try:
         temporary.parent.mkdir(parents=True, exist_ok=True)
         if data.path is None and data.needle_free:
-            frames, said = make_needle_free(data, split, temporary, say.at, look)
+            frames, said = make_needle_free(data, split, temporary, say.at, look, found)
             made = MadeDataset(temporary, frames, 0, said)
         elif data.path is not None:
             made = _of_dataset(data.path, split, temporary, say)

@@ -67,6 +67,8 @@ CATEGORIES = (Category(1, TIP_CATEGORY), Category(2, NEEDLE_CATEGORY))
 
 Say = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
+Found = Callable[[Mapping[str, int]], None]
+"""Called with the frames that are left of each recording, by its id; 0 where it is left out whole."""
 
 
 class Look(Protocol):
@@ -190,7 +192,8 @@ def frames_of(recording: Recording) -> Iterator[list[Frame]]:
 
 
 def make_needle_free(
-    data: TrainingData, split: SplitPlan, folder: Path, say: Say, look: Look | None = None
+    data: TrainingData, split: SplitPlan, folder: Path, say: Say, look: Look | None = None,
+    found: Found | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Write the dataset of recordings that show no needle; return its frames and what was left out, in sentences.
 
@@ -198,6 +201,8 @@ def make_needle_free(
     ----------
     look : callable or None
         None asks the present tip model.
+    found : callable or None
+        Told what the look has left, before anything is refused.
 
     Raises
     ------
@@ -206,7 +211,7 @@ def make_needle_free(
     """
     if look is None:
         with ModelLook() as present:
-            return make_needle_free(data, split, folder, say, present)
+            return make_needle_free(data, split, folder, say, present, found)
     chosen = [recording for recording in data.recordings if recording.id in split.side]
     writer = _Writer(folder)
     said: list[str] = []
@@ -231,6 +236,8 @@ def make_needle_free(
         if seen.runs:
             taken[recording.id] = sum(len(run) for run in seen.runs)
             writer.add(recording, split.side[recording.id], seen.runs)
+    if found is not None:
+        found({recording.id: taken.get(recording.id, 0) for recording in chosen})
     if sure:
         said.append(
             f"{sure} frame{'' if sure == 1 else 's'} at which the present model is sure of a needle's tip, and "

@@ -6,7 +6,7 @@ frames near a confirmed needle, and later those at which the present model is su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,6 +90,13 @@ class Recording:
 def titled(title: str, subject: str | None) -> str:
     """Return a title with the person: cines of several persons often have the same name."""
     return f"{title} ({subject})" if subject else title
+
+
+def left_out(place: Path, why: str, subject: str | None = None) -> str:
+    """Say that a place is left out and why; its name stands once, and the folder it lies in is nobody's business."""
+    said = why.replace(str(place), place.name)
+    short = said.removeprefix(f"{place.name} ")
+    return f"{titled(place.name, subject)} is left out: {said if short == said else f'it {short}'}"
 
 
 def step_of(fps: float) -> int:
@@ -227,7 +234,7 @@ def recordings_of_folder(
         try:
             places += _places_in(place)
         except OSError as error:  # a folder that may not be read is no reason to drop all others
-            wrong.append(f"{place.name} is left out: {plain_os_error(error, place, 'read')}")
+            wrong.append(left_out(place, str(plain_os_error(error, place, "read"))))
     found: list[Recording] = []
     same = firsts(str(place) for place, _subject in places)
     for done, (place, subject) in enumerate(places, start=1):
@@ -239,7 +246,7 @@ def recordings_of_folder(
             recording = recording_of_file(place, subject)
         except (UserError, OSError) as error:
             why = plain_os_error(error, place, "read") if isinstance(error, OSError) else error
-            wrong.append(f"{titled(place.name, subject)} is left out: {why}")
+            wrong.append(left_out(place, str(why), subject))
             continue
         if recording.runs:
             found.append(recording)
@@ -291,10 +298,19 @@ def within_budget(recordings: Sequence[Recording], most: int = MOST_FRAMES) -> t
 
 
 def data_of_recordings(
-    recordings: Sequence[Recording], title: str = LIBRARY, identity: str = LIBRARY, problems: tuple[str, ...] = ()
+    recordings: Sequence[Recording], title: str = LIBRARY, identity: str = LIBRARY, problems: tuple[str, ...] = (),
+    left: Mapping[str, int] | None = None,
 ) -> TrainingData:
-    """Return recordings as something to learn from; its frames are those that would be taken."""
+    """Return recordings as something to learn from; its frames are those that would be taken.
+
+    Parameters
+    ----------
+    left : mapping of str to int or None
+        Frames that are left of those at which a model has looked, by the recording's id.
+    """
+    known = left or {}
     kept = within_budget(recordings)
-    cases = [LabelledCase(r.id, r.title, r.subject, r.machine, r.simulated, {PLUGIN: r.frames}) for r in kept]
+    frames = {r.id: min(r.frames, known.get(r.id, r.frames)) for r in kept}
+    cases = [LabelledCase(r.id, r.title, r.subject, r.machine, r.simulated, {PLUGIN: frames[r.id]}) for r in kept]
     found = gathered(identity, title, cases, None, "", problems)
     return replace(found, needle_free=True, recordings=kept)

@@ -160,6 +160,29 @@ def test_files_and_folders_are_added_ticked_and_what_cannot_be_read_is_said(
     assert page.data.counts == "144 frames of 3 recordings of 3 subjects"
 
 
+@pytest.mark.usefixtures("blind")
+def test_what_was_left_out_of_one_folder_stays_when_another_comes_and_stands_in_the_dataset(
+    stage, qtbot, tmp_path: Path, user_home
+) -> None:
+    parts, page, trainer = open_plan(stage, qtbot)
+    choice, wards = page.recordings, (tmp_path / "one", tmp_path / "two")
+    for k in range(6):
+        write_cine(wards[k % 2] / f"p{k}" / f"cine {k}", 10 + k)
+    (wards[0] / "p0" / "broken.mp4").write_bytes(b"nothing")
+    shutil.copytree(wards[0] / "p0" / "cine 0", wards[0] / "p0" / "twice")
+    for number, place in enumerate((*wards, wards[0]), start=1):
+        choice.read([place])
+        qtbot.waitUntil(lambda n=number: len(choice.checks) == min(6, 3 * n))
+    lines = choice.wrong.texts
+    assert lines[0].startswith("broken.mp4 (p0) is left out: it is not a video")
+    assert lines[1:] == ("twice (p0) is left out: it is the same recording as cine 0 (p0), which counts once.",)
+    choice.stated.box.setChecked(True)
+    qtbot.waitUntil(lambda: page.draft() is not None and page.estimated is not None)
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: bool(trainer.plans), timeout=60_000)
+    assert load_dataset(trainer.plans[0].data).info.more["left_out"] == list(lines)
+
+
 def test_a_file_that_is_listed_already_is_added_once_by_whatever_name(
     stage, qtbot, tmp_path: Path, user_home
 ) -> None:
@@ -211,6 +234,20 @@ def test_the_plan_counts_up_to_so_many_frames_and_a_refusal_names_all_that_was_l
     named = page.recordings.left_out.texts
     assert [words.partition(" is left out")[0] for words in named[:3]] == ["free 0 (p0)", "free 1 (p1)", "free 3 (p3)"]
     assert modeller.verbs.offer().words == modeller.trouble
+    assert modeller.trouble.startswith("The part of these recordings that teaches has ")
+    boxes = [check.box.isChecked() for check in page.recordings.checks.values()]
+    assert boxes == [False, False, True, False, True], "what shows a needle is chosen no more"
+    assert page.data.counts == "96 frames of 2 recordings of 2 subjects"
+    words = page.recordings.chosen.text()
+    assert words.startswith("Chosen: 96 frames") and "has looked at them" in words
+    qtbot.waitUntil(lambda: page.split is not None)
+    assert all("up to " not in words for _title, words in page.split_bar.facts.facts)
+    first, *others = page.recordings.checks.values()
+    others[1].box.setChecked(False)
+    assert "Chosen: 48 frames" in page.recordings.chosen.text() and "has not" not in page.recordings.chosen.text()
+    first.box.setChecked(True)
+    words = page.recordings.chosen.text()
+    assert "up to 96 frames" in words and "has looked at 1 of 2 recordings" in words
     page.choose_plugin("breast-biopsy")
     assert "needs 120" not in modeller.verbs.offer().words and not modeller.trouble
 

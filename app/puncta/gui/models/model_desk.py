@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,8 @@ class ModelDesk(QObject):
         self.comparisons: dict[tuple[str, str, str], Comparison] = {}
         self.progress: tuple[str, float, float | None] = ("", 0.0, None)
         """What takes long besides the trainings: its kind ("" for nothing), done, total."""
+        self.looked: Mapping[str, int] = {}
+        """Frames that the look of the last start has left of each recording, by its id."""
 
     # --- models ------------------------------------------------------------------------------------------------
 
@@ -173,6 +175,7 @@ class ModelDesk(QObject):
 
         def work() -> tuple[tuple[Recording, ...], tuple[str, ...], dict[str, str]]:
             from puncta.session.retrain import recording_of_file, recordings_of_folder
+            from puncta.session.retrain_recordings import left_out
             from puncta.session.same_recording import firsts
 
             found: list[Recording] = []
@@ -186,7 +189,7 @@ class ModelDesk(QObject):
                     else:
                         found.append(recording_of_file(place))
                 except UserError as error:
-                    wrong.append(str(error))
+                    wrong.append(str(error) if place.is_dir() else left_out(place, str(error)))
             everything = [*there, *found]
             same = firsts(recording.uri for recording in everything)
             ids = {everything[k].id: everything[first].id for k, first in enumerate(same) if first != k}
@@ -226,6 +229,10 @@ class ModelDesk(QObject):
         if trainer is None:
             return
         stop = self._begin_long(MAKING)
+        self.looked = {}
+
+        def looked(left: Mapping[str, int]) -> None:
+            self.looked = left
 
         def work() -> str:
             from puncta.session.retrain import RetrainPlan, make_dataset
@@ -235,17 +242,21 @@ class ModelDesk(QObject):
                 folder = _free_folder(draft.name)
                 told: dict[str, Any] = {"tell": self._tell, "cancelled": stop.is_set}
                 if draft.data.path is not None or draft.data.needle_free:
-                    make_dataset(None, draft.data, draft.split, folder, **told)
+                    make_dataset(None, draft.data, draft.split, folder, **told, found=looked)
                 else:
                     with open_labels(self._store(), begin=False) as store:
                         make_dataset(store, draft.data, draft.split, folder, **told)
             plan = RetrainPlan(draft.name, draft.recipe, folder, draft.base)
             try:
                 return trainer.start(plan)
-            except Exception:
-                if folder != draft.data.path:  # made here, for nothing
-                    shutil.rmtree(folder, ignore_errors=True)
-                raise
+            except Exception as error:
+                if folder == draft.data.path:
+                    raise
+                shutil.rmtree(folder, ignore_errors=True)  # made here, for nothing
+                if not isinstance(error, UserError):
+                    raise
+                what = "these recordings" if draft.data.needle_free else "these labels"
+                raise UserError(str(error).replace(f"the dataset {folder.name}", what)) from error
 
         def there(job: str) -> None:
             self._end_long(stop)

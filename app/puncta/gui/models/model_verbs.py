@@ -109,7 +109,8 @@ class ModelVerbs:
         m.trouble = ""
 
         def failed(error: Exception) -> None:
-            self._refused = (draft.data, draft.recipe)
+            m.plan_page.recordings.show_looked(m.desk.looked)
+            self._refused = (m.plan_page.data, m.plan_page.recipe)
             m.trouble, *further = told(str(error)).split("\n")
             m.plan_page.recordings.show_left_out(further)
             m.follow()

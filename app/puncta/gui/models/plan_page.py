@@ -125,6 +125,7 @@ class PlanPage(Page):
         known = [self.plugins.itemData(i) for i in range(self.plugins.count())]
         self._named = False
         self.data = None
+        self.recordings.forget_looked()  # another model may be in use by now
         self.choose_plugin(plugin if plugin in known else next(iter(known), plugin), base)
         self._desk.fetch_data()
         self.bring_up()
@@ -201,13 +202,20 @@ class PlanPage(Page):
         if chosen is None:
             self._asked += 1
             self.data, self.split, self._problem = None, None, ""
-            self.split_bar.show_split(None)
-            self._tell()
+            self._tell_split()
         elif chosen == self.data:
-            self._tell()
+            self._tell_split()
         else:
             self._whole = chosen
             self._learn_from(chosen)
+
+    def _tell_split(self) -> None:
+        self.split_bar.show_split(self.split, self._problem, at_most=self._up_to)
+        self._tell()
+
+    @property
+    def _up_to(self) -> bool:
+        return self._by_recordings and not self.recordings.is_looked_at
 
     def _recipes(self) -> list[RetrainRecipe]:
         """Those that make a model for the plugin."""
@@ -217,24 +225,21 @@ class PlanPage(Page):
         self.data, self.split, self._problem = data, None, ""
         self._asked += 1
         number = self._asked
-        self.split_bar.show_split(None)
+        self._tell_split()
 
         def there(split: SplitPlan) -> None:
             if number == self._asked:
                 self.split = split
-                self.split_bar.show_split(split, at_most=self._by_recordings)
-                self._tell()
+                self._tell_split()
 
         def failed(error: Exception) -> None:
             if not isinstance(error, UserError):
                 raise error
             if number == self._asked:
                 self._problem = told(str(error))
-                self.split_bar.show_split(None, self._problem)
-                self._tell()
+                self._tell_split()
 
         self._desk.split(data, self.plugin, there, failed)
-        self._tell()
 
     def chosen_recipe(self) -> RetrainRecipe | None:
         """The recipe that is chosen."""
@@ -277,11 +282,10 @@ class PlanPage(Page):
             words = tr("The part that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.")
             if recipe.kind == "pretrain":
                 words = tr("The part that teaches has {frames} frames and needs {least}, {more} more: {needs}.")
-            if self._by_recordings:
+            if self._up_to:
                 words = tr("The part that teaches has up to {frames} frames and needs {least}, {more} more: {needs}.")
-            told_ = words.format(
-                frames=frames, least=recipe.least_frames, more=recipe.least_frames - frames, needs=tr(recipe.needs)
-            )
+            least = recipe.least_frames
+            told_ = words.format(frames=frames, least=least, more=least - frames, needs=tr(recipe.needs))
             kept = tr("{count} more set thresholds and judge.").format(count=held)
             return f"{told_} {kept}" if held else told_
         if not self.name.text().strip():
@@ -307,7 +311,8 @@ class PlanPage(Page):
             found.append(tr("The comparison has drawn needles: it cannot tell how real ones are found."))
         if self.data is not None and self.data.simulated:
             found.append(tr("Simulated frames are among them: figures on these say nothing about patients."))
-        return found + [told(problem) for problem in (self.data.problems if self.data is not None else ())]
+        problems = () if self.data is None or self._by_recordings else self.data.problems
+        return found + [told(problem) for problem in problems]
 
     # --- showing -----------------------------------------------------------------------------------------------
 
@@ -385,8 +390,7 @@ class PlanPage(Page):
             self.time.setText((known if self.estimated.measured_here else guess).format(time=span))
         else:
             self.time.setText("")
-        said = self.cautions()
-        self.warnings.show_notes(said)
+        self.warnings.show_notes(self.cautions())
         if not self._named and self.recipe:
             self.name.setText(self._usual_name())
         self.changed.emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,10 @@ class RecordingChoice(QWidget):
         self._typed: dict[str, str | None] = {}
         """Persons that were typed, or that a folder named, where a recording states none; kept by its id."""
         self._chosen: set[str] = set()
+        self._looked: dict[str, int] = {}
+        """Frames that the model in use has left of those at which it has looked."""
+        self._wrong: dict[tuple[Path, ...], tuple[list[str], list[str]]] = {}
+        """Of each addition what is told, and of that what a dataset names as left out; one read again replaces."""
         self.checks: dict[str, WrappingCheck] = {}
         self.people: dict[str, QLineEdit] = {}
         self.nothing = wrapped(tr("No recording in the library yet. Add files, or a folder with one folder for each "
@@ -98,6 +102,11 @@ class RecordingChoice(QWidget):
         self._chosen &= self._all().keys()
         self._show()
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether the model in use has looked at all that is chosen."""
+        return bool(self._chosen) and self._chosen <= self._looked.keys()
+
     def data(self) -> TrainingData | None:
         """What is ticked, as something to learn from; None for nothing."""
         chosen = [r for r in self._all().values() if r.id in self._chosen]
@@ -106,15 +115,23 @@ class RecordingChoice(QWidget):
             return None
         from puncta.session.retrain import data_of_recordings
 
-        found = data_of_recordings(chosen)
+        left_out = dict.fromkeys(line for _told, lines in self._wrong.values() for line in lines)
+        found = data_of_recordings(chosen, problems=tuple(left_out), left=self._looked)
         words = tr("Chosen: up to {what}. The model in use has not looked at them yet: what it takes for a needle is "
                    "left out when you press Start.")
-        self.chosen.setText(words.format(what=chosen_words(found, found.plugins[0])))
+        seen = sum(recording.id in self._looked for recording in chosen)
+        if seen:
+            words = tr("Chosen: up to {what}. The model in use has looked at {seen} of {count} recordings: at the "
+                       "others it looks when you press Start.")
+        if seen == len(chosen):
+            words = tr("Chosen: {what}. The model in use has looked at them: what it takes for a needle is left out.")
+        self.chosen.setText(words.format(what=chosen_words(found, found.plugins[0]), seen=seen, count=len(chosen)))
         self.chosen.show()
         return found
 
     def add(
-        self, recordings: Sequence[Recording], wrong: Sequence[str] = (), same: Mapping[str, str] | None = None
+        self, recordings: Sequence[Recording], wrong: Sequence[str] = (), same: Mapping[str, str] | None = None,
+        places: tuple[Path, ...] = (),
     ) -> None:
         """Take in files that were added, ticked.
 
@@ -124,16 +141,22 @@ class RecordingChoice(QWidget):
             What could not be read.
         same : mapping of str to str or None
             Of those that are a recording of the list once more, by the id, that one's id: it counts once.
+        places : tuple of Path
+            Where they were read; what is told of other places stays.
         """
         by_uri = {recording.uri: recording for recording in self._known.values()}
+        from puncta.session.retrain_recordings import SAME
+
         notes = [told(words) for words in wrong]
+        # What else cannot be read is told with its folder, which is nobody's business.
+        lines = [words for words in wrong if " is left out: " in words and "\n" not in words]
         for recording in recordings:
             known = by_uri.get(recording.uri)
             there = self._all().get((same or {}).get(recording.id, recording.id))
             if known is None and there is not None and there.id != recording.id:
                 known = there
-                words = tr("{title} is left out: it is the same recording as {other}, which counts once.")
-                notes.append(words.format(title=recording.who, other=known.who))
+                lines.append(SAME.format(title=recording.who, other=known.who))
+                notes.append(told(lines[-1]))
             if known is None:
                 old = self._added.get(recording.id)
                 subject = recording.subject or (old.subject if old is not None else None)
@@ -149,13 +172,27 @@ class RecordingChoice(QWidget):
                     )
                 )
             self._chosen.add(known.id)
-        self.wrong.show_notes(tuple(notes))
+        self._wrong[places] = (notes, lines)
+        self.wrong.show_notes(tuple(dict.fromkeys(n for said, _lines in self._wrong.values() for n in said)))
         self._show()
         self._changed()
 
     def show_left_out(self, words: Sequence[str]) -> None:
         """Say which were left out, and why, when a training was to begin and too little was left for it."""
-        self.left_out.show_notes(words)
+        self.left_out.show_notes([line for line in words if line not in self.wrong.texts])
+
+    def show_looked(self, left: Mapping[str, int]) -> None:
+        """Count what the model in use has left of the recordings; one of which nothing is left is ticked no more."""
+        if not left:
+            return
+        self._looked.update(left)
+        self._chosen -= {name for name, frames in left.items() if not frames}
+        self._show()
+        self._take()
+
+    def forget_looked(self) -> None:
+        """Look anew: another model may be in use by now."""
+        self._looked = {}
 
     def _merge(self, file: Recording, known: Recording) -> None:
         """Take over the person of a file that the library knows, where the library states none."""
@@ -184,6 +221,8 @@ class RecordingChoice(QWidget):
                 words = tr("{title}, {subject}: {count} frames").format(
                     title=recording.title, subject=recording.subject, count=recording.frames
                 )
+            if self._looked.get(recording.id) == 0:
+                words = tr("{recording}, left out: the model in use sees a needle").format(recording=words)
             check = WrappingCheck(words, recording.id in self._chosen, partial(self._tick, recording.id))
             self.checks[recording.id] = check
             self._rows.addWidget(check if stated else self._with_person(recording, check))
@@ -218,10 +257,18 @@ class RecordingChoice(QWidget):
 
     def _tick(self, name: str, on: bool) -> None:
         (self._chosen.add if on else self._chosen.discard)(name)
+        self._insist([name] if on else [])
         self._changed(more=on)
+
+    def _insist(self, names: Iterable[str]) -> None:
+        """Somebody ticks what the model in use has left out: it will look again."""
+        for name in names:
+            if self._looked.get(name) == 0:
+                del self._looked[name]
 
     def _tick_all(self) -> None:
         self._chosen = set(self._all())
+        self._insist(self._chosen)
         for check in self.checks.values():
             check.box.blockSignals(True)
             check.box.setChecked(True)
@@ -254,7 +301,8 @@ class RecordingChoice(QWidget):
 
     def read(self, places: Sequence[Path]) -> None:
         """Add files, or folders with one folder for each person."""
-        self._read(places, self.add, tuple(self._all().values()))
+        where = tuple(places)
+        self._read(places, lambda *found: self.add(*found, where), tuple(self._all().values()))
 
     def _open(self, dialog: QFileDialog) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -62,6 +62,9 @@ SAID = (
     "The part of the dataset {name} that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.",
     "The part of the dataset {name} that teaches has {frames} needle-free frames and needs {least}, {more} more: "
     "{needs}.",
+    "The part of these labels that teaches has {frames} labelled frames and needs {least}, {more} more: {needs}.",
+    "The part of these recordings that teaches has {frames} needle-free frames and needs {least}, {more} more: "
+    "{needs}.",
     "Nothing is left of the recordings to learn from.",
     "{title} is left out: it is the same recording as {other}, which counts once.",
     "{title} is left out: it has fewer than {least} frames and is no single picture.",
