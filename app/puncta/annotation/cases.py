@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,17 @@ class Case:
     def region_or_picture(self) -> Box:
         """The ultrasound region, or the whole picture."""
         return self.region or (0.0, 0.0, float(self.width_px), float(self.height_px))
+
+
+def is_at(case: Case, name: str) -> bool:
+    """Tell whether a name leads to the source of a case: its address, or any path to its file or folder.
+
+    The file need not be there any more.
+    """
+    if not case.uri or not name:
+        return False
+    same_path = "://" not in case.uri and os.path.abspath(name) == os.path.normpath(case.uri)
+    return name == case.uri or same_path
 
 
 def case_of_source(

@@ -27,7 +27,8 @@ DESCRIPTION = """\
 Work with the labels of the program's store.
 
 The store is this user's own unless --store or PUNCTA_STORE names a file or a server (postgresql://HOST/NAME).
-CASE is the title, the clip's name, or the first letters of the id of a case; 'puncta annotations list' shows them."""
+CASE is the title, the clip's name, its file, or the first letters of the id of a case; 'puncta annotations list' shows
+them."""
 EPILOG = """\
 Examples:
   puncta annotations add clip.dcm --label-set needle-tip --subject S12
@@ -135,10 +136,13 @@ def rater_named(text: str) -> str:
 
 def find_case(store: AnnotationStore, text: str) -> Case:
     """Return the one case that a text names; raises UserError for none or several."""
+    from puncta.annotation.cases import is_at
+
     cases = store.cases()
     for fits in (
         [c for c in cases if c.id == text],
         [c for c in cases if text in {c.title, c.stream}],
+        [c for c in cases if is_at(c, text)],
         [c for c in cases if len(text) >= 4 and c.id.startswith(text)],
     ):
         if len(fits) > 1:

@@ -85,6 +85,17 @@ def labelled(clip: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return clip
 
 
+def test_a_case_is_named_by_its_file_wherever_one_is_named(
+    clip: Path, user_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clip.parent)
+    assert say(capsys, "add", "clip", "--label-set", "needle", "--title", "Monday")[0] == 0
+    for place in ("./clip", "../" + clip.parent.name + "/clip", clip):
+        assert say(capsys, "assign", place, "anna")[2] == "", place
+        assert "anna has no labels in Monday" in say(capsys, "agree", place, "anna", "bert")[2]
+    assert "There is no case 'other/clip'" in say(capsys, "assign", "other/clip", "anna")[2]
+
+
 def test_cases_are_added_listed_and_assigned(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert say(capsys, "list")[1] == "There are no cases.\n"
     status, out, _err = say(capsys, "add", clip, "--label-set", "breast-biopsy", "--title", "First", "--tag", "pilot")
