@@ -3604,8 +3604,8 @@
         <translation>Niemand wird zurückgehalten, also kann das neue Modell nicht mit dem alten verglichen werden.</translation>
     </message>
     <message>
-        <source>None yet. A training learns from labels made here, in a process of its own.</source>
-        <translation>Noch keines. Ein Training lernt aus hier gemachten Beschriftungen, in einem eigenen Prozess.</translation>
+        <source>None yet. A training learns from labels or from recordings without a needle, in a process of its own.</source>
+        <translation>Noch keines. Ein Training lernt aus Beschriftungen oder aus Aufnahmen ohne Nadel, in einem eigenen Prozess.</translation>
     </message>
     <message>
         <source>Not in use</source>
@@ -3674,6 +3674,10 @@
     <message>
         <source>Resume goes on from its last checkpoint.</source>
         <translation>Fortsetzen geht vom letzten Zwischenstand aus.</translation>
+    </message>
+    <message>
+        <source>Resume goes on from its last checkpoint, or begins anew where it has none.</source>
+        <translation>Fortsetzen geht vom letzten Zwischenstand aus oder beginnt neu, wo es keinen gibt.</translation>
     </message>
     <message>
         <source>Retrain from this</source>

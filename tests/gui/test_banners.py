@@ -35,6 +35,14 @@ def test_many_notices_show_one_at_a_time_and_leave_the_picture_its_room(stage, q
     assert shown(window) == [] and window.stage.try_card.isVisible()
 
 
+def test_what_is_said_of_a_source_that_could_not_be_opened_leaves_with_the_way_to_models(stage) -> None:
+    window = stage.open().window
+    window.stage.banners.say("open", "bad", "The file is not there.")
+    window.stage.banners.say("settings", "caution", "The settings cannot be kept.")
+    window.does.run("mode_models")
+    assert window.mode == "models" and set(window.stage.banners.texts()) == {"settings"}
+
+
 def test_a_very_long_notice_is_cut_and_stands_whole_in_its_tool_tip(stage, qtbot) -> None:
     window = stage.open().window
     text = "The plugin folder holds something that cannot be read. " * 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
 from puncta.core.errors import UserError
@@ -102,8 +103,15 @@ def _path_of(text: str, scheme: str) -> Path:
     if not exists:
         if len(scheme) > 1 and "//" in text:
             raise UserError(f"{text} has an address of an unknown kind, give a file, a folder or sim:breast.")
-        raise UserError(f"{path} does not exist, check the name and the folder.")
+        hint = _meant(text, scheme)
+        raise UserError(f"{path} does not exist, check the name and the folder{hint}.")
     return path
+
+
+def _meant(text: str, scheme: str) -> str:
+    """Say which address somebody may have meant whose kind is nearly one that is known; "" where none comes near."""
+    near = get_close_matches(scheme, ("sim", *LIVE_SCHEMES), 1, 0.7) if len(scheme) > 1 else []
+    return f", or did you mean {near[0]}{text[len(scheme):]}" if near else ""
 
 
 def _open_folder(path: Path, uri: str, clock: Clock | None) -> FrameSource:

@@ -90,6 +90,8 @@ def test_refusals_name_the_file_and_what_to_do(tmp_path: Path):
     assert "is not a session that can be opened" in refusal(str(session_folder(tmp_path)))
     assert "No source is named" in refusal("  ")
     assert "unknown kind" in refusal("gopher://host/x")
+    assert refusal("simm:nerve").endswith("or did you mean sim:nerve.")
+    assert "did you mean" not in refusal("notes:monday") and "did you mean" not in refusal("C:\\missing.mp4")
     refusal("a\0b")
     refusal("x" * 5000)
 

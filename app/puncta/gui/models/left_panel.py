@@ -80,7 +80,10 @@ class ModelsPanel(QWidget):
         self.train.clicked.connect(lambda: train())
         column.addSpacing(2)
         column.addWidget(self.train)
-        self._none = wrapped(tr("None yet. A training learns from labels made here, in a process of its own."), "small")
+        self._none = wrapped(
+            tr("None yet. A training learns from labels or from recordings without a needle, in a process of its own."),
+            "small",
+        )
         column.addWidget(self._none)
         self._jobs = QVBoxLayout()
         self._jobs.setSpacing(2)

@@ -210,8 +210,10 @@ class ModelVerbs:
             return Offer(verbs=(Verb("training_cancel", tr("Cancel")), pause))
         remove = Verb("training_remove", tr("Remove"))
         if job.state != "done":
-            words = tr("Resume goes on from its last checkpoint.") if job.state in HELD else ""
-            return Offer(words, None, (remove, Verb("training_pause", tr("Resume"), primary=True)))
+            words = tr("Resume goes on from its last checkpoint.")
+            anew = tr("Resume goes on from its last checkpoint, or begins anew where it has none.")
+            resume = Verb("training_pause", tr("Resume"), primary=True)
+            return Offer(words if job.state in HELD else anew, None, (remove, resume))
         kind, done, total = m.desk.progress
         compares = kind == COMPARING
         said = tr("Comparing on the held out frames") if compares else ""

@@ -117,6 +117,8 @@ class Modeller(QObject):
             return
         self._on = on
         stage = window.stage
+        if on:
+            stage.banners.hush("open")  # it is of a source, and Models shows none
         pictured = (stage.view, *stage.buttons.values())
         for part in (self.left, self.pages):
             part.setVisible(on)
