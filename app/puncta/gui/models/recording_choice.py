@@ -302,7 +302,8 @@ class RecordingChoice(QWidget):
     def read(self, places: Sequence[Path]) -> None:
         """Add files, or folders with one folder for each person."""
         where = tuple(places)
-        self._read(places, lambda *found: self.add(*found, where), tuple(self._all().values()))
+        there = tuple(self._all().values())
+        self._read(places, lambda found, wrong, same: self.add(found, wrong, same, where), there)
 
     def _open(self, dialog: QFileDialog) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
