@@ -40,10 +40,8 @@ class LoopSettings:
     ----------
     samples : int
         Frames answered on in all; the budget is never wall clock.
-    batch : int
-        Frames of one step.
-    length : int
-        Frames of one sample, one after another; a step takes ``batch / length`` of them.
+    batch, length : int
+        Frames of one step, and of one sample, one after another; a step takes ``batch / length`` of these.
     plain_looks, any_scale : float
         Shares of samples with looks left nearly as they are, and at quite another scale.
     stages : tuple of (int, int)
@@ -281,9 +279,9 @@ def train_net(
         stop = (settings.stop_after is not None and step >= settings.stop_after) or asked_to_pause()
         elapsed = time.monotonic() - began
         if step % settings.checkpoint_every == 0 or step == settings.steps or stop:
-            _log(folder / LOG, step, settings, "train", elapsed, rate, losses=sums)
+            log_line(folder / LOG, step, settings, "train", elapsed, rate, losses=sums)
             if examine and (step % examine_every == 0 or step == settings.steps):
-                _log(folder / LOG, step, settings, "tune", elapsed, rate, metrics=examine(average.eval()))
+                log_line(folder / LOG, step, settings, "tune", elapsed, rate, metrics=examine(average.eval()))
             _save(folder, step, elapsed, sums, net, average, optimiser)
             if kept:
                 kept()
@@ -351,9 +349,10 @@ def _step_of(line: str) -> float:
         return math.inf
 
 
-def _log(
+def log_line(
     path: Path, step: int, settings: LoopSettings, split: str, elapsed: float, rate: float, **figures: dict[str, float]
 ) -> None:
+    """Add a line to a training's log; raises UserError where it cannot be written."""
     line = {
         "step": step, "samples": step * settings.batch, "split": split, "elapsed_s": round(elapsed, 1),
         "learning_rate": round(rate, 8),

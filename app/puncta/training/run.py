@@ -263,7 +263,7 @@ def train_experiment(
         raise
     parameters = sum(p.numel() for p in net.parameters())
     if done:
-        parity = _finish(net.cpu(), experiment, splits, fixed, out)
+        parity = finish(net.cpu(), experiment, splits, fixed, out)
         value = examine(net).get("within_5_percent", math.nan)
         best = {"step": settings.steps, "metric": "within_5_percent", "value": value}
         write_head(out, experiment, "done", settings, settings.steps, parameters, started, parity,
@@ -290,7 +290,7 @@ def settings_of(experiment: Experiment, stop_after: int | None = None) -> LoopSe
     )
 
 
-def _finish(net: Any, experiment: Experiment, splits: Splits, fixed: list[Sample], out: Path) -> Parity:
+def finish(net: Any, experiment: Experiment, splits: Splits, fixed: list[Sample], out: Path) -> Parity:
     """Write weights, graph, thresholds and table of a trained network; return how well the graph agrees with it."""
     save_whole(net.state_dict(), out / WEIGHTS)
     example = torch.from_numpy(np.stack([s.channels for s in fixed[:8]]))
