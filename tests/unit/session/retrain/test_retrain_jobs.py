@@ -34,7 +34,7 @@ from puncta.session.retrain_pace import PaceTable, samples_within
 from puncta.session.retrain_recipes import RECIPES, find_recipe
 from puncta.session.retrain_records import read_record
 
-BASE = "needle-tip-ut 0.3"
+BASE = "needle-tip-ut 0.4"
 
 # Stands for `puncta train`: the same arguments, lines, files and exit status, and nothing learnt.
 STAND_IN = '''
@@ -404,7 +404,7 @@ real = retrain_plans.command_of
 retrain.command_of = lambda *a: [sys.executable, script, *(w for w in real(*a)[4:] if w != "--resume")]
 retrain_plans.importlib.util.find_spec = lambda _name: object()
 jobs = RetrainJobs(folder / "trainings", models=folder / "models", cache=folder / "clips")
-job = jobs.start(RetrainPlan("one", "tip_site", folder / "sets" / "here", "needle-tip-ut 0.3"))
+job = jobs.start(RetrainPlan("one", "tip_site", folder / "sets" / "here", "needle-tip-ut 0.4"))
 (jobs.folder / job / "how.json").write_text('{"steps": 4000}')
 print(job, flush=True)
 time.sleep(600)
