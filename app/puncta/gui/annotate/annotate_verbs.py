@@ -116,7 +116,7 @@ class AnnotateVerbs:
         """
         annotator, desk = self._a, self._a.window.desk
         # On another frame the same digit means to go on as on the last one; while the clip plays, all are one.
-        place = -1 if desk.status.state is PlayState.PLAYING else desk.aimed_index()
+        place = -1 if desk.player.status().state is PlayState.PLAYING else desk.aimed_index()
         again = asked and (next_way or self._asked_at in {place, -1})
         self._asked_at = place if asked else None
         annotator.hands.put_down()
