@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from puncta.core.events import PipelineStatus, PlayState
 from puncta.core.frame import Calibration, CalibrationOrigin, SourceInfo
@@ -375,7 +375,10 @@ class Desk(QObject):
         self.veil.settle(blind)
         if self.veil.is_due and self.analysis is not None and self.veil.whole is not None:
             self.analysis = self.veil.cover(self.veil.whole)
-            self.pictured.emit()
+            if self.veil.on:
+                self.pictured.emit()
+            else:  # a source that is being taken over is laid out first: a picture is painted at once
+                QTimer.singleShot(0, self, self.pictured.emit)
         self.status_changed.emit()
 
     # --- measurements ------------------------------------------------------------------------------------------
