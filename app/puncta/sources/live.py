@@ -285,6 +285,8 @@ class LiveSource:
         with self._condition:
             if self._info is None:
                 self._begun_ns = grab.t_ns
+                # A region may be given as soon as the source is described, before anybody reads its first picture.
+                self._size_px = (grab.pixels.shape[1], grab.pixels.shape[0])
                 self._info = self._describe(grab)
             if first or grab.fresh:
                 if self._connections and first:

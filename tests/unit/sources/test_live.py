@@ -14,7 +14,7 @@ from live_peers import wait_for
 
 from puncta.core.errors import SourceError, UserError
 from puncta.core.events import LinkState, SourceProblem
-from puncta.core.frame import Frame, SourceKind
+from puncta.core.frame import Frame, SourceKind, UltrasoundRegion
 from puncta.sources.camera import open_camera
 from puncta.sources.live import QUEUE_FRAMES, LiveSource
 
@@ -112,6 +112,17 @@ def test_a_damaged_picture_is_counted_with_its_cause(bench: Bench, camera: LiveS
     bench.damaged = 2
     wait_for(lambda: next_frame(camera) and dict(camera.health().drops).get("damaged on the way", 0))
     assert camera.health().connections == 1, "two damaged pictures end no connection"
+
+
+def test_a_region_given_before_the_first_picture_is_read_holds_until_the_size_changes(
+    bench: Bench, camera: LiveSource
+) -> None:
+    assert camera.info.geometry.width_px == 64
+    camera.set_region(UltrasoundRegion((4, 6, 40, 30), "user"))
+    assert [region.origin for region in next_frame(camera).geometry.regions] == ["user"]
+    bench.size_px = (80, 60)
+    wait_for(lambda: next_frame(camera).pixels.shape == (60, 80, 3))
+    assert not next_frame(camera).geometry.regions, "a region of another picture size holds no more"
 
 
 def test_a_change_of_size_goes_through(bench: Bench, camera: LiveSource) -> None:
