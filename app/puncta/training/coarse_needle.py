@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from puncta.training.coarse_tissue import BEAMS, SAMPLES, Probe, Tissue
 from puncta.training.synthesis import Field
+
+GRAIN_PX = 1.0
+"""Length of one grain of a rough needle [px]: less than any beam is wide."""
+GRAIN_STRENGTH = 2.5
+"""Amplitude of the grain against that of a mirror."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +47,10 @@ class CoarseNeedle:
         Back from the tip along the shaft [rad] and [share of its light]: how evenly it mirrors.
     tails : tuple of (float, float)
         Depth [px] and share of its repetitions.
+    rough : float
+        Share of its light that is scattered by a rough surface, 0..1: a bar of speckle in place of a mirror.
+    grain : ndarray of float32, shape (2, 96, 512)
+        Real and imaginary part of what the surface scatters, over the way across and back from the tip.
     """
 
     entry_px: tuple[float, float]
@@ -60,6 +70,8 @@ class CoarseNeedle:
     phase: NDArray[np.float32]
     profile: NDArray[np.float32]
     tails: tuple[tuple[float, float], ...]
+    rough: float
+    grain: NDArray[np.float32]
 
     def tip_px(self, i: int) -> NDArray[np.float64]:
         """Tip on a frame."""
@@ -93,9 +105,22 @@ def needle_field(needle: CoarseNeedle, probe: Probe, i: int) -> tuple[Field, Fie
             spot = _bell(aside, max(needle.half_px, 0.7 * wide)) * _bell(np.square(back - 0.7 * wide), wide)
             line += np.float32(needle.bevel) * spot * (back > -0.8 * wide)
         phase = np.interp(np.clip(back, 0, 400), places, needle.phase).astype(np.float32)
-        total_re += np.float32(share * needle.gain) * line * np.cos(phase)
-        total_im += np.float32(share * needle.gain) * line * np.sin(phase)
+        line *= np.float32(share * needle.gain)
+        grain = _grain_at(needle, back, across) if needle.rough else (np.float32(0), np.float32(0))
+        total_re += line * ((1 - np.float32(needle.rough)) * np.cos(phase) + grain[0])
+        total_im += line * ((1 - np.float32(needle.rough)) * np.sin(phase) + grain[1])
     return total_re, total_im
+
+
+def _grain_at(needle: CoarseNeedle, back: Field, across: Field) -> tuple[Field, Field]:
+    """What the rough surface scatters on every sample: it goes along with the needle."""
+    rows = np.clip(across / np.float32(GRAIN_PX) + len(needle.grain[0]) / 2, 0, len(needle.grain[0]) - 1)
+    columns = np.clip(back / np.float32(GRAIN_PX) + 8, 0, needle.grain.shape[2] - 1)
+    at = columns.astype(np.float32), rows.astype(np.float32)
+    # The grain is finer than the beam, which leaves little of it: it is as bright as a mirror only if it starts brighter.
+    strong = np.float32(GRAIN_STRENGTH * needle.rough)
+    real, imaginary = (strong * cv2.remap(part, *at, cv2.INTER_LINEAR) for part in needle.grain)
+    return real, imaginary
 
 
 def _bell(squared: Field, wide: float) -> Field:
@@ -135,11 +160,11 @@ def draw_coarse_needle(rng: np.random.Generator, tissue: Tissue, steps: int) -> 
     if kind > 0.5:
         speeds = np.repeat(rng.choice([-1.0, 0.0, 1.0, 1.0], steps // 4 + 1), 4)[:steps]
         walk = np.cumsum(speeds * pace * (3.0 if kind > 0.8 else 0.6))
-    seen = way if rng.random() < 0.45 else float(rng.uniform(0.12, 0.7)) * max(way, 0.3 * size)
+    seen = way if rng.random() < 0.6 else float(rng.uniform(0.12, 0.7)) * max(way, 0.3 * size)
     turn = float(rng.choice([0.0, 0.3, 1.5]))
     # As bright as the tissue it lies in, or brighter: what is fainter is learnt where it moves.
-    gain_db = tissue.level_along(entry, (dx, dy), way - min(seen, 0.4 * size), way) + float(rng.uniform(0, 22))
-    half = float(rng.choice([rng.uniform(0.4, 2.2), rng.uniform(0.4, 2.2), rng.uniform(1.5, 5)]))
+    gain_db = tissue.level_along(entry, (dx, dy), way - min(seen, 0.4 * size), way) + float(rng.uniform(1, 24))
+    half = float(rng.choice([rng.uniform(0.4, 2.2), rng.uniform(1.0, 3.5), rng.uniform(1.5, 5)]))
     return CoarseNeedle(
         entry_px=entry, direction=(dx, dy),
         way_px=np.maximum(way + walk - walk[-1] * float(rng.random()), 0.05 * size), seen_px=seen,
@@ -153,4 +178,6 @@ def draw_coarse_needle(rng: np.random.Generator, tissue: Tissue, steps: int) -> 
         phase=np.cumsum(rng.normal(0, turn, 64)).astype(np.float32), profile=_draw_profile(rng),
         tails=tuple((k * float(rng.uniform(4, 14)), float(rng.uniform(0.1, 0.5)) ** k) for k in (1, 2, 3))
         if rng.random() < 0.35 else (),
+        rough=float(rng.choice([0.0, rng.uniform(0.2, 0.8), 1.0])),
+        grain=rng.standard_normal((2, 96, 512)).astype(np.float32),
     )
