@@ -117,7 +117,7 @@ def _grain_at(needle: CoarseNeedle, back: Field, across: Field) -> tuple[Field, 
     rows = np.clip(across / np.float32(GRAIN_PX) + len(needle.grain[0]) / 2, 0, len(needle.grain[0]) - 1)
     columns = np.clip(back / np.float32(GRAIN_PX) + 8, 0, needle.grain.shape[2] - 1)
     at = columns.astype(np.float32), rows.astype(np.float32)
-    # The grain is finer than the beam, which leaves little of it: it is as bright as a mirror only if it starts brighter.
+    # The grain is finer than the beam, which leaves little of it: to be as bright as a mirror it has to start brighter.
     strong = np.float32(GRAIN_STRENGTH * needle.rough)
     real, imaginary = (strong * cv2.remap(part, *at, cv2.INTER_LINEAR) for part in needle.grain)
     return real, imaginary
