@@ -76,6 +76,24 @@ def test_a_second_export_takes_another_name(stage, qtbot, session: Path, tmp_pat
     assert (tmp_path / "made-overlay.mp4").read_bytes() == b"mine"
 
 
+def test_a_blind_reader_exports_the_film_but_not_what_was_found_on_it(
+    stage, qtbot, session: Path, tmp_path: Path
+) -> None:
+    window = opened(stage, qtbot, str(session))
+    window.desk.set_blind(True)
+    window.does.run("export")
+    dialog = window.does.dialogs["export"]
+    assert not dialog.burned.isEnabled() and not dialog.table.isEnabled()
+    assert "You read this case blind" in dialog._note.text() and "blind" in dialog.table.toolTip()
+    for box in dialog.boxes:
+        box.click()
+    dialog.raw.setChecked(True)
+    dialog.go.click()
+    qtbot.waitUntil(lambda: "export" not in window.does.dialogs, timeout=PATIENCE_MS)
+    written = sorted(p.name for p in tmp_path.iterdir() if p.is_file())
+    assert "made-raw.mp4" in written and not {"made-overlay.mp4", "made-findings.csv"} & set(written)
+
+
 def test_another_analysis_is_drawn_beside_and_compared(stage, qtbot, session: Path) -> None:
     before = (session / "results.jsonl").read_bytes()
     window = opened(stage, qtbot, str(session))

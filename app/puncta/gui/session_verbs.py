@@ -76,9 +76,10 @@ class SessionVerbs(QObject):
             window.status_line.say(tr("Only a recorded case can be exported. Record first, then open the session."))
             return
         uri = window.desk.uri
-        files = self.analyses()
-        named: list[tuple[str, Path | None]] = [(words, file) for words, file in files]
-        dialog = ExportDialog(Path(uri).absolute().parent, named, window)
+        # Whoever reads blind may have the film, but not what was found on it.
+        hidden = blind_words() if window.desk.veil.on else ""
+        named: list[tuple[str, Path | None]] = [] if hidden else [(words, file) for words, file in self.analyses()]
+        dialog = ExportDialog(Path(uri).absolute().parent, named, window, hidden=hidden)
         stop, progress = threading.Event(), [0, 1]
         timer = QTimer(dialog)
         timer.setInterval(LOOK_MS)

@@ -45,12 +45,24 @@ class ExportChoice:
 
 
 class ExportDialog(QDialog):
-    """Asks what to export; while it is being written it shows how far that is, and Cancel stops it."""
+    """Asks what to export; while it is being written it shows how far that is, and Cancel stops it.
+
+    Parameters
+    ----------
+    hidden : str
+        Why there are findings that may not be seen; empty where none are kept from anybody.
+    """
 
     def __init__(
-        self, folder: Path, analyses: Sequence[tuple[str, Path | None]], parent: QWidget | None = None
+        self,
+        folder: Path,
+        analyses: Sequence[tuple[str, Path | None]],
+        parent: QWidget | None = None,
+        *,
+        hidden: str = "",
     ) -> None:
         super().__init__(parent)
+        self._why_none = hidden or tr("Nothing was found with this case; record it with plugins on.")
         self.setWindowTitle(tr("Export this case"))
         self.burned = QCheckBox(tr("Film with the overlay burned in (MP4)"))
         self.raw = QCheckBox(tr("Film without the overlay (MP4)"))
@@ -69,6 +81,8 @@ class ExportDialog(QDialog):
             tr("The recording stays as it is. Every file says that it is for simulation and training only."), "small"
         )
         self._note.setWordWrap(True)
+        if hidden:
+            self._note.setText(f"{hidden}\n{self._note.text()}")
         self.progress = QProgressBar()
         self.progress.setAccessibleName(tr("Progress"))
         self.progress.hide()
@@ -143,7 +157,7 @@ class ExportDialog(QDialog):
         """Without findings there is nothing to burn in and no table."""
         for box in (self.burned, self.table):
             box.setEnabled(False)
-            box.setToolTip(tr("Nothing was found with this case; record it with plugins on."))
+            box.setToolTip(self._why_none)
 
     def _browse(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, tr("Folder"), self.folder.text())
