@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pipeline_stage import NumberedSource
+from pipeline_stage import EchoPlugin, NumberedSource
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QComboBox, QLineEdit
@@ -95,6 +95,26 @@ def held(parts, qtbot, index: int) -> None:
     )
     qtbot.wait(150)
     parts.window.show_figures()
+
+
+def test_a_picture_that_is_held_is_judged_itself_where_playback_had_no_time_for_it(stage, qtbot) -> None:
+    # Of ten thousand frames it judges one: what stands beside every picture that comes after the first is of that one.
+    plugin = HostedPlugin("echo", "Echo", EchoPlugin, every=10_000)
+    parts = stage.open(plugins=[plugin], opener=lambda name: NumberedSource(200, 20.0, name))
+    parts.window.open_uri("case-a")
+    desk = parts.desk
+    qtbot.waitUntil(lambda: desk.shown_index() >= 3, timeout=15000)
+    assert [o.frame_id == desk.analysis.frame.frame_id for o in desk.analysis.outputs] == [False]
+    desk.player.pause()
+    qtbot.waitUntil(lambda: desk.status.state is PlayState.PAUSED, timeout=15000)
+
+    def own() -> bool:
+        return [o.frame_id == desk.analysis.frame.frame_id for o in desk.analysis.outputs] == [True]
+
+    qtbot.waitUntil(own, timeout=15000)
+    index, epoch = desk.shown_index(), desk.analysis.frame.epoch
+    qtbot.wait(600)
+    assert (desk.shown_index(), desk.analysis.frame.epoch) == (index, epoch), "it is asked for once"
 
 
 def test_the_card_and_the_tiles_say_each_flag_in_word_shape_and_figure(judging, qtbot) -> None:

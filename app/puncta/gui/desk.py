@@ -18,7 +18,7 @@ from puncta.gui.chores import Chore
 from puncta.gui.i18n import tr
 from puncta.gui.preferences import Preferences
 from puncta.gui.remembered import ruler_identity
-from puncta.gui.seeking import BackwardPlay, OneSeek, next_faster
+from puncta.gui.seeking import BackwardPlay, HeldPicture, OneSeek, next_faster
 from puncta.gui.veil import Veil
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Desk(QObject):
         self.analysis: Analysis | None = None
         self.veil = Veil()
         self.status: PipelineStatus = player.status()
-        self.stalled = False
+        self.stalled = self._failure_said = False
         self.target_px: PointPx | None = None
         self.loop_marks: list[int | None] = [None, None]
         self._left: dict[str, tuple[PointPx | None, list[int | None]]] = {}
@@ -69,8 +69,7 @@ class Desk(QObject):
         self._current: str = ""
         self._fallbacks: list[str] = []
         self._epoch = -1
-        self._failure_said = False
-        self._seeks = OneSeek(player.seek)
+        self._seeks, self._held = OneSeek(player.seek), HeldPicture(player.seek)
         self._backward = BackwardPlay(self._go_back, self)
         self.looking = Chore(self, POLL_MS, self._look)
         self.looking.again(pictures=False)
@@ -141,6 +140,7 @@ class Desk(QObject):
         if self._opening is not None:
             self._follow_opening()
         self._follow_failure()
+        self._held.look(self.status, self.analysis)
         self.stalled = self.status.state is PlayState.PLAYING and self.player.stalled()
         if self.stalled or self.status.state is PlayState.RECONNECTING:
             self.take_raw()

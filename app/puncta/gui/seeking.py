@@ -1,4 +1,5 @@
-"""Going to frames: one seek at a time, and playing backwards by seeks, since no source plays that way by itself."""
+"""Going to frames: one seek at a time, to the held frame where it was not judged, and backwards by seeks, since no
+source plays that way by itself."""
 
 from __future__ import annotations
 
@@ -7,10 +8,16 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QTimer
 
+from puncta.core.events import PipelineStatus, PlayState
+from puncta.core.frame import FrameKey
+from puncta.core.results import Analysis
+
 SEEK_PATIENCE_NS = 200_000_000
 """While one seek is under way, the next one waits for its picture, but no longer than this [ns]."""
 SHUTTLE_SPEEDS = (1.0, 2.0, 4.0)
 BACK_EVERY_MS = 80
+SETTLED_LOOKS = 3
+"""So many looks after the picture was held, what was under way has come."""
 
 
 def next_faster(rate: float) -> float:
@@ -60,6 +67,38 @@ class OneSeek:
         index, self.wanted = self.wanted, None
         self._sent_ns = now
         self._seek(index)
+
+
+class HeldPicture:
+    """Has a held picture judged by itself where playback left it with findings of the frames before.
+
+    A plugin that is too slow to judge every frame while it plays has time for the one that is looked at.
+
+    Parameters
+    ----------
+    seek : callable
+        Starts to go to a frame.
+    """
+
+    def __init__(self, seek: Callable[[int], None]) -> None:
+        self._seek = seek
+        self._looks = 0
+        self._asked: FrameKey | None = None
+
+    def look(self, status: PipelineStatus, analysis: Analysis | None) -> None:
+        """Look at the picture that is shown; what is asked for is asked once."""
+        seekable = status.info is not None and status.info.seekable
+        if status.state is not PlayState.PAUSED or not seekable or analysis is None:
+            self._looks, self._asked = 0, None
+            return
+        frame = analysis.frame
+        if frame.key == self._asked or all(output.frame_id == frame.frame_id for output in analysis.outputs):
+            self._looks = 0
+            return
+        self._looks += 1
+        if self._looks >= SETTLED_LOOKS:
+            self._looks, self._asked = 0, frame.key
+            self._seek(frame.key.index)
 
 
 class BackwardPlay:
