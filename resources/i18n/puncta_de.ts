@@ -3916,6 +3916,14 @@
         <translation>{names} und {count} weitere</translation>
     </message>
     <message>
+        <source>{plugin} uses this model already; nothing changes.</source>
+        <translation>{plugin} benutzt dieses Modell bereits; es ändert sich nichts.</translation>
+    </message>
+    <message>
+        <source>No model was put in use for {plugin}, so there is nothing to take back.</source>
+        <translation>Für {plugin} wurde kein Modell in Gebrauch genommen; es gibt nichts zurückzunehmen.</translation>
+    </message>
+    <message>
         <source>{plugin} now uses: {model}.</source>
         <translation>{plugin} benutzt jetzt: {model}.</translation>
     </message>

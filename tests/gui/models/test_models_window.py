@@ -58,9 +58,14 @@ def test_a_model_is_put_in_use_and_taken_back_by_a_press_each(stage, qtbot, monk
     assert set(verbs(parts)) == {"model_train", "model_back"}
     parts.desk.model_switched.emit("needle-tip", made, "")
     assert "needle-tip" not in window.stage.banners.texts() and "now uses" in window.status_line.message
-    QTest.keyClick(window, Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    QTest.keyClick(window, Qt.Key.Key_U, control)
+    assert "already; nothing changes" in window.status_line.message and reloaded == ["needle-tip"]
+    QTest.keyClick(window, Qt.Key.Key_U, control | shift)
     qtbot.waitUntil(lambda: reloaded == ["needle-tip"] * 2)
     assert history("needle-tip") == ()
+    QTest.keyClick(window, Qt.Key.Key_U, control | shift)
+    assert "nothing to take back" in window.status_line.message and reloaded == ["needle-tip"] * 2
     assert modeller.shown == ("model", TIP)
     parts.desk.model_switched.emit("needle-tip", TIP, "The old one goes on, for the file is gone.")
     assert window.stage.banners.texts()["model-needle-tip"].startswith("The old one goes on")

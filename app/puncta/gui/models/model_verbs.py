@@ -59,6 +59,8 @@ class ModelVerbs:
             self._m.plan()
         elif self._m.bar.can(action):
             self._does[action]()
+        else:
+            self._tell_why_not(action)
 
     # --- models ------------------------------------------------------------------------------------------------
 
@@ -93,6 +95,18 @@ class ModelVerbs:
         if family is not None and family.in_use is not None:
             words = tr("{plugin} now uses: {model}.")
             self._m.say(words.format(plugin=tr(family.title), model=name_of(family.in_use)))
+
+    def _tell_why_not(self, action: str) -> None:
+        """Answer a key that would change nothing; the line would still speak of the press before."""
+        card, shelf = self._m.card(), self._m.desk.shelf
+        family = shelf.family(card.plugin) if card is not None and shelf is not None else None
+        if family is None or card is None or shelf is None:
+            return
+        if action == "model_use" and shelf.is_in_use(card):
+            self._m.say(tr("{plugin} uses this model already; nothing changes.").format(plugin=tr(family.title)))
+        elif action == "model_back":
+            words = tr("No model was put in use for {plugin}, so there is nothing to take back.")
+            self._m.say(words.format(plugin=tr(family.title)))
 
     def _made(self, job: JobStatus | None) -> ModelCard | None:
         shelf = self._m.desk.shelf
