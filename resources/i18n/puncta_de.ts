@@ -2620,6 +2620,22 @@
         <translation>breiter</translation>
     </message>
     <message>
+        <source>{count} of {total} labelled frames settled</source>
+        <translation>{count} von {total} beschrifteten Bildern entschieden</translation>
+    </message>
+    <message>
+        <source>proposal rejected</source>
+        <translation>Vorschlag verworfen</translation>
+    </message>
+    <message>
+        <source>Judged by one reader alone, and open: {frames}.</source>
+        <translation>Nur von einer Person beurteilt und offen: {frames}.</translation>
+    </message>
+    <message>
+        <source>No folder can be made in {folder}; name another place.</source>
+        <translation>In {folder} lässt sich kein Ordner anlegen; nennen Sie einen anderen Ort.</translation>
+    </message>
+    <message>
         <source>{count} of {frames} frames confirmed</source>
         <translation>{count} von {frames} Bildern bestätigt</translation>
     </message>
@@ -3276,12 +3292,12 @@
         <translation>{count} Bilder sind vorgeschlagen</translation>
     </message>
     <message>
-        <source>1 frame still waits for an answer; it goes out without one.</source>
-        <translation>1 Bild wartet noch auf eine Antwort; es geht ohne hinaus.</translation>
+        <source>1 of {total} labelled frames still waits for an answer; it stays out, also what agrees on it.</source>
+        <translation>1 von {total} beschrifteten Bildern wartet noch auf eine Antwort; es bleibt hier, auch was darauf übereinstimmt.</translation>
     </message>
     <message>
-        <source>{count} frames still wait for an answer; they go out without one.</source>
-        <translation>{count} Bilder warten noch auf eine Antwort; sie gehen ohne hinaus.</translation>
+        <source>{count} of {total} labelled frames still wait for an answer; they stay out, also what agrees on them.</source>
+        <translation>{count} von {total} beschrifteten Bildern warten noch auf eine Antwort; sie bleiben hier, auch was darauf übereinstimmt.</translation>
     </message>
     <message>
         <source>{count} keep what the key frames propose</source>
@@ -4692,6 +4708,46 @@
         <translation>{count} weitere setzen Schwellen und urteilen.</translation>
     </message>
     <message>
+        <source>Taken back: {title}, {what}.</source>
+        <translation>Zurückgenommen: {title}, {what}.</translation>
+    </message>
+    <message>
+        <source>Made again: {title}, {what}.</source>
+        <translation>Wiederhergestellt: {title}, {what}.</translation>
+    </message>
+    <message>
+        <source>Taken back: {title}.</source>
+        <translation>Zurückgenommen: {title}.</translation>
+    </message>
+    <message>
+        <source>Made again: {title}.</source>
+        <translation>Wiederhergestellt: {title}.</translation>
+    </message>
+    <message>
+        <source>What lies between key frames follows, {what}.</source>
+        <translation>Was zwischen Schlüsselbildern liegt, folgt: {what}.</translation>
+    </message>
+    <message>
+        <source>proposals on frame {index}</source>
+        <translation>Vorschläge auf Bild {index}</translation>
+    </message>
+    <message>
+        <source>labels on frame {index}</source>
+        <translation>Beschriftungen auf Bild {index}</translation>
+    </message>
+    <message>
+        <source>proposals on {count} frames from {first} to {last}</source>
+        <translation>Vorschläge auf {count} Bildern von {first} bis {last}</translation>
+    </message>
+    <message>
+        <source>labels on {count} frames from {first} to {last}</source>
+        <translation>Beschriftungen auf {count} Bildern von {first} bis {last}</translation>
+    </message>
+    <message>
+        <source>Frame {index} is not on the screen yet. Look at it, then answer.</source>
+        <translation>Bild {index} ist noch nicht auf dem Bildschirm. Sehen Sie es an, dann antworten Sie.</translation>
+    </message>
+    <message>
         <source>Nothing to take back here.</source>
         <translation>Hier gibt es nichts zurückzunehmen.</translation>
     </message>
@@ -5052,12 +5108,12 @@
         <translation>und</translation>
     </message>
     <message>
-        <source>{case}: what {raters} have confirmed on {count} of {total} labelled frames is not in the consensus, which alone is taken; settle it in Annotate, or name one rater by --rater.</source>
-        <translation>{case}: was {raters} auf {count} von {total} beschrifteten Bildern bestätigt haben, steht nicht im Konsens, der allein genommen wird; entscheiden Sie es unter Beschriften, oder wählen Sie eine Person mit --rater.</translation>
+        <source>{case}: what {raters} have confirmed on {count} of {total} labelled frames is not settled in the consensus; no such frame goes out, not even in part. Settle it in Annotate, or name one rater by --rater.</source>
+        <translation>{case}: was {raters} auf {count} von {total} beschrifteten Bildern bestätigt haben, ist im Konsens nicht entschieden; kein solches Bild geht hinaus, auch nicht teilweise. Entscheiden Sie es unter Beschriften, oder wählen Sie eine Person mit --rater.</translation>
     </message>
     <message>
-        <source>{case}: what {rater} has confirmed on {count} of {total} labelled frames is not in the consensus, which alone is taken; settle it in Annotate, or name one rater by --rater.</source>
-        <translation>{case}: was {rater} auf {count} von {total} beschrifteten Bildern bestätigt hat, steht nicht im Konsens, der allein genommen wird; entscheiden Sie es unter Beschriften, oder wählen Sie eine Person mit --rater.</translation>
+        <source>{case}: what {rater} has confirmed on {count} of {total} labelled frames is not settled in the consensus; no such frame goes out, not even in part. Settle it in Annotate, or name one rater by --rater.</source>
+        <translation>{case}: was {rater} auf {count} von {total} beschrifteten Bildern bestätigt hat, ist im Konsens nicht entschieden; kein solches Bild geht hinaus, auch nicht teilweise. Entscheiden Sie es unter Beschriften, oder wählen Sie eine Person mit --rater.</translation>
     </message>
     <message>
         <source>Label {thing}</source>

@@ -246,6 +246,7 @@ def test_flags_are_answered_by_one_of_two_or_by_no(stage, qtbot) -> None:
     hand.shows(4)
     assert "anna: yes; bert: no" in hand.notes.strip.words.full()
     hand.key(Qt.Key.Key_A)
+    hand.shows(5)
     hand.calm()
     hand.key(Qt.Key.Key_0)
     hand.calm()
@@ -379,3 +380,25 @@ def test_undo_passes_over_an_answer_that_the_labs_server_has_refused_later(stage
     hand.notes.store.standing = Standing(True, 0, 1, "", None, frozenset({late}))
     hand.notes.store.settled.emit()
     assert [frame for _uid, frame in desk.made] == [3]
+
+
+def test_nothing_is_answered_before_its_frame_is_on_the_screen(stage, qtbot, monkeypatch) -> None:
+    two_readings()
+    hand = adjudicating(stage, qtbot)
+    hand.shows(3)
+    with monkeypatch.context() as slow:
+        slow.setattr(hand.parts.desk, "seek", lambda _index: None)  # the picture is long in coming
+        hand.key(Qt.Key.Key_N)
+        assert hand.notes.adjudication.dispute.index == 7 and hand.parts.desk.shown_index() == 3
+        for key in (Qt.Key.Key_A, Qt.Key.Key_B, Qt.Key.Key_0):
+            hand.parts.window.status_line.say("")
+            hand.key(key)
+            hand.calm()
+            assert hand.parts.window.status_line.message.startswith("Frame 007 is not on the screen yet.")
+        assert [label(hand, index, "needle") for index in (3, 7)] == [None, None]
+    hand.key(Qt.Key.Key_A)
+    hand.shows(7)
+    assert label(hand, 7, "needle") is None, "it goes there first"
+    hand.key(Qt.Key.Key_A)
+    hand.calm()
+    assert label(hand, 7, "needle") is not None and label(hand, 3, "needle") is None

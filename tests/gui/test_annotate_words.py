@@ -187,3 +187,66 @@ def test_a_tracker_that_leaves_its_needle_names_only_frames_that_are_open(stage,
     assert tracked_from(0).startswith("Frames 9 to 29 stay open.")
     assert tracked_from(15) == "14 of the frames 9 to 29 stay open; what is labelled or proposed there stays."
     assert tracked_from(29) == "What is labelled or proposed there stays."
+
+
+def key_frames_and_accepted(hand: Hand) -> None:
+    """Draw the first and the last frame, accept three frames between them as they are."""
+    for index in (0, 29):
+        hand.go(index)
+        draw_true(hand, index)
+        hand.calm()
+    for index in (8, 15, 22):
+        hand.go(index)
+        hand.key(Qt.Key.Key_V)
+        hand.calm()
+
+
+def test_opening_again_makes_no_gesture_and_shows_what_was_done_before(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    key_frames_and_accepted(hand)
+    before = dict(hand.notes.desk.board.snapshot())
+    lines = [(g.title, g.first, g.last) for g in hand.notes.desk.history]
+    stage.close(hand.parts)
+    again = annotating(stage, qtbot)
+    again.calm()
+    assert dict(again.notes.desk.board.snapshot()) == before
+    assert [(g.title, g.first, g.last) for g in again.notes.desk.history] == lines
+    assert lines[0] == ("Accept", 22, 22) and ("Between key frames", 1, 28) in lines
+    words, when, line = again.notes.right._history[0]
+    assert line.isVisible() and words.full().startswith("Accept") and when.text()
+
+
+def test_an_undo_that_reaches_beyond_the_frame_on_the_screen_says_so(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    key_frames_and_accepted(hand)
+    hand.go(4)
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert said(hand) == "Taken back: Between key frames, proposals on 25 frames from 001 to 028."
+    assert hand.notes.desk.board.on_frame(5) == () and hand.parts.desk.shown_index() == 4
+    hand.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+    hand.calm()
+    assert said(hand) == "Made again: Between key frames, proposals on 25 frames from 001 to 028."
+    hand.key(Qt.Key.Key_V, SHIFT)
+    hand.calm()
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert said(hand) == "Taken back: Accept range, labels on 25 frames from 001 to 028."
+
+
+def test_undo_of_a_key_frame_says_that_proposals_go_with_it_and_of_one_frame_alone_says_nothing(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    draw_true(hand, 0)
+    hand.calm()
+    hand.parts.window.status_line.say("as before")
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert hand.notes.desk.board.on_frame(0) == () and said(hand) == "as before"
+    for index in (0, 29):
+        hand.go(index)
+        draw_true(hand, index)
+        hand.calm()
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    follows = "What lies between key frames follows, proposals on 28 frames from 001 to 028."
+    assert said(hand).startswith("Taken back: ") and said(hand).endswith(follows)

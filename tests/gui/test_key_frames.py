@@ -63,3 +63,45 @@ def test_a_look_where_labels_changed_finds_what_a_look_everywhere_finds(seed: in
         dirty = came
         found += len(wanted) + len(slots)
     assert found > 20
+
+
+def _needle(index: int, kind: Kind, state: State) -> Label:
+    base = "frames 0 and 20" if kind is Kind.INTERPOLATED else ""
+    made = Provenance(kind, "T", "0", base)
+    return Label("needle.line", FrameKey("clip", index, index), "T", LineLabel((0.0, 9.0), (5.0, 0.0)), made, state)
+
+
+def _opened(accepted: int | None = None, drawn: int | None = None) -> Board:
+    """Key frames 0 and 20 with what was proposed between them; one frame accepted as it was, or drawn."""
+    board = Board("case", "T")
+    for index in range(21):
+        kind = Kind.PERSON if index in {0, 20, drawn} else Kind.INTERPOLATED
+        state = State.CONFIRMED if index in {0, 20, drawn, accepted} else State.PROPOSED
+        label = _needle(index, kind, state)
+        board.set(label.slot, label)
+    return board
+
+
+def test_what_was_only_accepted_proposes_nothing_anew_on_opening_and_does_with_the_next_drawing() -> None:
+    board, keys = _opened(accepted=10), KeyFrames()
+    assert keys.look(board, None) == ([], [], [])
+    board.set(Slot(25, "needle.line"), _needle(25, Kind.PERSON, State.CONFIRMED))
+    _around, wanted, stale = keys.look(board, {25})
+    assert wanted == [*range(1, 10), *range(11, 20), *range(21, 25)] and stale == []
+
+
+def test_a_key_frame_that_was_drawn_last_before_the_end_has_its_neighbours_proposed_on_opening() -> None:
+    assert KeyFrames().look(_opened(drawn=10), None)[1] == [*range(1, 10), *range(11, 20)]
+
+
+def test_what_was_not_proposed_to_the_end_is_on_opening() -> None:
+    board = _opened(accepted=10)
+    board.set(Slot(4, "needle.line"), None)
+    assert KeyFrames().look(board, None)[1] == list(range(1, 10))
+
+
+def test_proposals_of_a_key_frame_that_is_gone_do_not_stay_on_opening() -> None:
+    board = _opened(accepted=10)
+    board.set(Slot(20, "needle.line"), None)
+    _around, wanted, stale = KeyFrames().look(board, None)
+    assert wanted == list(range(1, 10)) and [slot.index for slot in stale] == list(range(11, 20))

@@ -22,9 +22,10 @@ from puncta.annotation.store import AnnotationStore
 from puncta.core.overlay import OverlayItem
 from puncta.gui.annotate.adjudication_panel import AdjudicationPanel, Line
 from puncta.gui.annotate.adjudication_scene import Shown, reading_items
-from puncta.gui.annotate.adjudication_words import answered, both_drawn, figure, said
+from puncta.gui.annotate.adjudication_words import answered, both_drawn, figure, not_shown, said, why_not
 from puncta.gui.annotate.agreement_card import AgreementCard
 from puncta.gui.annotate.answer_steps import AnswerSteps
+from puncta.gui.annotate.consensus_count import ConsensusCount, frames_in_words, waiting_words
 from puncta.gui.annotate.said import told_error
 from puncta.gui.dialogs.export_labels import LabelExportDialog
 from puncta.gui.i18n import tr
@@ -46,6 +47,7 @@ class Compared:
     agreement: Agreement
     same: int
     taken_over: Command | None
+    count: ConsensusCount
 
 
 class Adjudication:
@@ -62,6 +64,7 @@ class Adjudication:
         self.shown = Shown.BOTH
         self._boards: tuple[Board, Board] | None = None
         self._same = 0
+        self.count = ConsensusCount()
         self._asked = 0
         self._fresh = False
         self.steps = AnswerSteps(annotator)
@@ -143,13 +146,12 @@ class Adjudication:
         asked, sides, author = self._asked, self.sides, board.author
         consensus = Board(board.case_id, board.rater, board.snapshot().values(), author=author)
 
-        def read(store: AnnotationStore) -> tuple[tuple[Label, ...], tuple[Label, ...], bool]:
-            first, second = (store.labels(case.id, rater=rater) for rater in sides)
-            return first, second, saw_proposals(store, case.id, sides)
+        def read(store: AnnotationStore) -> tuple[tuple[Label, ...], bool]:
+            return store.labels(case.id), saw_proposals(store, case.id, sides)
 
-        def work(found: tuple[tuple[Label, ...], tuple[Label, ...], bool]) -> None:
+        def work(found: tuple[tuple[Label, ...], bool]) -> None:
             self._a.window.jobs.run(
-                lambda: _compared(case, consensus, *found), lambda c: self._show(asked, c), self._cannot
+                lambda: _compared(case, consensus, sides, *found), lambda c: self._show(asked, c), self._cannot
             )
 
         self._a.store.ask(read, work, self._cannot, quiet=True)
@@ -160,6 +162,7 @@ class Adjudication:
             return
         before = self.disputes[self.at] if self.at is not None and self.at < len(self.disputes) else None
         self._boards, self.disputes, self._same = compared.boards, compared.disputes, compared.same
+        self.count = compared.count
         self.card.show_agreement(compared.agreement, {t.name: tr(t.title) for t in self._a.things})
         if compared.taken_over is not None:
             self._a.desk.do(replace(compared.taken_over, automatic=True))
@@ -208,15 +211,18 @@ class Adjudication:
         self._a.say(tr("Every difference has an answer."))
 
     def give(self, given: Answer) -> None:
-        """Write an answer, and go to the next difference."""
+        """Write an answer, and go to the next difference; nobody answers what is not on the screen yet."""
         annotator, board, dispute = self._a, self._a.desk.board, self.dispute
-        if board is None or dispute is None:
+        if board is None or dispute is None or annotator.hands.put_down():
             return
-        if annotator.hands.put_down():
+        if annotator.index() != dispute.index:
+            annotator.say(not_shown(dispute))
+            if annotator.window.desk.aimed_index() != dispute.index:
+                annotator.verbs.go(dispute.index)
             return
         command = answer(board, dispute, given, board.author)
         if command is None and not dispute.settled(board):
-            annotator.say(self._why_not(dispute, given))
+            annotator.say(why_not(given, self.sides))
             return
         annotator.desk.do(command)
         self.next()
@@ -271,11 +277,9 @@ class Adjudication:
         annotator, case = self._a, self._a.desk.case
         if case is None:
             return
-        waiting = len(self.open_frames()[0])
-        if waiting:
-            one = tr("1 frame still waits for an answer; it goes out without one.")
-            many = tr("{count} frames still wait for an answer; they go out without one.")
-            annotator.say(one if waiting == 1 else many.format(count=waiting))
+        if annotator.desk.board is not None:
+            self.count.look(annotator.desk.board)
+            annotator.say(waiting_words(self.count))
         name = "".join(c if c.isalnum() else "-" for c in Path(case.title).stem).strip("-") or "case"
         folder = Path.home() / f"{name}-{CONSENSUS}"
         dialog = LabelExportDialog(tr("Export the consensus"), folder, annotator.window)
@@ -303,14 +307,6 @@ class Adjudication:
         # After the gestures that are under way; then beside the store's own thread, which goes on saving.
         self._a.store.ask(lambda store: store, write, failed, quiet=True)
 
-    def _why_not(self, dispute: Dispute, given: Answer) -> str:
-        if given is Answer.ABSENT:
-            return tr("A phase is never absent: take one of the two.")
-        rater = self.sides[0] if given is Answer.A else self.sides[1]
-        return tr("{rater} has not judged this. Take the other one, draw your own, or say that it is absent.").format(
-            rater=rater
-        )
-
     # --- what is seen ------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
@@ -323,7 +319,8 @@ class Adjudication:
         lines = [Line(n, self._line_words(self.disputes[n]), figure(self.disputes[n])) for n in open_ones]
         if settled == len(self.disputes):
             lines = []
-        self.panel.show_differences(lines, self.at, settled, len(self.disputes), self._same)
+        alone = frames_in_words({d.index for d in self.disputes if d.one_sided and not d.settled(board)})
+        self.panel.show_differences(lines, self.at, settled, len(self.disputes), self._same, alone)
         dispute = self.dispute
         self.panel.show_answers(
             {
@@ -338,10 +335,11 @@ class Adjudication:
     def words(self) -> tuple[str, str, str]:
         """What the line below the picture says: words, shape, tone."""
         dispute, board = self.dispute, self._a.desk.board
-        if dispute is None or board is None:
+        if dispute is None or board is None or self._boards is None:
             return tr("The two readings are being compared."), "clock", "neutral"
         title = self._title(dispute.name)
-        sides = [f"{rater}: {said(labels)}" for rater, labels in zip(self.sides, (dispute.a, dispute.b))]
+        both = zip(self.sides, (dispute.a, dispute.b), self._boards)
+        sides = [f"{rater}: {said(labels, side, dispute)}" for rater, labels, side in both]
         told = dispute.text if both_drawn(dispute) else "; ".join(sides)
         words = f"{tr('Frame {index}').format(index=dispute.index)}, {title}. {told}."
         if dispute.settled(board):
@@ -387,14 +385,16 @@ class Adjudication:
 
 
 def _compared(
-    case: Case, consensus: Board, a: Sequence[Label], b: Sequence[Label], proposals: bool
+    case: Case, consensus: Board, sides: tuple[str, str], labels: Sequence[Label], proposals: bool
 ) -> Compared:
+    a, b = (tuple(x for x in labels if x.rater == rater) for rater in sides)
     found = disputes(case, a, b)
-    boards = tuple(Board(case.id, labels[0].rater if labels else "", labels) for labels in (a, b))
+    boards = tuple(Board(case.id, side[0].rater if side else "", side) for side in (a, b))
     return Compared(
         (boards[0], boards[1]),
         found,
         agreement(case, a, b, proposals=proposals),
         agreeing(a, b, found),
         agreed(consensus, case, a, b, consensus.author, waiting=waiting_slots(found)),
+        ConsensusCount(labels),
     )

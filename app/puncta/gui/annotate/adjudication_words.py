@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from puncta.annotation.disputes import Dispute
-from puncta.annotation.labels import FlagLabel, Label, NotVisible, PhaseLabel
+from puncta.annotation.commands import Board
+from puncta.annotation.disputes import Answer, Dispute
+from puncta.annotation.labels import FlagLabel, Label, NotVisible, PhaseLabel, State
 from puncta.gui.annotate.said import told
 from puncta.gui.i18n import tr
 
@@ -30,10 +31,12 @@ def figure(dispute: Dispute) -> str:
     return tr("seen or not")
 
 
-def said(labels: Sequence[Label]) -> str:
-    """What a reader says of a thing, in a word or two."""
+def said(labels: Sequence[Label], reading: Board, dispute: Dispute) -> str:
+    """What a reader says of a thing, in a word or two; one who turned down a proposal has drawn nothing."""
     if not labels:
-        return tr("not judged")
+        there = (reading.get(slot) for slot in dispute.slots)
+        turned_down = any(x is not None and x.state is State.REJECTED for x in there)
+        return tr("proposal rejected") if turned_down else tr("not judged")
     return value_words(labels[0])
 
 
@@ -51,3 +54,16 @@ def answered(label: Label | None) -> str:
         return tr("none")
     by = label.made.base or label.made.by
     return tr("{words} by {rater}").format(words=value_words(label), rater=by)
+
+
+def why_not(given: Answer, raters: tuple[str, str]) -> str:
+    """Why an answer cannot be given."""
+    if given is Answer.ABSENT:
+        return tr("A phase is never absent: take one of the two.")
+    words = tr("{rater} has not judged this. Take the other one, draw your own, or say that it is absent.")
+    return words.format(rater=raters[0] if given is Answer.A else raters[1])
+
+
+def not_shown(dispute: Dispute) -> str:
+    """Why an answer waits: the difference that is named lies on a frame that nobody sees yet."""
+    return tr("Frame {index} is not on the screen yet. Look at it, then answer.").format(index=f"{dispute.index:03d}")

@@ -23,6 +23,7 @@ from puncta.formats.dataset_values import Visibility
 from puncta.gui.annotate.label_desk import joined
 from puncta.gui.annotate.nothing_words import nothing_here, nothing_in_range
 from puncta.gui.annotate.review_queue import next_in
+from puncta.gui.annotate.steps_told import follow_step
 from puncta.gui.annotate.things import NOT_VISIBLE_DIGIT, Shape, Thing, way_words
 from puncta.gui.i18n import tr
 from puncta.imaging.needle_pose import NeedlePose
@@ -351,16 +352,16 @@ class AnnotateVerbs:
         if self._a.adjudication.on:
             self._a.adjudication.steps.undo()
             return
-        nothing = lambda: self._a.say(tr("Nothing to take back here."))  # noqa: E731
-        self._a.desk.undo(self._a.index(), self.help.stepped, nothing)
+        nothing, frame = lambda: self._a.say(tr("Nothing to take back here.")), self._a.index()
+        self._a.desk.undo(frame, lambda changes: follow_step(self._a, changes, frame), nothing)
 
     def redo(self) -> None:
         """Make again what was taken back on this frame."""
         if self._a.adjudication.on:
             self._a.adjudication.steps.redo()
             return
-        nothing = lambda: self._a.say(tr("Nothing to make again here."))  # noqa: E731
-        self._a.desk.redo(self._a.index(), self.help.stepped, nothing)
+        nothing, frame = lambda: self._a.say(tr("Nothing to make again here.")), self._a.index()
+        self._a.desk.redo(frame, lambda changes: follow_step(self._a, changes, frame), nothing)
 
     def gain(self, more: bool) -> None:
         """Brighten or darken the view; labels, models and exports never see it."""

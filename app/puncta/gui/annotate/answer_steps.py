@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from puncta.annotation.commands import Change
 from puncta.annotation.labels import State
+from puncta.gui.annotate.steps_told import follow_step
 from puncta.gui.i18n import tr
 
 if TYPE_CHECKING:
@@ -60,12 +61,14 @@ class AnswerSteps:
         self._a.say(tr("Nothing to take back here."))
 
     def _taken_back(self, changes: Sequence[Change]) -> None:
-        self._stepped(changes)
         self._a.adjudication.taken_back(changes)
+        self._tell(changes)
 
     def _made_again(self, changes: Sequence[Change]) -> None:
-        self._stepped(changes)
         self._a.adjudication.made_again(changes)
+        self._tell(changes)
 
-    def _stepped(self, changes: Sequence[Change]) -> None:
-        self._a.help.stepped(changes)
+    def _tell(self, changes: Sequence[Change]) -> None:
+        """Say in place of the answer what else has changed, where that is more than one frame."""
+        if len({change.slot.index for change in changes}) > 1:
+            follow_step(self._a, changes, self._a.window.desk.aimed_index())

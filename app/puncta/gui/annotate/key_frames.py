@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 
 from puncta.annotation.commands import Board
-from puncta.annotation.labels import LINE_SUFFIX, Kind, Label, NotVisible, Slot, State
+from puncta.annotation.labels import LINE_SUFFIX, MACHINE_KINDS, Kind, Label, NotVisible, Slot, State
 from puncta.imaging.needle_pose import NeedlePose
 from puncta.session.between_keys import NEEDLE, TIP, KeyPose, pose_of_labels
 
 LINE = NEEDLE + LINE_SUFFIX
 NAMES = (NEEDLE, LINE, TIP)
 Gap = tuple[int, int]
+_BASE = re.compile(r"frames (\d+) and (\d+)")
 
 
 class KeyFrames:
@@ -25,17 +27,26 @@ class KeyFrames:
         """Frames with something confirmed or rejected about the needle."""
         self._bases: dict[int, str] = {}
         """Frames proposed between key frames, and between which."""
+        self._modelled: set[int] = set()
+        """Frames for which models propose something."""
+        self._accepted: set[int] = set()
+        """Key frames that nobody has drawn: what was proposed there was accepted as it was."""
         self._poses: dict[int, tuple[tuple[Label | None, ...], NeedlePose | None]] = {}
         self._gaps: set[Gap] = set()
         """Neighbouring key frames with frames between them, as the last look saw them."""
         self._filled: dict[Gap, tuple[NeedlePose | None, NeedlePose | None]] = {}
         """Gaps that proposals can fill, and the needle at either end."""
         self._asked: set[Gap] = set()
+        self._put_off: set[Gap] = set()
+        """Gaps whose proposals could be finer by now, which is for the next look."""
 
     def look(
         self, board: Board, dirty: set[int] | None, *, unfinished: bool = False
     ) -> tuple[list[KeyPose], list[int], list[Slot]]:
         """Return the key frames around the frames to propose, these frames, and proposals to take away.
+
+        A board that is new was just opened. Accepting what is proposed proposes nothing anew, so opening does not
+        do it either: such gaps wait until something is drawn.
 
         Parameters
         ----------
@@ -44,11 +55,14 @@ class KeyFrames:
         unfinished : bool
             What the last look asked for was not done to the end.
         """
-        if board is not self._board:
+        opening = board is not self._board
+        if opening:
             self._board, dirty = board, None
             self._filled = {}
+            self._put_off = set()
         if dirty is None:
             self._hidden, self._closed, self._bases, self._poses, self._gaps = {}, set(), {}, {}, set()
+            self._modelled, self._accepted = set(), set()
             dirty = set(board.labelled_frames())
         for index in dirty:
             self._look_at(board, index)
@@ -57,7 +71,8 @@ class KeyFrames:
         for gone in self._filled.keys() - self._gaps:
             del self._filled[gone]
         # What was asked for last may not have come, or not all of it.
-        changed = (before ^ self._gaps) | (_touched(order, dirty) | self._asked) & self._gaps
+        changed = (before ^ self._gaps) | (_touched(order, dirty) | self._asked | self._put_off) & self._gaps
+        self._put_off = set()
         keys: dict[int, KeyPose] = {}
         expected: dict[int, str] = {}
         wanted: list[int] = []
@@ -71,6 +86,10 @@ class KeyFrames:
                 continue
             base = f"frames {a} and {b}"
             between = [index for index in range(a + 1, b) if index not in self._closed]
+            if opening and self._stays((a, b), between):
+                expected.update((index, self._bases[index]) for index in between if index in self._bases)
+                self._put_off.add((a, b))
+                continue
             expected.update(dict.fromkeys(between, base))
             fresh = known is None and all(self._bases.get(index) == base for index in between)
             if (known != poses and not fresh) or (unfinished and (a, b) in self._asked):
@@ -92,15 +111,27 @@ class KeyFrames:
             self._hidden[index] = any(isinstance(a.value, NotVisible) for a in lines)
         else:
             self._hidden.pop(index, None)
-        if any(a is not None and (a.trusted or a.state is State.REJECTED) for a in labels):
-            self._closed.add(index)
-        else:
-            self._closed.discard(index)
+        _mark(self._accepted, index, bool(lines) and all(a.made.kind in MACHINE_KINDS for a in lines))
+        proposed = (a for a in labels if a is not None and a.state is State.PROPOSED)
+        _mark(self._modelled, index, any(a.made.kind in MACHINE_KINDS - {Kind.INTERPOLATED} for a in proposed))
+        _mark(self._closed, index, any(a is not None and (a.trusted or a.state is State.REJECTED) for a in labels))
         base = next((a.made.base for a in labels if a is not None and _between_keys(a)), "")
         if base:
             self._bases[index] = base
         else:
             self._bases.pop(index, None)
+
+    def _stays(self, gap: Gap, between: list[int]) -> bool:
+        """Whether only acceptance lies between a gap and what it was proposed from, and all of it is proposed."""
+        if not self._accepted & set(gap):
+            return False
+        return all(self._stands(index, gap) if index in self._bases else index in self._modelled for index in between)
+
+    def _stands(self, index: int, gap: Gap) -> bool:
+        """Whether a frame is proposed between key frames that are still there, and no other was drawn nearer."""
+        found = _BASE.fullmatch(self._bases[index])
+        ends = (int(found[1]), int(found[2])) if found is not None else (-1, -1)
+        return all(end in self._hidden and (at == end or at in self._accepted) for at, end in zip(gap, ends))
 
     def _pose(self, board: Board, index: int) -> NeedlePose | None:
         """The straight needle of a key frame; decoding a mask takes time, so it is kept."""
@@ -114,6 +145,13 @@ class KeyFrames:
         pose = pose_of_labels(*values)
         self._poses[index] = (labels, pose)
         return pose
+
+
+def _mark(marked: set[int], index: int, on: bool) -> None:
+    if on:
+        marked.add(index)
+    else:
+        marked.discard(index)
 
 
 def _touched(order: list[int], dirty: set[int]) -> set[Gap]:

@@ -7,12 +7,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from puncta.annotation.cases import Case, case_of_source
 from puncta.annotation.commands import Board, Change, Command, LabelConflict
 from puncta.annotation.labels import Label
+from puncta.annotation.recent import Recent, recent_gestures
 from puncta.annotation.store import AnnotationStore, Applied, Update
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame, FrameKey, SourceInfo
@@ -114,7 +116,7 @@ class LabelDesk(QObject):
         self._asked += 1
         asked = self._asked
 
-        def load(store: AnnotationStore) -> tuple[Case, LabelSet, tuple[Label, ...], int]:
+        def load(store: AnnotationStore) -> tuple[Case, LabelSet, tuple[Label, ...], int, tuple[Recent, ...]]:
             case, used = store.find_case(info.stream, info.uri), label_set
             if case is None or case.frame_count != info.frame_count:
                 case = store.add_case(case_of_source(info, label_set.id))
@@ -123,13 +125,15 @@ class LabelDesk(QObject):
             if case.label_set != used.id or case.uri != info.uri:
                 case = store.update_case(replace(case, label_set=used.id, uri=info.uri))
             revision = store.revision(case.id)
+            before = recent_gestures(store, case.id, rater, HISTORY)
             with reading_many():
-                return case, used, store.labels(case.id, rater=rater), revision
+                return case, used, store.labels(case.id, rater=rater), revision, before
 
-        def show(found: tuple[Case, LabelSet, tuple[Label, ...], int]) -> None:
+        def show(found: tuple[Case, LabelSet, tuple[Label, ...], int, tuple[Recent, ...]]) -> None:
             if asked != self._asked:
                 return
-            self.case, self.label_set, labels, self._revision = found
+            self.case, self.label_set, labels, self._revision, before = found
+            self.history = deque(map(_gesture, before), maxlen=HISTORY)
             self.trouble = None
             self.board = Board(self.case.id, rater, labels, author=author)
             self._apart.take(len(labels))
@@ -212,10 +216,9 @@ class LabelDesk(QObject):
     def reload(self) -> None:
         """Read the labels anew: what the window shows and what the store holds had parted."""
         if self._info is not None and self.label_set is not None:
-            kept, made, unmade = list(self.history), self.made, self.unmade
+            made, unmade = self.made, self.unmade
             author = self.board.author if self.board is not None else ""
             self.open(self._info, self.label_set, self.rater, author=author)
-            self.history.extend(kept)
             self.made, self.unmade = made, unmade
 
     def _step(self, frame: int, then: Stepped, nothing: Callable[[], None] | None, *, undo: bool) -> None:
@@ -315,6 +318,13 @@ class LabelDesk(QObject):
         for dirty in self._dirty.values():
             dirty.update(frames)
         self.changed.emit()
+
+
+def _gesture(before: Recent) -> Gesture:
+    """A line of the history for what an earlier start of the program may have done."""
+    made = datetime.fromisoformat(before.made_utc)
+    age_s = max(0.0, (datetime.now(UTC) - made).total_seconds())
+    return Gesture(before.title, before.first, before.last, time.monotonic() - age_s, before.taken_back)
 
 
 def joined(title: str, commands: Iterable[Command | None], frame: int | None = None) -> Command | None:

@@ -60,27 +60,29 @@ class LabelHelp:
         if names & set(NEEDLE_NAMES):
             self.refill()
 
-    def stepped(self, changes: Iterable[Change]) -> None:
-        """Something was taken back or made again: where that was a key frame, look between its neighbours anew."""
+    def stepped(self, changes: Iterable[Change]) -> set[int]:
+        """Something was taken back or made again: where that was a key frame, look between its neighbours anew.
+
+        Return the frames whose proposals go or come with it.
+        """
         self.hush()
         names = (NEEDLE, NEEDLE + LINE_SUFFIX)
         sides = [x for c in changes if c.slot.name in names for x in (c.before, c.after) if x is not None]
-        if any(label.state is State.CONFIRMED for label in sides):
-            self.refill()
+        return self.refill() if any(label.state is State.CONFIRMED for label in sides) else set()
 
-    def refill(self) -> None:
+    def refill(self) -> set[int]:
         """Propose the frames between key frames, where needles were drawn or hidden by hand.
 
-        What lies between key frames that are no longer there is taken away.
+        What lies between key frames that are no longer there is taken away. Return the frames of both.
         """
         annotator, board, case, info = self._a, self._a.desk.board, self._a.desk.case, self._a.desk.info
         if board is None or case is None or info is None:
-            return
+            return set()
         if annotator.adjudication.on:
-            return  # nothing is proposed to an adjudicator
+            return set()  # nothing is proposed to an adjudicator
         self._wanted = annotator.jobs.running in {ONWARD, TEACH}
         if self._wanted:
-            return  # when the models are done
+            return set()  # when the models are done
         unfinished = self._unfinished or annotator.jobs.running == BETWEEN
         dirty = annotator.desk.take_dirty("help")
         keys, wanted, stale = self._keys.look(board, dirty, unfinished=unfinished)
@@ -91,6 +93,7 @@ class LabelHelp:
         if wanted:
             calibration = annotator.window.desk.calibration
             annotator.jobs.between(info.uri, case.id, keys, wanted, annotator.names, calibration)
+        return {*wanted, *(slot.index for slot in stale)}
 
     def propagate(self, way: int) -> None:
         """Let the models carry the needle from this frame to the end of the range (1) or to its beginning (-1)."""

@@ -228,9 +228,18 @@ class AnnotateInspector(QWidget):
                 # What was done first: where the line is too short, the frames give way.
                 words.set_full(f"{tr('Undone')}: {title}  {frames}" if gesture.taken_back else f"{title}  {frames}")
                 age = now - gesture.at_s
-                when.setText(tr("now") if age < 3 else f"{age:.0f} s" if age < 90 else f"{age / 60:.0f} min")
+                when.setText(_age_words(age))
 
     def _keep_note(self) -> None:
         if self.note.text().strip() != self._shown_note:
             self._shown_note = self.note.text().strip()
             self._note(self._shown_note)
+
+
+def _age_words(age_s: float) -> str:
+    """How long ago something was done; days of it where an earlier start of the program did it."""
+    if age_s < 90:
+        return tr("now") if age_s < 3 else f"{age_s:.0f} s"
+    if age_s < 5400:
+        return f"{age_s / 60:.0f} min"
+    return f"{age_s / 3600:.0f} h" if age_s < 129600 else f"{age_s / 86400:.0f} d"

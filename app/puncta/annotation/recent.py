@@ -1,0 +1,46 @@
+"""The last gestures of a rater on a case, read from the log: what the window's history begins with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from puncta.annotation.store import AnnotationStore
+from puncta.annotation.tables import CHANGES, COMMANDS
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A gesture, or an undo or a redo of one.
+
+    Attributes
+    ----------
+    first, last : int
+        Frames that it changed.
+    taken_back : bool
+        It is an undo.
+    made_utc : str
+    """
+
+    title: str
+    first: int
+    last: int
+    taken_back: bool
+    made_utc: str
+
+
+def recent_gestures(store: AnnotationStore, case_id: str, rater: str, count: int) -> tuple[Recent, ...]:
+    """Return the last gestures of a rater on a case, the newest first."""
+    c = COMMANDS.c
+    newest = sa.select(c.id).where(c.case_id == case_id, c.rater == rater).order_by(c.id.desc()).limit(count)
+    query = (
+        sa.select(c.title, sa.func.min(CHANGES.c.frame_index), sa.func.max(CHANGES.c.frame_index), c.kind, c.made_utc)
+        .join(CHANGES, CHANGES.c.command_id == c.id)
+        .where(c.id.in_(newest.scalar_subquery()))
+        .group_by(c.id, c.title, c.kind, c.made_utc)
+        .order_by(c.id.desc())
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return tuple(Recent(title, first, last, kind == "undo", made) for title, first, last, kind, made in rows)
