@@ -250,3 +250,23 @@ def test_undo_of_a_key_frame_says_that_proposals_go_with_it_and_of_one_frame_alo
     hand.calm()
     follows = "What lies between key frames follows, proposals on 28 frames from 001 to 028."
     assert said(hand).startswith("Taken back: ") and said(hand).endswith(follows)
+
+
+def test_proposals_that_were_taken_back_do_not_come_back_by_opening_again(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    for index in (0, 29):
+        hand.go(index)
+        draw_true(hand, index)
+        hand.calm()
+    hand.go(4)
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert hand.notes.desk.board.on_frame(5) == ()
+    stage.close(hand.parts)
+    again = annotating(stage, qtbot)
+    again.calm()
+    assert again.notes.desk.board.labelled_frames() == (0, 29)
+    again.go(9)
+    again.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+    again.calm()
+    assert len(again.notes.desk.board.labelled_frames()) == 30, "they can still be made again"

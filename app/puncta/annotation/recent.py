@@ -1,4 +1,4 @@
-"""The last gestures of a rater on a case, read from the log: what the window's history begins with."""
+"""What a rater did last on a case, read from the log: the beginning of the window's history, and what was unwanted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from puncta.annotation.store import AnnotationStore
-from puncta.annotation.tables import CHANGES, COMMANDS
+from puncta.annotation.tables import CHANGES, COMMANDS, UNDONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +44,16 @@ def recent_gestures(store: AnnotationStore, case_id: str, rater: str, count: int
     with store.reading() as connection:
         rows = connection.execute(query).all()
     return tuple(Recent(title, first, last, kind == "undo", made) for title, first, last, kind, made in rows)
+
+
+def proposals_taken_back(store: AnnotationStore, case_id: str, rater: str) -> frozenset[int]:
+    """Return the frames with proposals that the rater has taken back and that could be made again."""
+    query = (
+        sa.select(CHANGES.c.frame_index)
+        .distinct()
+        .join(COMMANDS, COMMANDS.c.id == CHANGES.c.command_id)
+        .where(CHANGES.c.case_id == case_id, CHANGES.c.rater == rater, CHANGES.c.status == UNDONE)
+        .where(COMMANDS.c.automatic, CHANGES.c.after.is_not(None))
+    )
+    with store.reading() as connection:
+        return frozenset(connection.execute(query).scalars())

@@ -27,6 +27,7 @@ from puncta.annotation.labels import (
     State,
     TipLabel,
 )
+from puncta.annotation.recent import proposals_taken_back, recent_gestures
 from puncta.annotation.store import AnnotationStore, Applied
 from puncta.annotation.tables import COMMANDS
 
@@ -217,3 +218,27 @@ def test_a_slot_that_somebody_else_wrote_is_not_undone(store: AnnotationStore) -
         store_rows.write_contents(connection, case.id, "anna", [(other.slot, content_of(other))], 99)
     assert store.undo(case.id, "anna", 1) is None
     assert store.labels(case.id) == (other,)
+
+
+def test_the_log_tells_what_was_done_last_and_which_proposals_were_taken_back(open_store: Opener) -> None:
+    store = open_store()
+    case = store.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(store, board, draw(board, "needle_tip", key(0), TipLabel((1, 1))))
+    between = [proposal("needle_tip", i, TipLabel((1, 1))) for i in (2, 3, 4)]
+    do(store, board, propose(board, between, title="Between key frames"))
+    store.undo(case.id, "anna", 3)
+    store.undo(case.id, "anna", 0)
+    do(store, Board(case.id, "bert"), set_note(Board(case.id, "bert"), key(7), "mine"))
+    store.close()
+    store = open_store()
+    lines = [(g.title, g.first, g.last, g.taken_back) for g in recent_gestures(store, case.id, "anna", 3)]
+    assert lines == [
+        ("Label needle_tip", 0, 0, True),
+        ("Between key frames", 2, 4, True),
+        ("Between key frames", 2, 4, False),
+    ]
+    assert proposals_taken_back(store, case.id, "anna") == {2, 3, 4}, "the drawing was none"
+    assert proposals_taken_back(store, case.id, "bert") == frozenset()
+    store.redo(case.id, "anna", 2)
+    assert proposals_taken_back(store, case.id, "anna") == frozenset()

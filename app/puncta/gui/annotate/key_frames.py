@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Container
 
 from puncta.annotation.commands import Board
 from puncta.annotation.labels import LINE_SUFFIX, MACHINE_KINDS, Kind, Label, NotVisible, Slot, State
@@ -41,12 +42,17 @@ class KeyFrames:
         """Gaps whose proposals could be finer by now, which is for the next look."""
 
     def look(
-        self, board: Board, dirty: set[int] | None, *, unfinished: bool = False
+        self,
+        board: Board,
+        dirty: set[int] | None,
+        *,
+        unfinished: bool = False,
+        unwanted: Container[int] = frozenset(),
     ) -> tuple[list[KeyPose], list[int], list[Slot]]:
         """Return the key frames around the frames to propose, these frames, and proposals to take away.
 
         A board that is new was just opened. Accepting what is proposed proposes nothing anew, so opening does not
-        do it either: such gaps wait until something is drawn.
+        do it either: such gaps wait until something is drawn. Nor does what was taken back come back by itself.
 
         Parameters
         ----------
@@ -54,6 +60,8 @@ class KeyFrames:
             Frames whose labels have changed since the last look; None: any. Only gaps that they touch are looked at.
         unfinished : bool
             What the last look asked for was not done to the end.
+        unwanted : container of int
+            Frames whose proposals had been taken back before the board was opened.
         """
         opening = board is not self._board
         if opening:
@@ -89,6 +97,9 @@ class KeyFrames:
             if opening and self._stays((a, b), between):
                 expected.update((index, self._bases[index]) for index in between if index in self._bases)
                 self._put_off.add((a, b))
+                continue
+            if opening and between and all(i in unwanted and i not in self._bases for i in between):
+                self._filled[a, b] = poses
                 continue
             expected.update(dict.fromkeys(between, base))
             fresh = known is None and all(self._bases.get(index) == base for index in between)

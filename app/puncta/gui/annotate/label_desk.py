@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from puncta.annotation.cases import Case, case_of_source
 from puncta.annotation.commands import Board, Change, Command, LabelConflict
 from puncta.annotation.labels import Label
-from puncta.annotation.recent import Recent, recent_gestures
+from puncta.annotation.recent import Recent, proposals_taken_back, recent_gestures
 from puncta.annotation.store import AnnotationStore, Applied, Update
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame, FrameKey, SourceInfo
@@ -43,6 +43,18 @@ class Gesture:
     taken_back: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What the store gives when a case is opened."""
+
+    case: Case
+    label_set: LabelSet
+    labels: tuple[Label, ...]
+    revision: int
+    before: tuple[Recent, ...]
+    unwanted: frozenset[int]
+
+
 class LabelDesk(QObject):
     """Gestures apply in memory at once and are committed in order by the store's thread.
 
@@ -67,6 +79,8 @@ class LabelDesk(QObject):
         self.rater = ""
         self.changed_by: frozenset[str] = frozenset()
         self.history: deque[Gesture] = deque(maxlen=HISTORY)
+        self.unwanted: frozenset[int] = frozenset()
+        """Frames whose proposals had been taken back when the case was opened."""
         self.made: list[tuple[str, int]] = []
         """Gestures of the hand since the case was opened, last at the end: name and frame."""
         self.unmade: list[tuple[str, int]] = []
@@ -116,7 +130,7 @@ class LabelDesk(QObject):
         self._asked += 1
         asked = self._asked
 
-        def load(store: AnnotationStore) -> tuple[Case, LabelSet, tuple[Label, ...], int, tuple[Recent, ...]]:
+        def load(store: AnnotationStore) -> _Loaded:
             case, used = store.find_case(info.stream, info.uri), label_set
             if case is None or case.frame_count != info.frame_count:
                 case = store.add_case(case_of_source(info, label_set.id))
@@ -126,14 +140,16 @@ class LabelDesk(QObject):
                 case = store.update_case(replace(case, label_set=used.id, uri=info.uri))
             revision = store.revision(case.id)
             before = recent_gestures(store, case.id, rater, HISTORY)
+            unwanted = proposals_taken_back(store, case.id, rater)
             with reading_many():
-                return case, used, store.labels(case.id, rater=rater), revision, before
+                return _Loaded(case, used, store.labels(case.id, rater=rater), revision, before, unwanted)
 
-        def show(found: tuple[Case, LabelSet, tuple[Label, ...], int, tuple[Recent, ...]]) -> None:
+        def show(found: _Loaded) -> None:
             if asked != self._asked:
                 return
-            self.case, self.label_set, labels, self._revision, before = found
-            self.history = deque(map(_gesture, before), maxlen=HISTORY)
+            self.case, self.label_set, self._revision = found.case, found.label_set, found.revision
+            self.history, self.unwanted = deque(map(_gesture, found.before), maxlen=HISTORY), found.unwanted
+            labels = found.labels
             self.trouble = None
             self.board = Board(self.case.id, rater, labels, author=author)
             self._apart.take(len(labels))

@@ -85,7 +85,8 @@ class LabelHelp:
             return set()  # when the models are done
         unfinished = self._unfinished or annotator.jobs.running == BETWEEN
         dirty = annotator.desk.take_dirty("help")
-        keys, wanted, stale = self._keys.look(board, dirty, unfinished=unfinished)
+        unwanted = annotator.desk.unwanted
+        keys, wanted, stale = self._keys.look(board, dirty, unfinished=unfinished, unwanted=unwanted)
         self._unfinished = False
         if stale:
             gone = erase(board, stale, title=BETWEEN_TITLE)
