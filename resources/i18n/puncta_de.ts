@@ -2625,7 +2625,7 @@
     </message>
     <message>
         <source>proposal rejected</source>
-        <translation>Vorschlag verworfen</translation>
+        <translation>Vorschlag abgelehnt</translation>
     </message>
     <message>
         <source>Judged by one reader alone, and open: {frames}.</source>

@@ -8,6 +8,11 @@ from pathlib import Path
 from annotate_window import CONTROL, SHIFT
 from PySide6.QtCore import Qt
 
+from puncta.annotation.commands import Board, draw, propose, reject
+from puncta.annotation.labels import Label, State, TipLabel, by_person
+from puncta.annotation.store import AnnotationStore
+from puncta.gui.annotate.adjudication_words import frames_in_words
+
 BESIDE = Path(__file__).with_name("test_adjudication.py")
 SPEC = importlib.util.spec_from_file_location("two_readings_of_a_clip", BESIDE)
 READINGS = importlib.util.module_from_spec(SPEC)
@@ -30,7 +35,7 @@ def test_an_answer_that_is_made_again_is_named(stage, qtbot) -> None:
     assert line.message == "Frame 003, Needle: the answer stands again."
 
 
-def test_one_frame_that_waits_is_told_in_the_singular(stage, qtbot) -> None:
+def test_one_frame_that_waits_is_told_in_the_singular(stage, qtbot, tmp_path: Path) -> None:
     READINGS.two_readings()
     hand = READINGS.adjudicating(stage, qtbot)
     line = hand.parts.window.status_line
@@ -39,5 +44,38 @@ def test_one_frame_that_waits_is_told_in_the_singular(stage, qtbot) -> None:
     hand.key(Qt.Key.Key_A)
     hand.calm()
     hand.key(Qt.Key.Key_E, CONTROL)
-    assert line.message.startswith("1 frame still waits for an answer; it goes")
-    hand.parts.window.does.dialogs["export_labels"].reject()
+    assert line.message.startswith("1 of 10 labelled frames still waits for an answer; it stays out")
+    assert hand.notes.status.count.text() == "9 of 10 labelled frames settled"
+    dialog = hand.parts.window.does.dialogs["export_labels"]
+    dialog.kinds.setCurrentIndex(dialog.kinds.findData("csv"))
+    dialog.line.setText(str(tmp_path / "out"))
+    dialog.go.click()
+    hand.wait(lambda: "export_labels" not in hand.parts.window.does.dialogs)
+    assert "labels on 9 frames are in" in line.message, "one count in the bar, the sentence and the folder"
+
+
+def test_a_frame_that_one_reader_has_rejected_is_said_to_be_open(stage, qtbot) -> None:
+    case = READINGS.two_readings()
+    at, tip = READINGS.keys()[27], TipLabel((40.0, 40.0))
+    with AnnotationStore.open() as store:
+        anna = Board(case.id, "anna", store.labels(case.id, rater="anna"))
+        proposed = Label("needle_tip", at, "anna", tip, by_person("anna"), State.PROPOSED)
+        for gesture in (lambda: propose(anna, [proposed]), lambda: reject(anna, 27)):
+            anna.apply(store.apply(gesture()).changes)
+        store.apply(draw(Board(case.id, "bert"), "needle_tip", at, tip))
+    hand = READINGS.adjudicating(stage, qtbot)
+    adjudication = hand.notes.adjudication
+    assert adjudication.panel.progress_words.text().endswith("Judged by one reader alone, and open: 027.")
+    assert hand.notes.status.count.text() == "7 of 11 labelled frames settled"
+    adjudication.go(len(adjudication.disputes) - 1)
+    assert "anna: proposal rejected; bert: drawn" in adjudication.words()[0]
+    hand.shows(27)
+    hand.key(Qt.Key.Key_B)
+    hand.calm()
+    assert "one reader alone" not in adjudication.panel.progress_words.text()
+
+
+def test_frames_are_named_shortly() -> None:
+    assert frames_in_words([27, 3, 10, 11, 12]) == "003, 010-012, 027"
+    assert frames_in_words(range(0, 20, 2)) == "000, 002, 004, 006, 008, 010, …"
+    assert frames_in_words([]) == ""

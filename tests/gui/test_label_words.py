@@ -45,8 +45,8 @@ def store(tmp_path: Path) -> Iterator[AnnotationStore]:
 @pytest.mark.parametrize(
     ("others", "words"),
     [
-        (("anna",), "was anna auf 2 von 2 beschrifteten Bildern bestätigt hat, steht nicht im Konsens"),
-        (("anna", "bert"), "was anna und bert auf 2 von 2 beschrifteten Bildern bestätigt haben, steht nicht im"),
+        (("anna",), "was anna auf 2 von 2 beschrifteten Bildern bestätigt hat, ist im Konsens"),
+        (("anna", "bert"), "was anna und bert auf 2 von 2 beschrifteten Bildern bestätigt haben, ist im Konsens"),
     ],
 )
 def test_what_is_outside_a_consensus(store: AnnotationStore, others: tuple[str, ...], words: str) -> None:
@@ -55,7 +55,7 @@ def test_what_is_outside_a_consensus(store: AnnotationStore, others: tuple[str, 
         board = Board(case.id, rater)
         for index in (1, 2):
             do(store, board, draw(board, "needle_tip", key(index), TIP))
-    assert words in told_of_data(outside_consensus(store, case))
+    assert words in told_of_data(outside_consensus(case, store.labels(case.id)))
 
 
 def test_gestures_have_their_names_in_the_history() -> None:

@@ -6,7 +6,7 @@ can be undone, and every label says from whom it comes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -17,11 +17,13 @@ from puncta.annotation.agreement import angle_gap, apart, dice, paired, tip_gap
 from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, Change, Command
 from puncta.annotation.labels import (
+    LINE_SUFFIX,
     MASKS,
     NOTE,
     Kind,
     Label,
     LineLabel,
+    NotVisible,
     Provenance,
     Slot,
     State,
@@ -120,18 +122,42 @@ def unsettled(labels: Iterable[Label]) -> dict[str, frozenset[int]]:
     labels : iterable of Label
         Of one case, of every rater. What models say and notes count for nothing.
     """
-    of_people = [x for x in labels if x.trusted and not is_machine(x.rater) and x.name != NOTE]
-    settled = {_thing(x.slot) for x in of_people if x.rater == CONSENSUS}
+    of_people = confirmed_by_people(labels)
+    settled = {x.slot: x for x in of_people if x.rater == CONSENSUS}
     open_frames: dict[str, set[int]] = {}
     for label in of_people:
-        if label.rater != CONSENSUS and _thing(label.slot) not in settled:
+        if label.rater != CONSENSUS and not answered(settled.get, label.slot):
             open_frames.setdefault(label.rater, set()).add(label.slot.index)
     return {rater: frozenset(frames) for rater, frames in sorted(open_frames.items())}
 
 
-def _thing(slot: Slot) -> tuple[int, str, int]:
-    """What one answer settles: a needle with its line."""
-    return slot.index, slot.category, slot.number
+def confirmed_by_people(labels: Iterable[Label]) -> list[Label]:
+    """Return what people have confirmed, the consensus too; what models say and notes count for nothing."""
+    return [x for x in labels if x.trusted and not is_machine(x.rater) and x.name != NOTE]
+
+
+def answered(get: Callable[[Slot], Label | None], slot: Slot) -> bool:
+    """Tell whether the consensus has an answer to a slot.
+
+    Who answers settles a needle with its line. What was taken over by itself, because it agrees, settles itself alone:
+    a mask that two readers share leaves their lines open.
+
+    Parameters
+    ----------
+    get : callable
+        Returns the label of the consensus in a slot.
+    """
+    label = get(slot)
+    if label is not None and label.trusted:
+        return True
+    for name in (slot.category, slot.category + LINE_SUFFIX):
+        other = get(Slot(slot.index, name, slot.number))
+        if other is None or not other.trusted:
+            continue
+        # The line of a needle that is not visible has nothing to say.
+        if other.state is not State.BULK or (name == slot.category and isinstance(other.value, NotVisible)):
+            return True
+    return False
 
 
 def settle(board: Board, difference: Difference, take: str | Value, by: str) -> Command | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from puncta.annotation.adjudicate import USUAL, Difference, Tolerance, differences
+from puncta.annotation.adjudicate import USUAL, Difference, Tolerance, answered, differences
 from puncta.annotation.agreement import paired
 from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, Change, Command
@@ -85,16 +85,7 @@ class Dispute:
 
     def settled(self, board: Board) -> bool:
         """Tell whether the consensus layer has an answer to every part."""
-        return all(_answered(board, part.slot) for part in self.parts)
-
-
-def _answered(board: Board, slot: Slot) -> bool:
-    label = board.get(slot)
-    if label is not None and label.trusted:
-        return True
-    # The line of a needle that is not visible has nothing to say.
-    main = board.get(Slot(slot.index, slot.category, slot.number))
-    return main is not None and main.trusted and isinstance(main.value, NotVisible)
+        return all(answered(board.get, part.slot) for part in self.parts)
 
 
 def disputes(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from puncta.annotation.adjudicate import CONSENSUS, unsettled
+from puncta.annotation.adjudicate import CONSENSUS, confirmed_by_people, unsettled
 from puncta.annotation.cases import Case
 from puncta.annotation.exchange_coco import coco_from_dataset
 from puncta.annotation.exchange_dataset import CasePart, dataset_of, picture_name, usable
@@ -63,8 +63,8 @@ def label_set_of(case: Case) -> LabelSet:
 def rater_to_export(store: AnnotationStore, case: Case, rater: str | None) -> str | None:
     """Return whose labels go out: who was named, else the consensus, else the only person; None where nobody has any.
 
-    A consensus in which nothing is settled is none. One that is settled in part is taken as far as it goes, since only
-    what was agreed upon is one answer; `outside_consensus` says what that leaves out.
+    A consensus in which nothing is settled is none. One that is settled in part is taken as far as it goes, frame by
+    frame, since only what was agreed upon is one answer; `labels_taken` says what that leaves out.
 
     Raises
     ------
@@ -84,19 +84,39 @@ def rater_to_export(store: AnnotationStore, case: Case, rater: str | None) -> st
     return people[0] if people else None
 
 
-def outside_consensus(store: AnnotationStore, case: Case) -> str:
-    """Say in a sentence what of a case people have confirmed and the consensus has not settled; "" for nothing."""
+def labels_taken(store: AnnotationStore, case: Case, rater: str | None) -> tuple[tuple[Label, ...], str]:
+    """Return the labels of a case that go out, and a sentence about what stays out; "" for nothing.
+
+    A frame that waits for an answer goes out whole or not at all: with its needle alone it would read as a frame
+    without a tip.
+
+    Raises
+    ------
+    UserError
+        As `rater_to_export`.
+    """
+    who = rater_to_export(store, case, rater)
+    if who != CONSENSUS:
+        return (() if who is None else store.labels(case.id, rater=who)), ""
     labels = store.labels(case.id)
+    own = tuple(x for x in labels if x.rater == CONSENSUS)
+    open_frames = frozenset().union(*unsettled(labels).values())
+    kept = tuple(x for x in own if x.slot.index not in open_frames)
+    return kept, outside_consensus(case, labels) if rater is None or len(kept) < len(own) else ""
+
+
+def outside_consensus(case: Case, labels: Sequence[Label]) -> str:
+    """Say in a sentence what of a case people have confirmed and the consensus has not settled; "" for nothing."""
     open_frames = unsettled(labels)
     if not open_frames:
         return ""
     count = len(frozenset().union(*open_frames.values()))
-    total = len({x.slot.index for x in labels if x.trusted and not is_machine(x.rater)})
+    total = len({x.slot.index for x in confirmed_by_people(labels)})
     *others, last = open_frames
     who = f"{', '.join(others)} and {last} have" if others else f"{last} has"
     return (
-        f"{case.title}: what {who} confirmed on {count} of {total} labelled frames is not in the consensus, which "
-        "alone is taken; settle it in Annotate, or name one rater by --rater."
+        f"{case.title}: what {who} confirmed on {count} of {total} labelled frames is not settled in the consensus; no "
+        "such frame goes out, not even in part. Settle it in Annotate, or name one rater by --rater."
     )
 
 
@@ -139,12 +159,15 @@ def export_labels(
     empty: list[tuple[Case, tuple[Label, ...]]] = []
     left_out = []
     for case in cases:
-        who = rater_to_export(store, case, rater)
-        labels = () if who is None else usable(store.labels(case.id, rater=who), unconfirmed=unconfirmed)
-        (chosen if labels else empty).append((case, labels))
-        if rater is None and who == CONSENSUS and (words := outside_consensus(store, case)):
+        taken, words = labels_taken(store, case, rater)
+        labels = usable(taken, unconfirmed=unconfirmed)
+        if labels or not words:
+            (chosen if labels else empty).append((case, labels))
+        if words:
             left_out.append(words)
     if not chosen:
+        if left_out:
+            raise UserError(left_out[0])
         raise UserError(
             "There is no confirmed label to export."
             if rater is None
@@ -159,6 +182,8 @@ def export_labels(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
+    except FileNotFoundError as error:  # a place like /proc: it is there and holds no files of ours
+        raise UserError(f"No folder can be made in {temporary.parent}; name another place.") from error
     except OSError as error:
         raise UserError(f"{temporary.parent} cannot be written: {error.strerror}.") from error
     try:

@@ -19,7 +19,7 @@ from puncta.annotation.labels import FlagLabel, Label
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
 from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, TRUSTED, Dataset, is_dataset, load_dataset
-from puncta.session.label_exchange import CONSENSUS, outside_consensus, rater_to_export
+from puncta.session.label_exchange import labels_taken
 from puncta.session.retrain_recipes import DRAWN, LP_FLAGS, is_needle_free, left_out_of, teaches
 
 if TYPE_CHECKING:
@@ -224,13 +224,13 @@ def _of_store(store: AnnotationStore, rater: str | None) -> Iterable[TrainingDat
     problems: dict[str, list[str]] = defaultdict(list)
     for case in store.cases():
         try:
-            who = rater_to_export(store, case, rater)
+            labels, words = labels_taken(store, case, rater)
         except UserError as error:
             problems[case.label_set].append(str(error))
             continue
-        if rater is None and who == CONSENSUS and (words := outside_consensus(store, case)):
+        if words:
             problems[case.label_set].append(words)
-        frames = Counter[str]() if who is None else _count(store.labels(case.id, rater=who))
+        frames = _count(labels)
         if frames:
             by_set[case.label_set].append(
                 LabelledCase(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 from label_maker import do
 
-from puncta.annotation.adjudicate import CONSENSUS, unsettled
+from puncta.annotation.adjudicate import CONSENSUS, agreed, unsettled
+from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, draw, erase, not_visible, set_note
+from puncta.annotation.consensus_count import ConsensusCount
+from puncta.annotation.disputes import Answer, Dispute, answer, disputes, waiting_slots
 from puncta.annotation.labels import LineLabel, MaskLabel, TipLabel, mask_label, mask_of_stroke
 from puncta.annotation.store import AnnotationStore
 from puncta.cli.main import main
@@ -20,6 +24,7 @@ from puncta.session.retrain_data import datasets_at_hand
 from puncta.sources.factory import open_source
 
 SIZE = (32, 48)
+HalfSettled = tuple[Case, AnnotationStore, Board, tuple[Dispute, ...]]
 
 
 @pytest.fixture
@@ -131,3 +136,79 @@ def test_one_answer_settles_a_needle_with_its_line(case: Path) -> None:
     labels = (*anna, *both)
     assert unsettled(labels) == {}
     assert unsettled(anna) == {"anna": frozenset({0})}
+
+
+@pytest.fixture
+def half_settled(tmp_path: Path) -> Iterator[HalfSettled]:
+    """Two readings of two frames: on frame 0 all agrees, on frame 1 the mask alone, which is taken over by itself."""
+    clip = tmp_path / "needles"
+    clip.mkdir()
+    for n in range(2):
+        cv2.imwrite(str(clip / f"{n:03d}.png"), np.full(SIZE, 30 + 3 * n, np.uint8))
+    assert main(["annotations", "add", str(clip), "--label-set", "needle", "--subject", "S1"]) == 0
+    at = keys_of(clip)
+    mask = mask_label(mask_of_stroke([(5, 5), (20, 20)], 3.0, SIZE))
+    with AnnotationStore.open() as store:
+        case = store.cases()[0]
+        for rater, off in (("anna", 0), ("bert", 9)):
+            board = Board(case.id, rater)
+            for n in range(2):
+                do(store, board, draw(board, "needle", at[n], mask))
+                do(store, board, draw(board, "needle.line", at[n], LineLabel((5, 5), (20, 20 + n * off))))
+                do(store, board, draw(board, "needle_tip", at[n], TipLabel((20, 20 + n * off))))
+        both = Board(case.id, CONSENSUS, author="carl")
+        readings = [store.labels(case.id, rater=rater) for rater in ("anna", "bert")]
+        found = disputes(case, *readings)
+        do(store, both, agreed(both, case, *readings, "carl", waiting=waiting_slots(found)))
+        yield case, store, both, found
+
+
+@pytest.mark.parametrize("named", [[], ["--rater", CONSENSUS]], ids=["unnamed", "named"])
+def test_a_frame_that_is_settled_in_part_goes_out_whole_or_not_at_all(
+    half_settled: HalfSettled, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: list[str]
+) -> None:
+    case, store, both, (dispute,) = half_settled
+    assert {x.slot.index for x in both} == {0, 1} and not dispute.settled(both)
+    count = ConsensusCount(store.labels(case.id))
+    count.look(both)
+    assert (count.settled, count.waiting, count.total) == ({0}, {1}, 2)
+    (data,) = datasets_at_hand(store, tmp_path / "none", rater=CONSENSUS if named else None)
+    assert data.frames_labelled == 1
+    capsys.readouterr()
+    assert main(["annotations", "export", str(tmp_path / "out"), *named]) == 0
+    out = capsys.readouterr().out
+    assert "3 labels on 1 frame of 1 case" in out
+    assert "confirmed on 1 of 2 labelled frames is not settled in the consensus; no such frame goes out" in out
+    assert labelled_frames(tmp_path / "out") == {0}
+    do(store, both, answer(both, dispute, Answer.B, "carl"))
+    count.look(both, [1])
+    assert (count.settled, count.waiting) == ({0, 1}, set())
+    assert main(["annotations", "export", str(tmp_path / "whole"), *named]) == 0
+    assert "left out" not in capsys.readouterr().out and labelled_frames(tmp_path / "whole") == {0, 1}
+
+
+def test_a_consensus_without_a_settled_frame_says_so_and_writes_nothing(
+    half_settled: HalfSettled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _case, store, both, _found = half_settled
+    do(store, both, erase(both, [label.slot for label in both if label.slot.index == 0], frame=0))
+    capsys.readouterr()
+    assert main(["annotations", "export", str(tmp_path / "out")]) == 2
+    assert "anna and bert have confirmed on 2 of 2 labelled frames is not settled" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("case")
+def test_a_place_that_takes_no_folder_is_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+
+    def refuse(path: Path, *args: int, **options: bool) -> None:
+        if path.parent == tmp_path:
+            raise FileNotFoundError(2, "No such file or directory")  # as /proc says it
+        make(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["annotations", "export", str(tmp_path / "out")]) == 2
+    assert f"No folder can be made in {tmp_path}; name another place." in capsys.readouterr().err

@@ -15,17 +15,17 @@ from puncta.annotation.adjudicate import CONSENSUS, agreed
 from puncta.annotation.agreement import Agreement, agreement
 from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, Change, Command
+from puncta.annotation.consensus_count import ConsensusCount
 from puncta.annotation.disputes import Answer, Dispute, agreeing, answer, disputes, waiting_slots
 from puncta.annotation.labels import FlagLabel, Label, PhaseLabel, State
 from puncta.annotation.reading import Reading, readings, saw_proposals
 from puncta.annotation.store import AnnotationStore
 from puncta.core.overlay import OverlayItem
+from puncta.gui.annotate import adjudication_words as wording
 from puncta.gui.annotate.adjudication_panel import AdjudicationPanel, Line
 from puncta.gui.annotate.adjudication_scene import Shown, reading_items
-from puncta.gui.annotate.adjudication_words import answered, both_drawn, figure, not_shown, said, why_not
 from puncta.gui.annotate.agreement_card import AgreementCard
 from puncta.gui.annotate.answer_steps import AnswerSteps
-from puncta.gui.annotate.consensus_count import ConsensusCount, frames_in_words, waiting_words
 from puncta.gui.annotate.said import told_error
 from puncta.gui.dialogs.export_labels import LabelExportDialog
 from puncta.gui.i18n import tr
@@ -216,13 +216,13 @@ class Adjudication:
         if board is None or dispute is None or annotator.hands.put_down():
             return
         if annotator.index() != dispute.index:
-            annotator.say(not_shown(dispute))
+            annotator.say(wording.not_shown(dispute))
             if annotator.window.desk.aimed_index() != dispute.index:
                 annotator.verbs.go(dispute.index)
             return
         command = answer(board, dispute, given, board.author)
         if command is None and not dispute.settled(board):
-            annotator.say(why_not(given, self.sides))
+            annotator.say(wording.why_not(given, self.sides))
             return
         annotator.desk.do(command)
         self.next()
@@ -279,7 +279,7 @@ class Adjudication:
             return
         if annotator.desk.board is not None:
             self.count.look(annotator.desk.board)
-            annotator.say(waiting_words(self.count))
+            annotator.say(wording.waiting_words(self.count))
         name = "".join(c if c.isalnum() else "-" for c in Path(case.title).stem).strip("-") or "case"
         folder = Path.home() / f"{name}-{CONSENSUS}"
         dialog = LabelExportDialog(tr("Export the consensus"), folder, annotator.window)
@@ -316,10 +316,10 @@ class Adjudication:
             return
         open_ones = [n for n, d in enumerate(self.disputes) if n == self.at or not d.settled(board)]
         settled = sum(d.settled(board) for d in self.disputes)
-        lines = [Line(n, self._line_words(self.disputes[n]), figure(self.disputes[n])) for n in open_ones]
+        lines = [Line(n, self._line_words(self.disputes[n]), wording.figure(self.disputes[n])) for n in open_ones]
         if settled == len(self.disputes):
             lines = []
-        alone = frames_in_words({d.index for d in self.disputes if d.one_sided and not d.settled(board)})
+        alone = wording.frames_in_words({d.index for d in self.disputes if d.one_sided and not d.settled(board)})
         self.panel.show_differences(lines, self.at, settled, len(self.disputes), self._same, alone)
         dispute = self.dispute
         self.panel.show_answers(
@@ -339,12 +339,12 @@ class Adjudication:
             return tr("The two readings are being compared."), "clock", "neutral"
         title = self._title(dispute.name)
         both = zip(self.sides, (dispute.a, dispute.b), self._boards)
-        sides = [f"{rater}: {said(labels, side, dispute)}" for rater, labels, side in both]
-        told = dispute.text if both_drawn(dispute) else "; ".join(sides)
+        sides = [f"{rater}: {wording.said(labels, side, dispute)}" for rater, labels, side in both]
+        told = dispute.text if wording.both_drawn(dispute) else "; ".join(sides)
         words = f"{tr('Frame {index}').format(index=dispute.index)}, {title}. {told}."
         if dispute.settled(board):
             label = next((x for s in dispute.slots if (x := board.get(s)) is not None), None)
-            words = f"{words} {tr('Consensus: {answer}.').format(answer=answered(label))}"
+            words = f"{words} {tr('Consensus: {answer}.').format(answer=wording.answered(label))}"
             return words, "circle", "good"
         return words, "ring", "caution"
 

@@ -149,8 +149,10 @@ class AdjudicationPanel(QWidget):
             state.setText(words)
         self._name_answers()
 
-    def show_differences(self, lines: Sequence[Line], current: int | None, settled: int, total: int, same: int) -> None:
-        """Show what is open, the current one among it, and how far it is."""
+    def show_differences(
+        self, lines: Sequence[Line], current: int | None, settled: int, total: int, same: int, alone: str
+    ) -> None:
+        """Show what is open, the current one among it, how far it is, and frames that one reader alone has judged."""
         numbers = [line.number for line in lines]
         place = numbers.index(current) if current in numbers else 0
         first = max(0, min(place - SHOWN // 2, len(lines) - SHOWN))
@@ -172,7 +174,10 @@ class AdjudicationPanel(QWidget):
         self.progress.setValue(settled if total else 1)
         told = tr("{settled} of {total} differences settled").format(settled=settled, total=total)
         agreed = tr("{count} labels agree and are taken over").format(count=same)
-        self.progress_words.setText(f"{told}. {agreed}." if same else f"{told}.")
+        words = f"{told}. {agreed}." if same else f"{told}."
+        if alone:
+            words = f"{words} {tr('Judged by one reader alone, and open: {frames}.').format(frames=alone)}"
+        self.progress_words.setText(words)
 
     def show_busy(self) -> None:
         """The two are being compared."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from puncta.annotation.commands import Board
+from puncta.annotation.consensus_count import ConsensusCount
 from puncta.annotation.disputes import Answer, Dispute
 from puncta.annotation.labels import FlagLabel, Label, NotVisible, PhaseLabel, State
 from puncta.gui.annotate.said import told
@@ -67,3 +68,24 @@ def why_not(given: Answer, raters: tuple[str, str]) -> str:
 def not_shown(dispute: Dispute) -> str:
     """Why an answer waits: the difference that is named lies on a frame that nobody sees yet."""
     return tr("Frame {index} is not on the screen yet. Look at it, then answer.").format(index=f"{dispute.index:03d}")
+
+
+def frames_in_words(frames: Iterable[int], most: int = 6) -> str:
+    """Name frames shortly: "003, 010-019, 027", and no more than ``most`` of these."""
+    runs: list[list[int]] = []
+    for index in sorted(frames):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    words = [f"{first:03d}" if first == last else f"{first:03d}-{last:03d}" for first, last in runs[:most]]
+    return ", ".join(words + ["…"] * (len(runs) > most))
+
+
+def waiting_words(count: ConsensusCount) -> str:
+    """What an export leaves out, "" for nothing."""
+    if not count.waiting:
+        return ""
+    one = tr("1 of {total} labelled frames still waits for an answer; it stays out, also what agrees on it.")
+    many = tr("{count} of {total} labelled frames still wait for an answer; they stay out, also what agrees on them.")
+    return (one if len(count.waiting) == 1 else many).format(count=len(count.waiting), total=count.total)

@@ -147,7 +147,11 @@ class Following:
         if a.adjudication.on:
             rows, things = self._with_differences(rows, things)
         a.bar.timeline.set_rows(rows, things, a.count)
-        a.status.show_count(confirmed, a.count)
+        if a.adjudication.on:
+            a.adjudication.count.look(board, dirty)
+            a.status.show_settled(len(a.adjudication.count.settled), a.adjudication.count.total)
+        else:
+            a.status.show_count(confirmed, a.count)
         a.window.room.fit_bottom()
 
     def _with_differences(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
-from puncta.gui.models.said import told_of
+from puncta.gui.models.said import OUTSIDE, told_of
 
 SAID = (
     # gestures
@@ -56,6 +56,8 @@ SAID = (
     # labels as files
     "{folder} is there already; name a new folder.",
     "{folder} cannot be written: {reason}.",
+    "No folder can be made in {folder}; name another place.",
+    *OUTSIDE,
     "There is no confirmed label of {rater} to export.",
     "There is no mask to export; other shapes go into dataset, coco, yolo or csv.",
     "Frame {index} of {case} has another time than the frame that was labelled; the clip is another one.",

@@ -55,6 +55,11 @@ class AnnotateStatus(QWidget):
             return
         self.count.setText(tr("{count} of {frames} frames confirmed").format(count=confirmed, frames=frames))
 
+    def show_settled(self, settled: int, labelled: int) -> None:
+        """Show how far a consensus is: what would go out of it."""
+        words = tr("{count} of {total} labelled frames settled") if labelled else ""
+        self.count.setText(words.format(count=settled, total=labelled))
+
     def set_roomy(self, roomy: bool) -> None:
         """The count gives way where the window is narrow; what is saved and who labels does not."""
         self.count.setVisible(roomy)

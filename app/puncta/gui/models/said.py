@@ -10,6 +10,14 @@ from functools import cache
 
 from puncta.gui.i18n import tr
 
+OUTSIDE = (
+    "{case}: what {raters} have confirmed on {count} of {total} labelled frames is not settled in the consensus; no "
+    "such frame goes out, not even in part. Settle it in Annotate, or name one rater by --rater.",
+    "{case}: what {rater} has confirmed on {count} of {total} labelled frames is not settled in the consensus; no "
+    "such frame goes out, not even in part. Settle it in Annotate, or name one rater by --rater.",
+)
+"""What a consensus leaves out."""
+
 SAID = (
     # a split
     "{count} cases without a subject stay together, for they may be the same person.",
@@ -35,10 +43,7 @@ SAID = (
     "possible. Add recordings of three subjects or more, or judge the model on another dataset.",
     "{data} has no confirmed label that the plugin {plugin} can learn from.",
     "{case} has labels of {raters} and no consensus; name one by --rater.",
-    "{case}: what {raters} have confirmed on {count} of {total} labelled frames is not in the consensus, which alone "
-    "is taken; settle it in Annotate, or name one rater by --rater.",
-    "{case}: what {rater} has confirmed on {count} of {total} labelled frames is not in the consensus, which alone "
-    "is taken; settle it in Annotate, or name one rater by --rater.",
+    *OUTSIDE,
     # how a training ended
     "Paused. Resume goes on from the last checkpoint.",
     "Cancelled.",
