@@ -8,7 +8,7 @@ from pathlib import Path
 from annotate_window import CONTROL, SHIFT
 from PySide6.QtCore import Qt
 
-from puncta.annotation.commands import Board, draw, propose, reject
+from puncta.annotation.commands import Board, draw, erase, propose, reject
 from puncta.annotation.labels import Label, State, TipLabel, by_person
 from puncta.annotation.store import AnnotationStore
 from puncta.gui.annotate.adjudication_words import frames_in_words
@@ -73,6 +73,27 @@ def test_a_frame_that_one_reader_has_rejected_is_said_to_be_open(stage, qtbot) -
     hand.key(Qt.Key.Key_B)
     hand.calm()
     assert "one reader alone" not in adjudication.panel.progress_words.text()
+
+
+def test_what_a_third_reader_alone_has_judged_counts_as_open(stage, qtbot) -> None:
+    case = READINGS.two_readings()
+    with AnnotationStore.open() as store:
+        bert = Board(case.id, "bert", store.labels(case.id, rater="bert"))
+        for index in (3, 5, 7):
+            store.apply(erase(bert, [x.slot for x in bert.on_frame(index)], frame=index))
+            store.apply(erase(Board(case.id, "anna", store.labels(case.id, rater="anna")),
+                              [x.slot for x in store.labels(case.id, rater="anna", frame=index)], frame=index))
+        store.apply(draw(Board(case.id, "carl"), "needle_tip", READINGS.keys()[20], TipLabel((40.0, 40.0))))
+    hand = READINGS.annotating(stage, qtbot)
+    for _time in range(2):  # the second time nothing is taken over any more
+        hand.key(Qt.Key.Key_J, CONTROL)
+        hand.wait(lambda: hand.notes.adjudication.on and "agree" in hand.notes.adjudication.panel.more.text())
+        hand.calm()
+        assert hand.notes.adjudication.sides == ("anna", "bert") and not hand.notes.adjudication.disputes
+        assert hand.notes.status.count.text() == "7 of 8 labelled frames settled"
+        hand.key(Qt.Key.Key_J, CONTROL)
+        hand.wait(lambda: not hand.notes.adjudication.on and hand.notes.desk.board is not None)
+        hand.calm()
 
 
 def test_frames_are_named_shortly() -> None:

@@ -63,9 +63,8 @@ class Adjudication:
         """Number of the difference in hand."""
         self.shown = Shown.BOTH
         self._boards: tuple[Board, Board] | None = None
-        self._same = 0
+        self._same = self._asked = 0
         self.count = ConsensusCount()
-        self._asked = 0
         self._fresh = False
         self.steps = AnswerSteps(annotator)
         window = annotator.window
@@ -93,6 +92,7 @@ class Adjudication:
         self.on = False
         self._asked += 1
         self.disputes, self.at, self._boards, self.steps.led_to = (), None, None, None
+        self.count = ConsensusCount()
         self._a.show_adjudication()
 
     def _cannot(self, error: Exception) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puncta.annotation.commands import Board
-from puncta.annotation.disputes import Dispute
+from puncta.annotation.consensus_count import ConsensusCount
 from puncta.annotation.labels import FlagLabel, PhaseLabel, Slot, State
 from puncta.annotation.store_suggestions import Suggestion
 from puncta.formats.label_sets import LabelSet
@@ -47,7 +47,7 @@ class Following:
         self._doubts: dict[int, Doubt] = {}
         self._suggestions: tuple[Suggestion, ...] = ()
         self._counts: dict[str, int] = {}
-        self._disputes: tuple[Dispute, ...] = ()
+        self._compared: ConsensusCount | None = None
         self._shown_shut = False
 
     def refresh(self) -> None:
@@ -127,9 +127,9 @@ class Following:
             self._case, self._doubts = case, {}
             self._rows = empty_rows([t.name for t in a.things], a.count)
             dirty = set(board.labelled_frames())
-        elif not dirty and a.suggestions is self._suggestions and a.adjudication.disputes is self._disputes:
+        elif not dirty and a.suggestions is self._suggestions and a.adjudication.count is self._compared:
             return
-        self._suggestions, self._disputes = a.suggestions, a.adjudication.disputes
+        self._suggestions, self._compared = a.suggestions, a.adjudication.count
         clear_codes(self._rows, dirty)
         for index in dirty:
             labels = board.on_frame(index)
