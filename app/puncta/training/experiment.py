@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,22 @@ class Experiment:
     def size(self) -> int:
         """Side of the network's input [px]."""
         return int(self.config["model"]["input"]["size"])
+
+    def at_size(self, size: int) -> Experiment:
+        """The same training with another input size; the sizes of its stages go along, in steps of 32 px."""
+        if size == self.size:
+            return self
+        model, training = self.section("model"), self.section("training")
+        stages = [
+            {**stage, "size": max(32, 32 * round(int(stage["size"]) * size / self.size / 32))}
+            for stage in training.get("stages", ())
+        ]
+        config = {
+            **self.config,
+            "model": {**model, "input": {**model["input"], "size": size}},
+            "training": {**training, "stages": stages},
+        }
+        return replace(self, config=config)
 
 
 FURTHER = {

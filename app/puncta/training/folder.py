@@ -89,6 +89,15 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"The folder {folder} holds no finished training to begin with.") from error
 
 
+def read_size(folder: Path) -> int | None:
+    """Side of the pictures that a training's network takes [px]; None where the folder does not tell."""
+    try:
+        size = json.loads((folder / HEAD).read_text(encoding="utf-8"))["config"]["model"]["input"]["size"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return size if isinstance(size, int) and size > 0 else None
+
+
 def _file(path: Path) -> dict[str, str] | None:
     if not path.exists():
         return None

@@ -57,3 +57,13 @@ def test_wrong_settings_are_said_plainly(section: str, setting: dict, words: str
     table[section] = {**table[section], **setting}
     with pytest.raises(UserError, match=words):
         experiment_from(table)
+
+
+def test_at_another_size_the_stages_go_along_and_the_rest_stays() -> None:
+    known = read_experiment(find_experiment("tip_site"))
+    assert known.at_size(known.size) is known
+    small = known.at_size(192)
+    assert (known.size, small.size) == (256, 192)
+    assert [s["size"] for s in small.section("training")["stages"]] == [128]
+    assert [s["samples"] for s in small.section("training")["stages"]] == [14400]
+    assert small.section("data") == known.section("data") and small.section("model")["id"] == "needle-tip-site"

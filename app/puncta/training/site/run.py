@@ -37,6 +37,7 @@ from puncta.training.folder import (
     keep_leg,
     logged_step,
     open_folder,
+    read_size,
     read_weights,
     write_head,
 )
@@ -211,6 +212,8 @@ def adapt_tip(
         raise UserError("Adapting begins with a finished training; name its folder with --start-from DIR.")
     known = read_weights(start_from)
     read_calibration(start_from)  # said before minutes go into clips
+    # Thresholds and circle are kept, and they hold for the size of picture that they were set at.
+    experiment = experiment.at_size(read_size(start_from) or experiment.size)
     before = build_tip(experiment, known, start_from)
     open_folder(out, experiment, resume)
     keep_leg(start_from, out)

@@ -149,9 +149,12 @@ def test_what_the_share_costs_is_said_as_the_table_has_it() -> None:
 def test_adapts_and_registers_without_becoming_the_default(base: Path, site: Path, tmp_path: Path) -> None:
     told: list[str] = []
     out = tmp_path / "out"
-    head = adapt_tip(experiment(), out, data_root=site.parent, cache=base.parent / "cache", start_from=base,
-                     tell=lambda p: told.append(p.stage))
-    assert json.loads(head.read_text())["state"] == "done"
+    known = json.loads((base / "training.json").read_text())["config"]["model"]["input"]["size"]
+    # At another size than the network it begins with, whose thresholds it keeps: that one's size holds.
+    head = adapt_tip(experiment().at_size(known + 32), out, data_root=site.parent, cache=base.parent / "cache",
+                     start_from=base, tell=lambda p: told.append(p.stage))
+    made = json.loads(head.read_text())
+    assert made["state"] == "done" and made["config"]["model"]["input"]["size"] == known
     assert {"simulated clips", "samples", "clips tuned on"} <= set(told)
     kept = json.loads((out / "calibration.json").read_text())
     assert kept["thresholds"].startswith("kept from the network before") and kept["familiar_before"] is True
