@@ -25,7 +25,7 @@ from typing import Any
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "app"))
 
-BASE = "needle-tip-ut 0.4"
+BASE = "needle-tip-ut 0.5"
 LABELLED = 300
 PER_CLIP = 15
 """Labelled frames of a clip: every second one of 30."""

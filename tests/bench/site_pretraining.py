@@ -25,7 +25,7 @@ sys.path[:0] = [str(REPO / "app"), str(Path(__file__).parent)]
 
 from site_loop import FIGURES, told  # noqa: E402
 
-BASE = "needle-tip-ut 0.4"
+BASE = "needle-tip-ut 0.5"
 STEPS = ("recordings", "train", "sets", "evaluate", "table")
 PROCEDURES = ("breast", "nerve", "vessel")
 FRAMES = 48

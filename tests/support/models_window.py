@@ -15,7 +15,7 @@ from puncta.gui.app import Parts
 from puncta.session.retrain import JobStatus, RetrainPlan
 from puncta.settings import Settings
 
-TIP = "needle-tip-ut 0.4"
+TIP = "needle-tip-ut 0.5"
 
 
 def open_models(stage, qtbot, *, size: tuple[int, int] = (1280, 860), **settings: object) -> Parts:

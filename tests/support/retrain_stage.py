@@ -9,7 +9,7 @@ from pathlib import Path
 
 from puncta.session.retrain import RetrainJobs
 
-BASE = "needle-tip-ut 0.4"
+BASE = "needle-tip-ut 0.5"
 
 # Stands for `puncta train`: the same arguments, lines, files and exit status, and nothing learnt.
 STAND_IN = '''

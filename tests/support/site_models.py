@@ -64,12 +64,12 @@ def leave_training(
     out.mkdir(parents=True)
     record = {
         "version": 1, "id": job, "name": name, "recipe": "tip_site", "plugin": "needle-tip",
-        "base": "needle-tip-ut 0.4", "data": data, "model": model, "created_utc": "2026-11-21T09:30:00Z",
+        "base": "needle-tip-ut 0.5", "data": data, "model": model, "created_utc": "2026-11-21T09:30:00Z",
         "state": state, "stage": "training", "done": 2400.0, "total": 4000.0, "unit": "samples", "message": "",
         "spent_s": 312.0, **facts,
     }
     (folder / "job.json").write_text(json.dumps(record), encoding="utf-8")
-    run = paths.models_dir() / "runs" / "needle-tip-ut-0.4"
+    run = paths.models_dir() / "runs" / "needle-tip-ut-0.5"
     lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     (out / "log.jsonl").write_text("\n".join(lines[:60]) + "\n", encoding="utf-8")
     if (run / "validation.png").exists():
@@ -106,7 +106,7 @@ def compared(name: str, title: str, unit: str, better: str, old: float, new: flo
     return ComparedFigure(name, title, unit, better, *told, verdict)
 
 
-def some_comparison(old: str = "needle-tip-ut 0.4", new: str = "needle-tip-site 1") -> Comparison:
+def some_comparison(old: str = "needle-tip-ut 0.5", new: str = "needle-tip-site 1") -> Comparison:
     """A comparison in which one figure is better, one worse, and others say nothing."""
     rows = (
         compared("tip_within_2mm", "Tip within 2 mm", "share", "higher", 0.641, 0.743, 0.048),

@@ -32,7 +32,7 @@ EPILOG = """\
 Examples:
   puncta evaluate needle-tip --data tip-test
   puncta evaluate needle-tip --data tip-test --compare needle-tip-baseline --json tip.json
-  puncta evaluate needle-tip --data tip-test --model my-tip@0.1 --against needle-tip-ut@0.4
+  puncta evaluate needle-tip --data tip-test --model my-tip@0.1 --against needle-tip-ut@0.5
   puncta evaluate breast-biopsy --data breast-same --first-mask --markdown breast.md
   puncta evaluate infant-lp --data lp-same --json lp.json
   puncta evaluate needle-tip --real tests/data/real/cases.toml --data ../shared/data --markdown real.md

@@ -26,7 +26,7 @@ EPILOG = """\
 Examples:
   puncta models list
   puncta models install my-models
-  puncta evaluate needle-tip --data sets/tip-hard --model my-tip@0.1 --against needle-tip-ut@0.4
+  puncta evaluate needle-tip --data sets/tip-hard --model my-tip@0.1 --against needle-tip-ut@0.5
   puncta models promote my-tip@0.1
   puncta models rollback needle-tip
 

@@ -39,7 +39,7 @@ from puncta.session.retrain_export import make_dataset as make_of_recordings
 from puncta.session.retrain_pace import PaceTable
 from puncta.session.retrain_records import JobRecord, settled, this_program
 
-RECORD = JobRecord("a", "a", "tip_site", "needle-tip", "needle-tip-ut 0.4", "", "m 1", "")
+RECORD = JobRecord("a", "a", "tip_site", "needle-tip", "needle-tip-ut 0.5", "", "m 1", "")
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_how_a_training_ended_is_told_in_the_language_of_the_window(
 def test_why_nothing_begins_is_told_in_the_language_of_the_window(tmp_path: Path, user_home) -> None:
     registry = Registry.load()
     site = make_dataset("site", 6, 9, stated=True)
-    plan = RetrainPlan("x", "tip_site", site, "needle-tip-ut 0.4")
+    plan = RetrainPlan("x", "tip_site", site, "needle-tip-ut 0.5")
     store = SimpleNamespace(raters=lambda _case: ("anna", "bert"))
     wrong = []
     for ask in (

@@ -87,7 +87,7 @@ def test_labels_made_here_become_a_model_that_is_compared_used_and_taken_back(st
     qtbot.waitUntil(lambda: parts.desk.analysis is not None and bool(parts.desk.analysis.outputs), timeout=LONG_MS)
     window.does.run("mode_models")
     qtbot.waitUntil(lambda: bool(modeller.left.rows) and modeller.desk.trainings.trainer is not None)
-    modeller.show_thing("model", "needle-tip-ut 0.4")
+    modeller.show_thing("model", "needle-tip-ut 0.5")
     window.does.run("model_train")
     page = modeller.plan_page
     qtbot.waitUntil(lambda: page.draft() is not None)
@@ -105,7 +105,7 @@ def test_labels_made_here_become_a_model_that_is_compared_used_and_taken_back(st
     view = modeller.training_page.comparison
     qtbot.waitUntil(lambda: view.comparison is not None, timeout=LONG_MS)
     compared = view.comparison
-    assert (compared.old, compared.new) == ("needle-tip-ut 0.4", job.model) == (job.base, "needle-tip-site 1")
+    assert (compared.old, compared.new) == ("needle-tip-ut 0.5", job.model) == (job.base, "needle-tip-site 1")
     assert compared.simulated and compared.subjects == len(draft.split.held_out)
     assert compared.frames == draft.split.frames["test"] and view.table.words()
     assert history("needle-tip") == ()  # nothing changes by itself
@@ -116,7 +116,7 @@ def test_labels_made_here_become_a_model_that_is_compared_used_and_taken_back(st
     assert [p.model for p in history("needle-tip")] == [job.model]
     modeller.show_thing("model", job.model)
     press(modeller, "model_back")
-    qtbot.waitUntil(lambda: model_at_work(parts) == "needle-tip-ut 0.4", timeout=LONG_MS)
+    qtbot.waitUntil(lambda: model_at_work(parts) == "needle-tip-ut 0.5", timeout=LONG_MS)
     assert history("needle-tip") == ()
 
 

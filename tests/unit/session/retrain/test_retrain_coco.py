@@ -14,7 +14,7 @@ from puncta.session import retrain_plans
 from puncta.session.retrain import RetrainJobs, RetrainPlan, datasets_at_hand
 from puncta.session.retrain_records import JobRecord
 
-TIP = "needle-tip-ut 0.4"
+TIP = "needle-tip-ut 0.5"
 
 
 @pytest.fixture

@@ -309,7 +309,7 @@ def test_a_plan_is_refused_where_it_is_of_the_wrong_kind_or_too_few(
     registry = Registry.load(user=tmp_path / "models")
     data = data_of_recordings([pictured(tmp_path / "in", 500 + k, f"s{k}", 12) for k in range(4)])
     made = make_dataset(None, data, plan_split(data), tmp_path / "small", look=nothing)
-    plan = RetrainPlan("one", "tip_site_pre", made.folder, "needle-tip-ut 0.4")
+    plan = RetrainPlan("one", "tip_site_pre", made.folder, "needle-tip-ut 0.5")
     with pytest.raises(UserError, match="has 24 needle-free frames and needs 120, 96 more: recordings of this machine"):
         retrain_plans.check_plan(plan, registry)
     seen = make_dataset(

@@ -182,7 +182,7 @@ real = retrain_plans.command_of
 retrain.command_of = lambda *a: [sys.executable, script, *(w for w in real(*a)[4:] if w != "--resume")]
 retrain_plans.importlib.util.find_spec = lambda _name: object()
 jobs = RetrainJobs(folder / "trainings", models=folder / "models", cache=folder / "clips")
-job = jobs.start(RetrainPlan("one", "tip_site", folder / "sets" / "here", "needle-tip-ut 0.4"))
+job = jobs.start(RetrainPlan("one", "tip_site", folder / "sets" / "here", "needle-tip-ut 0.5"))
 (jobs.folder / job / "how.json").write_text('{"steps": 4000}')
 print(job, flush=True)
 time.sleep(600)
