@@ -69,7 +69,7 @@ class Desk(QObject):
         self._current: str = ""
         self._fallbacks: list[str] = []
         self._epoch = -1
-        self._seeks, self._held = OneSeek(player.seek), HeldPicture(player.seek)
+        self._seeks, self._held = OneSeek(player.seek), HeldPicture(player.judge_held)
         self._backward = BackwardPlay(self._go_back, self)
         self.looking = Chore(self, POLL_MS, self._look)
         self.looking.again(pictures=False)

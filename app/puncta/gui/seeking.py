@@ -1,5 +1,5 @@
-"""Going to frames: one seek at a time, to the held frame where it was not judged, and backwards by seeks, since no
-source plays that way by itself."""
+"""Going to frames: one seek at a time, and playing backwards by seeks, since no source plays that way by itself; and
+what is owed to a frame that is held."""
 
 from __future__ import annotations
 
@@ -76,29 +76,30 @@ class HeldPicture:
 
     Parameters
     ----------
-    seek : callable
-        Starts to go to a frame.
+    judge : callable
+        Asks for it. It does nothing where the picture is about to become another one.
     """
 
-    def __init__(self, seek: Callable[[int], None]) -> None:
-        self._seek = seek
+    def __init__(self, judge: Callable[[], None]) -> None:
+        self._judge = judge
         self._looks = 0
         self._asked: FrameKey | None = None
 
     def look(self, status: PipelineStatus, analysis: Analysis | None) -> None:
         """Look at the picture that is shown; what is asked for is asked once."""
-        seekable = status.info is not None and status.info.seekable
-        if status.state is not PlayState.PAUSED or not seekable or analysis is None:
+        held = status.state in {PlayState.PAUSED, PlayState.ENDED}
+        if not held or status.info is None or not status.info.seekable or analysis is None:
             self._looks, self._asked = 0, None
             return
         frame = analysis.frame
-        if frame.key == self._asked or all(output.frame_id == frame.frame_id for output in analysis.outputs):
+        own = all(output.frame_id == frame.frame_id for output in analysis.outputs)
+        if own or frame.key == self._asked or status.index != frame.key.index:
             self._looks = 0
             return
         self._looks += 1
         if self._looks >= SETTLED_LOOKS:
             self._looks, self._asked = 0, frame.key
-            self._seek(frame.key.index)
+            self._judge()
 
 
 class BackwardPlay:

@@ -290,6 +290,9 @@ class PluginHost:
         if slot.last is not None and slot.since_run + 1 < spec.every and not every:
             slot.since_run += 1
             return _carried(slot.last, frame)
+        if every and slot.last is not None and slot.last.frame_key == frame.key:
+            # The held frame comes again for the others: what this one said of it stands, and its memory sees it once.
+            return replace(slot.last, frame_id=frame.frame_id, frame_t_ns=frame.t_ns)
         self._hand_prompt(slot, frame)
         upstream = MappingProxyType({name: outputs[name] for name in spec.after if name in outputs})
         assert slot.plugin is not None

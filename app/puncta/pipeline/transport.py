@@ -140,6 +140,14 @@ class Transport:
                 self._refresh = self._state is not PlayState.PLAYING
             self._condition.notify_all()
 
+    def judge_held(self) -> None:
+        """Have the frame that is held judged by the plugins that passed over it; memories and seeks are left alone."""
+        with self._condition:
+            held = self._state in {PlayState.PAUSED, PlayState.ENDED}
+            if held and self._seekable() and self._last is not None and self._target is None and self._aim is None:
+                self._refresh = True
+                self._condition.notify_all()
+
     def set_rate(self, rate: float) -> None:
         """Set the playback rate, 0.1 .. 4."""
         with self._condition:

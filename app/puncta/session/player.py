@@ -151,12 +151,8 @@ class Player:
         self._on_frame, self._on_analysis = on_frame, on_analysis
 
     def take_transforms(self) -> list[tuple[str, tuple[float, ...], int]]:
-        """Return what came beside the pictures since the last call: name, 4 x 4 matrix [mm], arrival [ns].
-
-        Safe from any thread.
-        """
-        source = self._run.hub.source if self._run is not None else None
-        take = getattr(source, "take_transforms", None)
+        """Return what came beside the pictures since the last call, from any thread: name, matrix [mm], arrival [ns]."""
+        take = getattr(self._run.hub.source, "take_transforms", None) if self._run is not None else None
         return take() if take is not None else []
 
     # --- transport -----------------------------------------------------------------------------------------------
@@ -279,13 +275,17 @@ class Player:
         UserError
             No such plugin, or it takes no prompts.
         """
-        run = self._run
-        if run is None:
+        if (run := self._run) is None:
             return
         seekable = (info := self.status().info) is not None and info.seekable
         run.host.prompt(plugin_id, prompt, index if seekable else None)
         if seekable and index is not None and self.status().state is not PlayState.PLAYING:
             run.hub.seek(index)  # with the frames before it, which a refresh would leave out
+
+    def judge_held(self) -> None:
+        """Have the frame that is held judged by the plugins that had no time for it while it played."""
+        if self._run is not None:
+            self._run.hub.judge_held()
 
     def set_target(self, point_px: PointPx | None, frame: Frame | None) -> TargetFix | None:
         """Follow the tissue at a point [px] of a frame from now on, or nothing; return how it stands on that frame.

@@ -166,6 +166,9 @@ def test_a_held_picture_is_judged_itself(frames):
     host.step(replace(frames[0], frame_id=0))
     assert host.step(replace(frames[1], frame_id=1)).output("echo").frame_id == 0
     assert host.step(replace(frames[2], frame_id=2), every=True).output("echo").frame_id == 2
+    seen = len(plugin.seen)
+    again = host.step(replace(frames[2], frame_id=3), every=True).output("echo")
+    assert again.frame_id == 3 and len(plugin.seen) == seen, "the same frame again is not seen twice"
 
 
 MANIFEST = """
