@@ -104,7 +104,7 @@ class ModelVerbs:
             return
         if action == "model_use" and shelf.is_in_use(card):
             self._m.say(tr("{plugin} uses this model already; nothing changes.").format(plugin=tr(family.title)))
-        elif action == "model_back":
+        elif action == "model_back" and not family.history:
             words = tr("No model was put in use for {plugin}, so there is nothing to take back.")
             self._m.say(words.format(plugin=tr(family.title)))
 
