@@ -37,6 +37,7 @@ from puncta.annotation.labels import (
 
 CONSENSUS = "consensus"
 """The usual name of the layer that adjudication writes."""
+TIP_SUFFIX = "_tip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,9 @@ def confirmed_by_people(labels: Iterable[Label]) -> list[Label]:
 def answered(get: Callable[[Slot], Label | None], slot: Slot) -> bool:
     """Tell whether the consensus has an answer to a slot.
 
-    Who answers settles a needle with its line. What was taken over by itself, because it agrees, settles itself alone:
-    a mask that two readers share leaves their lines open.
+    Who answers settles a needle with its line, and by taking a reading or by "not visible" also with its tip: what the
+    reading that was taken does not have, it does not have. What was taken over by itself, because it agrees, settles
+    itself alone: a mask that two readers share leaves their lines open.
 
     Parameters
     ----------
@@ -157,7 +159,25 @@ def answered(get: Callable[[Slot], Label | None], slot: Slot) -> bool:
         # The line of a needle that is not visible has nothing to say.
         if other.state is not State.BULK or (name == slot.category and isinstance(other.value, NotVisible)):
             return True
-    return False
+    for whole in roots(slot.category):
+        for name in (whole, whole + LINE_SUFFIX):
+            other = get(Slot(slot.index, name, slot.number))
+            hidden = other is not None and isinstance(other.value, NotVisible) and other.state is State.CONFIRMED
+            if hidden or (other is not None and _is_taken(other)):
+                return True
+    tip = get(Slot(slot.index, slot.category + TIP_SUFFIX, slot.number))
+    return tip is not None and _is_taken(tip)
+
+
+def roots(name: str) -> list[str]:
+    """What a thing may be part of, by its name: needle_tip is part of needle."""
+    words = name.split("_")
+    return ["_".join(words[:n]) for n in range(1, len(words))]
+
+
+def _is_taken(label: Label) -> bool:
+    """An adjudicator has taken it from a reading, with all that this reading says of the thing."""
+    return label.state is State.CONFIRMED and label.made.kind is Kind.CONSENSUS
 
 
 def settle(board: Board, difference: Difference, take: str | Value, by: str) -> Command | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from puncta.annotation.adjudicate import USUAL, Difference, Tolerance, answered, differences
+from puncta.annotation.adjudicate import USUAL, Difference, Tolerance, answered, differences, roots
 from puncta.annotation.agreement import paired
 from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, Change, Command
@@ -103,9 +103,9 @@ def disputes(
         known.setdefault((index, number), set()).add(name)
     found = []
     for (index, name, number), mine in sorted(parts.items()):
-        if any((index, root, number) in parts for root in _roots(name)):
+        if any((index, root, number) in parts for root in roots(name)):
             continue  # a tip whose needle is in dispute goes with that
-        names = (name, *(other for other in sorted(known[index, number]) if name in _roots(other)))
+        names = (name, *(other for other in sorted(known[index, number]) if name in roots(other)))
         own = list(mine)
         for other in names[1:]:
             own += parts.get((index, other, number)) or _withheld(sides, (index, other, number))
@@ -118,12 +118,6 @@ def disputes(
 
 _Thing = tuple[int, str, int]
 """Frame, category, number."""
-
-
-def _roots(name: str) -> list[str]:
-    """What a thing may be part of, by its name: needle_tip is part of needle."""
-    words = name.split("_")
-    return ["_".join(words[:n]) for n in range(1, len(words))]
 
 
 def _withheld(sides: tuple[Mapping[_Thing, list[Label]], ...], thing: _Thing) -> list[Difference]:
@@ -206,7 +200,13 @@ def _written(
     changes = []
     for slot, then in after.items():
         before = board.get(slot)
-        same = before is not None and then is not None and before.trusted and before.value == then.value
+        # What was taken over by itself, or drawn, becomes an answer that is given, though its value stands already.
+        same = before is not None and then is not None and _said(before) == _said(then)
         if not same and before != then:
             changes.append(Change(slot, before, then))
     return Command(title, board.case_id, board.rater, tuple(changes), dispute.index) if changes else None
+
+
+def _said(label: Label) -> tuple[Value, State, Kind, str]:
+    """What an answer says: the rest is who has given it, and when."""
+    return label.value, label.state, label.made.kind, label.made.base

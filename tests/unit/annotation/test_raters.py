@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from label_maker import MODEL, do, key, make_case, proposal
 
-from puncta.annotation.adjudicate import CONSENSUS, Tolerance, agreed, differences, mean_shape, settle
+from puncta.annotation.adjudicate import (
+    CONSENSUS,
+    Tolerance,
+    agreed,
+    differences,
+    mean_shape,
+    settle,
+    unsettled,
+)
 from puncta.annotation.agreement import agreement, angle_gap, cohen_kappa
 from puncta.annotation.assignments import Work, assign, assignment, mark
 from puncta.annotation.commands import Board, draw, not_visible, propose, set_flag, set_phase
@@ -358,3 +366,51 @@ def test_a_phase_is_never_absent() -> None:
     final = Board("c", CONSENSUS)
     assert answer(final, only, Answer.ABSENT, "cleo") is None and answer(final, only, Answer.B, "cleo") is not None
     assert agreeing(boards[0], boards[0], ()) == 1 and agreeing(*boards, [only]) == 0
+
+
+NEEDLE, OTHER = (
+    mask_label(mask_of_stroke([(10.0, 10.0), (40.0, 20.0 + off)], 3.0, (48, 64))) for off in (0.0, 14.0)
+)
+LINE, TIP = LineLabel((10.0, 10.0), (40.0, 20.0)), TipLabel((40.0, 20.0))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"needle": NEEDLE, "needle_tip": TIP}, {"needle": OTHER}),
+        ({"needle": NEEDLE, "needle_tip": TIP}, {"needle": NotVisible()}),
+        ({"needle": NEEDLE, "needle_tip": TIP}, {"needle_tip": TIP}),
+        ({"needle": NEEDLE, "needle.line": LINE}, {"needle": NEEDLE}),
+    ],
+    ids=["another mask", "not visible", "a tip alone", "the same mask without a line"],
+)
+def test_taking_the_reading_that_has_a_part_less_settles_the_thing(
+    one: dict[str, Value], other: dict[str, Value]
+) -> None:
+    anna = [label(name, 0, value, "anna") for name, value in one.items()]
+    bert = [label(name, 0, value, "bert") for name, value in other.items()]
+    (only,) = disputes(CASE, anna, bert)
+    final = Board("c", CONSENSUS)
+    taken_over = agreed(final, CASE, anna, bert, "cleo", waiting=waiting_slots([only]))
+    if taken_over is not None:
+        final.apply(taken_over)
+    assert not only.settled(final)
+    for chosen, side in ((Answer.B, bert), (Answer.A, anna), (Answer.B, bert)):
+        command = answer(final, only, chosen, "cleo")
+        assert command is not None
+        final.apply(command)
+        assert only.settled(final) and unsettled([*anna, *bert, *final]) == {}
+        assert {x.name: x.value for x in final} == {x.name: x.value for x in side}
+        assert {(x.state, x.made.base) for x in final} == {(State.CONFIRMED, side[0].rater)}
+    assert answer(final, only, Answer.B, "cleo") is None
+
+
+def test_a_needle_that_the_adjudicator_calls_not_visible_has_no_tip() -> None:
+    anna = [label("needle", 0, NEEDLE, "anna"), label("needle_tip", 0, TIP, "anna")]
+    final = Board("c", CONSENSUS, author="cleo")
+    final.apply(not_visible(final, "needle_tip", key(0)))
+    assert unsettled([*anna, *final]), "a tip out of sight says nothing of the shaft"
+    final.apply(not_visible(final, "needle", key(0)))
+    assert unsettled([*anna, *final]) == {}
+    final.set(Slot(0, "needle_tip"), None)
+    assert unsettled([*anna, *final]) == {}
