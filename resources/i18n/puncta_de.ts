@@ -5116,6 +5116,14 @@
         <translation>{case}: was {rater} auf {count} von {total} beschrifteten Bildern bestätigt hat, ist im Konsens nicht entschieden; kein solches Bild geht hinaus, auch nicht teilweise. Entscheiden Sie es unter Beschriften, oder wählen Sie eine Person mit --rater.</translation>
     </message>
     <message>
+        <source>{case}: 1 flag or phase is not settled in the consensus and stays out by itself; all labelled frames go out.</source>
+        <translation>{case}: 1 Merkmal oder Phase ist im Konsens nicht entschieden und bleibt für sich draußen; alle beschrifteten Bilder gehen hinaus.</translation>
+    </message>
+    <message>
+        <source>{case}: {count} flags or phases are not settled in the consensus and stay out by themselves; all labelled frames go out.</source>
+        <translation>{case}: {count} Merkmale oder Phasen sind im Konsens nicht entschieden und bleiben für sich draußen; alle beschrifteten Bilder gehen hinaus.</translation>
+    </message>
+    <message>
         <source>Label {thing}</source>
         <translation>{thing} beschriften</translation>
     </message>

@@ -58,6 +58,19 @@ def test_what_is_outside_a_consensus(store: AnnotationStore, others: tuple[str, 
     assert words in told_of_data(outside_consensus(case, store.labels(case.id)))
 
 
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [(1, "1 Merkmal oder Phase ist im Konsens nicht"), (2, "2 Merkmale oder Phasen sind im Konsens nicht")],
+)
+def test_flags_that_stay_out_of_a_consensus_by_themselves(store: AnnotationStore, frames: int, words: str) -> None:
+    case = store.add_case(make_case())
+    anna, both = Board(case.id, "anna"), Board(case.id, CONSENSUS)
+    for index in range(frames):
+        do(store, both, draw(both, "needle_tip", key(index), TIP))
+    do(store, anna, set_flag(anna, "csf", 1, [key(index) for index in range(frames)]))
+    assert words in told_of_data(outside_consensus(case, store.labels(case.id)))
+
+
 def test_gestures_have_their_names_in_the_history() -> None:
     board = Board("c", "anna")
     drawn = draw(board, "needle_tip", key(1), TIP)

@@ -20,10 +20,13 @@ from puncta.annotation.labels import (
     LINE_SUFFIX,
     MASKS,
     NOTE,
+    FlagLabel,
     Kind,
     Label,
     LineLabel,
+    NoteLabel,
     NotVisible,
+    PhaseLabel,
     Provenance,
     Slot,
     State,
@@ -116,7 +119,10 @@ def differences(
 
 
 def unsettled(labels: Iterable[Label]) -> dict[str, frozenset[int]]:
-    """Return the frames on which people have confirmed what the consensus has no answer to, by rater.
+    """Return the frames that wait for an answer of the consensus, by rater who has confirmed something there.
+
+    What is drawn holds its frame back, "not visible" too: without it the frame would teach that the thing is not
+    there. A flag or a phase stays out by itself, so it holds back only a frame of which nothing else goes out.
 
     Parameters
     ----------
@@ -125,11 +131,28 @@ def unsettled(labels: Iterable[Label]) -> dict[str, frozenset[int]]:
     """
     of_people = confirmed_by_people(labels)
     settled = {x.slot: x for x in of_people if x.rater == CONSENSUS}
+    going_out = {slot.index for slot in settled}
     open_frames: dict[str, set[int]] = {}
     for label in of_people:
-        if label.rater != CONSENSUS and not answered(settled.get, label.slot):
+        if label.rater == CONSENSUS or not (holds_back(label) or label.slot.index not in going_out):
+            continue
+        if not answered(settled.get, label.slot):
             open_frames.setdefault(label.rater, set()).add(label.slot.index)
     return {rater: frozenset(frames) for rater, frames in sorted(open_frames.items())}
+
+
+def holds_back(label: Label) -> bool:
+    """Tell whether a label without an answer keeps its frame from going out: what is drawn, or not visible."""
+    return not isinstance(label.value, FlagLabel | PhaseLabel | NoteLabel)
+
+
+def left_by_themselves(labels: Iterable[Label]) -> int:
+    """Return how many flags and phases the consensus has no answer to, on frames that go out without them."""
+    of_people = confirmed_by_people(labels)
+    settled = {x.slot: x for x in of_people if x.rater == CONSENSUS}
+    waiting = frozenset().union(*unsettled(of_people).values())
+    loose = {x.slot for x in of_people if not holds_back(x) and x.slot.index not in waiting}
+    return sum(not answered(settled.get, slot) for slot in loose)
 
 
 def confirmed_by_people(labels: Iterable[Label]) -> list[Label]:

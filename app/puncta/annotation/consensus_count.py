@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from puncta.annotation.adjudicate import CONSENSUS, answered, confirmed_by_people
+from puncta.annotation.adjudicate import CONSENSUS, answered, confirmed_by_people, holds_back
 from puncta.annotation.commands import Board
 from puncta.annotation.labels import NOTE, Label, Slot
 
@@ -22,7 +22,9 @@ class ConsensusCount:
         self._judged: dict[int, set[Slot]] = {}
         for label in confirmed_by_people(labels):
             if label.rater != CONSENSUS:
-                self._judged.setdefault(label.slot.index, set()).add(label.slot)
+                held = self._judged.setdefault(label.slot.index, set())
+                if holds_back(label):
+                    held.add(label.slot)
         self._board: Board | None = None
         self.settled: set[int] = set()
         self.waiting: set[int] = set()
@@ -41,8 +43,8 @@ class ConsensusCount:
         for index in frames:
             self.settled.discard(index)
             self.waiting.discard(index)
-            judged = self._judged.get(index, ())
-            if not all(answered(board.get, slot) for slot in judged):
-                self.waiting.add(index)
-            elif judged or any(x.trusted and x.name != NOTE for x in board.on_frame(index)):
+            going_out = any(x.trusted and x.name != NOTE for x in board.on_frame(index))
+            if going_out and all(answered(board.get, slot) for slot in self._judged.get(index, ())):
                 self.settled.add(index)
+            elif going_out or index in self._judged:
+                self.waiting.add(index)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from puncta.annotation.adjudicate import CONSENSUS, confirmed_by_people, unsettled
+from puncta.annotation.adjudicate import CONSENSUS, confirmed_by_people, left_by_themselves, unsettled
 from puncta.annotation.cases import Case
 from puncta.annotation.exchange_coco import coco_from_dataset
 from puncta.annotation.exchange_dataset import CasePart, dataset_of, picture_name, usable
@@ -87,8 +87,8 @@ def rater_to_export(store: AnnotationStore, case: Case, rater: str | None) -> st
 def labels_taken(store: AnnotationStore, case: Case, rater: str | None) -> tuple[tuple[Label, ...], str]:
     """Return the labels of a case that go out, and a sentence about what stays out; "" for nothing.
 
-    A frame that waits for an answer goes out whole or not at all: with its needle alone it would read as a frame
-    without a tip.
+    A frame on which something drawn waits for an answer does not go out: with its needle alone it would read as a
+    frame without a tip. Flags and phases that wait stay out by themselves.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def outside_consensus(case: Case, labels: Sequence[Label]) -> str:
     """Say in a sentence what of a case people have confirmed and the consensus has not settled; "" for nothing."""
     open_frames = unsettled(labels)
     if not open_frames:
-        return ""
+        return _flags_left_out(case, left_by_themselves(labels))
     count = len(frozenset().union(*open_frames.values()))
     total = len({x.slot.index for x in confirmed_by_people(labels)})
     *others, last = open_frames
@@ -118,6 +118,14 @@ def outside_consensus(case: Case, labels: Sequence[Label]) -> str:
         f"{case.title}: what {who} confirmed on {count} of {total} labelled frames is not settled in the consensus; no "
         "such frame goes out, not even in part. Settle it in Annotate, or name one rater by --rater."
     )
+
+
+def _flags_left_out(case: Case, count: int) -> str:
+    if not count:
+        return ""
+    words = "1 flag or phase is" if count == 1 else f"{count} flags or phases are"
+    stay = "stays out by itself" if count == 1 else "stay out by themselves"
+    return f"{case.title}: {words} not settled in the consensus and {stay}; all labelled frames go out."
 
 
 def export_labels(

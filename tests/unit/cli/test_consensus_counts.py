@@ -12,7 +12,7 @@ from label_maker import do
 
 from puncta.annotation.adjudicate import CONSENSUS, agreed, unsettled
 from puncta.annotation.cases import Case
-from puncta.annotation.commands import Board, draw, erase, not_visible, set_note
+from puncta.annotation.commands import Board, draw, erase, not_visible, set_note, set_phase
 from puncta.annotation.consensus_count import ConsensusCount
 from puncta.annotation.disputes import Answer, Dispute, answer, disputes, waiting_slots
 from puncta.annotation.labels import LineLabel, MaskLabel, TipLabel, mask_label, mask_of_stroke
@@ -196,6 +196,36 @@ def test_a_consensus_without_a_settled_frame_says_so_and_writes_nothing(
     assert main(["annotations", "export", str(tmp_path / "out")]) == 2
     assert "anna and bert have confirmed on 2 of 2 labelled frames is not settled" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_phases_of_one_reader_stay_out_by_themselves_and_hold_no_frame(
+    half_settled: HalfSettled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case, store, both, (dispute,) = half_settled
+    at = [label.key for label in store.labels(case.id, rater="anna") if label.name == "needle"]
+    anna = Board(case.id, "anna", store.labels(case.id, rater="anna"))
+    do(store, anna, set_phase(anna, "advance", at))
+
+    def counted() -> tuple[set[int], set[int]]:
+        count = ConsensusCount(store.labels(case.id))
+        count.look(both)
+        return count.settled, count.waiting
+
+    capsys.readouterr()
+    assert counted() == ({0}, {1}) and unsettled(store.labels(case.id))["anna"] == {1}
+    assert main(["annotations", "export", str(tmp_path / "part")]) == 0
+    assert "on 1 of 2 labelled frames" in capsys.readouterr().out
+    do(store, both, answer(both, dispute, Answer.B, "carl"))
+    assert counted() == ({0, 1}, set())
+    assert [d.frames_labelled for d in datasets_at_hand(store, tmp_path / "none")] == [2]
+    assert main(["annotations", "export", str(tmp_path / "whole")]) == 0
+    assert "2 flags or phases are not settled in the consensus and stay out by themselves" in capsys.readouterr().out
+    assert labelled_frames(tmp_path / "whole") == {0, 1}
+    do(store, both, erase(both, [label.slot for label in both if label.slot.index == 0], frame=0))
+    do(store, anna, erase(anna, [label.slot for label in anna.on_frame(0) if label.name != "phase"]))
+    bert = Board(case.id, "bert", store.labels(case.id, rater="bert"))
+    do(store, bert, erase(bert, [label.slot for label in bert.on_frame(0)]))
+    assert counted() == ({1}, {0}), "of a frame with an open phase alone nothing goes out"
 
 
 @pytest.mark.usefixtures("case")

@@ -15,6 +15,9 @@ OUTSIDE = (
     "such frame goes out, not even in part. Settle it in Annotate, or name one rater by --rater.",
     "{case}: what {rater} has confirmed on {count} of {total} labelled frames is not settled in the consensus; no "
     "such frame goes out, not even in part. Settle it in Annotate, or name one rater by --rater.",
+    "{case}: 1 flag or phase is not settled in the consensus and stays out by itself; all labelled frames go out.",
+    "{case}: {count} flags or phases are not settled in the consensus and stay out by themselves; all labelled frames "
+    "go out.",
 )
 """What a consensus leaves out."""
 
