@@ -270,3 +270,28 @@ def test_proposals_that_were_taken_back_do_not_come_back_by_opening_again(stage,
     again.key(Qt.Key.Key_Z, CONTROL | SHIFT)
     again.calm()
     assert len(again.notes.desk.board.labelled_frames()) == 30, "they can still be made again"
+
+
+def test_a_note_on_one_frame_does_not_bring_back_the_proposals_of_the_gap(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    for index in (0, 29):
+        hand.go(index)
+        draw_true(hand, index)
+        hand.calm()
+    hand.go(4)
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    hand.notes.verbs.write_note("dark")
+    hand.calm()
+    stage.close(hand.parts)
+    again = annotating(stage, qtbot)
+    again.calm()
+    assert again.notes.desk.board.labelled_frames() == (0, 4, 29)
+    again.go(9)
+    again.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+    again.calm()
+    assert again.notes.desk.board.get(Slot(9, "needle_tip")) is not None
+    stage.close(again.parts)
+    last = annotating(stage, qtbot)
+    last.calm()
+    assert [a.name for a in last.notes.desk.board.on_frame(4)] == ["note"], "nor where all others were made again"

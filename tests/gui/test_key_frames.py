@@ -100,6 +100,14 @@ def test_what_was_not_proposed_to_the_end_is_on_opening() -> None:
     assert KeyFrames().look(board, None)[1] == list(range(1, 10))
 
 
+def test_what_was_taken_back_on_some_frames_of_a_gap_does_not_come_back_on_opening() -> None:
+    board = _opened()
+    for index in (4, 5):
+        board.set(Slot(index, "needle.line"), None)
+    assert KeyFrames().look(board, None, unwanted={4, 5}) == ([], [], [])
+    assert KeyFrames().look(board, None, unwanted={4})[1] == list(range(1, 20)), "frame 5 was never proposed"
+
+
 def test_proposals_of_a_key_frame_that_is_gone_do_not_stay_on_opening() -> None:
     board = _opened(accepted=10)
     board.set(Slot(20, "needle.line"), None)

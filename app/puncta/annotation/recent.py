@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from puncta.annotation.store import AnnotationStore
-from puncta.annotation.tables import CHANGES, COMMANDS, UNDONE
+from puncta.annotation.tables import CHANGES, COMMANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,28 @@ def recent_gestures(store: AnnotationStore, case_id: str, rater: str, count: int
 
 
 def proposals_taken_back(store: AnnotationStore, case_id: str, rater: str) -> frozenset[int]:
-    """Return the frames with proposals that the rater has taken back and that could be made again."""
+    """Return the frames whose proposals the rater has taken back last, whether or not they could be made again.
+
+    A note or a flag drops what could be made again on its frame, but says nothing about what was proposed there: so
+    what counts is the last undo, redo or gesture that was about proposals.
+    """
+    target = COMMANDS.alias()
+    last = (
+        sa.select(CHANGES.c.frame_index, sa.func.max(CHANGES.c.command_id).label("command_id"))
+        .join(COMMANDS, COMMANDS.c.id == CHANGES.c.command_id)
+        .outerjoin(target, target.c.uid == COMMANDS.c.target_uid)
+        .where(CHANGES.c.case_id == case_id, CHANGES.c.rater == rater, COMMANDS.c.automatic | target.c.automatic)
+        .group_by(CHANGES.c.frame_index)
+        .subquery()
+    )
+    here = (CHANGES.c.command_id == last.c.command_id) & (CHANGES.c.frame_index == last.c.frame_index)
     query = (
         sa.select(CHANGES.c.frame_index)
         .distinct()
+        .join(last, here)
         .join(COMMANDS, COMMANDS.c.id == CHANGES.c.command_id)
-        .where(CHANGES.c.case_id == case_id, CHANGES.c.rater == rater, CHANGES.c.status == UNDONE)
-        .where(COMMANDS.c.automatic, CHANGES.c.after.is_not(None))
+        .where(CHANGES.c.case_id == case_id, CHANGES.c.rater == rater)
+        .where(COMMANDS.c.kind == "undo", CHANGES.c.before.is_not(None))
     )
     with store.reading() as connection:
         return frozenset(connection.execute(query).scalars())

@@ -242,3 +242,21 @@ def test_the_log_tells_what_was_done_last_and_which_proposals_were_taken_back(op
     assert proposals_taken_back(store, case.id, "bert") == frozenset()
     store.redo(case.id, "anna", 2)
     assert proposals_taken_back(store, case.id, "anna") == frozenset()
+
+
+def test_proposals_that_were_taken_back_stay_so_whatever_is_noted_on_their_frames(store: AnnotationStore) -> None:
+    case = store.add_case(make_case())
+    board = Board(case.id, "anna")
+    between = [proposal("needle_tip", i, TipLabel((1, 1))) for i in (2, 3, 4)]
+    do(store, board, propose(board, between, title="Between key frames"))
+    store.undo(case.id, "anna", 3)
+    board = Board(case.id, "anna")
+    do(store, board, set_note(board, key(3), "dark"))
+    assert store.undo_titles(case.id, "anna", 3)[1] is None, "the note drops what could be made again there"
+    assert proposals_taken_back(store, case.id, "anna") == {2, 3, 4}
+    do(store, board, propose(board, between[:2], title="Between key frames"))
+    assert proposals_taken_back(store, case.id, "anna") == {4}, "proposed anew"
+    store.undo(case.id, "anna", 2)
+    store.redo(case.id, "anna", 2)
+    do(store, board, erase(board, [between[0].slot]))
+    assert proposals_taken_back(store, case.id, "anna") == {4}

@@ -61,7 +61,7 @@ class KeyFrames:
         unfinished : bool
             What the last look asked for was not done to the end.
         unwanted : container of int
-            Frames whose proposals had been taken back before the board was opened.
+            Frames whose proposals had been taken back before the board was opened, all of a gap's or some.
         """
         opening = board is not self._board
         if opening:
@@ -94,12 +94,13 @@ class KeyFrames:
                 continue
             base = f"frames {a} and {b}"
             between = [index for index in range(a + 1, b) if index not in self._closed]
-            if opening and self._stays((a, b), between):
+            gone = {i for i in between if opening and i in unwanted and i not in self._bases}
+            if opening and (gone or self._accepted & {a, b}) and self._stay((a, b), set(between) - gone):
                 expected.update((index, self._bases[index]) for index in between if index in self._bases)
-                self._put_off.add((a, b))
-                continue
-            if opening and between and all(i in unwanted and i not in self._bases for i in between):
-                self._filled[a, b] = poses
+                if gone:
+                    self._filled[a, b] = poses
+                else:
+                    self._put_off.add((a, b))
                 continue
             expected.update(dict.fromkeys(between, base))
             fresh = known is None and all(self._bases.get(index) == base for index in between)
@@ -132,10 +133,8 @@ class KeyFrames:
         else:
             self._bases.pop(index, None)
 
-    def _stays(self, gap: Gap, between: list[int]) -> bool:
-        """Whether only acceptance lies between a gap and what it was proposed from, and all of it is proposed."""
-        if not self._accepted & set(gap):
-            return False
+    def _stay(self, gap: Gap, between: set[int]) -> bool:
+        """Whether frames are all proposed, with no more than acceptance between their gap and what they came from."""
         return all(self._stands(index, gap) if index in self._bases else index in self._modelled for index in between)
 
     def _stands(self, index: int, gap: Gap) -> bool:
