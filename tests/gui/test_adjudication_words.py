@@ -96,6 +96,54 @@ def test_what_a_third_reader_alone_has_judged_counts_as_open(stage, qtbot) -> No
         hand.calm()
 
 
+def test_a_frame_that_both_have_judged_is_not_said_to_be_of_one_reader_alone(stage, qtbot) -> None:
+    case = READINGS.two_readings()
+    with AnnotationStore.open() as store:
+        for index in (2, 27):
+            store.apply(draw(Board(case.id, "bert"), "target", READINGS.keys()[index], TipLabel((40.0, 40.0))))
+    hand = READINGS.adjudicating(stage, qtbot)
+    adjudication = hand.notes.adjudication
+    assert {d.index for d in adjudication.disputes if d.one_sided} == {2, 27}
+    assert adjudication.panel.progress_words.text().endswith("Judged by one reader alone, and open: 027.")
+
+
+def test_nothing_is_counted_before_the_readings_are_compared(stage, qtbot, monkeypatch) -> None:
+    READINGS.two_readings()
+    hand = READINGS.adjudicating(stage, qtbot)
+    while hand.notes.adjudication.dispute and not hand.notes.adjudication.dispute.settled(hand.notes.desk.board):
+        hand.key(Qt.Key.Key_A)
+        hand.calm()
+    assert hand.notes.status.count.text() == "10 of 10 labelled frames settled"
+    hand.key(Qt.Key.Key_J, CONTROL)
+    hand.wait(lambda: not hand.notes.adjudication.on and hand.notes.desk.board is not None)
+    hand.calm()
+
+    def fail(*_found: object) -> None:
+        raise RuntimeError("no comparison")
+
+    monkeypatch.setattr("puncta.gui.annotate.adjudication._compared", fail)
+    hand.key(Qt.Key.Key_J, CONTROL)
+    hand.wait(lambda: "cannot be compared" in hand.parts.window.status_line.message)
+    hand.calm()
+    assert hand.notes.adjudication.on and hand.notes.desk.board.labelled_frames()
+    assert hand.notes.status.count.text() == ""
+    hand.key(Qt.Key.Key_E, CONTROL)
+    assert "labelled frame" not in hand.parts.window.status_line.message
+
+
+def test_what_a_third_reader_confirms_meanwhile_is_counted(stage, qtbot) -> None:
+    case = READINGS.two_readings()
+    hand = READINGS.adjudicating(stage, qtbot)
+    assert hand.notes.status.count.text() == "7 of 10 labelled frames settled"
+    with AnnotationStore.open() as store:
+        store.apply(draw(Board(case.id, "carl"), "needle_tip", READINGS.keys()[20], TipLabel((40.0, 40.0))))
+    at = hand.notes.adjudication.at
+    words = "7 of 11 labelled frames settled"
+    hand.wait(lambda: (hand.notes.desk.look() or True) and hand.notes.status.count.text() == words)
+    hand.calm()
+    assert hand.notes.adjudication.at == at and hand.notes.adjudication.sides == ("anna", "bert")
+
+
 def test_frames_are_named_shortly() -> None:
     assert frames_in_words([27, 3, 10, 11, 12]) == "003, 010-012, 027"
     assert frames_in_words(range(0, 20, 2)) == "000, 002, 004, 006, 008, 010, …"

@@ -17,7 +17,7 @@ from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, Change, Command
 from puncta.annotation.consensus_count import ConsensusCount
 from puncta.annotation.disputes import Answer, Dispute, agreeing, answer, disputes, waiting_slots
-from puncta.annotation.labels import FlagLabel, Label, PhaseLabel, State
+from puncta.annotation.labels import FlagLabel, Label, PhaseLabel, State, is_machine
 from puncta.annotation.reading import Reading, readings, saw_proposals
 from puncta.annotation.store import AnnotationStore
 from puncta.core.overlay import OverlayItem
@@ -64,7 +64,7 @@ class Adjudication:
         self.shown = Shown.BOTH
         self._boards: tuple[Board, Board] | None = None
         self._same = self._asked = 0
-        self.count = ConsensusCount()
+        self.count: ConsensusCount | None = None  # not known before the first comparison
         self._fresh = False
         self.steps = AnswerSteps(annotator)
         window = annotator.window
@@ -92,7 +92,7 @@ class Adjudication:
         self.on = False
         self._asked += 1
         self.disputes, self.at, self._boards, self.steps.led_to = (), None, None, None
-        self.count = ConsensusCount()
+        self.count = None
         self._a.show_adjudication()
 
     def _cannot(self, error: Exception) -> None:
@@ -133,8 +133,8 @@ class Adjudication:
     # --- comparing ---------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Somebody has labelled elsewhere: figures and differences follow."""
-        if self.on and self._a.desk.changed_by & set(self.sides):
+        """Somebody has labelled elsewhere: figures and differences follow, and the count of all readers' frames."""
+        if self.on and not all(is_machine(rater) for rater in self._a.desk.changed_by):
             self.compare()
 
     def compare(self) -> None:
@@ -277,7 +277,7 @@ class Adjudication:
         annotator, case = self._a, self._a.desk.case
         if case is None:
             return
-        if annotator.desk.board is not None:
+        if annotator.desk.board is not None and self.count is not None:
             self.count.look(annotator.desk.board)
             annotator.say(wording.waiting_words(self.count))
         name = "".join(c if c.isalnum() else "-" for c in Path(case.title).stem).strip("-") or "case"
@@ -319,7 +319,7 @@ class Adjudication:
         lines = [Line(n, self._line_words(self.disputes[n]), wording.figure(self.disputes[n])) for n in open_ones]
         if settled == len(self.disputes):
             lines = []
-        alone = wording.frames_in_words({d.index for d in self.disputes if d.one_sided and not d.settled(board)})
+        alone = wording.frames_in_words(wording.judged_alone(self.disputes, self._boards, board))
         self.panel.show_differences(lines, self.at, settled, len(self.disputes), self._same, alone)
         dispute = self.dispute
         self.panel.show_answers(

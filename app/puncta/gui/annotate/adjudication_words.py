@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from puncta.annotation.commands import Board
 from puncta.annotation.consensus_count import ConsensusCount
 from puncta.annotation.disputes import Answer, Dispute
-from puncta.annotation.labels import FlagLabel, Label, NotVisible, PhaseLabel, State
+from puncta.annotation.labels import NOTE, FlagLabel, Label, NotVisible, PhaseLabel, State
 from puncta.gui.annotate.said import told
 from puncta.gui.i18n import tr
 
@@ -68,6 +68,13 @@ def why_not(given: Answer, raters: tuple[str, str]) -> str:
 def not_shown(dispute: Dispute) -> str:
     """Why an answer waits: the difference that is named lies on a frame that nobody sees yet."""
     return tr("Frame {index} is not on the screen yet. Look at it, then answer.").format(index=f"{dispute.index:03d}")
+
+
+def judged_alone(disputes: Iterable[Dispute], readings: Iterable[Board], consensus: Board) -> set[int]:
+    """Return the frames that wait and on which one of two readers has judged nothing at all."""
+    found = {d.index for d in disputes if d.one_sided and not d.settled(consensus)}
+    judged = [{i for i in found if any(x.trusted and x.name != NOTE for x in r.on_frame(i))} for r in readings]
+    return found - set.intersection(*judged)
 
 
 def frames_in_words(frames: Iterable[int], most: int = 6) -> str:

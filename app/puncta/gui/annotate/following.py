@@ -148,8 +148,12 @@ class Following:
             rows, things = self._with_differences(rows, things)
         a.bar.timeline.set_rows(rows, things, a.count)
         if a.adjudication.on:
-            a.adjudication.count.look(board, dirty)
-            a.status.show_settled(len(a.adjudication.count.settled), a.adjudication.count.total)
+            count = a.adjudication.count
+            if count is None:  # the readings are being compared, or could not be
+                a.status.show_count(None, a.count)
+            else:
+                count.look(board, dirty)
+                a.status.show_settled(len(count.settled), count.total)
         else:
             a.status.show_count(confirmed, a.count)
         a.window.room.fit_bottom()
