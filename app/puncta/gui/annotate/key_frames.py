@@ -94,10 +94,10 @@ class KeyFrames:
                 continue
             base = f"frames {a} and {b}"
             between = [index for index in range(a + 1, b) if index not in self._closed]
-            gone = {i for i in between if opening and i in unwanted and i not in self._bases}
-            if opening and (gone or self._accepted & {a, b}) and self._stay((a, b), set(between) - gone):
+            back = {i for i in between if opening and i in unwanted and i not in self._bases}
+            if opening and (back or self._accepted & {a, b}) and self._stay((a, b), set(between) - back):
                 expected.update((index, self._bases[index]) for index in between if index in self._bases)
-                if gone:
+                if back:
                     self._filled[a, b] = poses
                 else:
                     self._put_off.add((a, b))
