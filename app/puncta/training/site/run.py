@@ -301,11 +301,11 @@ def finish_site(
     example = torch.from_numpy(np.stack([s.channels for s in fixed_samples((splits.tune_known,), size, 2)[:EXAMPLES]]))
     scoring, filtering = read_calibration(start_from)
     shares = SHARES if options["mix_back"] else ()
-    looks = (len(shares) + 1) * len(splits.tune_known) + len(splits.tune)
+    looks = (len(shares) + 1) * len(splits.tune_known) + 2 * len(splits.tune)
     judging = site_samples(splits.tune_site, size, settings_of(experiment).length)
     looked = 0
 
-    def answer(some: nn.Module) -> list[Answers]:
+    def answer(some: nn.Module, clips: Sequence[Clip] = splits.tune_known) -> list[Answers]:
         nonlocal looked
         trial = out / ".trial.onnx"
         try:
@@ -313,10 +313,10 @@ def finish_site(
             export_onnx(some, example[:1], trial, tolerance)  # type: ignore[arg-type]
             network = TipNetwork(open_exported(trial))
             answers = []
-            for clip in splits.tune_known:
+            for clip in clips:
                 answers.append(answer_clip(network, clip))
                 looked += 1
-                say(Progress("clips tuned on", looked, looks, {}))
+                say(Progress("clips tuned on", min(looked, looks), looks, {}))
             return answers
         finally:
             trial.unlink(missing_ok=True)
@@ -337,7 +337,8 @@ def finish_site(
         looked += 1
         say(Progress("clips tuned on", min(looked, looks), looks, {}))
     count = len(splits.tune_known)
-    settled = settle(final[:count], final[count:], scoring, filtering, anew=not splits.drawn)
+    was = answer(before, splits.tune)
+    settled = settle(final[:count], final[count:], scoring, filtering, anew=not splits.drawn, before=was)
     _write(out, settled, mixed, splits, with_old)
     return parity, mixed.share
 

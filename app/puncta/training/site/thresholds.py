@@ -67,7 +67,7 @@ def read_calibration(folder: Path) -> tuple[TipScoring, TipFilterSettings]:
 
 def settle(
     known: Sequence[Answers], site: Sequence[Answers], scoring: TipScoring, filtering: TipFilterSettings,
-    tell: Callable[[int, int], None] | None = None, anew: bool = True,
+    tell: Callable[[int, int], None] | None = None, anew: bool = True, before: Sequence[Answers] = (),
 ) -> Settled:
     """Set what an adapted network needs besides weights.
 
@@ -79,6 +79,8 @@ def settle(
         Of the network as it was.
     anew : bool
         False never sets them anew: the site's needles are drawn.
+    before : sequence of Answers
+        The network's as it was, to all these clips: false alarms that it gave too are no reason to be more careful.
     """
     everything = [*known, *site]
     free = sum(bool((a.clip.judged == 0).all()) for a in site)
@@ -88,7 +90,8 @@ def settle(
             f"set anew on {len(site)} clips of the site and {len(known)} simulated ones",
         )
     scoring = replace(scoring, strangeness_most=_strangeness(everything, scoring.strangeness_most))
-    scoring, raised = _quiet(everything, scoring, filtering)
+    had = alarms_of(follow(before, scoring, filtering)) if before else (0, 0)
+    scoring, raised = _quiet(everything, scoring, filtering, had)
     scoring, widened = _covered(everything, scoring, filtering)
     rows = follow(everything, scoring, filtering)
     if tell is not None:
@@ -127,21 +130,24 @@ def chance_alarms(frames: int, share: float = FALSE_ALARMS_MOST, sure: float = 0
         k += 1
 
 
-def is_quiet(rows: Rows) -> bool:
-    """Tell whether tips are shown on no more needle-free frames, of each kind of clip, than is promised."""
-    for kind in (0, 1):
-        free = rows.quiet & (rows.kind == kind)
-        if int(rows.shown[free].sum()) > chance_alarms(int(free.sum())):
-            return False
-    return True
+def alarms_of(rows: Rows) -> tuple[int, int]:
+    """Count the needle-free frames with a tip, of each kind of clip."""
+    first, second = (int(rows.shown[rows.quiet & (rows.kind == kind)].sum()) for kind in (0, 1))
+    return first, second
+
+
+def is_quiet(rows: Rows, had: tuple[int, int] = (0, 0)) -> bool:
+    """Tell whether no more needle-free frames, of each kind of clip, show a tip than is promised, or did before."""
+    frames = (int((rows.quiet & (rows.kind == kind)).sum()) for kind in (0, 1))
+    return all(now <= max(chance_alarms(n), was) for now, n, was in zip(alarms_of(rows), frames, had))
 
 
 def _quiet(
-    answers: Sequence[Answers], scoring: TipScoring, filtering: TipFilterSettings
+    answers: Sequence[Answers], scoring: TipScoring, filtering: TipFilterSettings, had: tuple[int, int]
 ) -> tuple[TipScoring, float]:
     """Raise the threshold until needle-free frames are as quiet as they have to be."""
     raised = 0.0
-    while raised < RAISED_MOST and not is_quiet(follow(answers, scoring, filtering)):
+    while raised < RAISED_MOST and not is_quiet(follow(answers, scoring, filtering), had):
         raised += RAISE
         scoring = replace(scoring, show=scoring.show + RAISE, keep=scoring.keep + RAISE)
     return scoring, raised

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -34,7 +35,7 @@ from puncta.training.site.distil import KeptStatistics, keep_weights, kept_loss,
 from puncta.training.site.kept_familiar import graph_of, read_familiar  # noqa: E402
 from puncta.training.site.mixing import Judged, Mixed, choose_share, said_of  # noqa: E402
 from puncta.training.site.run import adapt_tip  # noqa: E402
-from puncta.training.site.thresholds import chance_alarms, read_calibration  # noqa: E402
+from puncta.training.site.thresholds import alarms_of, chance_alarms, is_quiet, read_calibration  # noqa: E402
 
 SUBJECTS = {"s1": "train", "s2": "train", "s3": "tune", "s4": "test"}
 
@@ -134,6 +135,16 @@ def test_the_best_share_is_chosen_with_known_machines_unharmed() -> None:
 def test_one_false_alarm_on_few_frames_proves_nothing() -> None:
     assert chance_alarms(20) == 1 and chance_alarms(0) == 0
     assert 10 < chance_alarms(1500) < 20
+
+
+def test_false_alarms_that_the_network_before_gave_too_raise_no_threshold() -> None:
+    frames = 504
+    shown = np.zeros(frames, bool)
+    shown[:17] = True
+    rows = SimpleNamespace(shown=shown, quiet=np.ones(frames, bool), kind=np.zeros(frames, np.int64))
+    assert chance_alarms(frames) < 17 and alarms_of(rows) == (17, 0)
+    assert not is_quiet(rows) and not is_quiet(rows, (16, 17)), "of each kind by itself"
+    assert is_quiet(rows, (17, 0))
 
 
 def test_what_the_share_costs_is_said_as_the_table_has_it() -> None:
