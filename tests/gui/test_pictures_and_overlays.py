@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from dataclasses import replace
@@ -77,14 +78,16 @@ def test_painting_20000_times_keeps_the_references_to_none(qtbot, fonts) -> None
     view.on_painted = lambda analysis, t_ns: painted.append(analysis.frame.key.index)
     view.show_analysis(analyses[0])
     view.render(image)
+    gc.collect()  # what tests before have left behind goes now, not while it is counted
     before = sys.getrefcount(None)
     for i in range(20_000):
         view.show_analysis(analyses[i % 2], 0)
         view.render(image)
     after = sys.getrefcount(None)
     assert len(painted) == 20_001
-    # 6.12.0 on Python 3.11 loses one at every void call: tens of thousands here.
-    assert abs(after - before) < 500
+    # 6.12.0 on Python 3.11 loses one at every void call: tens of thousands here. Windows of other tests that go
+    # meanwhile take a thousand or so with them.
+    assert abs(after - before) < 5_000
 
 
 def test_a_picture_shares_the_memory_of_its_frame() -> None:
