@@ -96,7 +96,7 @@ class MainWindow(QMainWindow):
         self.captured = Captured(self)
         self.second: SecondScreen | None = None
         self.status_line = StatusLine()
-        self._figures = Chore(self, FIGURES_MS, self.show_figures)
+        self._figures, self._veiled = Chore(self, FIGURES_MS, self.show_figures), False
         self._assemble()
         self.annotator = Annotator(self)
         self.modeller = Modeller(self)
@@ -240,8 +240,9 @@ class MainWindow(QMainWindow):
         self._bar.refresh_place()
         index = self.desk.shown_index()
         back, self._shown_index = index < self._shown_index, index
-        if back and self.desk.status.state is PlayState.PLAYING:
-            # A loop has begun again: the last frame's figures must not stand beside its first picture.
+        veiled, self._veiled = self.desk.veil.on and not self._veiled, self.desk.veil.on
+        if veiled or (back and self.desk.status.state is PlayState.PLAYING):
+            # Nothing found stands a moment longer for a blind reader, nor the last figures when a loop begins.
             self.show_figures()
         else:
             self._figures.follow_picture(hold=self.desk.looking.due)
