@@ -203,6 +203,15 @@ def test_not_one_picture_shows_findings_to_a_blind_reader_who_opens_the_clip_in_
     assert "You read this case blind" not in words_seen(hand)
 
 
+def test_what_was_found_goes_the_moment_somebody_reads_blind(stage, qtbot) -> None:
+    assigned("cleo", proposals=True)
+    hand = annotating(stage, qtbot, rater="cleo")
+    in_review(hand)
+    hand.wait(lambda: findings_seen(hand))
+    hand.parts.desk.set_blind(True)
+    assert not findings_seen(hand), "not a moment later: cards and figures too"
+
+
 def test_another_reader_and_one_whose_study_allows_it_see_the_findings(stage, qtbot) -> None:
     assigned("bert")
     assigned("cleo", proposals=True)

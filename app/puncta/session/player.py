@@ -151,7 +151,7 @@ class Player:
         self._on_frame, self._on_analysis = on_frame, on_analysis
 
     def take_transforms(self) -> list[tuple[str, tuple[float, ...], int]]:
-        """Return what came beside the pictures since the last call, from any thread: name, matrix, arrival [ns]."""
+        """Return what came beside the pictures, once: name, 4 x 4 matrix [mm], arrival [ns]. Safe from any thread."""
         take = getattr(self._run.hub.source, "take_transforms", None) if self._run is not None else None
         return take() if take is not None else []
 
