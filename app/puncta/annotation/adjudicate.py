@@ -141,6 +141,11 @@ def unsettled(labels: Iterable[Label]) -> dict[str, frozenset[int]]:
     return {rater: frozenset(frames) for rater, frames in sorted(open_frames.items())}
 
 
+def waiting_frames(labels: Iterable[Label]) -> frozenset[int]:
+    """Return the frames of a case that do not go out, for whomever they wait; labels as of `unsettled`."""
+    return frozenset().union(*unsettled(labels).values())
+
+
 def holds_back(label: Label) -> bool:
     """Tell whether a label without an answer keeps its frame from going out: what is drawn, or not visible."""
     return not isinstance(label.value, FlagLabel | PhaseLabel | NoteLabel)
@@ -150,7 +155,7 @@ def left_by_themselves(labels: Iterable[Label]) -> int:
     """Return how many flags and phases the consensus has no answer to, on frames that go out without them."""
     of_people = confirmed_by_people(labels)
     settled = {x.slot: x for x in of_people if x.rater == CONSENSUS}
-    waiting = frozenset().union(*unsettled(of_people).values())
+    waiting = waiting_frames(of_people)
     loose = {x.slot for x in of_people if not holds_back(x) and x.slot.index not in waiting}
     return sum(not answered(settled.get, slot) for slot in loose)
 

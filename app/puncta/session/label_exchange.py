@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from puncta.annotation.adjudicate import CONSENSUS, confirmed_by_people, left_by_themselves, unsettled
+from puncta.annotation.adjudicate import CONSENSUS, confirmed_by_people, left_by_themselves, unsettled, waiting_frames
 from puncta.annotation.cases import Case
 from puncta.annotation.exchange_coco import coco_from_dataset
 from puncta.annotation.exchange_dataset import CasePart, dataset_of, picture_name, usable
@@ -100,8 +100,8 @@ def labels_taken(store: AnnotationStore, case: Case, rater: str | None) -> tuple
         return (() if who is None else store.labels(case.id, rater=who)), ""
     labels = store.labels(case.id)
     own = tuple(x for x in labels if x.rater == CONSENSUS)
-    open_frames = frozenset().union(*unsettled(labels).values())
-    kept = tuple(x for x in own if x.slot.index not in open_frames)
+    waiting = waiting_frames(labels)
+    kept = tuple(x for x in own if x.slot.index not in waiting)
     return kept, outside_consensus(case, labels) if rater is None or len(kept) < len(own) else ""
 
 
