@@ -27,7 +27,7 @@ from puncta.training.augment import STRIDE, draw_warp
 from puncta.training.data import Clip
 from puncta.training.loop import Batch, ClipPool, LoopSettings, Task, tip_task, train_net
 from puncta.training.nets.tip_stream import TipStream
-from puncta.training.nets.ultratiny import WINDOW, Kind, UltraTiny
+from puncta.training.nets.ultratiny import WINDOW, Kind, UltraTiny, drop_aids
 from puncta.training.pose import Window, decode_poses, make_window, needle_in, pose_loss, stack_windows, standardise
 
 FOCAL_GAMMA = 1.5
@@ -47,6 +47,8 @@ class Row:
         Temporal shift; of no meaning for UltraTiny.
     frames : int
         Frames of a sample that are answered; a budget counts each of them.
+    plain_looks : float
+        Share of augmented samples whose looks are left nearly as they are.
     size : int
         Side of the input [px].
     """
@@ -59,6 +61,7 @@ class Row:
     frames: int = 1
     size: int = 192
     augment: bool = False
+    plain_looks: float = 0.0
     focal_gamma: float = 0.0
     constraints: bool = False
 
@@ -79,32 +82,32 @@ def twelve_rows(size: int = 192) -> tuple[Row, ...]:
 class WholeClip(nn.Module):
     """UltraTiny's streaming kind, which answers on every frame of a clip: (B, T, S, S) -> (B, T, 8, h, w)."""
 
-    def __init__(self) -> None:
+    def __init__(self, taught: bool = False) -> None:
         super().__init__()
-        self.net = UltraTiny("stream")
+        self.net = UltraTiny("stream", taught)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Run."""
         return self.net.run_clip(clip)
 
 
-def build_net(row: Row) -> nn.Module:
-    """Make a row's untrained network."""
+def build_net(row: Row, taught: bool = False) -> nn.Module:
+    """Make a row's untrained network; ``taught`` with what helps to train it and is thrown away afterwards."""
     if row.net == "tip_stream":
         return TipStream(len(CHANNELS), row.widths, row.shift)
-    return WholeClip() if row.kind == "stream" else UltraTiny(row.kind)
+    return WholeClip(taught) if row.kind == "stream" else UltraTiny(row.kind, taught)
 
 
 def task_of(row: Row) -> Task:
     """Samples and loss of a row."""
     if row.net == "tip_stream":
-        return tip_task(row.size, row.augment, row.frames)
+        return tip_task(row.size, row.augment, row.frames, row.plain_looks)
     streams = row.kind == "stream"
     length = row.frames if streams else WINDOW
 
     def draw(clip: Clip, rng: np.random.Generator) -> Window:
         sees = 1 if row.kind == "2d" else length
-        return make_window(clip, row.size, rng, length, row.augment, sees, row.frames)
+        return make_window(clip, row.size, rng, length, row.augment, sees, row.frames, row.plain_looks)
 
     def stack(windows: Sequence[Window]) -> Batch:
         return Batch(*stack_windows(windows))
@@ -121,7 +124,10 @@ def train_row(
         raise ValueError(f"a batch of {settings.batch} frames is no whole number of runs of {row.frames}")
     own = replace(settings, length=row.frames, size=row.size)
     folder.mkdir(parents=True, exist_ok=True)
-    return train_net(lambda: build_net(row), ClipPool(groups, own.seed), own, folder, watch, task=task_of(row))
+    pool = ClipPool(groups, own.seed)
+    net, done = train_net(lambda: build_net(row, taught=True), pool, own, folder, watch, task=task_of(row))
+    drop_aids(net)
+    return net, done
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,9 +20,10 @@ from torch import Tensor
 from puncta.core.geometry import clip_segment
 from puncta.training.augment import Look, draw_warp
 from puncta.training.data import Clip
-from puncta.training.nets.ultratiny import STRIDE
+from puncta.training.nets.ultratiny import MAPS, STRIDE
 
 BOX_PAD_PX = 2.0
+SHAFT_STRIDE = 8
 GREY_MEAN, GREY_SPREAD = 60.0, 55.0
 ANGLE_RANGE_DEG = (10.0, 70.0)
 
@@ -72,7 +73,8 @@ def pick_window(rng: np.random.Generator, clip: Clip, length: int, augment: bool
 
 
 def make_window(
-    clip: Clip, size: int, rng: np.random.Generator, length: int, augment: bool, sees: int | None = None, asked: int = 1
+    clip: Clip, size: int, rng: np.random.Generator, length: int, augment: bool, sees: int | None = None,
+    asked: int = 1, plain_looks: float = 0.0,
 ) -> Window:
     """Draw one window of a clip; with ``augment`` in looks, space and time.
 
@@ -84,10 +86,12 @@ def make_window(
         The last of them that are shown; None shows all.
     asked : int
         The last of them that have to be answered.
+    plain_looks : float
+        Share of augmented samples whose looks are left nearly as they are; see `Look`.
     """
     numbers = pick_window(rng, clip, length, augment)[-(sees or length) :]
     warp = draw_warp(rng, clip.frames.shape[1], size, not augment)
-    return window_at(clip, size, numbers, warp, Look(rng, size) if augment else None, asked)
+    return window_at(clip, size, numbers, warp, Look(rng, size, plain_looks) if augment else None, asked)
 
 
 def window_at(
@@ -202,6 +206,27 @@ def constraint_loss(tip: Tensor, entry: Tensor, double_angle: Tensor, size: int)
     return (to_border + beyond + agree).mean()
 
 
+def shaft_map(tip_px: Tensor, entry_px: Tensor, size: int) -> Tensor:
+    """1 on the axis from tip to entry, falling off within a cell of 8 px: (N, 2) each -> (N, S / 8, S / 8)."""
+    cells = size // SHAFT_STRIDE
+    centres = torch.arange(cells, device=tip_px.device) * float(SHAFT_STRIDE) + (SHAFT_STRIDE - 1) / 2
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    axis = entry_px - tip_px
+    length = axis.norm(dim=1).clamp(min=1.0)
+    dx, dy = (v[:, None, None] for v in (axis / length[:, None]).unbind(1))
+    x, y = x - tip_px[:, 0, None, None], y - tip_px[:, 1, None, None]
+    along, across = x * dx + y * dy, x * dy - y * dx
+    beyond = F.relu(torch.maximum(-along, along - length[:, None, None]))
+    return torch.exp(-0.5 * (across.square() + beyond.square()) / (0.7 * SHAFT_STRIDE) ** 2)
+
+
+def shaft_loss(logits: Tensor, tip_px: Tensor, entry_px: Tensor) -> Tensor:
+    """Cross entropy of the shaft's map that a network answers in training beside its pose, (N, 4, h, w)."""
+    shown = F.pixel_shuffle(logits, 2)[:, 0]
+    asked = shaft_map(tip_px, entry_px, shown.shape[-1] * SHAFT_STRIDE)
+    return F.binary_cross_entropy_with_logits(shown, asked, reduction="sum") / asked.sum().clamp(min=1.0)
+
+
 def pose_loss(
     maps: Tensor, targets: PoseTargets, focal_gamma: float, constraints: bool
 ) -> tuple[Tensor, dict[str, float]]:
@@ -210,6 +235,7 @@ def pose_loss(
     Parameters
     ----------
     maps : Tensor, shape (B, 8, h, w) or (B, T, 8, h, w)
+        With more channels where the network answers with a map of the shaft too (`shaft_loss`).
     """
     told = targets.told
     maps = maps.reshape(-1, *maps.shape[-3:])[told].float()
@@ -234,6 +260,9 @@ def pose_loss(
         told = torch.stack([torch.sin(2 * signed), torch.cos(2 * signed)], dim=1)
         parts["angle"] = F.smooth_l1_loss(own[:, 6:8], told)
         parts["length"] = 0.2 * F.smooth_l1_loss(own[:, 5], torch.log(length / size))
+        if maps.shape[1] > len(MAPS):
+            # One cell in 144 tells little; without the shaft a network that sees changed pictures starts very late.
+            parts["shaft"] = shaft_loss(maps[found][:, len(MAPS) :], true_tip, true_entry)
         if constraints:
             parts["constraint"] = 0.5 * constraint_loss(tip, entry, own[:, 6:8], size)
     total = torch.stack(list(parts.values())).sum()

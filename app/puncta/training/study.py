@@ -170,8 +170,8 @@ def _read_run(path: Path) -> Run:
     row = Row(
         name=table["name"], net=net, kind=kind, shift=bool(model.get("shift", True)),
         widths=tuple(model.get("widths", DEFAULTS["model"]["widths"])), frames=frames, size=size,
-        augment=bool(training["augment"]), focal_gamma=float(loss.get("focal_gamma", 0.0)),
-        constraints=bool(loss.get("pose_constraints", False)),
+        augment=bool(training["augment"]), plain_looks=float(training["plain_looks"]),
+        focal_gamma=float(loss.get("focal_gamma", 0.0)), constraints=bool(loss.get("pose_constraints", False)),
     )
     settings = LoopSettings(
         samples=int(training["samples"]), batch=int(training["batch"]),
@@ -191,7 +191,8 @@ def _check_equal(path: Path, runs: tuple[Run, ...]) -> None:
 
     def budget(run: Run) -> tuple[Any, ...]:
         own = run.settings
-        return (own.samples, own.batch, own.learning_rate, own.weight_decay, own.ema, own.warm_up, own.seed, own.size)
+        return (own.samples, own.batch, own.learning_rate, own.weight_decay, own.ema, own.warm_up, own.seed, own.size,
+                run.row.plain_looks)
 
     odd = next((run for run in runs if budget(run) != budget(runs[0])), None)
     if odd is not None:

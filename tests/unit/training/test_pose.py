@@ -19,6 +19,8 @@ from puncta.training.pose import (  # noqa: E402
     make_window,
     pose_loss,
     presence_loss,
+    shaft_loss,
+    shaft_map,
     stack_windows,
     window_at,
 )
@@ -152,3 +154,41 @@ def test_a_window_may_show_fewer_frames_than_it_picks() -> None:
     all_four = make_window(clip, 144, np.random.default_rng(2), 4, augment=False)
     last = make_window(clip, 144, np.random.default_rng(2), 4, augment=False, sees=1)
     np.testing.assert_array_equal(last.frames, all_four.frames[-1:])
+
+
+def test_the_shaft_asked_for_lies_on_the_needle_and_nowhere_beyond_its_tip() -> None:
+    told = targets(((91.5, 91.5), (0.0, 0.0)))
+    shaft = shaft_map(told.tip_px, told.entry_px, SIZE)[0]
+    assert shaft.shape == (SIZE // 8, SIZE // 8)
+    # Centre of cell k lies at input pixel 8 k + 3.5; the axis is the diagonal down to the tip in cell 11.
+    assert torch.diagonal(shaft)[:12].min() == pytest.approx(1.0, abs=1e-3)
+    assert torch.diagonal(shaft)[13:].max() < 0.05
+    assert float(shaft[2, 9]) < 0.01
+
+
+def test_a_map_of_the_shaft_costs_less_the_better_it_is_and_only_where_one_is_answered() -> None:
+    told = targets(((70.0, 60.0), (0.0, 20.0)), ((math.nan, math.nan), (math.nan, math.nan)))
+    maps = perfect_answer(told)
+    alone, parts = pose_loss(maps, told, focal_gamma=0.0, constraints=False)
+    assert "shaft" not in parts
+    right = torch.logit(shaft_map(told.tip_px[:1], told.entry_px[:1], SIZE).clamp(1e-4, 1 - 1e-4))[:, None]
+    losses = []
+    for logits in (right, torch.zeros_like(right), -right):
+        answer = torch.nn.functional.pixel_unshuffle(logits, 2)
+        whole, parts = pose_loss(torch.cat([maps, answer.expand(2, -1, -1, -1)], 1), told, 0.0, False)
+        losses.append(parts["shaft"])
+        assert float(whole) == pytest.approx(float(alone) + parts["shaft"], rel=1e-5)
+        assert parts["shaft"] == pytest.approx(float(shaft_loss(answer, told.tip_px[:1], told.entry_px[:1])))
+    assert losses == sorted(losses)
+
+
+def test_a_share_of_changed_windows_keeps_its_looks() -> None:
+    clip = Clip(
+        "grey", "simulator", "A", np.full((12, 64, 64), 90, np.uint8), np.full((12, 2), 30.0), np.zeros((12, 2)),
+        np.ones(12, np.int8), np.zeros((12, 2)), (0.2, 0.2),
+    )
+    plain = [make_window(clip, 64, np.random.default_rng(k), 4, True, plain_looks=1.0).frames for k in range(6)]
+    loud = [make_window(clip, 64, np.random.default_rng(k), 4, True).frames for k in range(6)]
+    # Without noise, speckle and gain maps the middle of a grey picture stays of one grey.
+    assert max(np.ptp(frame[28:36, 28:36]) for window in plain for frame in window) == 0.0
+    assert max(np.ptp(frame[28:36, 28:36]) for window in loud for frame in window) > 0.1

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch; install the train extra")
 
 import shutil  # noqa: E402
+from dataclasses import replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
@@ -32,10 +33,11 @@ def shipped() -> Path:
 
 def test_the_shipped_study_holds_the_posters_twelve_rows_first() -> None:
     study = read_study(shipped())
-    assert tuple(run.row for run in study.runs[:12]) == twelve_rows()
+    assert tuple(run.row for run in study.runs[:12]) == tuple(replace(row, plain_looks=0.5) for row in twelve_rows())
     assert study.row_names[12:] == ("stream", "shipped", "shipped-noshift", "brightest", "difference", "history")
     assert "vessel" not in study.data["procedures"]
-    assert {run.settings.samples for run in study.runs} == {32_000}
+    assert {run.settings.samples for run in study.runs} == {96_000}
+    assert {run.row.plain_looks for run in study.runs} == {0.5}
     assert {claim.id for claim in study.claims} == {"U2", "U3", "ours", "untrained"}
 
 
@@ -57,7 +59,8 @@ def test_a_study_is_known_by_its_content_its_folder_or_its_name(tmp_path: Path) 
      ("study.toml", 'better = ["shipped"]', 'better = ["shiped"]', 'names "shiped"'),
      ("study.toml", 'figure = "angle_error_deg"', 'figure = "angle"', 'names "angle"'),
      ("study.toml", "resamples = 2000", "resamples = 0", "resamples: 0 is less than 1"),
-     ("ut3d.toml", "samples = 32000", "samples = 64000", "ut2d and ut3d of the study study.toml differ in budget"),
+     ("ut3d.toml", "samples = 96000", "samples = 64000", "ut2d and ut3d of the study study.toml differ in budget"),
+     ("ut3d.toml", "plain_looks = 0.5", "plain_looks = 0.4", "of the study study.toml differ in budget"),
      ("ut3d.toml", "size = 192", "size = 200", "a multiple of 32"),
      ("ut3d.toml", 'source = "study"', 'source = "sim"', 'source = "study"'),
      ("ut3d.toml", 'kind = "3d"', 'kind = "4d"', 'of kind "4d"')],

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training is not installed")
 
 from puncta.training.nets.budget import count_flops, count_parameters  # noqa: E402
-from puncta.training.nets.ultratiny import MAPS, WINDOW, Streamed, UltraTiny  # noqa: E402
+from puncta.training.nets.ultratiny import MAPS, SHAFT_MAPS, WINDOW, Streamed, UltraTiny, drop_aids  # noqa: E402
 
 
 # Budgets of the poster: (parameters, share), (GFLOPs, share).
@@ -63,3 +63,18 @@ def test_answer_is_for_the_last_frame(kind: str) -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="4d"):
         UltraTiny("4d")
+
+
+@pytest.mark.parametrize("kind", ["2d", "3d"])
+def test_the_shaft_is_asked_for_in_training_and_gone_afterwards(kind: str) -> None:
+    torch.manual_seed(5)
+    net = UltraTiny(kind, taught=True)
+    window = torch.randn(2, WINDOW, 64, 64)
+    assert net(window).shape == (2, len(MAPS) + SHAFT_MAPS, 4, 4)
+    with torch.no_grad():
+        before = net.eval()(window)
+        drop_aids(net)
+        assert torch.equal(net(window), before)
+    assert before.shape == (2, len(MAPS), 4, 4)
+    UltraTiny(kind).load_state_dict(net.state_dict())
+    assert net.train()(window).shape == (2, len(MAPS), 4, 4)

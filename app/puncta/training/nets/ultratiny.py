@@ -25,6 +25,8 @@ STRIDE = 16
 MAPS = ("presence", "tip x", "tip y", "entry x", "entry y", "log length", "sin 2a", "cos 2a")
 """Channels of the output. The cell that holds the tip is the positive one; tip in cells from the cell's middle, entry
 as the vector from the tip in shares of the picture, length in shares of it, a the angle to the horizontal."""
+SHAFT_MAPS = 4
+"""Channels more in training."""
 EARLY = (16, 32, 32, 72)
 EARLY_STRIDES = (2, 2, 1, 2)
 TIME_STRIDES = (1, 1, 2, 2)
@@ -75,9 +77,16 @@ class CausalBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """From 1/8 of the size to the answer at 1/16."""
+    """From 1/8 of the size to the answer at 1/16.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    taught : bool
+        Answer with `SHAFT_MAPS` channels more while training: a map of the shaft at 1/8, four cells to a cell of the
+        answer. It is asked for in training alone and thrown away afterwards (`drop_aids`).
+    """
+
+    def __init__(self, taught: bool = False) -> None:
         super().__init__()
         self.at8 = CrossStage(72)
         self.at16 = nn.Sequential(ConvBlock(72, 128, 3, 2), CrossStage(128))
@@ -90,14 +99,19 @@ class Trunk(nn.Module):
         bias = torch.zeros(len(MAPS))
         bias[0] = -4.0
         self.head.bias = nn.Parameter(bias)
+        self.shaft = nn.Conv2d(72, 1, 1) if taught else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 72, S / 8, S / 8) -> (B, 8, S / 16, S / 16)."""
-        f16 = self.at16(self.at8(x))
+        f8 = self.at8(x)
+        f16 = self.at16(f8)
         mixed = self.mix(self.side(f16) + self.up(self.down(self.at32(f16))))
         # Half precision rounds an entry by most of a pixel, so the answer itself is never computed in it.
         with torch.autocast(x.device.type, enabled=False):
-            return self.head(mixed.float())
+            maps = self.head(mixed.float())
+            if self.shaft is None or not self.training:
+                return maps
+            return torch.cat([maps, F.pixel_unshuffle(self.shaft(f8.float()), 2)], dim=1)
 
 
 class UltraTiny(nn.Module):
@@ -108,9 +122,11 @@ class UltraTiny(nn.Module):
     kind : {"2d", "2.5d", "3d", "stream"}
         ``2d`` sees the last frame, ``2.5d`` stacks the window as channels, ``3d`` convolves over the window with
         temporal strides 1, 1, 2, 2 as specified, ``stream`` is causal with stride 1.
+    taught : bool
+        Made for training, with a map of the shaft beside the answer; see `Trunk`.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, taught: bool = False) -> None:
         super().__init__()
         if kind not in KINDS:
             raise ValueError(f"there is no UltraTiny {kind!r}")
@@ -127,7 +143,7 @@ class UltraTiny(nn.Module):
                 first = WINDOW if kind == "2.5d" and k == 0 else inputs
                 layers.append(ConvBlock(first, outputs, 3, stride))
         self.early = nn.ModuleList(layers)
-        self.trunk = Trunk()
+        self.trunk = Trunk(taught)
         if kind == "3d":
             # Half as quick again on CPUs.
             self.early.to(memory_format=torch.channels_last_3d)
@@ -182,6 +198,13 @@ class UltraTiny(nn.Module):
             x, next_state = layer.step(x, state)
             newer.append(next_state)
         return self.trunk(x), newer
+
+
+def drop_aids(net: nn.Module) -> None:
+    """Take away what only helped to train a network."""
+    for part in net.modules():
+        if isinstance(part, Trunk):
+            part.shaft = None
 
 
 class Streamed(nn.Module):
