@@ -1044,6 +1044,10 @@
         <translation>Versuch</translation>
     </message>
     <message>
+        <source>By {models}</source>
+        <translation>Von {models}</translation>
+    </message>
+    <message>
         <source>By the seed</source>
         <translation>Nach der Startzahl</translation>
     </message>

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from puncta.annotation.labels import FlagLabel, Kind, Label, NotVisible, PhaseLabel, Provenance, State, TipLabel
-from puncta.annotation.store_suggestions import DISAGREEMENT, Suggestion
+from puncta.annotation.store_suggestions import DISAGREEMENT, TEACHES, Suggestion
 from puncta.core.frame import FrameKey
 from puncta.formats.label_sets import find_label_set, shipped_label_sets
+from puncta.gui.annotate.facts import state_of
 from puncta.gui.annotate.flag_hold import FlagHold
-from puncta.gui.annotate.review_queue import doubt_of, next_in, ordered
+from puncta.gui.annotate.review_queue import Doubt, doubt_of, next_in, ordered
 from puncta.gui.annotate.ribbons import (
     ABSENT,
     HIDDEN,
@@ -118,9 +121,28 @@ def test_the_queue_is_ordered_by_doubt_and_goes_on_from_where_one_is() -> None:
         label(3, "needle_tip", tip), label(4, "csf", FlagLabel(1), State.PROPOSED, 0.1),
     ]  # fmt: skip
     queue = queue_of(labels, [Suggestion(2, DISAGREEMENT, 0.8, "apart"), Suggestion(3, DISAGREEMENT, 1.0, "old")])
-    assert [(d.index, d.words) for d in queue] == [(2, "apart"), (11, "m 0.40")]
+    assert [(d.index, d.words) for d in queue] == [(2, "apart"), (11, "0.40")]
+    assert [d.makers for d in queue] == [("m 1",), ("m 1",)]
     assert next_in(queue, 0) == 2 and next_in(queue, 2) == 11 and next_in(queue, 11) == 2
     assert next_in((), 4) is None
+
+
+def test_a_queued_frame_names_every_model_behind_it_once_with_its_version() -> None:
+    tip = TipLabel((1.0, 2.0))
+    labels = [
+        label(7, "needle_tip", tip, State.PROPOSED, 0.4),
+        replace(label(7, "needle", tip, State.PROPOSED, 0.9), made=Provenance(Kind.PROPAGATED, "t", "2", "frame 3")),
+        replace(label(8, "needle", tip, State.PROPOSED, 0.4), made=Provenance(Kind.INTERPOLATED, "keys", "9", "1, 9")),
+    ]
+    told = [Suggestion(7, DISAGREEMENT, 0.9, "apart", "t 2 + u 3"), Suggestion(20, TEACHES, 0.9, "unlike", "a choice")]
+    makers = {doubt.index: doubt.makers for doubt in queue_of(labels, told)}
+    assert makers == {7: ("t 2", "u 3", "m 1"), 8: (), 20: ()}
+
+
+def test_an_open_frame_of_the_queue_says_below_the_picture_which_models_sent_it_there() -> None:
+    asked = Doubt(7, 0.8, "needle lost", makers=("t 2", "u 3"))
+    assert state_of((), "T", asked)[0].endswith("needle lost: t 2, u 3")
+    assert "t 2" not in state_of((), "T", asked, named=False)[0]
 
 
 def test_frames_side_by_side_are_one_look() -> None:

@@ -146,6 +146,29 @@ def test_help_asked_for_while_the_clip_is_being_opened_comes_when_it_is_known_th
     hand.wait(lambda: hand.notes.desk.board.get(Slot(5, "needle")) is not None)
 
 
+def test_queue_and_strip_name_the_models_of_a_proposal_but_not_to_somebody_who_reads_blind(
+    stage, qtbot
+) -> None:
+    hand = annotating(stage, qtbot)
+    with_models(hand)
+    draw_true(hand, 0)
+    hand.key(Qt.Key.Key_F)
+    hand.calm()
+    hand.wait(lambda: bool(hand.notes.queue) and hand.notes.left.makers.isVisible())
+    assert hand.notes.left.makers.text() == "By track-test 2.0, tip-test 1.0"
+    assert "track-test 2.0" in hand.notes.left.queue[0].toolTip()
+    hand.go(10)
+    assert "Proposed by track-test 2.0, tip-test 1.0 from frame 0" in hand.notes.strip.words.full()
+    assigned("T")
+    hand.notes.blind.begin()
+    hand.notes.reopen()
+    is_open(hand, "T")
+    hand.wait(lambda: hand.parts.desk.veil.blind)
+    hand.go(11)
+    assert hand.notes.strip.words.full().startswith("Proposed")
+    assert "-test" not in words_seen(hand) and "-test" not in hand.notes.left.queue[0].toolTip()
+
+
 def assigned(rater: str, *, proposals: bool = False) -> None:
     """Give a reader the clip to read blind."""
     info = open_clip("clip-a").info

@@ -15,6 +15,8 @@ from puncta.annotation.labels import TRUSTED_STATES
 from puncta.annotation.tables import LABELS, SUGGESTIONS
 
 DOUBT, DISAGREEMENT, TEACHES = "doubt", "disagreement", "teaches"
+MODELS_JOIN = " + "
+"""Stands between the models of a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class Suggestion:
     score: float
     text: str = ""
     source: str = ""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models it comes from, each with its version; the choice of frames that teach is none."""
+        return () if self.reason == TEACHES or not self.source else tuple(self.source.split(MODELS_JOIN))
 
 
 def write(connection: Connection, case_id: str, rater: str, source: str, suggestions: Iterable[Suggestion]) -> None:

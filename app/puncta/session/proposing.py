@@ -30,7 +30,7 @@ from puncta.annotation.labels import (
     mask_of,
     utc_now,
 )
-from puncta.annotation.store_suggestions import DISAGREEMENT, DOUBT, Suggestion
+from puncta.annotation.store_suggestions import DISAGREEMENT, DOUBT, MODELS_JOIN, Suggestion
 from puncta.core.errors import UserError
 from puncta.core.frame import Frame
 from puncta.core.geometry import PointPx
@@ -252,7 +252,7 @@ def _scale_of(frame: Frame) -> tuple[float, float]:
 
 def _models(analysis: Analysis) -> str:
     outputs = (analysis.output(TRACKER), analysis.output(DETECTOR))
-    return " + ".join(o.model for o in outputs if o is not None and o.model)
+    return MODELS_JOIN.join(o.model for o in outputs if o is not None and o.model)
 
 
 def proposal_of(
@@ -325,7 +325,7 @@ def _suggestion(
     tracker: PluginOutput | None,
     detector: PluginOutput | None,
 ) -> Suggestion | None:
-    names = " + ".join(o.model for o in (tracker, detector) if o is not None and o.model)
+    names = MODELS_JOIN.join(o.model for o in (tracker, detector) if o is not None and o.model)
     if apart is not None and apart > APART_MM:
         words = f"disagree {apart:.1f} mm"
         return Suggestion(index, DISAGREEMENT, min(1.0, 0.3 + 0.7 * apart / FAR_MM), words, names)

@@ -23,6 +23,8 @@ from puncta.annotation.labels import (
     mask_of,
 )
 from puncta.core.frame import Calibration
+from puncta.gui.annotate.review_queue import Doubt, makers_of
+from puncta.gui.annotate.said import told
 from puncta.gui.i18n import tr
 from puncta.session.between_keys import NEEDLE, TIP
 
@@ -130,17 +132,31 @@ def note_of(labels: Sequence[Label]) -> str:
     return next((a.value.text for a in labels if isinstance(a.value, NoteLabel)), "")
 
 
-def state_of(labels: Sequence[Label], rater: str) -> tuple[str, str, str, bool]:
-    """Return words, shape and tone of the frame's state, and whether something is proposed."""
+def state_of(
+    labels: Sequence[Label], rater: str, asked: Doubt | None = None, *, named: bool = True
+) -> tuple[str, str, str, bool]:
+    """Return words, shape and tone of the frame's state, and whether something is proposed.
+
+    Parameters
+    ----------
+    asked : Doubt or None
+        Why the frame stands in the queue, if it does.
+    named : bool
+        Say which models made the labels; not to somebody who reads blind.
+    """
     placed = [a for a in labels if a.state is not State.REJECTED and not isinstance(a.value, NoteLabel)]
     proposed = [a for a in placed if a.state is State.PROPOSED]
     if proposed:
         made = proposed[0].made
+        models = ", ".join(makers_of(proposed)) if named else ""
         if made.kind is Kind.INTERPOLATED:
             words = tr("Proposed between key frames: {base}").format(base=made.base)
+            words = f"{words},  {models}" if models else words
+        elif not named:
+            words = tr("Proposed")
         else:
-            by = f"{made.by} {made.version}".strip()
-            words = tr("Proposed by {model} from {base}").format(model=by, base=made.base or tr("the clip itself"))
+            base = made.base or tr("the clip itself")
+            words = tr("Proposed by {model} from {base}").format(model=models or made.by, base=base)
         sure = made.confidence
         if sure is not None:
             words = f"{words},  {tr('Confidence').lower()} {sure:.2f}"
@@ -149,12 +165,15 @@ def state_of(labels: Sequence[Label], rater: str) -> tuple[str, str, str, bool]:
         label = placed[0]
         by = label.rater or rater
         words = tr("Confirmed by {rater}").format(rater=by)
-        if label.made.kind in MACHINE_KINDS:
+        if named and label.made.kind in MACHINE_KINDS:
             words = f"{words},  {label.made.by} {label.made.version}".rstrip()
         return words, "circle", "good", False
     if any(a.state is State.REJECTED for a in labels):
         return tr("Rejected. The frame is open."), "cross", "caution", False
-    return tr("Open. Nothing is labelled on this frame."), "square", "neutral", False
+    words = tr("Open. Nothing is labelled on this frame.")
+    if named and asked is not None and asked.makers:
+        words = f"{words}  {told(asked.words)}: {', '.join(asked.makers)}"
+    return words, "square", "neutral", False
 
 
 def _named(labels: Sequence[Label], name: str) -> Label | None:

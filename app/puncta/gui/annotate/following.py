@@ -45,6 +45,7 @@ class Following:
         self._case: tuple[Board | None, str, int] = (None, "", 0)
         self._rows: dict[str, NDArray[np.uint8]] = {}
         self._doubts: dict[int, Doubt] = {}
+        self._asked: dict[int, Doubt] = {}
         self._suggestions: tuple[Suggestion, ...] = ()
         self._counts: dict[str, int] = {}
         self._compared: ConsensusCount | None = None
@@ -59,7 +60,8 @@ class Following:
         labels = board.on_frame(index) if board is not None else ()
         if board is not None and label_set is not None:
             self._count(board, label_set)
-        a.left.show_queue(a.queue, index)
+        named = not a.window.desk.veil.on  # no model is named to somebody who reads blind
+        a.left.show_queue(a.queue, index, named=named)
         phase = next((label.value.phase for label in labels if isinstance(label.value, PhaseLabel)), "")
         a.left.show_things(a.things, self._counts, a.thing, a.shape, self._flag_words(index), phase)
         before = board.on_frame(index - 1) if board is not None and index > 0 else ()
@@ -77,7 +79,7 @@ class Following:
         if self.shut is not self._shown_shut:
             self._shown_shut = self.shut
             show_shut(a, self.shut)
-        words, shape, tone, proposed = state_of(labels, a.desk.rater)
+        words, shape, tone, proposed = state_of(labels, a.desk.rater, self._asked.get(index), named=named)
         if board is None:
             words = self.why_not_open()
         if a.adjudication.on:
@@ -91,7 +93,7 @@ class Following:
     def forget(self) -> None:
         """Empty what is shown of the labels of a clip or a reader that is left; the next ones are on their way."""
         a = self._a
-        self._case, self._doubts, self._counts = (None, "", 0), {}, {}
+        self._case, self._doubts, self._asked, self._counts = (None, "", 0), {}, {}, {}
         self._rows = empty_rows([t.name for t in a.things], a.count)
         a.bar.timeline.set_rows(shown_rows(self._rows), {t.name: t for t in a.things}, a.count)
         a.left.show_queue((), 0)
@@ -143,6 +145,7 @@ class Following:
         self._counts, confirmed, self._counts[""] = confirmed_counts(self._rows)
         trusted = {s.index for s in a.suggestions if any(label.trusted for label in board.on_frame(s.index))}
         a.queue = ordered(self._doubts, trusted, a.suggestions)
+        self._asked = {doubt.index: doubt for doubt in a.queue}
         rows, things = shown_rows(self._rows), {t.name: t for t in a.things}
         if a.adjudication.on:
             rows, things = self._with_differences(rows, things)

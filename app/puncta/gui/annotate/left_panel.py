@@ -104,6 +104,11 @@ class AnnotatePanel(QWidget):
         self.more = text_label(role="small")
         self.more.setContentsMargins(8, 0, 0, 0)
         column.addWidget(self.more)
+        self.makers = text_label(role="small")
+        self.makers.setContentsMargins(8, 0, 0, 0)
+        self.makers.setWordWrap(True)
+        self.makers.hide()
+        column.addWidget(self.makers)
         column.addSpacing(14)
         self._things_head = panel_head(tr("Labels"))
         column.addWidget(self._things_head)
@@ -222,9 +227,12 @@ class AnnotatePanel(QWidget):
         for name, row in self.phase_rows.items():
             row.show_words(row.accessibleName(), "", current=name == phase)
 
-    def show_queue(self, queue: Sequence[Doubt], current: int) -> None:
-        """Show the head of the queue."""
+    def show_queue(self, queue: Sequence[Doubt], current: int, *, named: bool = True) -> None:
+        """Show the head of the queue, and with ``named`` which models it comes from."""
         self._shown = [doubt.index for doubt in queue[:QUEUE_SHOWN]]
+        makers = dict.fromkeys(maker for doubt in queue[:QUEUE_SHOWN] for maker in doubt.makers if named)
+        self.makers.setText(tr("By {models}").format(models=", ".join(makers)) if makers else "")
+        self.makers.setVisible(bool(makers))
         for number, row in enumerate(self.queue):
             there = number < len(self._shown)
             row.setVisible(there)
@@ -232,6 +240,7 @@ class AnnotatePanel(QWidget):
                 doubt = queue[number]
                 words = tr("Frame {index}").format(index=f"{doubt.index:03d}")
                 row.show_words(words, told(doubt.words), current=doubt.index == current)
+                row.setToolTip(", ".join(doubt.makers) if named else "")
         rest = len(queue) - len(self._shown)
         self.more.setText(tr("and {count} more").format(count=rest) if rest > 0 else "")
         self.more.setVisible((rest > 0 or not queue) and not self._shut)

@@ -25,24 +25,33 @@ class Doubt:
     words: str
     teaches: bool = False
     """It would teach most: such frames stand first."""
+    makers: tuple[str, ...] = ()
+    """The models behind it, each with its version."""
 
 
 Queue = tuple[Doubt, ...]
 
 
+def makers_of(labels: Iterable[Label]) -> tuple[str, ...]:
+    """Return the models or tools behind labels, each with its version; what lies between key frames is none of them."""
+    made = (label.made for label in labels if label.made.kind not in {Kind.PERSON, Kind.INTERPOLATED})
+    return tuple(dict.fromkeys(f"{m.by} {m.version}".rstrip() for m in made))
+
+
 def doubt_of(labels: Iterable[Label]) -> Doubt | None:
     """Return the worst doubt of one frame's proposals; None where nothing is proposed. Flags and phases stay out."""
     worst: tuple[float, Label] | None = None
+    proposed: list[Label] = []
     for label in labels:
         if label.state is State.PROPOSED and not isinstance(label.value, FlagLabel | PhaseLabel):
+            proposed.append(label)
             score = 1.0 - (label.made.confidence if label.made.confidence is not None else 0.5)
             if worst is None or score > worst[0]:
                 worst = score, label
     if worst is None:
         return None
     score, label = worst
-    by = "" if label.made.kind is Kind.INTERPOLATED else f"{label.made.by} "
-    return Doubt(label.key.index, score, f"{by}{1.0 - score:.2f}")
+    return Doubt(label.key.index, score, f"{1.0 - score:.2f}", makers=makers_of(proposed))
 
 
 def ordered(doubts: Mapping[int, Doubt], confirmed: Container[int], suggestions: Iterable[Suggestion]) -> Queue:
@@ -61,7 +70,9 @@ def ordered(doubts: Mapping[int, Doubt], confirmed: Container[int], suggestions:
             continue
         if there is None or (teaches, suggestion.score) > (there.teaches, there.score):
             words = suggestion.text or suggestion.reason
-            worst[suggestion.index] = Doubt(suggestion.index, suggestion.score, words, teaches)
+            made = there.makers if there is not None else ()
+            makers = tuple(dict.fromkeys((*suggestion.models, *made)))
+            worst[suggestion.index] = Doubt(suggestion.index, suggestion.score, words, teaches, makers)
     telling = [d for d in worst.values() if d.score >= LEAST or d.teaches]
     first = sorted((d for d in telling if d.teaches), key=lambda d: (-d.score, d.index))
     return (*first, *_spread([d for d in telling if not d.teaches]))

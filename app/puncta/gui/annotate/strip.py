@@ -23,7 +23,7 @@ class ProposalStrip(QWidget):
         row.setSpacing(10)
         self.mark = ShapeMark(theme, "ring", "neutral")
         row.addWidget(self.mark)
-        self.words = ElidedLabel("", "quiet")
+        self.words = ElidedLabel("", "quiet", at_end=True)  # who made it stands first
         row.addWidget(self.words, 1)
         self.fix = text_label(tr("Drag to fix"), "small")
         self.buttons: dict[str, QPushButton] = {}
