@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from puncta.formats.progress import say_time
+from puncta.training.tune_words import name_figure, value_of
 
 _SHOWN = 40
 """Figures a card shows at most."""
@@ -26,8 +27,8 @@ def card_of(entry: Mapping[str, Any], head: Mapping[str, Any], calibration: Mapp
         f"{config.get('title', config['name'])}. For the plugin `{entry['plugin']}`. Simulation and training only, not "
         "for clinical use.",
         "",
-        "This card was written by the training itself. Nobody has looked at the model yet: compare it with the one in "
-        "use on held-out subjects before it is promoted.",
+        "This card was written by the training itself, before anybody had looked at the model: compare it with the "
+        "one in use on held-out subjects before it is promoted.",
         "",
         "| | |",
         "| --- | --- |",
@@ -50,8 +51,11 @@ def card_of(entry: Mapping[str, Any], head: Mapping[str, Any], calibration: Mapp
             + (", so it is the network before." if float(share) == 0 else "."),
         ]
     lines += ["", "## Figures on the tune split", "", "They set thresholds and choose; they judge nothing.", ""]
-    lines += ["| figure | value |", "| --- | --- |"]
-    lines += [f"| {k} | {v:g} |" for k, v in list(calibration.get("figures", {}).items())[:_SHOWN]]
+    lines += ["| Figure | Value |", "| --- | --- |"]
+    figures = list(calibration.get("figures", {}).items())[:_SHOWN]
+    for name, value in figures:
+        words = name_figure(name)
+        lines.append(f"| {words[:1].upper()}{words[1:]} | {value_of(name, value)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -60,4 +64,4 @@ def learnt_from(names: str, frames: int, subjects: int, machines: tuple[str, ...
     who = f"{subjects} subject{'' if subjects == 1 else 's'}" if subjects else "subjects not stated"
     where = f", machine {' and '.join(machines)}" if machines else ""
     kind = "simulated" if simulated else "not simulated"
-    return f"{frames:,} labelled frames of {names} ({who}{where}, {kind})"
+    return f"{frames:,} labelled frame{'' if frames == 1 else 's'} of {names} ({who}{where}, {kind})"

@@ -97,7 +97,8 @@ def settle(
     if tell is not None:
         tell(len(everything), len(everything))
     figures = figures_of(rows, scoring, everything) | {"threshold_raised": raised, "circle_widened": widened}
-    why = f"{len(site)} tune clips of the site are too few to set them anew" if anew else "drawn needles are no measure"
+    clips = "1 tune clip of the site is" if len(site) == 1 else f"{len(site)} tune clips of the site are"
+    why = f"{clips} too few to set them anew" if anew else "drawn needles are no measure"
     words = f"kept from the network before, for {why}"
     changes = [f"the threshold raised by {raised:g}"] if raised else []
     changes += [f"circles widened by {100 * (widened - 1):.0f} %"] if widened > 1 else []
