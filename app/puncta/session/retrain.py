@@ -24,11 +24,9 @@ from puncta.formats.dataset import is_dataset
 from puncta.inference.registry import ModelCard, Registry
 from puncta.session.retrain_data import (
     LabelledCase,
-    SplitPlan,
     TrainingData,
     datasets_at_hand,
     open_training_data,
-    plan_split,
 )
 from puncta.session.retrain_export import MadeDataset, make_dataset
 from puncta.session.retrain_pace import Estimated, PaceTable, parts_of, work_in
@@ -69,12 +67,13 @@ from puncta.session.retrain_records import (
     write_record,
 )
 from puncta.session.retrain_run import JobRun
+from puncta.session.retrain_split import SplitPlan, plan_split, split_of_dataset
 
 __all__ = [
     "RECIPES", "Estimated", "JobStatus", "LabelledCase", "MadeDataset", "Recording", "RetrainJobs", "RetrainPlan",
     "RetrainRecipe", "SplitPlan", "TrainingData", "base_run", "data_of_recordings", "datasets_at_hand", "estimate",
     "find_recipe", "make_dataset", "open_training_data", "plan_split", "recording_of_file", "recordings_of_folder",
-    "recordings_of_store",
+    "recordings_of_store", "split_of_dataset",
 ]
 
 PICTURES = ("validation-stills.png", "validation.png")
@@ -277,7 +276,7 @@ class RetrainJobs:
             del self._records[job]
         for place in places.values():
             if place.name not in self._records and (record := read_record(place)) is not None:
-                self._records[record.id] = settled(record)
+                self._records[record.id] = settled(record, place)
 
     def _registered(self, job: str) -> str:
         """Return the model that a finished training has become: another may have taken its version meanwhile."""
@@ -301,7 +300,7 @@ class RetrainJobs:
         """Return how a training stands; that of another window, or of one that was killed, is read. Under the lock."""
         record = self._record(job)
         if job not in self._queue and job not in self._runs and job != self._in_hand:
-            record = self._records[job] = settled(read_record(self.folder / job) or record)
+            record = self._records[job] = settled(read_record(self.folder / job) or record, self.folder / job)
         return record
 
     def _put(self, job: str, keep: bool = True, **changes: object) -> None:

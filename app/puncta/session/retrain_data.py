@@ -1,24 +1,30 @@
-"""What there is to learn from: labels made here and datasets, who they are of, and a split by subject that holds.
-
-A subject is on one side of the split only: two frames of one person look alike, and a model that has seen one of them
-is judged too kindly by the other. Cases without a subject may all be the same person, so they stay together.
-"""
+"""What there is to learn from: labels made here and datasets, and who they are of."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING
 
 from puncta import paths
 from puncta.annotation.cases import Case
-from puncta.annotation.labels import FlagLabel, Label
+from puncta.annotation.labels import FlagLabel, Label, NotVisible
 from puncta.annotation.store import AnnotationStore
 from puncta.core.errors import UserError
-from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, TRUSTED, Dataset, is_dataset, load_dataset
+from puncta.formats.dataset import (
+    NEEDLE_CATEGORY,
+    TIP_CATEGORY,
+    TRUSTED,
+    Dataset,
+    Image,
+    Visibility,
+    annotations_by_image,
+    is_dataset,
+    is_judged,
+    load_dataset,
+)
 from puncta.session.label_exchange import labels_taken
 from puncta.session.retrain_recipes import DRAWN, LP_FLAGS, is_needle_free, left_out_of, teaches
 
@@ -27,12 +33,12 @@ if TYPE_CHECKING:
 
 TRAIN, TUNE, TEST = "train", "tune", "test"
 SIDES = (TRAIN, TUNE, TEST)
-TEST_SHARE, TUNE_SHARE = 0.25, 0.15
-"""Shares of the labelled frames that are held out, and that set thresholds."""
-LEAST_SUBJECTS = 3
 NOT_STATED = "subject not stated"
 PICTURES = "pictures "
 """Id of a case that holds pictures of no clip begins so."""
+TIPS = "needle-tip"
+"""The plugin whose labels may say that the tip is there and cannot be seen."""
+UNSEEN = frozenset({Visibility.OUT_OF_PLANE, Visibility.SHADOWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,8 @@ class LabelledCase:
         Labelled frames that each plugin can learn from.
     split : str or None
         As stated already.
+    hidden : mapping of str to int
+        Of these frames those whose tip is in a shadow or out of the plane: no place, and not "no tip" either.
     """
 
     id: str
@@ -56,6 +64,7 @@ class LabelledCase:
     simulated: bool
     frames: Mapping[str, int]
     split: str | None = None
+    hidden: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,49 +112,6 @@ class TrainingData:
         return sum(case.frames.get(plugin, 0) for case in self.cases)
 
 
-@dataclass(frozen=True, slots=True)
-class SplitPlan:
-    """Which subjects (or, weaker, cases) learn, tune and judge.
-
-    Attributes
-    ----------
-    by : "subject" or "case"
-    train, tune, held_out : tuple of str
-        Subjects; titles of cases where it is by case.
-    frames : mapping of str to int
-        Labelled frames of "train", "tune" and "test".
-    side : mapping of str to str
-        Side of each case, by its id.
-    honest : bool
-        Subjects that judge are none of those that teach.
-    warning : str
-        What has to be said about it, "" for nothing.
-    """
-
-    by: str
-    train: tuple[str, ...]
-    tune: tuple[str, ...]
-    held_out: tuple[str, ...]
-    frames: Mapping[str, int]
-    side: Mapping[str, str]
-    honest: bool
-    warning: str = ""
-    plugin: str = ""
-    cases: tuple[LabelledCase, ...] = field(default=(), repr=False)
-
-    @property
-    def shows(self) -> str:
-        """Say it in one line: "train 3 subjects, 210 frames; tune 1 subject, 40 frames; held out ..."."""
-        names = {TRAIN: self.train, TUNE: self.tune, TEST: self.held_out}
-        words = {TRAIN: "train", TUNE: "tune", TEST: "held out"}
-        parts = []
-        for side in SIDES:
-            count = f"{len(names[side])} {self.by}{'' if len(names[side]) == 1 else 's'}"
-            frames = self.frames.get(side, 0)
-            parts.append(f"{words[side]} {count}, {frames} frame{'' if frames == 1 else 's'}")
-        return "; ".join(parts)
-
-
 def datasets_dir() -> Path:
     """Folder of this user's datasets."""
     return paths.user_data_dir() / "datasets"
@@ -186,15 +152,20 @@ def open_training_data(path: Path) -> TrainingData:
     counts: dict[int | None, Counter[str]] = defaultdict(Counter)
     free = is_needle_free(dataset)
     drawn = {v.id for v in dataset.videos if DRAWN in v.more} if free else set()
+    hidden = _hidden_of(dataset)
+    unseen: Counter[int | None] = Counter(i.video_id for i in dataset.images if i.id in hidden)
     for image in dataset.images:
         if image.review in TRUSTED and image.video_id not in drawn:
             counts[image.video_id].update(teaches(image))
     cases = [
-        LabelledCase(str(v.id), v.name, v.subject, v.machine, dataset.info.simulated, dict(counts[v.id]), v.split)
+        LabelledCase(
+            str(v.id), v.name, v.subject, v.machine, dataset.info.simulated, dict(counts[v.id]), v.split,
+            _told(unseen[v.id]),
+        )
         for v in dataset.videos
         if counts.get(v.id)
     ]
-    cases += _pictures(dataset, counts[None])
+    cases += _pictures(dataset, counts[None], hidden)
     named = dataset.info.more.get("name")
     title = named if isinstance(named, str) else path.resolve().name
     found = gathered(str(path), title, cases, path, dataset.info.label_set)
@@ -203,20 +174,49 @@ def open_training_data(path: Path) -> TrainingData:
     return replace(found, needle_free=True, problems=left_out_of(dataset))
 
 
-def _pictures(dataset: Dataset, counted: Counter[str]) -> list[LabelledCase]:
+def _pictures(dataset: Dataset, counted: Counter[str], hidden: Collection[int]) -> list[LabelledCase]:
     """Pictures of no clip: one case for each subject and split."""
     if not counted:
         return []
     groups: dict[tuple[str | None, str | None, str | None], Counter[str]] = defaultdict(Counter)
+    unseen: Counter[tuple[str | None, str | None, str | None]] = Counter()
     for image in dataset.images:
         if image.video_id is None and image.review in TRUSTED:
-            groups[image.subject, image.split, image.machine].update(teaches(image))
+            group = image.subject, image.split, image.machine
+            groups[group].update(teaches(image))
+            unseen[group] += image.id in hidden
     simulated = dataset.info.simulated
     return [
-        LabelledCase(f"{PICTURES}{n}", f"single pictures {n}", person, machine, simulated, dict(some), split)
+        LabelledCase(
+            f"{PICTURES}{n}", f"single pictures {n}", person, machine, simulated, dict(some), split,
+            _told(unseen[person, split, machine]),
+        )
         for n, ((person, split, machine), some) in enumerate(groups.items(), 1)
         if some
     ]
+
+
+def _told(hidden: int) -> dict[str, int]:
+    return {TIPS: hidden} if hidden else {}
+
+
+def _hidden_of(dataset: Dataset) -> set[int]:
+    """Pictures whose tip is said to be there and cannot be seen, and of whose needle nothing else is said.
+
+    They are neither learnt from nor judged by: there is no place, and "no tip" would be wrong.
+    """
+    names = {category.id: category.name for category in dataset.categories}
+    found = annotations_by_image(dataset)
+
+    def is_hidden(image: Image) -> bool:
+        for name in (TIP_CATEGORY, NEEDLE_CATEGORY):
+            if is_judged(image, name):
+                seen = [a.visibility for a in found.get(image.id, ()) if names.get(a.category_id) == name]
+                if not seen or not UNSEEN.issuperset(seen):
+                    return False
+        return is_judged(image, TIP_CATEGORY)
+
+    return {image.id for image in dataset.images if is_hidden(image)}
 
 
 def _of_store(store: AnnotationStore, rater: str | None) -> Iterable[TrainingData]:
@@ -234,7 +234,8 @@ def _of_store(store: AnnotationStore, rater: str | None) -> Iterable[TrainingDat
         if frames:
             by_set[case.label_set].append(
                 LabelledCase(
-                    case.id, case.title, case.subject, case.machine, case.simulated, dict(frames), case.split
+                    case.id, case.title, case.subject, case.machine, case.simulated, dict(frames), case.split,
+                    _told(_count_hidden(labels)),
                 )
             )
     for name in sorted(by_set.keys() | problems.keys()):
@@ -257,6 +258,16 @@ def _count(labels: Sequence[Label]) -> Counter[str]:
     return +out
 
 
+def _count_hidden(labels: Sequence[Label]) -> int:
+    """Frames as in `_hidden_of`."""
+    said: dict[int, set[tuple[str, bool]]] = defaultdict(set)
+    for label in labels:
+        if label.trusted and label.slot.category in (TIP_CATEGORY, NEEDLE_CATEGORY):
+            unseen = isinstance(label.value, NotVisible) and label.value.visibility in UNSEEN
+            said[label.key.index].add((label.slot.category, unseen))
+    return sum((TIP_CATEGORY, True) in there and all(unseen for _name, unseen in there) for there in said.values())
+
+
 def gathered(
     identity: str, title: str, cases: Sequence[LabelledCase], path: Path | None, label_set: str,
     problems: tuple[str, ...] = (),
@@ -270,100 +281,6 @@ def gathered(
     return TrainingData(
         identity, title, tuple(sorted(total)), max(total.values(), default=0), subjects, machines,
         any(c.simulated for c in cases), path, tuple(cases), label_set, problems,
-    )
-
-
-def plan_split(data: TrainingData, plugin: str | None = None, seed: int = 0) -> SplitPlan:
-    """Divide labelled data by subject into what teaches, what sets thresholds, and what judges.
-
-    A split that a dataset states already is kept where no subject is on both sides. With fewer than three subjects
-    whole cases take their place, which is told as weaker; with fewer than three cases everything teaches.
-
-    Parameters
-    ----------
-    plugin : str or None
-        Whose labels count; None takes the plugin that has most.
-    seed : int
-        Another one divides otherwise.
-
-    Raises
-    ------
-    UserError
-        There is no labelled frame for the plugin.
-    """
-    wanted = plugin or max(data.plugins, key=data.frames_for, default="")
-    cases = tuple(c for c in data.cases if c.frames.get(wanted, 0))
-    if not cases:
-        raise UserError(f"{data.title} has no confirmed label that the plugin {wanted or 'of choice'} can learn from.")
-    stated = _stated(cases)
-    if stated is not None:
-        return _plan(cases, wanted, stated, "subject", True, "")
-    groups: dict[str, list[LabelledCase]] = defaultdict(list)
-    for case in cases:
-        groups[case.subject or NOT_STATED].append(case)
-    note = ""
-    if NOT_STATED in groups and len(groups[NOT_STATED]) > 1:
-        note = f"{len(groups[NOT_STATED])} cases without a subject stay together, for they may be the same person."
-    if len(groups) >= LEAST_SUBJECTS:
-        return _plan(cases, wanted, _sides(groups, wanted, seed), "subject", True, note)
-    third, three = ("Label a third subject", "Label cases") if not data.needle_free else (
-        "Add recordings of a third subject", "Add recordings"
-    )
-    count = f"There {'is' if len(groups) == 1 else 'are'} only {len(groups)} subject{'' if len(groups) == 1 else 's'}"
-    if len(cases) >= LEAST_SUBJECTS:
-        by_case = {c.id: [c] for c in cases}
-        return _plan(
-            cases, wanted, _sides(by_case, wanted, seed), "case", False,
-            f"{count}, so whole cases are held out instead: the same person may be on both sides, and the comparison "
-            f"is weaker than it looks. {third}, or state the subjects of the cases.",
-        )
-    return _plan(
-        cases, wanted, {c.id: TRAIN for c in cases}, "case", False,
-        f"{count} and {len(cases)} case{'' if len(cases) == 1 else 's'}, so nothing can be held out and no honest "
-        f"comparison is possible. {three} of three subjects or more, or judge the model on another dataset.",
-    )
-
-
-def _stated(cases: Sequence[LabelledCase]) -> dict[str, str] | None:
-    """Sides that a dataset states, if they are whole and keep subjects apart."""
-    if any(case.split not in SIDES for case in cases) or {c.split for c in cases} < {TRAIN, TEST}:
-        return None
-    sides: dict[str, set[str]] = defaultdict(set)
-    for case in cases:
-        # Cases without a subject cannot be told apart, so they have to be on one side as well.
-        sides[case.subject or NOT_STATED].add(str(case.split))
-    return {c.id: str(c.split) for c in cases} if all(len(s) == 1 for s in sides.values()) else None
-
-
-def _sides(groups: Mapping[str, Sequence[LabelledCase]], plugin: str, seed: int) -> dict[str, str]:
-    """Give out groups in a drawn order: first what judges, then what tunes, up to their shares; the rest teaches."""
-    names = sorted(groups)
-    Random(f"puncta split {seed}").shuffle(names)
-    frames = {name: sum(c.frames.get(plugin, 0) for c in groups[name]) for name in names}
-    total, out, left = sum(frames.values()), {}, list(names)
-    for side, share, keep in ((TEST, TEST_SHARE, 2), (TUNE, TUNE_SHARE, 1)):
-        got = 0
-        while len(left) > keep and (got == 0 or got < share * total * 0.8):
-            # The group that brings the side nearest to its share; of equal ones the first drawn.
-            best = min(left, key=lambda name: abs(share * total - got - frames[name]))
-            left.remove(best)
-            got += frames[best]
-            out.update({case.id: side for case in groups[best]})
-    out.update({case.id: TRAIN for name in left for case in groups[name]})
-    return out
-
-
-def _plan(
-    cases: Sequence[LabelledCase], plugin: str, side: Mapping[str, str], by: str, honest: bool, warning: str
-) -> SplitPlan:
-    names: dict[str, set[str]] = {s: set() for s in SIDES}
-    frames: Counter[str] = Counter(dict.fromkeys(SIDES, 0))
-    for case in cases:
-        names[side[case.id]].add((case.subject or NOT_STATED) if by == "subject" else case.title)
-        frames[side[case.id]] += case.frames.get(plugin, 0)
-    return SplitPlan(
-        by, tuple(sorted(names[TRAIN])), tuple(sorted(names[TUNE])), tuple(sorted(names[TEST])), dict(frames),
-        dict(side), honest, warning, plugin, tuple(cases),
     )
 
 

@@ -22,9 +22,10 @@ from puncta.formats.dataset import Dataset, Image, Review, Video, load_dataset, 
 from puncta.formats.dataset_checks import PICTURE_SUFFIXES
 from puncta.session.dataset_source import read_grey_picture
 from puncta.session.label_exchange import export_labels, frames_of_case, write_picture
-from puncta.session.retrain_data import PICTURES, TEST, SplitPlan, TrainingData, cases_of, check_split
+from puncta.session.retrain_data import PICTURES, TEST, TrainingData, cases_of, check_split
 from puncta.session.retrain_needle_free import Found, Look, make_needle_free
 from puncta.session.retrain_recipes import DRAWN
+from puncta.session.retrain_split import SplitPlan
 from puncta.sources.factory import open_source
 
 HISTORY = 16

@@ -38,9 +38,10 @@ from puncta.formats.dataset import (
 from puncta.pipeline.host import PluginHost
 from puncta.sdk.plugin import ResetReason
 from puncta.session.plugins import hosted_plugins
-from puncta.session.retrain_data import NOT_STATED, SIDES, TEST, TRAIN, TUNE, SplitPlan, TrainingData, check_split
+from puncta.session.retrain_data import NOT_STATED, SIDES, TEST, TRAIN, TUNE, TrainingData, check_split
 from puncta.session.retrain_recipes import DRAWN, LEFT_OUT, MADE_FOR, PRETRAINING
 from puncta.session.retrain_recordings import PLUGIN, Recording
+from puncta.session.retrain_split import SplitPlan
 from puncta.sim.composite import CompositeGenerator
 from puncta.sim.composite_stills import without_margins
 from puncta.sim.dataset_labels import annotations_of

@@ -23,7 +23,10 @@ ACTIVE = ("making data", "running")
 RECORD, EXPERIMENT, OUT, PROGRESS, ERRORS, PAUSE = (
     "job.json", "experiment.toml", "training", "progress.jsonl", "errors.txt", "pause",
 )
+CHECKPOINT = "checkpoint.pt"
+"""In `OUT`; from it a training goes on."""
 STAGES = {"samples": "training", "clips tuned on": "setting thresholds"}
+BEGINS_ANEW = "There is no checkpoint yet, so Resume begins it anew."
 _TAIL = 64_000
 """Bytes at the end of a file that are looked at."""
 
@@ -45,6 +48,10 @@ class JobStatus:
     message : str
         One sentence: why it stopped, or what came out.
     folder : Path
+    checkpoint : bool
+        There is a checkpoint to go on from.
+    here : bool
+        It runs or waits in this program, and not in another window of it.
     """
 
     id: str
@@ -65,6 +72,8 @@ class JobStatus:
     model: str = ""
     data: str = ""
     created_utc: str = ""
+    checkpoint: bool = False
+    here: bool = True
 
     @property
     def active(self) -> bool:
@@ -116,7 +125,7 @@ class JobRecord:
         return JobStatus(
             self.id, self.name, self.recipe, self.plugin, self.base, self.state, self.stage, self.done, self.total,
             self.unit, elapsed_s, left_s, dict(self.metrics), self.message, folder, self.model, self.data,
-            self.created_utc,
+            self.created_utc, has_checkpoint(folder), self.owner in (0, os.getpid()),
         )
 
 
@@ -162,10 +171,24 @@ def _runs(pid: int, born: float) -> bool:
         return False
 
 
-def settled(record: JobRecord) -> JobRecord:
-    """Return a record of an earlier run, or of another window, as it is now: what has no process is interrupted."""
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether a training has written a checkpoint; without one it can only begin anew."""
+    return (folder / OUT / CHECKPOINT).is_file()
+
+
+def settled(record: JobRecord, folder: Path | None = None) -> JobRecord:
+    """Return a record of an earlier run, or of another window, as it is now: what has no process is interrupted.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Of the training; None takes it that there is a checkpoint.
+    """
     if record.state in ACTIVE and not is_alive(record):
-        return replace(record, state="interrupted", message="Its process ended before it was done; resume goes on.")
+        said = "Its process ended before it was done; resume goes on."
+        if folder is not None and not has_checkpoint(folder):
+            said = f"Its process ended before it was done. {BEGINS_ANEW}"
+        return replace(record, state="interrupted", message=said)
     if record.state == "waiting" and not waits(record):
         return replace(record, state="interrupted", message="The program ended before it began; resume begins it.")
     return record

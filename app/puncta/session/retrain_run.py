@@ -19,12 +19,14 @@ from puncta.formats.progress import Progress, TaskState
 from puncta.session.retrain_pace import SAMPLES, PaceTable, measured_from
 from puncta.session.retrain_plans import environment
 from puncta.session.retrain_records import (
+    BEGINS_ANEW,
     ERRORS,
     PAUSE,
     PROGRESS,
     STAGES,
     JobRecord,
     ProgressTail,
+    has_checkpoint,
     is_alive,
     last_words,
     read_record,
@@ -44,6 +46,7 @@ PATIENCE_S = 120.0
 LEAST_FREE = 4_000_000
 """Bytes below which a disk is full for a training."""
 DISK_FULL = "The disk is full, so the training has stopped; make room, and resume goes on from the last checkpoint."
+DISK_FULL_EARLY = f"The disk is full, so the training has stopped; make room. {BEGINS_ANEW}"
 GOES_ON = "Resume goes on from the last checkpoint."
 
 Put = Callable[..., None]
@@ -179,7 +182,8 @@ class JobRun:
 
     def _end(self, status: int) -> None:
         self._note_stage()
-        asked = self._asked()
+        asked, kept = self._asked(), has_checkpoint(self._folder)
+        further = GOES_ON if kept else BEGINS_ANEW
         changes: dict[str, Any] = {
             "pid": 0, "born": 0.0, "spent_s": self.elapsed_s, "stages": tuple(self._stages.items()),
         }
@@ -195,19 +199,21 @@ class JobRun:
                 "message": f"{model} is registered; it is not in use until it is promoted.",
             }
         elif asked is not None:
-            words = "Paused. " + GOES_ON if asked == "paused" else "Cancelled."
+            words = f"Paused. {further}" if asked == "paused" else "Cancelled."
             changes |= {"state": asked, "message": words}
         elif status == PAUSED_EXIT:
-            changes |= {"state": "interrupted", "message": "It stopped with a checkpoint. " + GOES_ON}
+            words = "It stopped with a checkpoint." if kept else "It has stopped."
+            changes |= {"state": "interrupted", "message": f"{words} {further}"}
         elif status == 2 or (status > 0 and self._disk_is_full()):
-            said = DISK_FULL if self._disk_is_full() else _in_a_window(last_words(self._folder))
+            full = DISK_FULL if kept else DISK_FULL_EARLY
+            said = full if self._disk_is_full() else _in_a_window(last_words(self._folder))
             changes |= {"state": "failed", "message": said or "It failed and did not say why."}
         elif status < 0 or status in (130, 137, 143):
-            changes |= {"state": "interrupted", "message": "Its process was ended from outside. " + GOES_ON}
+            changes |= {"state": "interrupted", "message": f"Its process was ended from outside. {further}"}
         else:
             said = last_words(self._folder)
             why = _in_a_window(said) or f"It ended with status {status}."
-            changes |= {"state": "failed", "message": f"{why} {GOES_ON}"}
+            changes |= {"state": "failed", "message": f"{why} {further}"}
         self._put(**changes)
 
 

@@ -9,31 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from teaching_labels import TIP, data, labelled_store
 
-from puncta.annotation.cases import case_of_source
-from puncta.annotation.commands import Board, propose
-from puncta.annotation.labels import Label, NotVisible, State, TipLabel, by_person
-from puncta.annotation.store import AnnotationStore
 from puncta.cli.main import main
 from puncta.core.errors import UserError
-from puncta.core.frame import FrameKey
-from puncta.formats.dataset import TIP_CATEGORY, Review, load_dataset
+from puncta.formats.dataset import Review, load_dataset
 from puncta.formats.dataset_checks import check_references
 from puncta.session.retrain import datasets_at_hand, make_dataset, open_training_data, plan_split
-from puncta.session.retrain_data import LabelledCase, TrainingData, check_split
+from puncta.session.retrain_data import check_split
 from puncta.session.retrain_export import frames_between
-from puncta.sources.factory import open_source
-
-TIP = "needle-tip"
-
-
-def data(*cases: tuple[str | None, int], split: tuple[str, ...] = ()) -> TrainingData:
-    made = tuple(
-        LabelledCase(f"c{n}", f"case {n}", subject, "F", True, {TIP: frames}, split[n] if split else None)
-        for n, (subject, frames) in enumerate(cases)
-    )
-    return TrainingData("d", "made", (TIP,), 0, (), (), True, None, made)
-
 
 subjects = st.one_of(st.none(), st.sampled_from("abcdefgh"))
 some_cases = st.lists(st.tuples(subjects, st.integers(1, 60)), min_size=1, max_size=14)
@@ -76,29 +60,6 @@ def test_a_split_that_is_stated_stays_unless_it_tears_a_subject() -> None:
     torn = data(("a", 9), ("a", 9), ("b", 9), ("c", 9), split=("test", "train", "tune", "train"))
     again = plan_split(torn)
     assert again.side["c0"] == again.side["c1"]
-
-
-def labelled_store(folder: Path, clips: int = 3, frames: int = 24, every: int = 6) -> AnnotationStore:
-    """A store with simulated cases of as many subjects, and a tip on every ``every``-th frame from the 6th on."""
-    store = AnnotationStore.open(folder / "labels.sqlite")
-    for k in range(clips):
-        uri = f"sim:breast?seed={400 + k}&machine=F&frames={frames}&size=160x128"
-        source = open_source(uri)
-        case = replace(case_of_source(source.info, "needle-tip", subject=f"s{k}", machine="F"), uri=uri, title=f"c{k}")
-        case = store.add_case(replace(case, simulated=True))
-        labels = []
-        for index in range(6, frames, every):
-            source.seek(index)
-            frame = source.read()
-            assert frame is not None
-            key = FrameKey(case.stream, index, frame.key.pts_ns)
-            value = TipLabel((40.0 + index, 50.0)) if k < clips - 1 else NotVisible()
-            labels.append(Label(TIP_CATEGORY, key, "anna", value, by_person("anna")))
-        source.close()
-        command = propose(Board(case.id, "anna", ()), labels, state=State.CONFIRMED)
-        assert command is not None
-        store.apply(command)
-    return store
 
 
 def test_labels_made_here_become_a_dataset_with_its_split_and_the_frames_in_between(tmp_path: Path) -> None:
