@@ -165,7 +165,7 @@ def _page(story: Story, charts: Sequence[Chart], folder: Path) -> str:
         f'aria-valuemax="100" aria-label="samples seen"><div style="width:{100 * share:.1f}%"></div></div>',
         f'<div class="cards">{cards}</div>' if cards else "",
         f'<h2>How it goes</h2><div class="charts">{drawn}</div>',
-        _pictures(folder),
+        _pictures(folder, story.config.get("data", {})),
         _data_section(config),
         _thresholds(story),
         _settings(story),
@@ -220,14 +220,14 @@ def _share(name: str, value: Any) -> str:
     return f"{value:.3g}" if "auc" in name or not -1 <= value <= 1 else f"{100 * value:.1f} %"
 
 
-def _pictures(folder: Path) -> str:
+def _pictures(folder: Path, data: Mapping[str, Any]) -> str:
     parts = []
     for name, words in (
         (PICTURES, "Pictures of the tune split, always the same frames, never trained on; all of them are simulated. "
                    "They are stretched to the square that the network sees. A tip counts as given from a presence of "
                    "0.5 on, and as near within 2 mm (5 % of the side where there are no millimetres); filter and "
                    "threshold of the program come after the training."),
-        (COMPOSED, "The same for simulated needles on real needle-free stills. These pictures stay in this folder."),
+        (COMPOSED, _others(data)),
     ):
         path = folder / name
         if path.exists():

@@ -27,6 +27,9 @@ SIMULATED, COMPOSED = 18, 6
 """Pictures of the simulator, and of other sources (needles on real stills, datasets)."""
 SIMULATOR = "simulator"
 """Source of clips that are simulated through and through; only their pictures are handed on with a model."""
+DATASET = "dataset"
+"""Source of clips of a dataset that the experiment names: those of a site, with or without needles drawn into them."""
+OWN_DATA = "Pictures of the data that it was given"
 FOUND_MM = 2.0
 MEMORY_FRAMES = 8
 """Frames that a network with a memory steps through before the one that is shown."""
@@ -164,13 +167,22 @@ def lay_rows(answers: Sequence[TuneAnswer], simulated: bool) -> list[Row]:
     """
     if any((a.chosen.clip.source == SIMULATOR) is not simulated for a in answers):
         raise ValueError("simulated pictures and others go on sheets of their own")
+    rows = []
+    for own in (False, True):
+        some = [a for a in answers if (a.chosen.clip.source == DATASET) is own]
+        heading = "Simulated pictures" if simulated else "Simulated needles on other pictures"
+        if some:
+            rows.append(_lay_row(OWN_DATA if own else heading, some))
+    return rows
+
+
+def _lay_row(heading: str, answers: Sequence[TuneAnswer]) -> Row:
     badges = mark_extremes(answers)
     found = sum(a.has_tip and a.presence >= 0.5 and _near(a) for a in answers)
     alarms, empty = (sum(not a.has_tip and a.presence >= p for a in answers) for p in (0.5, 0.0))
     note = (f"{found} of {sum(a.has_tip for a in answers)} tips given and near, "
             f"{alarms} false {'alarm' if alarms == 1 else 'alarms'} on {empty} pictures without a tip")
-    heading = "Simulated pictures" if simulated else "Simulated needles on other pictures"
-    return [Row(heading, [make_tile(a, badge) for a, badge in zip(answers, badges)], note)]
+    return Row(heading, [make_tile(a, badge) for a, badge in zip(answers, badges)], note)
 
 
 def mark_extremes(answers: Sequence[TuneAnswer], worst: int = 3, best: int = 3) -> list[str]:
@@ -204,7 +216,9 @@ def make_tile(answer: TuneAnswer, badge: str) -> Tile:
         true_entry_px=entry,
         tip_px=answer.tip_px if given else None,
         entry_px=answer.entry_px if given else None,
-        origin={"composite": "simulated needle", SIMULATOR: "simulated"}.get(clip.source, clip.source),
+        origin={"composite": "simulated needle", SIMULATOR: "simulated", DATASET: "data given"}.get(
+            clip.source, clip.source
+        ),
         badge=badge,
     )
 

@@ -137,7 +137,9 @@ def tell_state(story: Story) -> str:
         speed = f", {story.rate:.0f} samples a second" if story.rate else ""
         return f"Running {on}: {seen} of {total} samples after {spent}{speed}{left}."
     word = "Stopped" if state == "cancelled" else "Failed"
-    return f"{word} after {seen} of {total} samples and {spent} {on}; --resume goes on from the last checkpoint."
+    # A line of the log comes with each checkpoint.
+    further = "goes on from the last checkpoint" if story.train else "begins anew, for there is no checkpoint yet"
+    return f"{word} after {seen} of {total} samples and {spent} {on}; --resume {further}."
 
 
 def describe_data(config: Mapping[str, Any]) -> list[str]:

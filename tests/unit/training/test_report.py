@@ -20,7 +20,7 @@ from puncta.recording.tiles import ANSWER, TRUTH, WORST, Row, Tile, draw_tile, e
 from puncta.training import report_pictures as pictures  # noqa: E402
 from puncta.training.data import Clip  # noqa: E402
 from puncta.training.pace import Pace, stages_of, work_of  # noqa: E402
-from puncta.training.report import CURVES, PAGE, charts_of, write_report  # noqa: E402
+from puncta.training.report import COMPOSED, CURVES, PAGE, charts_of, write_report  # noqa: E402
 from puncta.training.report_charts import Chart, Series, draw_chart, lay_chart, svg_from_chart  # noqa: E402
 from puncta.training.report_story import read_story, tell_state  # noqa: E402
 
@@ -182,6 +182,25 @@ def test_answers_are_read_back_in_the_clips_own_pixels() -> None:
     (row,) = pictures.lay_rows(silent[:2], simulated=True)
     assert [t.caption[0] for t in row.tiles] == ["missed", "silent, no tip there"]
     assert [t.badge for t in row.tiles] == ["worst", ""]
+
+
+def test_pictures_of_the_data_given_are_not_called_simulated_needles_on_stills(tmp_path: Path) -> None:
+    clips = [made_clip("a", "dataset", True, "F"), made_clip("bb", "composite", True)]
+    answers = pictures.answer_chosen(Pointing(3.0), [pictures.Chosen(clip, 5) for clip in clips], 64)
+    stills, given = pictures.lay_rows(answers, simulated=False)
+    assert (stills.heading, stills.tiles[0].origin) == ("Simulated needles on other pictures", "simulated needle")
+    assert (given.heading, given.tiles[0].origin) == ("Pictures of the data that it was given", "data given")
+    head = json.loads((write_folder(tmp_path) / "training.json").read_text(encoding="utf-8"))
+    head["config"]["data"]["datasets"] = ["ward-7"]
+    (tmp_path / "training.json").write_text(json.dumps(head), encoding="utf-8")
+    (tmp_path / COMPOSED).write_bytes(b"png")
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "The same for frames of the data that it was given (ward-7)." in page and "needle-free stills" not in page
+
+
+def test_a_training_without_a_checkpoint_is_not_said_to_go_on_from_one(tmp_path: Path) -> None:
+    said = tell_state(read_story(write_folder(tmp_path, "cancelled", lines=0)))
+    assert said.endswith("--resume begins anew, for there is no checkpoint yet.")
 
 
 def test_a_sheet_keeps_the_colours_of_its_marks_and_its_middle_free() -> None:
