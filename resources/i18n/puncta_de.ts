@@ -3616,10 +3616,6 @@
         <translation>Dafür gibt es noch keine Beschriftungen. Beschriften Sie Bilder in Annotieren, oder legen Sie einen Datensatz in {folder}.</translation>
     </message>
     <message>
-        <source>No model was put in use here. The one that comes with Puncta is at work.</source>
-        <translation>Hier wurde kein Modell in Gebrauch genommen. Es arbeitet das, das mit Puncta kommt.</translation>
-    </message>
-    <message>
         <source>Nobody is held out, so the new model cannot be compared with the old one.</source>
         <translation>Niemand wird zurückgehalten, also kann das neue Modell nicht mit dem alten verglichen werden.</translation>
     </message>
@@ -3730,10 +3726,6 @@
     <message>
         <source>The card states no figure.</source>
         <translation>Der Steckbrief nennt keine Zahl.</translation>
-    </message>
-    <message>
-        <source>The new model is better in {better} figures and worse in {worse}. Look at each.</source>
-        <translation>Das neue Modell ist in {better} Zahlen besser und in {worse} schlechter. Sehen Sie jede an.</translation>
     </message>
     <message>
         <source>The new model is better in {count} of {all} figures and worse in none.</source>
@@ -3938,10 +3930,6 @@
     <message>
         <source>{plugin} uses this model already; nothing changes.</source>
         <translation>{plugin} benutzt dieses Modell bereits; es ändert sich nichts.</translation>
-    </message>
-    <message>
-        <source>No model was put in use for {plugin}, so there is nothing to take back.</source>
-        <translation>Für {plugin} wurde kein Modell in Gebrauch genommen; es gibt nichts zurückzunehmen.</translation>
     </message>
     <message>
         <source>{plugin} now uses: {model}.</source>
@@ -4298,10 +4286,6 @@
     <message>
         <source>seen or not</source>
         <translation>gesehen oder nicht</translation>
-    </message>
-    <message>
-        <source>Both models look at the held out frames.</source>
-        <translation>Beide Modelle sehen die zurückgehaltenen Bilder an.</translation>
     </message>
     <message>
         <source>The comparison was stopped. It begins again when this page is opened.</source>
@@ -5582,6 +5566,726 @@
     <message>
         <source>What the needle is to reach, for example a mass or a nerve.</source>
         <translation>Was die Nadel erreichen soll, zum Beispiel ein Knoten oder ein Nerv.</translation>
+    </message>
+    <message>
+        <source>Which models are in use cannot be read any more, so what runs goes on. {why}</source>
+        <translation>Welche Modelle in Gebrauch sind, lässt sich nicht mehr lesen; was läuft, läuft weiter. {why}</translation>
+    </message>
+    <message>
+        <source>Changed outside this window. {changes}</source>
+        <translation>Außerhalb dieses Fensters geändert. {changes}</translation>
+    </message>
+    <message>
+        <source>It has made {model}, which is not among the models here.</source>
+        <translation>Es hat {model} ergeben, das hier nicht unter den Modellen ist.</translation>
+    </message>
+    <message>
+        <source>{model} is there and in use.</source>
+        <translation>{model} ist da und in Gebrauch.</translation>
+    </message>
+    <message>
+        <source>Remove this training with its files? It has made no model yet.</source>
+        <translation>Dieses Training mit seinen Dateien entfernen? Ein Modell hat es noch nicht ergeben.</translation>
+    </message>
+    <message>
+        <source>Remove this training with its files? Its comparison goes too, for its model is gone.</source>
+        <translation>Dieses Training mit seinen Dateien entfernen? Auch sein Vergleich geht verloren, denn sein Modell ist nicht mehr da.</translation>
+    </message>
+    <message>
+        <source>Remove this training with its files? The model it made stays, with this comparison on its page.</source>
+        <translation>Dieses Training mit seinen Dateien entfernen? Sein Modell bleibt, und dieser Vergleich steht auf dessen Seite.</translation>
+    </message>
+    <message>
+        <source>On held out frames</source>
+        <translation>An zurückgehaltenen Bildern</translation>
+    </message>
+    <message>
+        <source>No choice of a model counts now, and the plugin has none that it could use.</source>
+        <translation>Derzeit gilt keine Wahl eines Modells, und das Plugin hat keines, das es nehmen könnte.</translation>
+    </message>
+    <message>
+        <source>The model that comes with Puncta is at work; no choice of another one counts now.</source>
+        <translation>Das mit Puncta gelieferte Modell arbeitet; derzeit gilt keine andere Wahl.</translation>
+    </message>
+    <message>
+        <source>The model that comes with the plugin is at work; no choice of another one counts now.</source>
+        <translation>Das mit dem Plugin gelieferte Modell arbeitet; derzeit gilt keine andere Wahl.</translation>
+    </message>
+    <message>
+        <source>The plugin brings no model, so the newest one made or installed here is at work.</source>
+        <translation>Das Plugin bringt kein Modell mit; es arbeitet das neueste, das hier entstanden oder installiert ist.</translation>
+    </message>
+    <message>
+        <source>The models look at the held out frames.</source>
+        <translation>Die Modelle sehen sich die zurückgehaltenen Bilder an.</translation>
+    </message>
+    <message>
+        <source>what it went on from</source>
+        <translation>davon ging es aus</translation>
+    </message>
+    <message>
+        <source>Beside</source>
+        <translation>Neben</translation>
+    </message>
+    <message>
+        <source>With {model} it could not be compared: {why}</source>
+        <translation>Mit {model} ließ es sich nicht vergleichen: {why}</translation>
+    </message>
+    <message>
+        <source>The new model is better in the only figure.</source>
+        <translation>Das neue Modell ist in der einzigen Zahl besser.</translation>
+    </message>
+    <message>
+        <source>The new model is worse in the only figure.</source>
+        <translation>Das neue Modell ist in der einzigen Zahl schlechter.</translation>
+    </message>
+    <message>
+        <source>Of {all} figures the new model is better in {better} and worse in {worse}. Look at each.</source>
+        <translation>Von {all} Zahlen ist das neue Modell in {better} besser und in {worse} schlechter. Sehen Sie jede an.</translation>
+    </message>
+    <message>
+        <source>It is better than {model} in {count} of {all} figures and worse in none.</source>
+        <translation>Es ist in {count} von {all} Zahlen besser als {model} und in keiner schlechter.</translation>
+    </message>
+    <message>
+        <source>It is better than {model} in the only figure.</source>
+        <translation>Es ist in der einzigen Zahl besser als {model}.</translation>
+    </message>
+    <message>
+        <source>It is worse than {model} in {count} of {all} figures and better in none.</source>
+        <translation>Es ist in {count} von {all} Zahlen schlechter als {model} und in keiner besser.</translation>
+    </message>
+    <message>
+        <source>It is worse than {model} in the only figure.</source>
+        <translation>Es ist in der einzigen Zahl schlechter als {model}.</translation>
+    </message>
+    <message>
+        <source>Beside {model} it is worse in {worse} of {all} figures and better in {better}.</source>
+        <translation>Neben {model} ist es in {worse} von {all} Zahlen schlechter und in {better} besser.</translation>
+    </message>
+    <message>
+        <source>No figure tells it apart from {model}.</source>
+        <translation>Keine Zahl unterscheidet es von {model}.</translation>
+    </message>
+    <message>
+        <source>No choice of a model for {plugin} counts, so there is nothing to take back.</source>
+        <translation>Für {plugin} gilt keine Wahl eines Modells; es gibt nichts zurückzunehmen.</translation>
+    </message>
+    <message>
+        <source>{file} does not exist, check the name and the folder.</source>
+        <translation>{file} gibt es nicht; prüfen Sie Namen und Ordner.</translation>
+    </message>
+    <message>
+        <source>{file} does not exist, check the name and the folder, or did you mean {address}.</source>
+        <translation>{file} gibt es nicht; prüfen Sie Namen und Ordner. Meinten Sie {address}?</translation>
+    </message>
+    <message>
+        <source>{file} does not exist any more, open the folder again.</source>
+        <translation>{file} gibt es nicht mehr; öffnen Sie den Ordner noch einmal.</translation>
+    </message>
+    <message>
+        <source>{file} cannot be read: permission denied, change its permissions.</source>
+        <translation>{file} lässt sich nicht lesen: keine Berechtigung; ändern Sie die Rechte.</translation>
+    </message>
+    <message>
+        <source>{file} cannot be read: permission denied, change its permissions or copy it.</source>
+        <translation>{file} lässt sich nicht lesen: keine Berechtigung; ändern Sie die Rechte oder kopieren Sie die Datei.</translation>
+    </message>
+    <message>
+        <source>{file} cannot be read: permission denied, change the permissions of its folder.</source>
+        <translation>{file} lässt sich nicht lesen: keine Berechtigung; ändern Sie die Rechte des Ordners.</translation>
+    </message>
+    <message>
+        <source>{file} cannot be read: {reason}, copy it to a disk first.</source>
+        <translation>{file} lässt sich nicht lesen ({reason}); kopieren Sie die Datei zuerst auf ein Laufwerk.</translation>
+    </message>
+    <message>
+        <source>{file} cannot be read at frame {index}: {why}.</source>
+        <translation>{file} lässt sich bei Bild {index} nicht lesen: {why}.</translation>
+    </message>
+    <message>
+        <source>{file} cannot be shown: {why}; choose another copy of the file.</source>
+        <translation>{file} lässt sich nicht zeigen: {why}; wählen Sie eine andere Kopie der Datei.</translation>
+    </message>
+    <message>
+        <source>{file} is empty, copy it again from where it came.</source>
+        <translation>{file} ist leer; kopieren Sie die Datei noch einmal von ihrer Quelle.</translation>
+    </message>
+    <message>
+        <source>{file} is closed, open it again.</source>
+        <translation>{file} ist geschlossen; öffnen Sie die Datei noch einmal.</translation>
+    </message>
+    <message>
+        <source>{file} is neither a file nor a folder, choose one of these.</source>
+        <translation>{file} ist weder Datei noch Ordner; wählen Sie eines davon.</translation>
+    </message>
+    <message>
+        <source>{file} is no name a file can have, check it.</source>
+        <translation>{file} kann keine Datei heißen; prüfen Sie den Namen.</translation>
+    </message>
+    <message>
+        <source>{file} has an address of an unknown kind, give a file, a folder or sim:breast.</source>
+        <translation>{file} ist eine Adresse unbekannter Art; nennen Sie eine Datei, einen Ordner oder sim:breast.</translation>
+    </message>
+    <message>
+        <source>{file} is no picture sequence the program knows, choose a DICOM file, a video, an .mha, .mhd or .nrrd file, or a folder of pictures.</source>
+        <translation>{file} ist keine Bildfolge, die das Programm kennt; wählen Sie eine DICOM-Datei, ein Video, eine Datei .mha, .mhd oder .nrrd oder einen Ordner mit Bildern.</translation>
+    </message>
+    <message>
+        <source>No source is named, give a file, a folder of pictures or an address such as sim:breast.</source>
+        <translation>Es ist keine Quelle genannt; nennen Sie eine Datei, einen Ordner mit Bildern oder eine Adresse wie sim:breast.</translation>
+    </message>
+    <message>
+        <source>Streams of the kind {kind} are not read; let the sender use rtsp:// or udp:// (MPEG-TS) instead.</source>
+        <translation>Ströme der Art {kind} werden nicht gelesen; lassen Sie den Sender rtsp:// oder udp:// (MPEG-TS) verwenden.</translation>
+    </message>
+    <message>
+        <source>{file} has the frames 0 to {last}; frame {index} does not exist, choose one of these.</source>
+        <translation>{file} hat die Bilder 0 bis {last}; Bild {index} gibt es nicht, wählen Sie eines davon.</translation>
+    </message>
+    <message>
+        <source>{file} is not a video that can be read, or it is damaged; choose another file or copy it again.</source>
+        <translation>{file} ist kein lesbares Video oder beschädigt; wählen Sie eine andere Datei oder kopieren Sie sie noch einmal.</translation>
+    </message>
+    <message>
+        <source>{file} holds no picture that can be decoded, choose another file.</source>
+        <translation>{file} enthält kein Bild, das sich entschlüsseln lässt; wählen Sie eine andere Datei.</translation>
+    </message>
+    <message>
+        <source>{file} holds no video stream, choose a file with pictures.</source>
+        <translation>{file} enthält keinen Videostrom; wählen Sie eine Datei mit Bildern.</translation>
+    </message>
+    <message>
+        <source>{file} is damaged near the beginning: what comes before it plays, the rest cannot be read; get another copy.</source>
+        <translation>{file} ist nahe dem Anfang beschädigt: Was davor liegt, wird gezeigt, der Rest ist nicht lesbar; besorgen Sie eine andere Kopie.</translation>
+    </message>
+    <message>
+        <source>{file} is damaged near frame {index}: what comes before it plays, the rest cannot be read; get another copy.</source>
+        <translation>{file} ist bei Bild {index} beschädigt: Was davor liegt, wird gezeigt, der Rest ist nicht lesbar; besorgen Sie eine andere Kopie.</translation>
+    </message>
+    <message>
+        <source>{folder} holds no pictures ({kinds}), choose a folder with pictures.</source>
+        <translation>{folder} enthält keine Bilder ({kinds}); wählen Sie einen Ordner mit Bildern.</translation>
+    </message>
+    <message>
+        <source>{file} is not a picture that can be read, or it is damaged; remove or replace it.</source>
+        <translation>{file} ist kein lesbares Bild oder beschädigt; entfernen oder ersetzen Sie die Datei.</translation>
+    </message>
+    <message>
+        <source>{file} has {size} pixels but {other} has {width} x {height}; put pictures of one size into a folder of their own.</source>
+        <translation>{file} hat {size} Pixel, {other} aber {width} x {height}; legen Sie Bilder gleicher Größe in einen eigenen Ordner.</translation>
+    </message>
+    <message>
+        <source>{file} is not a DICOM file that can be read, or it is damaged; choose another file.</source>
+        <translation>{file} ist keine lesbare DICOM-Datei oder beschädigt; wählen Sie eine andere Datei.</translation>
+    </message>
+    <message>
+        <source>{file} is a DICOM file without a picture, choose one that holds images.</source>
+        <translation>{file} ist eine DICOM-Datei ohne Bild; wählen Sie eine mit Bildern.</translation>
+    </message>
+    <message>
+        <source>{file} is cut off: not one whole frame is there, get a complete copy.</source>
+        <translation>{file} ist abgeschnitten: Nicht ein ganzes Bild ist da; besorgen Sie eine vollständige Kopie.</translation>
+    </message>
+    <message>
+        <source>{file} is cut off: only {count} of its {stated} frames are there, get a complete copy.</source>
+        <translation>{file} ist abgeschnitten: Nur {count} der {stated} Bilder sind da; besorgen Sie eine vollständige Kopie.</translation>
+    </message>
+    <message>
+        <source>{file} holds MPEG video inside DICOM, which is not supported yet; export it as mp4.</source>
+        <translation>{file} enthält MPEG-Video in DICOM, das noch nicht gelesen wird; exportieren Sie es als mp4.</translation>
+    </message>
+    <message>
+        <source>{file} says that it is compressed but its picture is not; choose another copy.</source>
+        <translation>{file} nennt sich komprimiert, ihr Bild ist es nicht; wählen Sie eine andere Kopie.</translation>
+    </message>
+    <message>
+        <source>{file} does not state {keyword}, so its picture cannot be read; choose another file.</source>
+        <translation>{file} nennt {keyword} nicht, so lässt sich ihr Bild nicht lesen; wählen Sie eine andere Datei.</translation>
+    </message>
+    <message>
+        <source>{file} states a picture of {columns} x {rows} pixels, which cannot be; choose another file.</source>
+        <translation>{file} nennt ein Bild von {columns} x {rows} Pixeln, was nicht sein kann; wählen Sie eine andere Datei.</translation>
+    </message>
+    <message>
+        <source>{file} stores {samples} samples of {allocated} bits a pixel, which is not supported; convert it to 8 or 16 bits.</source>
+        <translation>{file} speichert {samples} Werte zu {allocated} Bit je Pixel, was nicht gelesen wird; wandeln Sie sie in 8 oder 16 Bit um.</translation>
+    </message>
+    <message>
+        <source>{file} stores its colours uncompressed in 4:2:0, which is not supported; convert it.</source>
+        <translation>{file} speichert Farben unkomprimiert in 4:2:0, was nicht gelesen wird; wandeln Sie sie um.</translation>
+    </message>
+    <message>
+        <source>{file} stores colours for pairs of pixels but has an odd width; choose another copy.</source>
+        <translation>{file} speichert Farben für Paare von Pixeln, hat aber eine ungerade Breite; wählen Sie eine andere Kopie.</translation>
+    </message>
+    <message>
+        <source>a compressed frame is damaged; open another copy of the file</source>
+        <translation>ein komprimiertes Bild ist beschädigt; öffnen Sie eine andere Kopie der Datei</translation>
+    </message>
+    <message>
+        <source>it uses 12-bit lossy JPEG, which is not supported; convert it to JPEG 2000 or uncompressed</source>
+        <translation>sie verwendet verlustbehaftetes JPEG mit 12 Bit, das nicht gelesen wird; wandeln Sie sie in JPEG 2000 oder unkomprimiert um</translation>
+    </message>
+    <message>
+        <source>its lossless JPEG uses an unusual layout ({layout}) that is not supported; convert it</source>
+        <translation>ihr verlustfreies JPEG hat einen unüblichen Aufbau ({layout}), der nicht gelesen wird; wandeln Sie sie um</translation>
+    </message>
+    <message>
+        <source>its {bits}-bit cells are not supported; convert it to 8 or 16 bits</source>
+        <translation>ihre Zellen von {bits} Bit werden nicht gelesen; wandeln Sie sie in 8 oder 16 Bit um</translation>
+    </message>
+    <message>
+        <source>its colour palette is damaged</source>
+        <translation>ihre Farbtafel ist beschädigt</translation>
+    </message>
+    <message>
+        <source>its colour palette is missing</source>
+        <translation>ihre Farbtafel fehlt</translation>
+    </message>
+    <message>
+        <source>its colour palette is empty</source>
+        <translation>ihre Farbtafel ist leer</translation>
+    </message>
+    <message>
+        <source>{file} has no complete MetaImage header, choose another file.</source>
+        <translation>{file} hat keinen vollständigen MetaImage-Kopf; wählen Sie eine andere Datei.</translation>
+    </message>
+    <message>
+        <source>{file} does not begin as an NRRD file does; it is damaged or of another kind, take another one.</source>
+        <translation>{file} beginnt nicht wie eine NRRD-Datei; sie ist beschädigt oder von anderer Art, nehmen Sie eine andere.</translation>
+    </message>
+    <message>
+        <source>{file} has a header that cannot be read, choose another file.</source>
+        <translation>{file} hat einen Kopf, der sich nicht lesen lässt; wählen Sie eine andere Datei.</translation>
+    </message>
+    <message>
+        <source>{file} stores its pixels as text, which is not supported; save it as binary data.</source>
+        <translation>{file} speichert ihre Pixel als Text, was nicht gelesen wird; speichern Sie sie binär.</translation>
+    </message>
+    <message>
+        <source>{file} stores its pixels as {coding}, which is not supported; save it with 8 or 16 bits.</source>
+        <translation>{file} speichert ihre Pixel als {coding}, was nicht gelesen wird; speichern Sie sie mit 8 oder 16 Bit.</translation>
+    </message>
+    <message>
+        <source>{file} stores its pixels as {coding}; save it as raw or gzip.</source>
+        <translation>{file} speichert ihre Pixel als {coding}; speichern Sie sie als raw oder gzip.</translation>
+    </message>
+    <message>
+        <source>{file} skips lines before its pixels, which is not supported; save it attached.</source>
+        <translation>{file} überspringt Zeilen vor ihren Pixeln, was nicht gelesen wird; speichern Sie alles in einer Datei.</translation>
+    </message>
+    <message>
+        <source>{file} spreads its pixels over many files, which is not supported; save it as one file.</source>
+        <translation>{file} verteilt ihre Pixel auf viele Dateien, was nicht gelesen wird; speichern Sie sie als eine Datei.</translation>
+    </message>
+    <message>
+        <source>{file} needs the file {other} beside it, copy that one too.</source>
+        <translation>{file} braucht die Datei {other} daneben; kopieren Sie auch diese.</translation>
+    </message>
+    <message>
+        <source>{file} is damaged: its pixels cannot be unpacked, copy it again.</source>
+        <translation>{file} ist beschädigt: Ihre Pixel lassen sich nicht entpacken; kopieren Sie sie noch einmal.</translation>
+    </message>
+    <message>
+        <source>{file} cannot be unpacked: {reason}, make room on the disk.</source>
+        <translation>{file} lässt sich nicht entpacken ({reason}); schaffen Sie Platz auf dem Laufwerk.</translation>
+    </message>
+    <message>
+        <source>{folder} holds no frame: {why}.</source>
+        <translation>{folder} enthält kein Bild: {why}.</translation>
+    </message>
+    <message>
+        <source>the recording ended before its first frame</source>
+        <translation>die Aufnahme endete vor ihrem ersten Bild</translation>
+    </message>
+    <message>
+        <source>{folder} is coded as {coding}, which this Puncta cannot read; update the program.</source>
+        <translation>{folder} ist als {coding} kodiert, was dieses Puncta nicht lesen kann; erneuern Sie das Programm.</translation>
+    </message>
+    <message>
+        <source>The session is cut off at frame {index}; get another copy.</source>
+        <translation>Die Sitzung ist bei Bild {index} abgeschnitten; besorgen Sie eine andere Kopie.</translation>
+    </message>
+    <message>
+        <source>Frame {index} of the session cannot be read: {reason}.</source>
+        <translation>Bild {index} der Sitzung lässt sich nicht lesen: {reason}.</translation>
+    </message>
+    <message>
+        <source>Camera {number} does not open; plug it in, close other programs that use it, or choose another ('puncta open --list' shows them).</source>
+        <translation>Kamera {number} lässt sich nicht öffnen; stecken Sie sie an, schließen Sie andere Programme, die sie verwenden, oder wählen Sie eine andere (‚puncta open --list‘ zeigt sie).</translation>
+    </message>
+    <message>
+        <source>Camera {number} is gone; see whether its plug sits and its machine is on.</source>
+        <translation>Kamera {number} ist weg; sehen Sie nach, ob der Stecker sitzt und das Gerät an ist.</translation>
+    </message>
+    <message>
+        <source>Camera {number} gives no picture; see whether its cable sits and its machine is on.</source>
+        <translation>Kamera {number} liefert kein Bild; sehen Sie nach, ob das Kabel sitzt und das Gerät an ist.</translation>
+    </message>
+    <message>
+        <source>The screen cannot be read any more; see whether it is locked or was changed.</source>
+        <translation>Der Bildschirm lässt sich nicht mehr lesen; sehen Sie nach, ob er gesperrt ist oder geändert wurde.</translation>
+    </message>
+    <message>
+        <source>The screen gives no picture; see whether it is locked.</source>
+        <translation>Der Bildschirm liefert kein Bild; sehen Sie nach, ob er gesperrt ist.</translation>
+    </message>
+    <message>
+        <source>The screen cannot be read here; allow Puncta to record the screen, then try again.</source>
+        <translation>Der Bildschirm lässt sich hier nicht lesen; erlauben Sie Puncta, ihn aufzuzeichnen, und versuchen Sie es dann noch einmal.</translation>
+    </message>
+    <message>
+        <source>A screen region needs an X11 screen; this session has none, use a capture device instead.</source>
+        <translation>Ein Bildschirmausschnitt braucht einen X11-Bildschirm; diese Anmeldung hat keinen, verwenden Sie stattdessen ein Aufnahmegerät.</translation>
+    </message>
+    <message>
+        <source>Screen regions need the package mss; install Puncta again or add mss to it.</source>
+        <translation>Bildschirmausschnitte brauchen das Paket mss; installieren Sie Puncta noch einmal oder ergänzen Sie mss.</translation>
+    </message>
+    <message>
+        <source>The region lies outside the screen, which is {width} x {height} pixels from {left},{top}; choose another one.</source>
+        <translation>Der Ausschnitt liegt außerhalb des Bildschirms, der {width} x {height} Pixel ab {left},{top} hat; wählen Sie einen anderen.</translation>
+    </message>
+    <message>
+        <source>The name {host} is not known in this network; check the address.</source>
+        <translation>Der Name {host} ist in diesem Netz nicht bekannt; prüfen Sie die Adresse.</translation>
+    </message>
+    <message>
+        <source>Nothing answers at {place}; start the sender there or check the address.</source>
+        <translation>Unter {place} antwortet nichts; starten Sie dort den Sender oder prüfen Sie die Adresse.</translation>
+    </message>
+    <message>
+        <source>{host} cannot be reached from here ({reason}); check cable, network and address.</source>
+        <translation>{host} ist von hier nicht zu erreichen ({reason}); prüfen Sie Kabel, Netz und Adresse.</translation>
+    </message>
+    <message>
+        <source>Connecting to {place} is not allowed here; a firewall may stand in the way.</source>
+        <translation>Die Verbindung zu {place} ist hier nicht erlaubt; vielleicht steht eine Firewall im Weg.</translation>
+    </message>
+    <message>
+        <source>Nothing arrives at port {port}; start the sender and let it send MPEG-TS to this computer.</source>
+        <translation>An Port {port} kommt nichts an; starten Sie den Sender und lassen Sie ihn MPEG-TS an diesen Rechner schicken.</translation>
+    </message>
+    <message>
+        <source>Another program listens at {place}; close it or choose another port.</source>
+        <translation>Ein anderes Programm lauscht an {place}; schließen Sie es oder wählen Sie einen anderen Port.</translation>
+    </message>
+    <message>
+        <source>{host} is no address of this computer; write udp://@:{port} to listen everywhere.</source>
+        <translation>{host} ist keine Adresse dieses Rechners; schreiben Sie udp://@:{port}, um überall zu lauschen.</translation>
+    </message>
+    <message>
+        <source>Listening at {place} is not allowed here; choose a port above 1023.</source>
+        <translation>An {place} zu lauschen ist hier nicht erlaubt; wählen Sie einen Port über 1023.</translation>
+    </message>
+    <message>
+        <source>Listening at {place} does not work ({reason}); check the network.</source>
+        <translation>An {place} zu lauschen geht nicht ({reason}); prüfen Sie das Netz.</translation>
+    </message>
+    <message>
+        <source>{place} sends nothing; see whether the sender still runs.</source>
+        <translation>{place} sendet nichts; sehen Sie nach, ob der Sender noch läuft.</translation>
+    </message>
+    <message>
+        <source>{place} holds no video; choose another address.</source>
+        <translation>{place} enthält kein Video; wählen Sie eine andere Adresse.</translation>
+    </message>
+    <message>
+        <source>{place} ended; see whether the sender still runs.</source>
+        <translation>{place} ist zu Ende; sehen Sie nach, ob der Sender noch läuft.</translation>
+    </message>
+    <message>
+        <source>{place} broke off; see whether the sender still runs.</source>
+        <translation>{place} ist abgebrochen; sehen Sie nach, ob der Sender noch läuft.</translation>
+    </message>
+    <message>
+        <source>{place} closed the connection; see whether the sender still runs.</source>
+        <translation>{place} hat die Verbindung beendet; sehen Sie nach, ob der Sender noch läuft.</translation>
+    </message>
+    <message>
+        <source>{place} wants a name and a password; write rtsp://NAME:PASSWORD@HOST/STREAM.</source>
+        <translation>{place} verlangt Namen und Passwort; schreiben Sie rtsp://NAME:PASSWORD@HOST/STREAM.</translation>
+    </message>
+    <message>
+        <source>{place} is not there: the computer answers but has no such stream; check the name.</source>
+        <translation>{place} gibt es nicht: Der Rechner antwortet, hat aber keinen solchen Strom; prüfen Sie den Namen.</translation>
+    </message>
+    <message>
+        <source>{place} sends no video that can be read; check what is sent there.</source>
+        <translation>{place} sendet kein lesbares Video; prüfen Sie, was dort gesendet wird.</translation>
+    </message>
+    <message>
+        <source>{place} sends something that is not OpenIGTLink; check the port and what sends there.</source>
+        <translation>{place} sendet etwas, das nicht OpenIGTLink ist; prüfen Sie den Port und was dort sendet.</translation>
+    </message>
+    <message>
+        <source>{place} sends no pictures of the name {device}; start the sending there or look at the network.</source>
+        <translation>{place} sendet keine Bilder mit dem Namen {device}; starten Sie dort das Senden oder sehen Sie nach dem Netz.</translation>
+    </message>
+    <message>
+        <source>{place} sends no pictures; start the sending there or look at the network.</source>
+        <translation>{place} sendet keine Bilder; starten Sie dort das Senden oder sehen Sie nach dem Netz.</translation>
+    </message>
+    <message>
+        <source>{device} sends volumes, not pictures; choose a device with pictures by ?device=NAME in the address.</source>
+        <translation>{device} sendet Volumen statt Bilder; wählen Sie ein Gerät mit Bildern durch ?device=NAME in der Adresse.</translation>
+    </message>
+    <message>
+        <source>{title} is live and cannot be sought; record it and open the recording.</source>
+        <translation>In {title} lässt sich nicht springen, denn sie ist live; nehmen Sie sie auf und öffnen Sie die Aufnahme.</translation>
+    </message>
+    <message>
+        <source>{title} was closed before its first picture came.</source>
+        <translation>{title} wurde geschlossen, bevor ein Bild kam.</translation>
+    </message>
+    <message>
+        <source>{title} stopped working; the log has the details.</source>
+        <translation>{title} arbeitet nicht mehr; Näheres steht im Protokoll.</translation>
+    </message>
+    <message>
+        <source>The Clarius probe at {place} does not let Puncta in; start the Clarius App, join the probe's network, allow Cast there, and use the Cast release that belongs to the App.</source>
+        <translation>Der Clarius-Schallkopf unter {place} lässt Puncta nicht ein; starten Sie die Clarius-App, treten Sie dem Netz des Schallkopfs bei, erlauben Sie dort Cast und verwenden Sie die Cast-Ausgabe, die zur App gehört.</translation>
+    </message>
+    <message>
+        <source>The Clarius probe at {place} sends no picture; start imaging in the Clarius App, and let the firewall accept what comes to Puncta by UDP (the port is another one each time).</source>
+        <translation>Der Clarius-Schallkopf unter {place} sendet kein Bild; starten Sie in der Clarius-App die Bildgebung und lassen Sie die Firewall durch, was per UDP zu Puncta kommt (der Port ist jedes Mal ein anderer).</translation>
+    </message>
+    <message>
+        <source>The Clarius probe is frozen; press its button or Freeze in the Clarius App to go on.</source>
+        <translation>Der Clarius-Schallkopf ist eingefroren; drücken Sie seinen Knopf oder Freeze in der Clarius-App, um weiterzumachen.</translation>
+    </message>
+    <message>
+        <source>The Clarius library does not start; install the Cast release for this computer again.</source>
+        <translation>Die Clarius-Bibliothek startet nicht; installieren Sie die Cast-Ausgabe für diesen Rechner noch einmal.</translation>
+    </message>
+    <message>
+        <source>The Clarius library is not of version {version}, which Puncta knows; install the Cast release that belongs to your Clarius App.</source>
+        <translation>Die Clarius-Bibliothek hat nicht die Version {version}, die Puncta kennt; installieren Sie die Cast-Ausgabe, die zu Ihrer Clarius-App gehört.</translation>
+    </message>
+    <message>
+        <source>The Clarius library is not of version {version}, which Puncta knows; install the Cast release that belongs to your Clarius App (this one is for firmware {firmware}).</source>
+        <translation>Die Clarius-Bibliothek hat nicht die Version {version}, die Puncta kennt; installieren Sie die Cast-Ausgabe, die zu Ihrer Clarius-App gehört (diese ist für Firmware {firmware}).</translation>
+    </message>
+    <message>
+        <source>The Clarius library {file} cannot be loaded ({reason}); install the Cast release for this computer.</source>
+        <translation>Die Clarius-Bibliothek {file} lässt sich nicht laden ({reason}); installieren Sie die Cast-Ausgabe für diesen Rechner.</translation>
+    </message>
+    <message>
+        <source>The Clarius library in {folder} cannot be loaded ({reason}); install the Cast release for Python {version}.</source>
+        <translation>Die Clarius-Bibliothek in {folder} lässt sich nicht laden ({reason}); installieren Sie die Cast-Ausgabe für Python {version}.</translation>
+    </message>
+    <message>
+        <source>Clarius probes need the vendor's Cast library; put pyclariuscast and its files from github.com/clariusdev/cast (releases, Python {version}) into {folder}.</source>
+        <translation>Clarius-Schallköpfe brauchen die Cast-Bibliothek des Herstellers; legen Sie pyclariuscast und die Dateien dazu von github.com/clariusdev/cast (releases, Python {version}) in {folder}.</translation>
+    </message>
+    <message>
+        <source>The picture is black; see whether the machine is on and the right input is chosen.</source>
+        <translation>Das Bild ist schwarz; sehen Sie nach, ob das Gerät an und der richtige Eingang gewählt ist.</translation>
+    </message>
+    <message>
+        <source>The picture has not changed for {time} s; see whether the machine is frozen.</source>
+        <translation>Das Bild hat sich seit {time} s nicht geändert; sehen Sie nach, ob das Gerät eingefroren ist.</translation>
+    </message>
+    <message>
+        <source>What arrives is damaged; look at the cable, the network and the sender.</source>
+        <translation>Was ankommt, ist beschädigt; sehen Sie nach Kabel, Netz und Sender.</translation>
+    </message>
+    <message>
+        <source>Only {rate} pictures a second come, a moment ago {usual}; look at the cable and the network, or at the depth and rate chosen on the machine.</source>
+        <translation>Es kommen nur {rate} Bilder je Sekunde, eben noch {usual}; sehen Sie nach Kabel und Netz oder nach Tiefe und Bildrate am Gerät.</translation>
+    </message>
+    <message>
+        <source>The source sends {rate} pictures a second instead of {promised}; choose a smaller picture size or look at the cable and the network.</source>
+        <translation>Die Quelle sendet {rate} statt {promised} Bilder je Sekunde; wählen Sie eine kleinere Bildgröße oder sehen Sie nach Kabel und Netz.</translation>
+    </message>
+    <message>
+        <source>Fewer pictures come than a moment ago; look at the cable and the network.</source>
+        <translation>Es kommen weniger Bilder als eben noch; sehen Sie nach Kabel und Netz.</translation>
+    </message>
+    <message>
+        <source>The source stopped working; the log has the details.</source>
+        <translation>Die Quelle arbeitet nicht mehr; Näheres steht im Protokoll.</translation>
+    </message>
+    <message>
+        <source>{address} is not understood: {why}.</source>
+        <translation>{address} ist nicht verständlich: {why}.</translation>
+    </message>
+    <message>
+        <source>size is written as {size}</source>
+        <translation>size schreibt man {size}</translation>
+    </message>
+    <message>
+        <source>fps is a number of pictures a second, for example 30</source>
+        <translation>fps ist eine Zahl von Bildern je Sekunde, zum Beispiel 30</translation>
+    </message>
+    <message>
+        <source>format is a code of four letters, for example MJPG or YUYV</source>
+        <translation>format ist ein Kürzel aus vier Buchstaben, zum Beispiel MJPG oder YUYV</translation>
+    </message>
+    <message>
+        <source>a screen region is written as screen:x,y,w,h in pixels, for example screen:100,80,800,600</source>
+        <translation>einen Bildschirmausschnitt schreibt man screen:x,y,w,h in Pixeln, zum Beispiel screen:100,80,800,600</translation>
+    </message>
+    <message>
+        <source>{address} is too small; a screen region has at least 16 x 16 pixels.</source>
+        <translation>{address} ist zu klein; ein Bildschirmausschnitt hat mindestens 16 x 16 Pixel.</translation>
+    </message>
+    <message>
+        <source>{address} names no camera; write camera:0 for the first one ('puncta open --list' shows them).</source>
+        <translation>{address} nennt keine Kamera; schreiben Sie camera:0 für die erste (‚puncta open --list‘ zeigt sie).</translation>
+    </message>
+    <message>
+        <source>{address} names no computer; write {example}.</source>
+        <translation>{address} nennt keinen Rechner; schreiben Sie {example}.</translation>
+    </message>
+    <message>
+        <source>{address} names no probe; write {example} as the Clarius App shows it.</source>
+        <translation>{address} nennt keinen Schallkopf; schreiben Sie {example}, wie die Clarius-App es zeigt.</translation>
+    </message>
+    <message>
+        <source>{address} names no port; write udp://@:5000 to listen at port 5000.</source>
+        <translation>{address} nennt keinen Port; schreiben Sie udp://@:5000, um an Port 5000 zu lauschen.</translation>
+    </message>
+    <message>
+        <source>{address} has no port from 1 to {largest}; check the number.</source>
+        <translation>{address} hat keinen Port von 1 bis {largest}; prüfen Sie die Zahl.</translation>
+    </message>
+    <message>
+        <source>{address} has the unknown key {key}; there are {known}.</source>
+        <translation>{address} hat den unbekannten Schlüssel {key}; es gibt {known}.</translation>
+    </message>
+    <message>
+        <source>{address} is no address; write it as KIND://HOST:PORT.</source>
+        <translation>{address} ist keine Adresse; schreiben Sie sie als KIND://HOST:PORT.</translation>
+    </message>
+    <message>
+        <source>{address} is no live source; write camera:0, rtsp://, udp://, igtl://, clarius:// or screen:x,y,w,h.</source>
+        <translation>{address} ist keine Live-Quelle; schreiben Sie camera:0, rtsp://, udp://, igtl://, clarius:// oder screen:x,y,w,h.</translation>
+    </message>
+    <message>
+        <source>An address begins with camera:, rtsp://, udp://, igtl://, clarius:// or screen:.</source>
+        <translation>Eine Adresse beginnt mit camera:, rtsp://, udp://, igtl://, clarius:// oder screen:.</translation>
+    </message>
+    <message>
+        <source>{name} now teaches</source>
+        <translation>{name} lehrt nun</translation>
+    </message>
+    <message>
+        <source>{name} now sets thresholds</source>
+        <translation>{name} setzt nun Schwellen</translation>
+    </message>
+    <message>
+        <source>{name} is now held out</source>
+        <translation>{name} wird nun zurückgehalten</translation>
+    </message>
+    <message>
+        <source>Recordings of {count} machines ({names}) are mixed: it learns them all at once. The comparison shows each by itself.</source>
+        <translation>Aufnahmen von {count} Geräten ({names}) sind gemischt: Es lernt alle zugleich. Der Vergleich zeigt jedes für sich.</translation>
+    </message>
+    <message>
+        <source>This recipe sets thresholds on simulated infants in any case.</source>
+        <translation>Dieses Rezept setzt Schwellen in jedem Fall an simulierten Säuglingen.</translation>
+    </message>
+    <message>
+        <source>This recipe sets thresholds on simulated infants in any case; the frames of {names} are not used.</source>
+        <translation>Dieses Rezept setzt Schwellen in jedem Fall an simulierten Säuglingen; die Bilder von {names} werden nicht gebraucht.</translation>
+    </message>
+    <message>
+        <source>Nobody sets thresholds: they are set on simulated cines alone and may not fit this machine.</source>
+        <translation>Niemand setzt Schwellen: Sie werden allein an simulierten Clips gesetzt und passen vielleicht nicht zu diesem Gerät.</translation>
+    </message>
+    <message>
+        <source>Nobody sets thresholds: those of the model that it goes on from stay, at most made more careful, and how much of what is learnt is kept is tried on simulated cines alone.</source>
+        <translation>Niemand setzt Schwellen: Die des Modells, von dem es ausgeht, bleiben, höchstens vorsichtiger gemacht, und wie viel vom Gelernten behalten wird, wird allein an simulierten Clips erprobt.</translation>
+    </message>
+    <message>
+        <source>A role was left empty: {changes}. All others keep theirs.</source>
+        <translation>Eine Aufgabe war unbesetzt: {changes}. Alle anderen behalten ihre.</translation>
+    </message>
+    <message>
+        <source>{names} come first: this one begins when they have ended.</source>
+        <translation>Zuerst kommen {names}: Dieses beginnt, wenn sie zu Ende sind.</translation>
+    </message>
+    <message>
+        <source>{name} comes first: this one begins when that has ended.</source>
+        <translation>Zuerst kommt {name}: Dieses beginnt, wenn das zu Ende ist.</translation>
+    </message>
+    <message>
+        <source>{name} comes first: this one begins when that has ended, in about {time}.</source>
+        <translation>Zuerst kommt {name}: Dieses beginnt, wenn das zu Ende ist, in etwa {time}.</translation>
+    </message>
+    <message>
+        <source>{names} is under way in another window of the program: this one does not wait for that, and both take longer.</source>
+        <translation>{names} läuft in einem anderen Fenster des Programms: Dieses wartet nicht darauf, und beide dauern länger.</translation>
+    </message>
+    <message>
+        <source>{name}, no. {number}</source>
+        <translation>{name}, Nr. {number}</translation>
+    </message>
+    <message>
+        <source>{count} frames, on {hidden} of them the tip is hidden</source>
+        <translation>{count} Bilder, auf {hidden} davon ist die Spitze verborgen</translation>
+    </message>
+    <message>
+        <source>{count} frames, and {drawn} with a drawn needle</source>
+        <translation>{count} Bilder und {drawn} mit gezeichneter Nadel</translation>
+    </message>
+    <message>
+        <source>A hidden tip lies in a shadow or out of the plane: it has no place, and "no tip" would be wrong. Such frames teach nothing and are not judged.</source>
+        <translation>Eine verborgene Spitze liegt im Schatten oder außerhalb der Ebene: Sie hat keinen Ort, und „keine Spitze“ wäre falsch. Solche Bilder lehren nichts und werden nicht beurteilt.</translation>
+    </message>
+    <message>
+        <source>Frames of your own data</source>
+        <translation>Bilder Ihrer eigenen Daten</translation>
+    </message>
+    <message>
+        <source>Simulated cines of the machines that Puncta knows, made to tune by; none of them is yours</source>
+        <translation>Simulierte Clips der Geräte, die Puncta kennt, zum Einstellen gemacht; keiner davon ist Ihrer</translation>
+    </message>
+    <message>
+        <source>Frames of your own recordings, with needles drawn into them</source>
+        <translation>Bilder Ihrer eigenen Aufnahmen, mit hineingezeichneten Nadeln</translation>
+    </message>
+    <message>
+        <source>{why} There is no checkpoint yet, so Resume begins it anew.</source>
+        <translation>{why} Es gibt noch keinen Zwischenstand, Fortsetzen beginnt es daher von vorn.</translation>
+    </message>
+    <message>
+        <source>There is no checkpoint yet, so Resume begins it anew.</source>
+        <translation>Es gibt noch keinen Zwischenstand, Fortsetzen beginnt es daher von vorn.</translation>
+    </message>
+    <message>
+        <source>Paused.</source>
+        <translation>Angehalten.</translation>
+    </message>
+    <message>
+        <source>It has stopped.</source>
+        <translation>Es hat aufgehört.</translation>
+    </message>
+    <message>
+        <source>Its process was ended from outside.</source>
+        <translation>Sein Prozess wurde von außen beendet.</translation>
+    </message>
+    <message>
+        <source>Its process ended before it was done.</source>
+        <translation>Sein Prozess endete, bevor es fertig war.</translation>
+    </message>
+    <message>
+        <source>It ended with status {status}.</source>
+        <translation>Es endete mit Status {status}.</translation>
+    </message>
+    <message>
+        <source>The disk is full, so the training has stopped; make room.</source>
+        <translation>Der Datenträger ist voll, daher hat das Training aufgehört; schaffen Sie Platz.</translation>
+    </message>
+    <message>
+        <source>Something went wrong inside Puncta; this is our fault. The details are in {file}.</source>
+        <translation>In Puncta ist etwas schiefgegangen; das ist unser Fehler. Näheres steht in {file}.</translation>
+    </message>
+    <message>
+        <source>{file} is cut off: it ends at {time} of {whole} s, get a complete copy.</source>
+        <translation>{file} ist abgeschnitten: Nach {time} von {whole} s ist Schluss; besorgen Sie eine vollständige Kopie.</translation>
     </message>
 </context>
 </TS>

@@ -125,8 +125,18 @@ def test_how_a_training_ended_is_told_in_the_language_of_the_window(
         ended(tmp_path, 1), ended(tmp_path, 2), settled(RECORD).message,
         settled(replace(RECORD, state="running")).message,
     ]
+    assert told(made[0]) == "Angehalten. Es gibt noch keinen Zwischenstand, Fortsetzen beginnt es daher von vorn."
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "checkpoint.pt").touch()
+    made += [ended(tmp_path, 3, "paused"), ended(tmp_path, 3), ended(tmp_path, -9), ended(tmp_path, 1)]
+    made.append(settled(replace(RECORD, state="running"), tmp_path / "none").message)
+    assert made[-1].endswith("so Resume begins it anew.")
+    assert settled(replace(RECORD, state="running"), tmp_path).message == made[7]
     monkeypatch.setattr(retrain_run, "LEAST_FREE", 1 << 60)
     made.append(ended(tmp_path, 1))
+    (tmp_path / "training" / "checkpoint.pt").unlink()
+    made.append(ended(tmp_path, 1))
+    (tmp_path / "training" / "checkpoint.pt").touch()
     assert len(set(made)) == len(made) and all(made)
     assert [words for words in made if told(words) == words] == []
     assert told(ended(tmp_path, -9)) == "Sein Prozess wurde von außen beendet. " \

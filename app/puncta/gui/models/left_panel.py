@@ -108,6 +108,7 @@ class ModelsPanel(QWidget):
         identities = tuple((f.plugin, tuple(c.identity for c in f.cards)) for f in shelf.families)
         if identities != self._shown_models:
             self._shown_models = identities
+            focus = self._with_focus(MODEL)
             empty(self._models)
             self.rows = {key: row for key, row in self.rows.items() if key[0] != MODEL}
             for family in shelf.families:
@@ -116,6 +117,7 @@ class ModelsPanel(QWidget):
                 self._models.addWidget(head)
                 for card in family.cards:
                     self._add(self._models, MODEL, card.identity)
+            self._give_back(focus)
         for family in shelf.families:
             for card in family.cards:
                 origin = tr(ORIGIN_WORDS[card.origin])
@@ -132,13 +134,12 @@ class ModelsPanel(QWidget):
         ids = tuple(job.id for job in ordered)
         if ids != self._shown_jobs:
             self._shown_jobs = ids
-            focus = next((key for key, row in self.rows.items() if key[0] == TRAINING and row.hasFocus()), None)
+            focus = self._with_focus(TRAINING)
             empty(self._jobs)
             self.rows = {key: row for key, row in self.rows.items() if key[0] != TRAINING}
             for job in ordered:
                 self._add(self._jobs, TRAINING, job.id)
-            if focus in self.rows:
-                self.rows[focus].setFocus()
+            self._give_back(focus)
         for job in ordered:
             self.rows[TRAINING, job.id].show_words(job.name, state_words(job), STATE_MARKS.get(job.state))
         self._none.setVisible(not ids)
@@ -147,11 +148,14 @@ class ModelsPanel(QWidget):
     def mark(self, kind: str, identity: str) -> None:
         """Mark what the page shows."""
         other = (kind, identity) != self._current
+        focus = self._with_focus()
         self._current = (kind, identity)
         for key, row in self.rows.items():
             row.set_current(key == self._current)
         if other and self._current in self.rows:
             self._bring_up(self.rows[self._current])
+            if focus is not None:  # a ring on another row than the one that is shown would mislead
+                self.focus_current()
 
     def _bring_up(self, row: ListRow) -> None:
         """Scroll to a row that is out of sight."""
@@ -160,6 +164,18 @@ class ModelsPanel(QWidget):
             around = around.parentWidget()
         if around is not None:
             around.ensureWidgetVisible(row, 0, row.height() // 2)
+
+    def _with_focus(self, kind: str = "") -> tuple[str, str] | None:
+        """The row that has the keys, or will have them when the window comes up again."""
+        there = self.window().focusWidget()
+        return next((key for key, row in self.rows.items() if row is there and kind in ("", key[0])), None)
+
+    def _give_back(self, focus: tuple[str, str] | None) -> None:
+        """Give the keys to the row that had them before the rows were made anew."""
+        if focus is not None:
+            row = self.rows.get(focus) or self.rows.get(self._current)
+            if row is not None:
+                row.setFocus()
 
     def focus_current(self) -> None:
         """Give the keys to the marked row, else to the first."""

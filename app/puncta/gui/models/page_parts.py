@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import (
+    QComboBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -45,6 +46,16 @@ def heading(words: str) -> QLabel:
     label.setContentsMargins(0, 14, 0, 2)
     label.setWordWrap(True)
     return label
+
+
+def choice_box(name: str) -> QComboBox:
+    """Return a box to choose from, no wider than it has to be."""
+    box = QComboBox()
+    box.setAccessibleName(name)
+    box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(28)
+    return box
 
 
 def empty(layout: QLayout) -> None:
@@ -137,8 +148,14 @@ class Facts(QWidget):
         self._grid.setColumnStretch(1, 1)
         self.facts: tuple[tuple[str, str], ...] = ()
 
-    def show_facts(self, facts: Iterable[tuple[str, str]]) -> None:
-        """Show pairs of name and value."""
+    def show_facts(self, facts: Iterable[tuple[str, str]], whole: Mapping[str, str] | None = None) -> None:
+        """Show pairs of name and value.
+
+        Parameters
+        ----------
+        whole : mapping of str to str or None
+            What stands behind a value that was cut short, by its name.
+        """
         facts = tuple(facts)
         if facts == self.facts:
             return
@@ -149,7 +166,9 @@ class Facts(QWidget):
             metrics = left.fontMetrics()
             left.setMinimumWidth(min(metrics.horizontalAdvance(name) + 2, metrics.averageCharWidth() * NAME_CHARS))
             right.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            right.setAccessibleName(f"{name}: {value}")
+            behind = (whole or {}).get(name, "")
+            right.setAccessibleName(f"{name}: {behind or value}")
+            right.setToolTip(behind)
             self._grid.addWidget(left, row, 0, Qt.AlignmentFlag.AlignTop)
             self._grid.addWidget(right, row, 1, Qt.AlignmentFlag.AlignTop)
         self.setVisible(bool(facts))
@@ -238,10 +257,14 @@ class Choice(QFrame):
 
 
 class ListRow(QFrame):
-    """A row of the list at the left: a mark, a title, a line below. Chosen by click, Enter, or the arrow keys."""
+    """A row of the list at the left: a mark, a title, a line below. Chosen by click, Enter, or the arrow keys.
+
+    Once it is chosen it has no more use for Space, which then does what the page offers.
+    """
 
     def __init__(self, theme: Theme, title: str, second: str, choose: Callable[[], None]) -> None:
         super().__init__()
+        self._is_current = False
         self.setObjectName("sourceRow")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -274,6 +297,7 @@ class ListRow(QFrame):
 
     def set_current(self, current: bool) -> None:
         """Mark the row of what the page shows."""
+        self._is_current = current
         set_property(self, "current", "true" if current else "false")
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -283,7 +307,7 @@ class ListRow(QFrame):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Choose it by Enter or Space; the arrows go to the next row and choose that."""
-        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space}:
+        if event.key() in self._choosing():
             self._choose()
         elif event.key() in {Qt.Key.Key_Up, Qt.Key.Key_Down}:
             self._go(-1 if event.key() == Qt.Key.Key_Up else 1)
@@ -292,7 +316,7 @@ class ListRow(QFrame):
 
     def event(self, event: QEvent) -> bool:
         """While the row has the focus, these keys are its own."""
-        own = {Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space, Qt.Key.Key_Up, Qt.Key.Key_Down}
+        own = {*self._choosing(), Qt.Key.Key_Up, Qt.Key.Key_Down}
         if (
             isinstance(event, QKeyEvent)
             and event.type() is QEvent.Type.ShortcutOverride
@@ -302,6 +326,10 @@ class ListRow(QFrame):
             event.accept()
             return True
         return super().event(event)
+
+    def _choosing(self) -> set[Qt.Key]:
+        keys = {Qt.Key.Key_Return, Qt.Key.Key_Enter}
+        return keys if self._is_current else {*keys, Qt.Key.Key_Space}
 
     def _go(self, way: int) -> None:
         around = self.parentWidget()

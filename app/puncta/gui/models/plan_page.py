@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QLineEdit, QVBoxLayout, QWidget
 
 from puncta.core.errors import UserError
@@ -23,7 +22,15 @@ from puncta.gui.models.data_words import (
 )
 from puncta.gui.models.left_panel import name_of
 from puncta.gui.models.model_desk import Draft, ModelDesk
-from puncta.gui.models.page_parts import Choice, Notes, Page, Title, empty, heading, wrapped
+from puncta.gui.models.page_parts import Choice, Notes, Page, Title, choice_box, empty, heading, wrapped
+from puncta.gui.models.plan_words import (
+    cautions,
+    moved_words,
+    problems_of,
+    thresholds_words,
+    usual_name,
+    waits_words,
+)
 from puncta.gui.models.recording_choice import RecordingChoice
 from puncta.gui.models.said import told
 from puncta.gui.models.split_bar import SplitBar
@@ -32,9 +39,6 @@ from puncta.gui.theme import Theme
 
 if TYPE_CHECKING:
     from puncta.session.retrain import Estimated, RetrainRecipe, SplitPlan, TrainingData
-
-FEW_SUBJECTS = 5
-"""Below so many held-in subjects a warning says that the model may fit them alone."""
 
 
 class PlanPage(Page):
@@ -55,6 +59,8 @@ class PlanPage(Page):
         self.data: TrainingData | None = None
         self.split: SplitPlan | None = None
         self._whole: TrainingData | None = None
+        self._roles: dict[str, dict[str, str]] = {}
+        """Side that each person, or case, was given first; they keep it as others come and go."""
         self.estimated: Estimated | None = None
         self._problem = self._refused = ""
         self._by_recordings = False
@@ -67,9 +73,9 @@ class PlanPage(Page):
             tr("It runs in a process of its own while you go on, and changes nothing until you put its model in use."),
             (),
         )
-        self.plugins = self._combo(tr("For"))
+        self.plugins = choice_box(tr("For"))
         self.plugins.activated.connect(lambda i: self.choose_plugin(self.plugins.itemData(i)))
-        self.bases = self._combo(tr("Goes on from"))
+        self.bases = choice_box(tr("Goes on from"))
         self.bases.activated.connect(lambda i: self.choose_base(self.bases.itemData(i)))
         self._base_head = heading(tr("Goes on from"))
         self._data_box, self._recipe_box = QWidget(), QWidget()
@@ -87,7 +93,7 @@ class PlanPage(Page):
         self.recordings.hide()
         self.elsewhere = wrapped("", "quiet")
         self.split_bar = SplitBar(theme)
-        self.time = wrapped("", "")
+        self.time, self.waits = wrapped("", ""), wrapped("", "")
         self.warnings = Notes(theme)
         self.name = QLineEdit()
         self.name.setAccessibleName(tr("Name of the training"))
@@ -96,22 +102,14 @@ class PlanPage(Page):
             self.title, heading(tr("For")), self.plugins, heading(tr("Learn from")), self.no_data,
             self._data_box, self.damaged, self.cases, self.recordings,
             heading(tr("How")), self._recipe_box, self.elsewhere, self._base_head, self.bases,
-            heading(tr("Who is held out")), self.split_bar, heading(tr("Time")), self.time, self.warnings,
+            heading(tr("Who is held out")), self.split_bar, heading(tr("Time")), self.time, self.waits, self.warnings,
             heading(tr("Name")), self.name,
         ):
             narrow = isinstance(part, QComboBox)
             self.column.addWidget(part, 0, Qt.AlignmentFlag.AlignLeft if narrow else Qt.AlignmentFlag(0))
         self.column.addStretch(1)
         desk.data_changed.connect(self._show_data)
-
-    @staticmethod
-    def _combo(name: str) -> QComboBox:
-        box = QComboBox()
-        box.setAccessibleName(name)
-        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(28)
-        return box
+        desk.trainings.changed.connect(self._show_waits)
 
     # --- what is asked -----------------------------------------------------------------------------------------
 
@@ -159,6 +157,7 @@ class PlanPage(Page):
         self._base_head.setVisible(needs)
         self.bases.setVisible(needs)
         self._ask_time()
+        self.split_bar.show_notes(self._split_notes())
         if chosen is not None:
             fitting = (d for d in self._fitting() if d.needle_free == (chosen.kind == "pretrain"))
             self._match(self._without_labels, chosen.kind == "pretrain", (f"data {d.id}" for d in fitting))
@@ -175,7 +174,7 @@ class PlanPage(Page):
         self._by_recordings = data.needle_free and data.path is None
         self.recordings.setVisible(self._by_recordings)
         self._without_labels = data.needle_free
-        self._whole = data
+        self._whole, self._roles = data, {}
         if self._by_recordings:
             self.cases.hide()
             self.data = None
@@ -210,8 +209,16 @@ class PlanPage(Page):
             self._learn_from(chosen)
 
     def _tell_split(self) -> None:
-        self.split_bar.show_split(self.split, self._problem, at_most=self._up_to)
+        self.split_bar.show_split(self.split, self._problem, at_most=self._up_to, notes=self._split_notes())
         self._tell()
+
+    def _split_notes(self) -> list[str]:
+        """What has to be said about who does what."""
+        recipe = self.chosen_recipe()
+        if self.split is None or recipe is None:
+            return []
+        said = moved_words(self._roles, self.split), thresholds_words(recipe, self.split)
+        return [words for words in said if words]
 
     @property
     def _up_to(self) -> bool:
@@ -230,6 +237,8 @@ class PlanPage(Page):
         def there(split: SplitPlan) -> None:
             if number == self._asked:
                 self.split = split
+                known = self._roles.setdefault(split.by, {})
+                known.update({name: side for name, side in split.roles.items() if name not in known})
                 self._tell_split()
 
         def failed(error: Exception) -> None:
@@ -239,7 +248,8 @@ class PlanPage(Page):
                 self._problem = told(str(error))
                 self._tell_split()
 
-        self._desk.split(data, self.plugin, there, failed)
+        roles = {by: dict(sides) for by, sides in self._roles.items()}
+        self._desk.trainings.plan(data, self.plugin, roles, there, failed)
 
     def chosen_recipe(self) -> RetrainRecipe | None:
         """The recipe that is chosen."""
@@ -295,24 +305,9 @@ class PlanPage(Page):
     def cautions(self) -> list[str]:
         """What is not as it should be, though it can begin."""
         recipe, split = self.chosen_recipe(), self.split
-        found: list[str] = []
         if split is None or recipe is None:
-            return found
-        frames = split.frames.get("train", 0)
-        if recipe.least_frames <= frames < 2 * recipe.least_frames:
-            found.append(tr("{frames} frames are few. Twice as many would teach it more surely.").format(frames=frames))
-        if split.by == "subject" and len(split.train) < FEW_SUBJECTS:
-            one = tr("It learns from 1 subject and may fit that one alone. Look at the held out ones before use.")
-            many = tr("It learns from {count} subjects and may fit those alone. Look at the held out ones before use.")
-            found.append(one if len(split.train) == 1 else many.format(count=len(split.train)))
-        if split.honest and not split.frames.get("test", 0):
-            found.append(tr("Nobody is held out, so the new model cannot be compared with the old one."))
-        if recipe.kind == "pretrain":
-            found.append(tr("The comparison has drawn needles: it cannot tell how real ones are found."))
-        if self.data is not None and self.data.simulated:
-            found.append(tr("Simulated frames are among them: figures on these say nothing about patients."))
-        problems = () if self.data is None or self._by_recordings else self.data.problems
-        return found + [told(problem) for problem in problems]
+            return []
+        return cautions(recipe, split, self.data) + problems_of(None if self._by_recordings else self.data)
 
     # --- showing -----------------------------------------------------------------------------------------------
 
@@ -391,10 +386,13 @@ class PlanPage(Page):
         else:
             self.time.setText("")
         self.warnings.show_notes(self.cautions())
-        if not self._named and self.recipe:
-            self.name.setText(self._usual_name())
+        self._show_waits()
         self.changed.emit()
 
-    def _usual_name(self) -> str:
-        today = QLocale().toString(date.today(), QLocale.FormatType.ShortFormat)  # type: ignore[call-overload]
-        return f"{self.plugins.currentText()}, {today}"
+    def _show_waits(self) -> None:
+        """Follow the trainings there are: what this one would wait for, and which names are taken."""
+        jobs = self._desk.trainings.all.values()
+        self.waits.setText(waits_words(jobs))
+        self.waits.setVisible(bool(self.waits.text()))
+        if not self._named and self.recipe:
+            self.name.setText(usual_name(self.plugins.currentText(), {job.name for job in jobs}))

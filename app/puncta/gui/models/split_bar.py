@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
@@ -9,7 +10,7 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from puncta.gui.i18n import tr
-from puncta.gui.models.page_parts import Facts, wrapped
+from puncta.gui.models.page_parts import Facts, Notes, wrapped
 from puncta.gui.models.said import told
 from puncta.gui.models.words import list_words
 from puncta.gui.theme import Theme
@@ -21,7 +22,13 @@ SIDES = ("train", "tune", "test")
 SIDE_WORDS = {"train": "Learns from", "tune": "Sets thresholds by", "test": "Held out, to judge"}
 NOT_STATED = "subject not stated"
 """What stands for the person of cases that name none."""
+MOST_NAMES = 6
 SIDE_TOKENS = {"train": "accent", "tune": "caution", "test": "good"}
+
+
+def name_words(name: str) -> str:
+    """Name a person of a split."""
+    return tr(NOT_STATED) if name == NOT_STATED else name
 
 
 class _Shares(QWidget):
@@ -82,31 +89,63 @@ class SplitBar(QWidget):
         self._shares = _Shares(theme)
         self.facts = Facts()
         self.warning = wrapped("", "safety")
+        self.hidden = wrapped("", "quiet")
+        self.notes = Notes(theme)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addWidget(self._shares)
         column.addWidget(self.facts)
+        column.addWidget(self.hidden)
+        column.addWidget(self.notes)
         column.addWidget(self.warning)
         self.show_split(None)
 
-    def show_split(self, split: SplitPlan | None, problem: str = "", *, at_most: bool = False) -> None:
+    def show_notes(self, notes: Sequence[str]) -> None:
+        """Say something else about the split."""
+        self.notes.show_notes(notes)
+
+    def show_split(
+        self, split: SplitPlan | None, problem: str = "", *, at_most: bool = False, notes: Sequence[str] = ()
+    ) -> None:
         """Show a split, or say why there is none; its frames may become fewer where they are ``at_most`` so many."""
         there = split is not None
         self._shares.setVisible(there)
         self.facts.setVisible(there)
+        self.show_notes(notes if there else ())
+        self.hidden.setText(_hidden_words(split))
+        self.hidden.setVisible(bool(self.hidden.text()))
         if split is None:
             self.warning.setText(told(problem))
             self.warning.setVisible(bool(problem))
             return
         self._shares.show_frames(dict(split.frames))
-        names = {"train": split.train, "tune": split.tune, "test": split.held_out}
-        count_words = tr("up to {count} frames") if at_most else tr("{count} frames")
-        facts = []
+        facts, whole = [], {}
         for side in SIDES:
-            frames = count_words.format(count=split.frames.get(side, 0))
-            who = list_words([tr(NOT_STATED) if name == NOT_STATED else name for name in names[side]])
-            facts.append((tr(SIDE_WORDS[side]), f"{who}  ·  {frames}" if who else tr("nobody")))
-        self.facts.show_facts(facts)
+            names, frames = [name_words(name) for name in split.names[side]], _frame_words(split, side, at_most)
+            words = f"{list_words(names, MOST_NAMES)}  ·  {frames}" if names else tr("nobody")
+            facts.append((tr(SIDE_WORDS[side]), words))
+            if len(names) > MOST_NAMES:
+                whole[tr(SIDE_WORDS[side])] = f"{', '.join(names)}  ·  {frames}"
+        self.facts.show_facts(facts, whole)
         self.warning.setText(told(split.warning))
         self.warning.setVisible(bool(split.warning))
+
+
+def _frame_words(split: SplitPlan, side: str, at_most: bool) -> str:
+    """Count the frames of a side, and those among them that say nothing."""
+    words = tr("up to {count} frames") if at_most else tr("{count} frames")
+    hidden, drawn = split.hidden.get(side, 0), split.drawn if side == "test" else 0
+    if hidden:
+        words = tr("{count} frames, on {hidden} of them the tip is hidden")
+    if drawn:
+        words = tr("{count} frames, and {drawn} with a drawn needle")
+    return words.format(count=split.frames.get(side, 0), hidden=hidden, drawn=drawn)
+
+
+def _hidden_words(split: SplitPlan | None) -> str:
+    """Say why fewer frames teach and are judged than are labelled; "" where all are."""
+    if split is None or not any(split.hidden.values()):
+        return ""
+    return tr("A hidden tip lies in a shadow or out of the plane: it has no place, and \"no tip\" would be wrong. Such "
+              "frames teach nothing and are not judged.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,10 +17,13 @@ from puncta.gui.models.words import HELD, UNDER_WAY
 from puncta.inference.registry import ModelCard
 
 if TYPE_CHECKING:
-    from puncta.session.retrain import JobStatus, RetrainJobs, RetrainRecipe
+    from puncta.session.retrain import JobStatus, RetrainJobs, RetrainRecipe, SplitPlan, TrainingData
 
 LOOK_MS = 3000
 """So often it is asked how trainings stand that another window has begun [ms]."""
+SIMULATED, OWN = "simulated", "own"
+PICTURE_KINDS = {"validation.png": SIMULATED, "validation-stills.png": OWN}
+"""What a training's pictures are of, by their file: simulated cines of other machines, or the data of this user."""
 Failed = Callable[[Exception], None]
 
 
@@ -38,14 +41,19 @@ class Learned:
 
     Attributes
     ----------
+    pictures : tuple of (str, QImage)
+        What they are of, "own" or "simulated", and the picture.
     notes : tuple of str
         What was left out of the recordings that it learns from.
+    split : SplitPlan or None
+        Who it learns from, who sets thresholds, and who judges; None where the dataset is not there any more.
     """
 
     curves: dict[str, tuple[list[float], list[float]]]
-    pictures: tuple[QImage, ...]
+    pictures: tuple[tuple[str, QImage], ...]
     result: ModelCard | None
     notes: tuple[str, ...] = ()
+    split: SplitPlan | None = None
 
 
 class TrainingDesk(QObject):
@@ -74,6 +82,7 @@ class TrainingDesk(QObject):
         self._begun = self._read = False
         self._pictures: dict[Path, tuple[int, QImage]] = {}
         self._notes: dict[str, tuple[str, ...]] = {}
+        self._splits: dict[tuple[str, str], SplitPlan | None] = {}
         self.trainer: RetrainJobs | None = None
         self.all: dict[str, JobStatus] = {}
         self.recipes: tuple[RetrainRecipe, ...] = ()
@@ -121,10 +130,44 @@ class TrainingDesk(QObject):
             return
 
         def work() -> Learned:
-            pictures = tuple(image for file in trainer.pictures(job) if not (image := self._picture(file)).isNull())
-            return Learned(dict(trainer.curves(job)), pictures, trainer.result(job), self._left_out(job))
+            pictures = tuple(
+                (PICTURE_KINDS.get(file.name, OWN), image)
+                for file in trainer.pictures(job)
+                if not (image := self._picture(file)).isNull()
+            )
+            return Learned(
+                dict(trainer.curves(job)), pictures, trainer.result(job), self._left_out(job), self._split(job)
+            )
 
         self._ask(work, then, failed)
+
+    def plan(
+        self, data: TrainingData, plugin: str, roles: Mapping[str, Mapping[str, str]],
+        then: Callable[[SplitPlan], None], failed: Failed,
+    ) -> None:
+        """Divide data by subject; whoever has a role keeps it."""
+
+        def work() -> SplitPlan:
+            from puncta.session.retrain import plan_split
+
+            return plan_split(data, plugin, roles=roles)
+
+        self._ask(work, then, failed)
+
+    def _split(self, job: str) -> SplitPlan | None:
+        """Who a training learns from and who judges, read once; called in a thread."""
+        status = self.all.get(job)
+        if status is None:
+            return None
+        key = status.data, status.plugin
+        if key not in self._splits:
+            from puncta.session.retrain import split_of_dataset
+
+            try:
+                self._splits[key] = split_of_dataset(Path(status.data), status.plugin)
+            except UserError:  # it is not there any more
+                self._splits[key] = None
+        return self._splits[key]
 
     def _left_out(self, job: str) -> tuple[str, ...]:
         """What was left out of a training's recordings, read once; called in a thread."""

@@ -12,7 +12,10 @@ from puncta.gui.i18n import tr
 from puncta.gui.models.comparison_view import ComparisonView
 from puncta.gui.models.curves import Curve, CurvePlot, last_sample
 from puncta.gui.models.page_parts import Facts, Notes, Page, Title, empty, heading, wrapped
+from puncta.gui.models.plan_words import thresholds_words
 from puncta.gui.models.said import told
+from puncta.gui.models.split_bar import SplitBar
+from puncta.gui.models.training_desk import OWN, SIMULATED
 from puncta.gui.models.words import FIGURE_WORDS, SHARE, STATE_MARKS, STATE_WORDS, UNDER_WAY, moment_words, time_words
 from puncta.gui.panels.parts import Bar
 from puncta.gui.theme import Theme
@@ -27,6 +30,13 @@ LOSS_WORDS = {
     "direction": "direction", "pixels": "mask", "dice": "overlap", "centre line": "centre line", "flags": "flags",
     "other": "other pictures", "map": "map",
 }
+DRAWN = "drawn"
+SAMPLE_WORDS = {
+    OWN: "Frames of your own data",
+    DRAWN: "Frames of your own recordings, with needles drawn into them",
+    SIMULATED: "Simulated cines of the machines that Puncta knows, made to tune by; none of them is yours",
+}
+"""What the frames are of."""
 MOST_LOSSES = 4
 _UPRIGHT = Qt.AlignmentFlag.AlignVCenter
 
@@ -34,12 +44,12 @@ _UPRIGHT = Qt.AlignmentFlag.AlignVCenter
 class Sample(QLabel):
     """A picture as wide as the column, never wider than it is."""
 
-    def __init__(self, image: QImage) -> None:
+    def __init__(self, image: QImage, words: str) -> None:
         super().__init__()
         self._image = image
         self.setMinimumWidth(1)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName(tr("What the network says on tune frames"))
+        self.setAccessibleName(f"{tr('What the network says on tune frames')}: {words}")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the width."""
@@ -74,7 +84,11 @@ class TrainingPage(Page):
         self._samples = QWidget()
         self._samples_column = QVBoxLayout(self._samples)
         self._samples_column.setContentsMargins(0, 0, 0, 0)
-        self._images: tuple[int, ...] = ()
+        self.sample_words: tuple[str, ...] = ()
+        self._images: tuple[object, ...] = ()
+        self._recipe: RetrainRecipe | None = None
+        self.split_head = heading(tr("Who is held out"))
+        self.split_bar = SplitBar(theme)
         self.facts = Facts()
         self.left_out = Notes(theme)
         line = QHBoxLayout()
@@ -84,17 +98,19 @@ class TrainingPage(Page):
         self.column.addWidget(self.title)
         self.column.addLayout(line)
         for part in (
-            self.bar, self.message, self.comparison_head, self.comparison, self.curves_head, self.waiting, self.losses,
+            self.bar, self.message, self.comparison_head, self.comparison, self.split_head, self.split_bar,
+            self.curves_head, self.waiting, self.losses,
             self.figures, self.samples_head, self._samples, heading(tr("Plan")), self.facts, self.left_out,
         ):
             self.column.addWidget(part)
         self.column.addStretch(1)
 
-    def show_training(self, job: JobStatus, recipe: RetrainRecipe | None) -> None:
-        """Show how a training stands."""
+    def show_training(self, job: JobStatus, recipe: RetrainRecipe | None, made: str = "") -> None:
+        """Show how a training stands, and in words what has become of the model that it ``made``."""
         other = self.job is None or self.job.id != job.id
         self.job = job
         shape, tone = STATE_MARKS.get(job.state, ("ring", "neutral"))
+        self._recipe = recipe
         title = tr(recipe.title) if recipe is not None else job.recipe
         second = tr("{recipe}, goes on from {base}").format(recipe=title, base=job.base) if job.base else title
         key = (job.name, second, job.state)
@@ -109,7 +125,6 @@ class TrainingPage(Page):
         self.left.setVisible(bool(self.left.text()))
         self.bar.set_value(job.done / job.total if job.total else None)
         done = job.state == "done"
-        made = tr("{model} is there. It changes nothing until you put it in use.").format(model=job.model)
         self.message.setText(made if done else "" if going else told(job.message))
         self.message.setVisible(bool(self.message.text()))
         self.left.setAlignment((Qt.AlignmentFlag.AlignRight if going else Qt.AlignmentFlag.AlignLeft) | _UPRIGHT)
@@ -136,12 +151,21 @@ class TrainingPage(Page):
         self.figures.show_curves(figures, most)
         self.waiting.setVisible(not curves)
         images = learned.pictures if learned is not None else ()
-        keys = tuple(image.cacheKey() for image in images)
+        split = learned.split if learned is not None else None
+        self.split_head.setVisible(split is not None)
+        self.split_bar.setVisible(split is not None)
+        said = thresholds_words(self._recipe, split) if self._recipe is not None and split is not None else ""
+        self.split_bar.show_split(split, notes=[said] if said else ())
+        keys = tuple((kind, image.cacheKey()) for kind, image in images)
         if keys != self._images:
             self._images = keys
             empty(self._samples_column)
-            for image in images:
-                self._samples_column.addWidget(Sample(image))
+            pretrains = self._recipe is not None and self._recipe.kind == "pretrain"
+            kinds = [DRAWN if pretrains and kind == OWN else kind for kind, _image in images]
+            self.sample_words = tuple(tr(SAMPLE_WORDS[kind]) for kind in kinds)
+            for said, (_kind, image) in zip(self.sample_words, images, strict=True):
+                self._samples_column.addWidget(wrapped(said, "quiet"))
+                self._samples_column.addWidget(Sample(image, said))
         self.left_out.show_notes([told(words) for words in learned.notes] if learned is not None else [])
         self.samples_head.setVisible(bool(images))
         self._samples.setVisible(bool(images))
