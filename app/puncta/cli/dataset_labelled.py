@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Make a dataset of the labels in the store, or of another dataset, with a split by subject: a subject teaches, sets
-thresholds, or judges, and never two of these. Confirmed labels alone are taken; the frames before each labelled one go
-along without a label, for networks look back on them."""
+thresholds, or judges, and never two of these. A split that is stated already stays, so that whoever is held out stays
+held out; where it is stated of some subjects only, those keep their side. Confirmed labels alone are taken; the frames
+before each labelled one go along without a label, for networks look back on them."""
+STATED = "The split was stated already and stays: whoever is held out stays held out."
 
 
 def add_parser(actions: argparse._SubParsersAction) -> None:
@@ -33,14 +35,15 @@ def add_parser(actions: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="a new folder")
     parser.add_argument("--from", dest="source", metavar="DIR", type=Path,
-                        help="a dataset to split anew, in place of the store of labels")
+                        help="a dataset, in place of the store of labels; the split that it states stays")
     parser.add_argument("--store", metavar="FILE_OR_URL",
                         help="another store than this user's own or the one that PUNCTA_STORE names")
     parser.add_argument("--label-set", metavar="NAME", help="labels of this set, where there are several")
     parser.add_argument("--plugin", metavar="PLUGIN", help="whose labels count for the split (default: what there is "
                                                            "most of)")
     parser.add_argument("--rater", help="whose labels; default: the consensus, else the only rater's")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="another number divides otherwise")
+    parser.add_argument("--seed", metavar="N", type=int, default=0,
+                        help="another number divides otherwise, as far as no split is stated")
     parser.set_defaults(action=run)
 
 
@@ -72,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"left out: {problem}")
     along = f"; {count_of(made.between, 'frame')} without a label {'goes' if made.between == 1 else 'go'} along"
     print(f"Made {made.folder}: {plan.shows}{along if made.between else ''}.")
+    if plan.stated:
+        print(STATED + (f" --seed {args.seed} changes nothing." if args.seed else ""))
     if plan.warning:
         print(plan.warning)
     return 0

@@ -94,7 +94,13 @@ def test_the_command_makes_it_and_says_its_split(tmp_path: Path, capsys: pytest.
     said = capsys.readouterr().out
     assert "train 1 subject, 2 frames; tune 1 subject, 2 frames; held out 1 subject, 2 frames" in said
     assert {v.split for v in load_dataset(tmp_path / "here").videos} == {"train", "tune", "test"}
-    assert main(["dataset", "labelled", "--from", str(tmp_path / "here"), "--out", str(tmp_path / "again")]) == 0
+    assert "stated already" not in said
+    again = ["dataset", "labelled", "--from", str(tmp_path / "here"), "--out", str(tmp_path / "again"), "--seed", "3"]
+    assert main(again) == 0
+    kept = "The split was stated already and stays: whoever is held out stays held out. --seed 3 changes nothing."
+    assert kept in capsys.readouterr().out
+    first, second = ({v.subject: v.split for v in load_dataset(tmp_path / n).videos} for n in ("here", "again"))
+    assert first == second
     assert main([*where, "--label-set", "infant-lp", "--out", str(tmp_path / "none")]) == 2
     assert 'No confirmed label is of the set "infant-lp"; there are labels of: needle-tip.' in capsys.readouterr().err
 
