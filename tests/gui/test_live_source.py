@@ -19,6 +19,7 @@ from puncta.core.frame import Frame
 from puncta.core.results import PluginOutput
 from puncta.gui.bridge import Jobs
 from puncta.gui.dialogs.live_source import LiveSourceDialog
+from puncta.gui.i18n import install_language, remove_language
 from puncta.sdk.plugin import StepResult
 from puncta.sources.camera import open_camera
 from puncta.sources.camera_listing import CameraListed
@@ -159,6 +160,23 @@ def test_the_dialog_takes_addresses_and_refuses_what_is_none(search) -> None:  #
         throw_away(dialog)
 
     search(scene)
+
+
+def test_a_german_dialog_says_in_german_what_is_wrong_with_an_address(search, qapp) -> None:  # noqa: ANN001
+    async def scene(jobs: Jobs, gate: threading.Event) -> None:
+        dialog = LiveSourceDialog(jobs)
+        dialog.address.setText("camera:front")
+        assert dialog.hint.text().startswith("camera:front nennt keine Kamera;")
+        gate.set()
+        dialog.reject()
+        throw_away(dialog)
+
+    kept = install_language(qapp, "de")
+    try:
+        search(scene)
+    finally:
+        remove_language(qapp, kept)
+        install_language(qapp, "en")
 
 
 def test_a_dialog_that_is_closed_stops_looking(search) -> None:  # noqa: ANN001

@@ -16,14 +16,14 @@ from puncta.core.frame import CalibrationOrigin
 from puncta.core.guidance import MISSES, OFF_PLAN, TARGET_LOST, TO_TARGET
 from puncta.core.target import LOSS_WORDS
 from puncta.formats.label_sets import label_sets_dir, read_label_set, shipped_label_sets
-from puncta.gui import actions, sounds
+from puncta.gui import actions, sounds, source_said
 from puncta.gui.annotate import adjudication, adjudication_panel, facts, things, worklist
 from puncta.gui.annotate import said as labels_said
 from puncta.gui.dialogs import export_labels
 from puncta.gui.dialogs import settings as settings_dialog
 from puncta.gui.dialogs import simulator as simulator_dialog
 from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
-from puncta.gui.models import said, split_bar, training_page
+from puncta.gui.models import plan_words, said, split_bar, training_page
 from puncta.gui.models import words as model_words
 from puncta.gui.panels import (
     finding_rows,
@@ -82,6 +82,8 @@ def texts_of_source(root: Path) -> set[str]:
         model_words.SET_WORDS,
         split_bar.SIDE_WORDS,
         training_page.LOSS_WORDS,
+        training_page.SAMPLE_WORDS,
+        plan_words.MOVED_WORDS,
         training_page.STAGE_WORDS,
         adjudication.SHOWN_WORDS,
         export_labels.KIND_WORDS,
@@ -102,7 +104,7 @@ def texts_of_source(root: Path) -> set[str]:
     found |= {*findings.ADVICE_WORDS, "target interspace", "CSF yes, cord no", "not seen yet", "of a moment ago"}
     found |= {findings.heat_words(name, speaks=s) for name in ("quality", "cord", "csf") for s in (True, False)}
     found |= {findings.POOR_PICTURE, finding_rows.POOR_WHY}
-    found |= {EMPTY, NO_SPECKLE, *said.SAID, *labels_said.SAID}
+    found |= {EMPTY, NO_SPECKLE, *said.SAID, *labels_said.SAID, *source_said.SAID}
     found |= words_of_label_sets()
     found |= words_of_plugin(root / "plugins" / "infant-lp")
     found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}

@@ -37,7 +37,7 @@ from puncta.gui.modes.review import ReviewBar
 from puncta.gui.modes.steer import SteerBar
 from puncta.gui.panels.finding_rows import finding_tiles
 from puncta.gui.panels.inspector import Inspector
-from puncta.gui.panels.latency import show_source_state
+from puncta.gui.panels.latency import show_source_failure, show_source_state
 from puncta.gui.panels.layers_panel import LayersPanel
 from puncta.gui.panels.parts import restyle_all
 from puncta.gui.panels.source_panel import SourcePanel, words_of
@@ -160,7 +160,7 @@ class MainWindow(QMainWindow):
         desk.status_changed.connect(self.refresh)
         desk.source_changed.connect(self._take_source)
         desk.target_changed.connect(self._apply_view)
-        desk.failed.connect(lambda text: self.stage.banners.say("open", "bad", text))
+        desk.failed.connect(lambda text: show_source_failure(self.stage.banners, text))
         self.preferences.changed.connect(self._follow)
         self.preferences.on_failure = lambda text: self.stage.banners.say("settings", "caution", text)
         self.stage.try_card.dismissed.connect(self.does.dismiss_tips)

@@ -23,6 +23,7 @@ from puncta.formats.results_lines import ResultLine
 from puncta.gui.dialogs.compare import CompareDialog
 from puncta.gui.dialogs.export import ExportChoice, ExportDialog
 from puncta.gui.i18n import tr
+from puncta.gui.source_said import told
 from puncta.gui.veil import blind_words
 from puncta.session.compare import ANALYSES, compare_results, spacing_of_session, table_of
 from puncta.session.export import (
@@ -102,7 +103,7 @@ class SessionVerbs(QObject):
                 return
             if not isinstance(error, UserError):
                 raise error
-            dialog.say(str(error))
+            dialog.say(told(str(error)))
 
         def go() -> None:
             try:
@@ -168,7 +169,7 @@ class SessionVerbs(QObject):
             if not isinstance(error, UserError):
                 raise error
             self.beside = None
-            window.status_line.say(str(error))
+            window.status_line.say(told(str(error)))
 
         window.jobs.run(lambda: findings_of(uri, file), loaded, failed)
 

@@ -6,6 +6,7 @@ They come filled in, some from a store that an earlier start of the program wrot
 from __future__ import annotations
 
 from puncta.core.errors import UserError
+from puncta.gui import source_said
 from puncta.gui.i18n import tr
 from puncta.gui.models.said import OUTSIDE, told_of
 
@@ -97,4 +98,4 @@ def told_error(error: Exception, otherwise: str) -> str:
 def told(sentence: str) -> str:
     """Return a sentence or a gesture's name in the language of the window; one of an unknown form stays as it is."""
     known = tr(sentence)
-    return known if known != sentence else told_of(SAID, sentence) or sentence
+    return known if known != sentence else told_of(SAID, sentence) or source_said.told(sentence)

@@ -11,6 +11,7 @@ from puncta.core.errors import UserError
 from puncta.gui.bridge import Jobs
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import text_label
+from puncta.gui.source_said import told
 
 EXAMPLES = "camera:0?size=1280x720&fps=30\nrtsp://HOST/NAME\nudp://@:5000\nigtl://HOST:18944\nclarius://HOST:5828\nscreen:100,80,800,600"
 
@@ -101,7 +102,7 @@ class LiveSourceDialog(QDialog):
             fine = True
         except UserError as error:
             fine = False
-            words = str(error) if self.uri() else EXAMPLES
+            words = told(str(error)) if self.uri() else EXAMPLES
         self.hint.setText(words)
         self.opener.setEnabled(fine)
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QPushButton, QVBoxLayout, QWi
 from puncta.core.events import PipelineStatus, PlayState, SourceHealth, SourceProblem
 from puncta.gui.i18n import tr
 from puncta.gui.panels.parts import draw_mark, text_label, tone_colour
+from puncta.gui.source_said import told
 from puncta.gui.theme import Theme
 
 if TYPE_CHECKING:
@@ -57,15 +58,20 @@ def judge_latency(
     return tr("live"), "good", "circle"
 
 
+def show_source_failure(banners: BannerStack, sentence: str) -> None:
+    """Say why a source did not open, or stopped."""
+    banners.say("open", "bad", told(sentence))
+
+
 def show_source_state(banners: BannerStack, status: PipelineStatus, latency: LatencySnapshot) -> None:
     """Say in one sentence what is wrong with a live source, and take it away once it is well."""
     health = status.health
     if health is None or status.state not in {PlayState.PLAYING, PlayState.RECONNECTING}:
         banners.hush("source")
     elif health.problem is SourceProblem.LOST:
-        banners.say("source", "bad", f"{health.message} {tr('Puncta tries again by itself.')}")
+        banners.say("source", "bad", f"{told(health.message)} {tr('Puncta tries again by itself.')}")
     elif health.message:
-        banners.say("source", "caution", health.message)
+        banners.say("source", "caution", told(health.message))
     else:
         banners.hush("source")
     old = latency.frame_to_painted
