@@ -10,15 +10,9 @@ from puncta.cli.progress import ProgressLine
 from puncta.core.errors import UserError
 from puncta.formats.atomic import write_text_atomic
 from puncta.formats.jsontext import json_document, write_json
+from puncta.session.comparison_text import as_json, as_markdown, words_of
 from puncta.session.figure_words import count_of
-from puncta.session.model_comparison import (
-    ComparedFigure,
-    Comparison,
-    as_json,
-    as_markdown,
-    compare_models,
-    words_of,
-)
+from puncta.session.model_comparison import ComparedFigure, Comparison, compare_models
 from puncta.session.plugins import all_models
 
 

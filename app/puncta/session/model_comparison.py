@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from puncta.core.errors import UserError
 from puncta.formats.dataset import load_dataset
 from puncta.formats.dataset_checks import is_split_by_case
-from puncta.formats.jsontext import rounded
+from puncta.inference.registry import ModelCard
 from puncta.metrics.intervals import Estimate
 from puncta.session.evaluate import LabelledData, Run, differences, figures_of, open_labelled_data, run_plugin
-from puncta.session.figure_words import GROUP_ROWS, ROWS, count_of, in_figures, title_and_unit
+from puncta.session.figure_words import GROUP_ROWS, ROWS, title_and_unit
 from puncta.session.plugins import all_models
 from puncta.session.retrain_recipes import is_needle_free
-
-FORMAT, VERSION = "puncta-comparison", 1
 
 Verdict = Literal["better", "worse", "no clear difference"]
 
@@ -140,7 +138,7 @@ def compare_models(
     first_mask : bool
         Give both the true mask of each clip's first frame with a needle, as trackers are published with.
     tell : callable
-        Takes (done, total), in clips of both models together.
+        Takes (done, total), in clips of all models together.
     cancelled : callable
         Asked after each clip.
 
@@ -151,24 +149,73 @@ def compare_models(
     ComparisonStopped
         It was cancelled.
     """
+    made = compare_with_each(
+        plugin, (old,), new, data, split=split, first_mask=first_mask, tell=tell, cancelled=cancelled
+    )[0]
+    if isinstance(made, UserError):
+        raise made
+    return made
+
+
+def compare_with_each(
+    plugin: str,
+    olds: Sequence[str],
+    new: str,
+    data: Path,
+    *,
+    split: str | None = "test",
+    first_mask: bool = False,
+    tell: Tell | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    made: Callable[[Comparison], None] = lambda _comparison: None,
+) -> tuple[Comparison | UserError, ...]:
+    """Compare a model with several on the same frames, as `compare_models` does; the new one computes once.
+
+    Parameters
+    ----------
+    made : callable
+        Takes each comparison as soon as it is there: one that is cancelled later has not been for nothing.
+
+    Returns
+    -------
+    tuple of Comparison or UserError
+        One for each of ``olds``, or why it could not be made.
+
+    Raises
+    ------
+    UserError
+        There is no such model or data, or the new model cannot compute.
+    ComparisonStopped
+        It was cancelled.
+    """
     registry = all_models()
-    cards = [registry.find(name) for name in (old, new)]
-    for card in cards:
+    news, cards = registry.find(new), [registry.find(name) for name in olds]
+    for card in (*cards, news):
         if card.plugin != plugin:
             raise UserError(f'The model "{card.identity}" belongs to the plugin {card.plugin}, not to {plugin}.')
-    if cards[0].sha256 == cards[1].sha256:
-        raise UserError(f'"{old}" and "{new}" are the same model ({cards[0].identity}); name two different ones.')
+    for name, card in zip(olds, cards, strict=True):
+        if card.sha256 == news.sha256:
+            raise UserError(f'"{name}" and "{new}" are the same model ({card.identity}); name two different ones.')
     labelled = _open(Path(data), split)
-    runs = []
-    for done, card in enumerate(cards):
-        progress = _progress(done, tell, cancelled)
+
+    def run(card: ModelCard, done: int) -> Run:
+        progress = _progress(done, 1 + len(cards), tell, cancelled)
         progress(0, len(labelled.clips))
-        runs.append(
-            run_plugin(
-                plugin, labelled, model=card.identity, first_mask=first_mask, timings=False, progress=progress
-            )
+        return run_plugin(
+            plugin, labelled, model=card.identity, first_mask=first_mask, timings=False, progress=progress
         )
-    return _comparison(labelled, *runs)
+
+    newest = run(news, 0)
+    found: list[Comparison | UserError] = []
+    for number, card in enumerate(cards, 1):
+        try:
+            comparison = _comparison(labelled, run(card, number), newest)
+        except UserError as error:
+            found.append(error)
+        else:
+            made(comparison)
+            found.append(comparison)
+    return tuple(found)
 
 
 def _open(data: Path, split: str | None) -> LabelledData:
@@ -185,12 +232,12 @@ def _has_splits(data: Path) -> bool:
         return True  # opening it says what is wrong
 
 
-def _progress(done: int, tell: Tell | None, cancelled: Callable[[], bool] | None) -> Tell:
+def _progress(done: int, models: int, tell: Tell | None, cancelled: Callable[[], bool] | None) -> Tell:
     def progress(clip: int, clips: int) -> None:
         if cancelled is not None and cancelled():
             raise ComparisonStopped
         if tell is not None:
-            tell(done * clips + clip, 2 * clips)
+            tell(done * clips + clip, models * clips)
 
     return progress
 
@@ -293,85 +340,3 @@ def _notes(
         if run.faults:
             said.append(f'With "{run.model}" the plugin failed on {run.faults} frames; they count as misses.')
     return tuple(said)
-
-
-def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as plain JSON values (schema `comparison`)."""
-
-    def number(value: float | None, name: str) -> float | None:
-        return None if value is None else rounded(value, 6, name)
-
-    def figure(estimate: Estimate, name: str) -> dict[str, Any]:
-        ends = {k: number(getattr(estimate, k), name) for k in ("value", "low", "high")}
-        return {**ends, "n": int(estimate.n)}
-
-    def row(one: ComparedFigure) -> dict[str, Any]:
-        return {
-            "name": one.name, "title": one.title, "unit": one.unit, "better": one.better,
-            "old": figure(one.old, one.name), "new": figure(one.new, one.name),
-            "difference": figure(one.difference, one.name), "verdict": one.verdict,
-        }
-
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "plugin": comparison.plugin,
-        "old": {"model": comparison.old, "sha256": comparison.old_sha256},
-        "new": {"model": comparison.new, "sha256": comparison.new_sha256},
-        "data": comparison.data,
-        "split": comparison.split,
-        "simulated": comparison.simulated,
-        "frames": comparison.frames,
-        "clips": comparison.clips,
-        "subjects": comparison.subjects,
-        "figures": [row(r) for r in comparison.rows],
-        "per_machine": {name: [row(r) for r in rows] for name, rows in sorted(comparison.per_machine.items())},
-        "notes": list(comparison.notes),
-    }
-
-
-def as_markdown(comparison: Comparison, command: str = "") -> str:
-    """Return a comparison as Markdown tables.
-
-    Parameters
-    ----------
-    command : str
-        What was called, without paths of a machine.
-    """
-    part = f"split {comparison.split}" if comparison.split else "all of it"
-    kind = "simulated data" if comparison.simulated else "recorded data"
-    subjects = f" of {count_of(comparison.subjects, 'subject')}" if comparison.subjects else ""
-    frames, clips = count_of(comparison.frames, "judged frame"), count_of(comparison.clips, "clip")
-    lines = [
-        f"# {comparison.plugin}: {comparison.new} against {comparison.old} on {comparison.data}", "",
-        f"{frames} of {clips}{subjects} ({kind}, {part}), the same for both; 95 % intervals from 2,000 resamples of "
-        "whole clips, differences paired by clip.", "",
-        *(f"- {note}" for note in comparison.notes), "",
-    ]
-    lines += ["```", command, "```", ""] if command else []
-    lines += _table(comparison, comparison.rows)
-    for machine, rows in sorted(comparison.per_machine.items()):
-        lines += ["", f"Machine {machine}:", "", *_table(comparison, rows)]
-    return "\n".join([*lines, "", "Simulation and training only, not for clinical use.", ""])
-
-
-def _table(comparison: Comparison, rows: tuple[ComparedFigure, ...]) -> list[str]:
-    lines = [f"| | {comparison.old} | {comparison.new} [95 %] | n | new minus old [95 %] | new is |", "|---" * 6 + "|"]
-    for row in rows:
-        words, old, new, gap = words_of(row)
-        cells = (words, old[0], f"{new[0]} [{new[1]}]", f"{row.new.n:,}", f"{gap[0]} [{gap[1]}]", row.verdict)
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def words_of(row: ComparedFigure) -> tuple[str, tuple[str, str], tuple[str, str], tuple[str, str]]:
-    """Return a figure's words, and value and interval of the old, the new and the difference as they are printed."""
-    words, factor, form = next((w, f, form) for name, w, f, form, _better in ROWS if name == row.name)
-
-    def shown(estimate: Estimate, form: str) -> tuple[str, str]:
-        value = "-" if estimate.value is None else in_figures(estimate.value * factor, form)
-        if estimate.low is None or estimate.high is None:
-            return value, "-"
-        return value, f"{in_figures(estimate.low * factor, form)} .. {in_figures(estimate.high * factor, form)}"
-
-    return words, shown(row.old, form), shown(row.new, form), shown(row.difference, form.replace("{:", "{:+"))

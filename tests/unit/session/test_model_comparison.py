@@ -14,17 +14,19 @@ from puncta.formats.dataset import load_dataset, save_dataset
 from puncta.formats.jsontext import write_json
 from puncta.formats.validate import validate
 from puncta.metrics.intervals import Estimate
+from puncta.session import model_comparison
+from puncta.session.comparison_text import as_json, as_markdown
 from puncta.session.evaluate import evaluation_of, open_labelled_data, run_plugin
 from puncta.session.model_comparison import (
     SAME_PERSON,
     ComparedFigure,
     Comparison,
     ComparisonStopped,
-    as_json,
-    as_markdown,
     compare_models,
+    compare_with_each,
     verdict_of,
 )
+from puncta.session.plugins import all_models
 
 
 def by_name(rows: tuple[ComparedFigure, ...]) -> dict[str, ComparedFigure]:
@@ -154,6 +156,31 @@ def test_progress_counts_both_and_cancelling_ends_it(data: Path) -> None:
             PLUGIN, "coarse", "fine", data, tell=lambda *at: told.append(at), cancelled=lambda: len(told) > 3
         )
     assert len(told) == 4
+
+
+def test_several_are_compared_with_one_that_computes_once(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_spot(coarse=(6.0, ()), fine=(0.0, ()), rough=(9.0, ()), torn=(1.0, ()))
+    torn = next(c for c in all_models().cards if c.id == "torn")
+    (torn.folder / torn.file).write_bytes(b"torn")
+    alone = [compare_models(PLUGIN, old, "fine", data) for old in ("coarse", "rough")]
+    ran: list[str] = []
+    told: list[tuple[int, int]] = []
+    made: list[Comparison] = []
+
+    def run(plugin: str, labelled: object, *, model: str, **how: object) -> object:
+        ran.append(model)
+        return run_plugin(plugin, labelled, model=model, **how)
+
+    monkeypatch.setattr(model_comparison, "run_plugin", run)
+    found = compare_with_each(
+        PLUGIN, ["coarse", "torn", "rough"], "fine", data, tell=lambda *at: told.append(at), made=made.append
+    )
+    assert ran == ["fine 1.0", "coarse 1.0", "torn 1.0", "rough 1.0"]
+    assert [found[0], found[2]] == alone == made
+    assert isinstance(found[1], UserError) and "does not match its recorded hash" in str(found[1])
+    assert told[0] == (0, 40) and told[-1] == (40, 40) and told == sorted(told)
 
 
 @pytest.mark.parametrize(
