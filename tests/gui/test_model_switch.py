@@ -12,6 +12,7 @@ import tomli_w
 from pytestqt.qtbot import QtBot
 
 from puncta import paths
+from puncta.cli.main import main
 from puncta.core.results import Analysis
 from puncta.gui.app import Parts
 from puncta.gui.desk import Desk
@@ -30,6 +31,7 @@ def window(stage) -> Parts:  # noqa: ANN001
     """A window in which the sample plays again and again with the needle-tip plugin."""
     settings = Settings(first_start_done=True, enabled_plugins=[PLUGIN], repeat=True)
     parts = stage.open(settings, plugins=hosted_plugins([PLUGIN]), opener=open_source)
+    parts.window.modeller.desk.watch.end()  # else it takes up by itself what a test promotes
     parts.window.desk.open(str(paths.sample_case()))
     return parts
 
@@ -86,6 +88,22 @@ def test_a_promoted_model_is_taken_up_while_the_picture_plays(window: Parts, qtb
     assert frames == sorted(frames)
     (status,) = [s for s in desk.player.status().plugins if s.plugin_id == PLUGIN]
     assert status.model == "needle-tip-ut 0.2" and not status.message
+
+
+def test_what_a_shell_promotes_and_takes_back_is_taken_up_by_an_open_window(window: Parts, qtbot: QtBot) -> None:
+    desk, looked = window.window.desk, window.window.modeller.desk.watch
+    watch = Watch(desk)
+    old = Registry.load().default_for(PLUGIN)
+    until(qtbot, lambda: watch.hashes().count(old.sha256) >= 5 and looked.promotions is not None)
+    assert main(["models", "promote", "needle-tip-ut@0.2"]) == 0
+    looked.begin()
+    until(qtbot, lambda: bool(watch.switches) and watch.shown_at_switch < len(watch.shown))
+    assert watch.switches == [(PLUGIN, "needle-tip-ut 0.2", "")]
+    until(qtbot, lambda: watch.hashes()[-1] == Registry.load().default_for(PLUGIN).sha256 != old.sha256)
+    assert window.window.status_line.message.startswith("Changed outside this window. Needle tip now uses: ")
+    assert main(["models", "rollback", PLUGIN]) == 0
+    until(qtbot, lambda: len(watch.switches) == 2)
+    assert watch.switches[1] == (PLUGIN, old.identity, "")
 
 
 def own_model(folder: Path) -> str:

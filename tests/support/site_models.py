@@ -77,8 +77,9 @@ def leave_training(
     return folder
 
 
-def register_site_model(version: str = "1") -> str:
-    """Register a copy of the shipped tip model as one made here; return its identity."""
+def register_site_model(version: str = "1", more: bytes = b"") -> str:
+    """Register a copy of the shipped tip model, with ``more`` at its end, as one made here; return its identity."""
+    import hashlib
     import tomllib
 
     shipped = tomllib.loads((paths.models_dir() / "registry.toml").read_text(encoding="utf-8"))["models"]
@@ -88,7 +89,11 @@ def register_site_model(version: str = "1") -> str:
     old = paths.models_dir()
     made = {**entry, "id": "needle-tip-site", "version": version, "default": False, "card": f"site-{version}.md"}
     made.pop("variants", None)
-    shutil.copy(old / entry["file"], home / entry["file"])
+    if more:
+        made["file"] = f"site-{version}.onnx"
+    data = (old / entry["file"]).read_bytes() + more
+    (home / made["file"]).write_bytes(data)
+    made["sha256"] = hashlib.sha256(data).hexdigest()
     (home / made["card"]).write_text("# needle-tip-site\n\nA model of one site, for tests.\n", encoding="utf-8")
     file = home / "registry.toml"
     table = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {"version": 1, "models": []}

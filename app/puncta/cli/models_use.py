@@ -23,7 +23,7 @@ once before anything changes. Compare it with the one in use first:
 
   puncta evaluate PLUGIN --data DIR --model NEW --against OLD
 
-'puncta models rollback PLUGIN' takes the promotion back. A window that is open switches from its Models mode."""
+'puncta models rollback PLUGIN' takes the promotion back. A window that is open takes either up within seconds."""
 ROLLBACK = """\
 Take the newest promotion of a plugin back. The plugin then uses the model that was promoted before that one, or the
 one that comes with Puncta. No model is removed; promoting it again takes one command."""

@@ -83,7 +83,7 @@ def test_a_comparison_says_itself_in_one_sentence() -> None:
     same = compared("c", "C", "%", "higher", 0.7, 0.7, 0.05)
     assert "better in 1 of 2 figures and worse in none" in verdict_sentence([up, same])
     assert "worse in 1 of 2 figures and better in none" in verdict_sentence([down, same])
-    assert "better in 1 figures and worse in 1" in verdict_sentence([up, down])
+    assert "better in 1 and worse in 1" in verdict_sentence([up, down])
     assert verdict_sentence([same]).startswith("No figure tells")
 
 

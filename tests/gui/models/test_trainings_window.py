@@ -52,7 +52,7 @@ def test_cancelling_and_removing_are_asked_twice(stage, qtbot) -> None:
     press(parts, "training_cancel")
     press(parts, "training_cancel")
     qtbot.waitUntil(lambda: modeller.training_page.job.state == "cancelled")
-    qtbot.waitUntil(lambda: "Resume goes on from its last checkpoint, or begins anew" in modeller.bar.words.full())
+    qtbot.waitUntil(lambda: "There is no checkpoint yet, so Resume begins it anew" in modeller.bar.words.full())
     press(parts, "training_remove")
     assert trainer.done == [("cancel", "a")]
     press(parts, "training_remove")
@@ -71,7 +71,7 @@ def test_a_finished_training_is_compared_and_its_model_put_in_use(stage, qtbot, 
     qtbot.waitUntil(lambda: ("training", "a") in modeller.left.rows)
     modeller.show_thing("training", "a")
     view = modeller.training_page.comparison
-    assert view.comparison is not None and "better in 2 figures and worse in 1" in view.verdict.text()
+    assert view.comparison is not None and "better in 2 and worse in 1" in view.verdict.text()
     assert "Everything here is simulated" in view.notes.texts[0] and "412 frames" in view.said.text()
     assert len(view.table.words()) == 4
     view.machine.setCurrentIndex(view.machine.findData("G"))

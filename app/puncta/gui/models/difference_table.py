@@ -260,21 +260,43 @@ class DifferenceTable(QWidget):
 
 def verdict_sentence(rows: Sequence[ComparedFigure]) -> str:
     """Say the whole comparison in one sentence."""
-    better = sum(row.verdict == "better" for row in rows)
-    worse = sum(row.verdict == "worse" for row in rows)
+    better, worse = _counts(rows)
     if better and not worse:
-        return tr("The new model is better in {count} of {all} figures and worse in none.").format(
-            count=better, all=len(rows)
-        )
+        words = tr("The new model is better in {count} of {all} figures and worse in none.")
+        one = tr("The new model is better in the only figure.")
+        return (words if len(rows) > 1 else one).format(count=better, all=len(rows))
     if worse and not better:
-        return tr("The new model is worse in {count} of {all} figures and better in none.").format(
-            count=worse, all=len(rows)
-        )
+        words = tr("The new model is worse in {count} of {all} figures and better in none.")
+        one = tr("The new model is worse in the only figure.")
+        return (words if len(rows) > 1 else one).format(count=worse, all=len(rows))
     if better and worse:
-        return tr("The new model is better in {better} figures and worse in {worse}. Look at each.").format(
-            better=better, worse=worse
-        )
+        words = tr("Of {all} figures the new model is better in {better} and worse in {worse}. Look at each.")
+        return words.format(all=len(rows), better=better, worse=worse)
     return tr("No figure tells the two models apart. More held-out subjects would.")
 
 
+def beside_sentence(name: str, rows: Sequence[ComparedFigure]) -> str:
+    """Say in one sentence how a new model fares beside another one, which is named."""
+    better, worse = _counts(rows)
+    if better and not worse:
+        words = tr("It is better than {model} in {count} of {all} figures and worse in none.")
+        one = tr("It is better than {model} in the only figure.")
+        return (words if len(rows) > 1 else one).format(model=name, count=better, all=len(rows))
+    if worse and not better:
+        words = tr("It is worse than {model} in {count} of {all} figures and better in none.")
+        one = tr("It is worse than {model} in the only figure.")
+        return (words if len(rows) > 1 else one).format(model=name, count=worse, all=len(rows))
+    if better and worse:
+        words = tr("Beside {model} it is worse in {worse} of {all} figures and better in {better}.")
+        return words.format(model=name, worse=worse, better=better, all=len(rows))
+    return tr("No figure tells it apart from {model}.").format(model=name)
 
+
+def verdict_of_all(rows: Sequence[ComparedFigure]) -> str:
+    """The verdict of a whole comparison: "worse" as soon as one figure is."""
+    better, worse = _counts(rows)
+    return "worse" if worse else "better" if better else "no clear difference"
+
+
+def _counts(rows: Sequence[ComparedFigure]) -> tuple[int, int]:
+    return sum(row.verdict == "better" for row in rows), sum(row.verdict == "worse" for row in rows)

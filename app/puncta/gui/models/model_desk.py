@@ -7,7 +7,6 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,41 +15,24 @@ from PySide6.QtCore import QObject, Signal
 from puncta.annotation.shared import open_labels
 from puncta.core.errors import UserError
 from puncta.gui.bridge import Bridge, Jobs
+from puncta.gui.i18n import tr
+from puncta.gui.models.draft import Draft, free_folder, keeps_its_split
 from puncta.gui.models.said import told
 from puncta.gui.models.shelf import Shelf, read_card_text, read_shelf
 from puncta.gui.models.training_desk import TrainingDesk
+from puncta.gui.models.use_watch import UseWatch
 from puncta.inference.registry import ModelCard
 
 if TYPE_CHECKING:
     from puncta.session.model_comparison import Comparison
     from puncta.session.retrain import Estimated, JobStatus, Recording, SplitPlan, TrainingData
 
+    Judged = Comparison | UserError
+
 log = logging.getLogger(__name__)
 
 Failed = Callable[[Exception], None]
 MAKING, COMPARING = "making", "comparing"
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What is about to be trained.
-
-    Attributes
-    ----------
-    data : TrainingData
-    split : SplitPlan
-    recipe, base, name : str
-        Id of the recipe, "id version" of the model to begin with ("" for none), and a name for people.
-    whole : bool
-        No case of the data is left out.
-    """
-
-    data: TrainingData
-    split: SplitPlan
-    recipe: str
-    base: str
-    name: str
-    whole: bool = True
 
 
 class ModelDesk(QObject):
@@ -68,6 +50,8 @@ class ModelDesk(QObject):
     data_changed = Signal()
     progressed = Signal()
     failed = Signal(str)
+    used_elsewhere = Signal()
+    """Another program has put other models in use: `elsewhere`."""
 
     def __init__(self, store: Callable[[], Path | str | None], parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -78,8 +62,11 @@ class ModelDesk(QObject):
         self._bridge.woken.connect(self.progressed)
         self.trainings = TrainingDesk(self._ask, self)
         self.trainings.ended.connect(self.look)
+        self.watch = UseWatch(self._ask, self._take_shelf, self._say_unread, self)
         self.stop = threading.Event()
         self.shelf: Shelf | None = None
+        self.elsewhere: tuple[str, ...] = ()
+        """Plugins for which another program has put another model in use, last."""
         self.data: tuple[TrainingData, ...] = ()
         self.recordings: tuple[Recording, ...] = ()
         self.data_known = False
@@ -93,12 +80,8 @@ class ModelDesk(QObject):
 
     def look(self) -> None:
         """Read which models there are."""
-
-        def there(shelf: Shelf) -> None:
-            self.shelf = shelf
-            self.models_changed.emit()
-
-        self._ask(read_shelf, there)
+        before = self.watch.promotions
+        self._ask(lambda: read_shelf(before), lambda shelf: self._take_shelf(shelf, self._news(shelf)))
 
     def read_card(self, card: ModelCard, then: Callable[[str], None]) -> None:
         """Read the words of a model's card."""
@@ -115,7 +98,7 @@ class ModelDesk(QObject):
             promote(read_shelf().registry, card)
             return read_shelf()
 
-        self._change(work, then)
+        self._change(card.plugin, work, then)
 
     def roll_back(self, plugin: str, then: Callable[[], None]) -> None:
         """Take back what was put in use last."""
@@ -126,15 +109,34 @@ class ModelDesk(QObject):
             roll_back(read_shelf().registry, plugin)
             return read_shelf()
 
-        self._change(work, then)
+        self._change(plugin, work, then)
 
-    def _change(self, work: Callable[[], Shelf], then: Callable[[], None]) -> None:
+    def _change(self, plugin: str, work: Callable[[], Shelf], then: Callable[[], None]) -> None:
         def there(shelf: Shelf) -> None:
-            self.shelf = shelf
-            self.models_changed.emit()
+            self.watch.go_on()
+            self._take_shelf(shelf, tuple(other for other in self._news(shelf) if other != plugin))
             then()
 
-        self._ask(work, there)
+        def wrong(error: Exception) -> None:
+            self.watch.go_on()
+            self._say(error)
+
+        self.watch.hold()
+        self._ask(work, there, wrong)
+
+    def _news(self, shelf: Shelf) -> tuple[str, ...]:
+        return self.watch.note(shelf.registry.promotions)
+
+    def _take_shelf(self, shelf: Shelf, elsewhere: tuple[str, ...]) -> None:
+        self.shelf = shelf
+        self.models_changed.emit()
+        if elsewhere:
+            self.elsewhere = elsewhere
+            self.used_elsewhere.emit()
+
+    def _say_unread(self, why: str) -> None:
+        words = tr("Which models are in use cannot be read any more, so what runs goes on. {why}")
+        self.failed.emit(words.format(why=why))
 
     # --- what to learn from ------------------------------------------------------------------------------------
 
@@ -239,7 +241,7 @@ class ModelDesk(QObject):
 
             folder = draft.data.path if keeps_its_split(draft) else None
             if folder is None:
-                folder = _free_folder(draft.name)
+                folder = free_folder(draft.name)
                 told: dict[str, Any] = {"tell": self._tell, "cancelled": stop.is_set}
                 if draft.data.path is not None or draft.data.needle_free:
                     make_dataset(None, draft.data, draft.split, folder, **told, found=looked)
@@ -271,12 +273,14 @@ class ModelDesk(QObject):
 
     # --- comparison --------------------------------------------------------------------------------------------
 
-    def compare(self, job: JobStatus, old: ModelCard, then: Callable[[Comparison], None], failed: Failed) -> None:
-        """Judge what a training has made and another model on its held out frames, unless that was done before."""
+    def compare(
+        self, job: JobStatus, olds: Sequence[ModelCard], then: Callable[[Sequence[Judged]], None], failed: Failed
+    ) -> None:
+        """Judge what a training has made and other models on its held out frames, unless that was done before."""
         new = self.shelf.find(job.model) if self.shelf is not None else None
-        key = (old.identity, job.model, job.data)
-        if key in self.comparisons:
-            then(self.comparisons[key])
+        keys = [(old.identity, job.model, job.data) for old in olds]
+        if all(key in self.comparisons for key in keys):
+            then([self.comparisons[key] for key in keys])
             return
         if new is None:
             return
@@ -287,28 +291,46 @@ class ModelDesk(QObject):
             return
         stop = self._begin_long(COMPARING)
 
-        def work() -> Comparison:
-            from puncta.gui.models.kept_comparison import keep_comparison, kept_comparison
-            from puncta.session.model_comparison import compare_models
+        def work() -> Sequence[Judged]:
+            from puncta.gui.models.kept_comparison import compare_and_keep
 
-            kept = kept_comparison(job.folder, old, new)
-            if kept is not None:
-                return kept
-            told: dict[str, Any] = {"tell": self._tell_clips, "cancelled": stop.is_set}
-            made = compare_models(job.plugin, old.identity, new.identity, Path(job.data), **told)
-            keep_comparison(job.folder, made)
-            return made
+            return compare_and_keep(job, olds, new, self._tell_clips, stop.is_set)
 
-        def there(comparison: Comparison) -> None:
+        def there(found: Sequence[Judged]) -> None:
             self._end_long(stop)
-            self.comparisons[key] = comparison
-            then(comparison)
+            self.comparisons |= {
+                key: one for key, one in zip(keys, found, strict=True) if not isinstance(one, UserError)
+            }
+            then(found)
 
         def wrong(error: Exception) -> None:
             self._end_long(stop)
             failed(error)
 
         self._long.run(work, there, wrong)
+
+    def kept(self, card: ModelCard, then: Callable[[Sequence[Comparison]], None]) -> None:
+        """Read the comparisons that were made of a model."""
+        folders = [job.folder for job in self.trainings.all.values() if job.model == card.identity]
+
+        def work() -> Sequence[Comparison]:
+            from puncta.gui.models.kept_comparison import comparisons_of
+
+            return comparisons_of(card, folders)
+
+        self._ask(work, then)
+
+    def remove_training(self, job: JobStatus, then: Callable[[], None]) -> None:
+        """Take a training away; its model stays, with what it was compared with."""
+        card = self.shelf.find(job.model) if self.shelf is not None else None
+
+        def work() -> None:
+            from puncta.gui.models.kept_comparison import keep_with_model
+
+            if card is not None:
+                keep_with_model(job.folder, card)
+
+        self._ask(work, lambda _none: self.trainings.remove(job.id, then))
 
     def stop_long(self, kind: str = "") -> None:
         """End what takes long besides the trainings, if it is of this kind."""
@@ -343,6 +365,7 @@ class ModelDesk(QObject):
     def close(self) -> None:
         """Pause what trains and end what compares."""
         self.stop.set()
+        self.watch.end()
         self._bridge.close()
         self.trainings.leave()
         self._long.close()
@@ -358,23 +381,3 @@ class ModelDesk(QObject):
         if not isinstance(error, UserError):
             log.error("work on models failed", exc_info=error)
         self.failed.emit(told(str(error)))
-
-
-def keeps_its_split(draft: Draft) -> bool:
-    """Whether a draft learns from a dataset whose own split stands, so that nothing has to be made."""
-    data, split = draft.data, draft.split
-    if split.by == "case" and split.held_out:  # one that states no more than sides would seem to keep people apart
-        return False
-    return draft.whole and data.path is not None and all(case.split == split.side.get(case.id) for case in data.cases)
-
-
-def _free_folder(name: str) -> Path:
-    """Return a folder among this user's datasets that is not there yet, named after a training."""
-    from puncta.session.retrain_data import datasets_dir
-
-    plain = "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())[:40] or "training"
-    home = datasets_dir()
-    number = 1
-    while (home / f"{plain}-{number}").exists():
-        number += 1
-    return home / f"{plain}-{number}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import (
@@ -17,9 +18,10 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QTextBrowser, QWidget
 
 from puncta.gui.i18n import tr
+from puncta.gui.models.comparison_view import Beside, ComparisonView
 from puncta.gui.models.left_panel import name_of
 from puncta.gui.models.page_parts import Card, Facts, Page, Title, empty, heading, wrapped
-from puncta.gui.models.shelf import Shelf
+from puncta.gui.models.shelf import Family, Shelf
 from puncta.gui.models.words import ORIGIN_WORDS, figure_table, moment_words, plain_figures
 from puncta.gui.panels.parts import text_label
 from puncta.gui.theme import Theme
@@ -120,12 +122,14 @@ class ModelPage(Page):
         self.all = Facts()
         self.more.toggled.connect(self.all.setVisible)
         self.history = Facts()
-        self.never = wrapped(tr("No model was put in use here. The one that comes with Puncta is at work."), "quiet")
+        self.never = wrapped("", "quiet")
+        self.judged_head = heading(tr("On held out frames"))
+        self.judged = ComparisonView(theme)
         self.text = CardText()
         self._card_head = heading(tr("Its card"))
         above: tuple[QWidget, ...] = (
-            self.title, self.problems, heading(tr("What it is")), self.facts, heading(tr("Figures")), self.note,
-            self._figures,
+            self.title, self.problems, heading(tr("What it is")), self.facts, self.judged_head, self.judged,
+            heading(tr("Figures")), self.note, self._figures,
         )
         below: tuple[QWidget, ...] = (
             self.all, heading(tr("Put in use")), self.history, self.never, self._card_head, self.text,
@@ -136,8 +140,8 @@ class ModelPage(Page):
         for part in below:
             self.column.addWidget(part)
         self.column.addStretch(1)
-        self.all.hide()
-        self.history.hide()
+        for part in (self.all, self.history, self.judged_head, self.judged):
+            part.hide()
         self.text.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -147,8 +151,14 @@ class ModelPage(Page):
         if card is not None:
             self._show_figures(card)
 
-    def show_model(self, shelf: Shelf, card: ModelCard, text: str) -> None:
-        """Show a model of the shelf, with the words of its card."""
+    def show_model(self, shelf: Shelf, card: ModelCard, text: str, goes_on: str = "") -> None:
+        """Show a model of the shelf, with the words of its card.
+
+        Parameters
+        ----------
+        goes_on : str
+            Why the plugin goes on with another model than the one in use; empty where it does not.
+        """
         other = self.card is None or self.card.identity != card.identity
         self.card = card
         family = shelf.family(card.plugin)
@@ -159,8 +169,8 @@ class ModelPage(Page):
             chips.append((tr("Learnt from simulated needles"), "accent", "square"))
         second = name_of(card) if card.identity in name_of(card) else f"{name_of(card)}  ·  {card.identity}"
         self.title.show_title(title, second, chips)
-        self.problems.setText("\n".join(shelf.problems))
-        self.problems.setVisible(bool(shelf.problems))
+        self.problems.setText("\n".join((*shelf.problems, *([goes_on] if goes_on else ()))))
+        self.problems.setVisible(bool(self.problems.text()))
         promoted = family.promoted_at(card) if family is not None else ""
         facts = [(tr("Where it comes from"), tr(ORIGIN_WORDS[card.origin]))]
         if promoted:
@@ -171,13 +181,22 @@ class ModelPage(Page):
         self._show_figures(card)
         entries = family.history[::-1] if family is not None else ()
         self.history.show_facts([(moment_words(p.at_utc), p.model) for p in entries])
+        self.never.setText(_standard_words(family))
         self.never.setVisible(not entries)
         self._card_head.setVisible(bool(text))
         self.text.setVisible(bool(text))
         if text and (other or text != self.text.markdown):
             self.text.show_card(text)
         if other:
+            self.show_judged(())
             self.bring_up()
+
+    def show_judged(self, besides: Sequence[Beside]) -> None:
+        """Show what its comparisons with other models have said, which are kept with it."""
+        for part in (self.judged_head, self.judged):
+            part.setVisible(bool(besides))
+        if besides:
+            self.judged.show_besides(besides)
 
     def _show_figures(self, card: ModelCard) -> None:
         simulated = tr("All of them are simulated: measured on simulated or drawn needles, none on a patient.")
@@ -201,3 +220,15 @@ class ModelPage(Page):
         self.all.show_facts(plain_figures(card.metrics))
         self.all.setVisible(self.more.isChecked())
         self.more.setVisible(bool(card.metrics))
+
+
+def _standard_words(family: Family | None) -> str:
+    """Say what is at work while no choice of a model counts; one may have been made and taken back."""
+    if family is None or family.in_use is None:
+        return tr("No choice of a model counts now, and the plugin has none that it could use.")
+    words = {
+        "shipped": tr("The model that comes with Puncta is at work; no choice of another one counts now."),
+        "plugin": tr("The model that comes with the plugin is at work; no choice of another one counts now."),
+        "user": tr("The plugin brings no model, so the newest one made or installed here is at work."),
+    }
+    return words[family.in_use.origin]

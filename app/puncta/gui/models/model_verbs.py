@@ -12,7 +12,7 @@ from puncta.gui.i18n import tr
 from puncta.gui.models.left_panel import MODEL, TRAINING, name_of
 from puncta.gui.models.model_desk import COMPARING, MAKING
 from puncta.gui.models.said import told
-from puncta.gui.models.words import HELD, UNDER_WAY
+from puncta.gui.models.words import UNDER_WAY
 from puncta.gui.modes.models import Verb
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class ModelVerbs:
         self._m = modeller
         self._refused: tuple[object, str] = (None, "")
         """Data and recipe of the draft that could not begin."""
+        self._elsewhere: dict[str, str] = {}
+        """What was said of each plugin for which another program has put a model in use."""
         self._does: dict[str, Callable[[], object]] = {
             "model_use": self.use,
             "model_back": self.roll_back,
@@ -67,26 +69,38 @@ class ModelVerbs:
     def use(self) -> None:
         """Put the model in use that is shown, or that the training has made."""
         card = self._m.card() or self._made(self._m.job())
+        self._elsewhere = {}
         if card is not None:
             self._m.desk.promote(card, partial(self._used, card.plugin))
 
     def roll_back(self) -> None:
         """Take back what was put in use last."""
         card = self._m.card()
+        self._elsewhere = {}
         if card is not None:
             self._m.desk.roll_back(card.plugin, partial(self._used, card.plugin))
 
     def _used(self, plugin: str) -> None:
         """A plugin has another model: what plays takes it without a restart."""
         m = self._m
-        try:
-            m.window.desk.reload_plugin(plugin)
-        except UserError:  # not among those that this window runs
-            self.tell_use(plugin)
+        self._reload(plugin)
         family = m.desk.shelf.family(plugin) if m.desk.shelf is not None else None
         if family is not None and family.in_use is not None and m.shown[0] == MODEL:
             m.show_thing(MODEL, family.in_use.identity)
         m.show_training()
+
+    def take_elsewhere(self, plugins: tuple[str, ...]) -> None:
+        """Another program has chosen other models: they are taken as if they had been chosen here."""
+        self._elsewhere = dict.fromkeys(plugins, "")
+        for plugin in plugins:
+            self._reload(plugin)
+        self._m.show_training()
+
+    def _reload(self, plugin: str) -> None:
+        try:
+            self._m.window.desk.reload_plugin(plugin)
+        except UserError:  # not among those that this window runs
+            self.tell_use(plugin)
 
     def tell_use(self, plugin: str) -> None:
         """Say which model a plugin uses now."""
@@ -94,7 +108,12 @@ class ModelVerbs:
         family = shelf.family(plugin) if shelf is not None else None
         if family is not None and family.in_use is not None:
             words = tr("{plugin} now uses: {model}.")
-            self._m.say(words.format(plugin=tr(family.title), model=name_of(family.in_use)))
+            words = words.format(plugin=tr(family.title), model=name_of(family.in_use))
+            if plugin in self._elsewhere:
+                self._elsewhere[plugin] = words  # one sentence would be gone as soon as the next plugin is told of
+                changes = " ".join(said for said in self._elsewhere.values() if said)
+                words = tr("Changed outside this window. {changes}").format(changes=changes)
+            self._m.say(words)
 
     def _tell_why_not(self, action: str) -> None:
         """Answer a key that would change nothing; the line would still speak of the press before."""
@@ -105,12 +124,23 @@ class ModelVerbs:
         if action == "model_use" and shelf.is_in_use(card):
             self._m.say(tr("{plugin} uses this model already; nothing changes.").format(plugin=tr(family.title)))
         elif action == "model_back" and not family.history:
-            words = tr("No model was put in use for {plugin}, so there is nothing to take back.")
+            words = tr("No choice of a model for {plugin} counts, so there is nothing to take back.")
             self._m.say(words.format(plugin=tr(family.title)))
 
     def _made(self, job: JobStatus | None) -> ModelCard | None:
         shelf = self._m.desk.shelf
         return shelf.find(job.model) if job is not None and shelf is not None else None
+
+    def made_words(self, job: JobStatus) -> str:
+        """Say what has become of the model that a finished training has made."""
+        card, shelf = self._made(job), self._m.desk.shelf
+        if shelf is None:
+            return ""
+        if card is None:
+            return tr("It has made {model}, which is not among the models here.").format(model=job.model)
+        if shelf.is_in_use(card):
+            return tr("{model} is there and in use.").format(model=job.model)
+        return tr("{model} is there. It changes nothing until you put it in use.").format(model=job.model)
 
     # --- trainings ---------------------------------------------------------------------------------------------
 
@@ -159,7 +189,7 @@ class ModelVerbs:
         """Remove the training that is shown, asked twice."""
         job = self._m.job()
         if self._sure("remove") and job is not None:
-            self._m.desk.trainings.remove(job.id, self._m.show_first)
+            self._m.desk.remove_training(job, self._m.show_first)
         self._m.follow()
 
     def _sure(self, what: str) -> bool:
@@ -167,6 +197,17 @@ class ModelVerbs:
         sure = self._m.asking == what
         self._m.asking = "" if sure else what
         return sure
+
+    def _what_goes(self, job: JobStatus) -> str:
+        """Ask before a training is removed, and say what becomes of what it has made."""
+        if job.state != "done":
+            return tr("Remove this training with its files? It has made no model yet.")
+        if self._made(job) is None:
+            return tr("Remove this training with its files? Its comparison goes too, for its model is gone.")
+        page = self._m.training_page
+        if page is None or page.comparison.comparison is None:
+            return tr("Remove this training with its files? The model it made stays.")
+        return tr("Remove this training with its files? The model it made stays, with this comparison on its page.")
 
     # --- what is offered ---------------------------------------------------------------------------------------
 
@@ -218,16 +259,16 @@ class ModelVerbs:
             return Offer(tr("Cancel this training? What it has learnt is not used."), None, sure)
         if m.asking == "remove":
             sure = (Verb("training_remove", tr("Remove it")), Verb("models_back", tr("Keep it"), primary=True))
-            return Offer(tr("Remove this training with its files? The model it made stays."), None, sure)
+            return Offer(self._what_goes(job), None, sure)
         if job.state in UNDER_WAY:
             pause = Verb("training_pause", tr("Pause"), primary=True)
             return Offer(verbs=(Verb("training_cancel", tr("Cancel")), pause))
         remove = Verb("training_remove", tr("Remove"))
         if job.state != "done":
             words = tr("Resume goes on from its last checkpoint.")
-            anew = tr("Resume goes on from its last checkpoint, or begins anew where it has none.")
+            anew = tr("There is no checkpoint yet, so Resume begins it anew.")
             resume = Verb("training_pause", tr("Resume"), primary=True)
-            return Offer(words if job.state in HELD else anew, None, (remove, resume))
+            return Offer(words if job.checkpoint else anew, None, (remove, resume))
         kind, done, total = m.desk.progress
         compares = kind == COMPARING
         said = tr("Comparing on the held out frames") if compares else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout
 
 from puncta.core.events import PlayState
 from puncta.gui.i18n import tr
-from puncta.gui.models.judging import Judging
+from puncta.gui.models.judging import Judging, besides_of
 from puncta.gui.models.left_panel import MODEL, TRAINING, ModelsPanel
 from puncta.gui.models.model_desk import COMPARING, MAKING, ModelDesk
 from puncta.gui.models.model_page import ModelPage
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from puncta.gui.models.training_desk import Learned
     from puncta.gui.models.training_page import TrainingPage
     from puncta.inference.registry import ModelCard
+    from puncta.session.model_comparison import Comparison
     from puncta.session.retrain import JobStatus
 
 CURVES_MS = 1500
@@ -71,6 +72,8 @@ class Modeller(QObject):
         self.trouble = ""
         self.judging = Judging(self)
         self._texts: dict[str, str] = {}
+        self._goes_on: dict[str, str] = {}
+        """Why a plugin runs with another model than the one in use."""
         self._paused: set[str] = set()
         self._curves = QTimer(self)
         self._curves.setSingleShot(True)
@@ -80,6 +83,7 @@ class Modeller(QObject):
         self._connect()
         for part in (self.left, self.pages):
             part.hide()
+        self.desk.watch.begin()
         QTimer.singleShot(LOOK_BACK_MS, self, self._look_back)
 
     def _assemble(self) -> None:
@@ -97,6 +101,7 @@ class Modeller(QObject):
     def _connect(self) -> None:
         desk = self.desk
         desk.models_changed.connect(self._show_models)
+        desk.used_elsewhere.connect(self._take_elsewhere)
         desk.trainings.changed.connect(self._show_trainings)
         desk.progressed.connect(self.follow)
         desk.failed.connect(self.say)
@@ -273,7 +278,9 @@ class Modeller(QObject):
         if shelf is None or card is None:
             return
         self.pages.setCurrentWidget(self.model_page)
-        self.model_page.show_model(shelf, card, self._texts.get(card.identity, ""))
+        goes_on = self._goes_on.get(card.plugin, "")
+        self.model_page.show_model(shelf, card, self._texts.get(card.identity, ""), goes_on)
+        self.desk.kept(card, partial(self._take_kept, card.identity))
         if card.identity not in self._texts:
             self.desk.read_card(card, partial(self._take_text, card.identity))
 
@@ -281,6 +288,10 @@ class Modeller(QObject):
         self._texts[identity] = text
         if self.shown == (MODEL, identity):
             self._show_model()
+
+    def _take_kept(self, identity: str, kept: Sequence[Comparison]) -> None:
+        if self.shown == (MODEL, identity) and self.desk.shelf is not None:
+            self.model_page.show_judged(besides_of(self.desk.shelf, kept))
 
     def _training_page(self) -> TrainingPage:
         if self.training_page is None:
@@ -315,7 +326,7 @@ class Modeller(QObject):
             return
         page = self._training_page()
         recipe = next((r for r in self.desk.trainings.recipes if r.id == job.recipe), None)
-        page.show_training(job, recipe)
+        page.show_training(job, recipe, self.verbs.made_words(job))
         self.pages.setCurrentWidget(page)
         if job.state == "done" and self.on:
             self.judging.look(job)
@@ -331,12 +342,17 @@ class Modeller(QObject):
 
     def _switched(self, plugin: str, _model: str, message: str) -> None:
         """What plays has taken another model, or has not; in every mode."""
-        topic = f"model-{plugin}"
+        topic, self._goes_on[plugin] = f"model-{plugin}", told(message)
         if message:
             self.window.stage.banners.say(topic, "bad", told(message))
         else:
             self.window.stage.banners.hush(topic)
             self.verbs.tell_use(plugin)
+        if self.shown[0] == MODEL:
+            self._show_model()
+
+    def _take_elsewhere(self) -> None:
+        self.verbs.take_elsewhere(self.desk.elsewhere)
 
     # --- following ---------------------------------------------------------------------------------------------
 

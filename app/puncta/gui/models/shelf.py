@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from puncta.inference.promotion import Promotion
+from puncta.core.errors import UserError
+from puncta.inference.promotion import Promotion, Promotions, read_promotions
 from puncta.inference.registry import ModelCard, Registry
 from puncta.pipeline.discover import discover
 from puncta.session.plugins import all_models
@@ -58,10 +59,23 @@ class Shelf:
         return family is not None and family.in_use is not None and family.in_use.identity == card.identity
 
 
-def read_shelf() -> Shelf:
-    """Read the registries, the plugins that are there, and what was promoted."""
+def read_shelf(before: Promotions | None = None) -> Shelf:
+    """Read the registries, the plugins that are there, and what was promoted.
+
+    Parameters
+    ----------
+    before : Promotions or None
+        What counts where the file cannot be read any more: what runs with it goes on.
+    """
     discovery = discover()
     registry = all_models(discovery)
+    try:
+        registry = registry.with_promotions(read_promotions())
+    except UserError as error:
+        if before is not None:
+            others = tuple(words for words in registry.complaints if not words.startswith(str(error)))
+            told = f"{error} What runs in this window goes on; the next choice of a model sets the file aside."
+            registry = replace(registry.with_promotions(before), complaints=(*others, told))
     manifests = {found.id: found.manifest for found in discovery.found if not found.manifest.reference}
     plugins = [*manifests, *dict.fromkeys(c.plugin for c in registry.cards if c.plugin not in manifests)]
     families = []
