@@ -3416,10 +3416,6 @@
         <translation>Begonnen</translation>
     </message>
     <message>
-        <source>Beside the model in use</source>
-        <translation>Neben dem Modell in Gebrauch</translation>
-    </message>
-    <message>
         <source>Both models look at the held-out frames.</source>
         <translation>Beide Modelle sehen die zurückgehaltenen Bilder an.</translation>
     </message>

@@ -312,6 +312,9 @@ class ModelDesk(QObject):
     def kept(self, card: ModelCard, then: Callable[[Sequence[Comparison]], None]) -> None:
         """Read the comparisons that were made of a model."""
         folders = [job.folder for job in self.trainings.all.values() if job.model == card.identity]
+        if not folders and card.origin != "user":  # of what ships nothing is kept here
+            then(())
+            return
 
         def work() -> Sequence[Comparison]:
             from puncta.gui.models.kept_comparison import comparisons_of

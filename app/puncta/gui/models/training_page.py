@@ -73,7 +73,7 @@ class TrainingPage(Page):
         self.left = wrapped("", "quiet")
         self.bar = Bar(tr("Progress of this stage"), theme)
         self.message = wrapped("", "")
-        self.comparison_head = heading(tr("Beside the model in use"))
+        self.comparison_head = heading(tr("On held out frames"))
         self.comparison = ComparisonView(theme)
         self.curves_head = heading(tr("How it learns"))
         self.losses = CurvePlot(theme, tr("Loss, on what it learns from"), axis=tr("Loss"))
