@@ -3460,10 +3460,6 @@
         <translation>Zahlen</translation>
     </message>
     <message>
-        <source>Figures, on the tune frames</source>
-        <translation>Zahlen, an den Einstellbildern</translation>
-    </message>
-    <message>
         <source>For</source>
         <translation>Für</translation>
     </message>
@@ -6282,6 +6278,14 @@
     <message>
         <source>{file} is cut off: it ends at {time} of {whole} s, get a complete copy.</source>
         <translation>{file} ist abgeschnitten: Nach {time} von {whole} s ist Schluss; besorgen Sie eine vollständige Kopie.</translation>
+    </message>
+    <message>
+        <source>Figures, on tune frames, simulated ones among them</source>
+        <translation>Zahlen, an Einstellbildern, darunter simulierte</translation>
+    </message>
+    <message>
+        <source>Dataset</source>
+        <translation>Datensatz</translation>
     </message>
 </context>
 </TS>

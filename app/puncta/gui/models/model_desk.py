@@ -25,7 +25,7 @@ from puncta.inference.registry import ModelCard
 
 if TYPE_CHECKING:
     from puncta.session.model_comparison import Comparison
-    from puncta.session.retrain import Estimated, JobStatus, Recording, SplitPlan, TrainingData
+    from puncta.session.retrain import Estimated, JobStatus, Recording, TrainingData
 
     Judged = Comparison | UserError
 
@@ -198,16 +198,6 @@ class ModelDesk(QObject):
             return tuple(found), tuple(wrong), ids
 
         self._ask(work, lambda found: then(*found))
-
-    def split(self, data: TrainingData, plugin: str, then: Callable[[SplitPlan], None], failed: Failed) -> None:
-        """Divide data by subject."""
-
-        def work() -> SplitPlan:
-            from puncta.session.retrain import plan_split
-
-            return plan_split(data, plugin)
-
-        self._ask(work, then, failed)
 
     def estimate(self, recipe: str, base: str, then: Callable[[Estimated], None], failed: Failed) -> None:
         """Say how long a recipe will take here, or that it cannot be carried out."""

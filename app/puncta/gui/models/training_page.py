@@ -77,7 +77,8 @@ class TrainingPage(Page):
         self.comparison = ComparisonView(theme)
         self.curves_head = heading(tr("How it learns"))
         self.losses = CurvePlot(theme, tr("Loss, on what it learns from"), axis=tr("Loss"))
-        self.figures = CurvePlot(theme, tr("Figures, on the tune frames"), SHARE, axis=tr("Share"))
+        of_both = tr("Figures, on tune frames, simulated ones among them")
+        self.figures = CurvePlot(theme, of_both, SHARE, axis=tr("Share"))
         self.figures.follow(self.losses)
         self.waiting = wrapped(tr("Curves begin with its first measurements."), "quiet")
         self.samples_head = heading(tr("What it says on tune frames"))
@@ -130,7 +131,7 @@ class TrainingPage(Page):
         self.left.setAlignment((Qt.AlignmentFlag.AlignRight if going else Qt.AlignmentFlag.AlignLeft) | _UPRIGHT)
         self.comparison_head.setVisible(done)
         self.comparison.setVisible(done)
-        facts = [(tr("Learns from"), _last_part(job.data))] if job.data else []
+        facts = [(tr("Dataset"), _last_part(job.data))] if job.data else []
         if job.created_utc:
             facts.append((tr("Begun"), moment_words(job.created_utc)))
         if job.model:
@@ -164,7 +165,9 @@ class TrainingPage(Page):
             kinds = [DRAWN if pretrains and kind == OWN else kind for kind, _image in images]
             self.sample_words = tuple(tr(SAMPLE_WORDS[kind]) for kind in kinds)
             for said, (_kind, image) in zip(self.sample_words, images, strict=True):
-                self._samples_column.addWidget(wrapped(said, "quiet"))
+                head = wrapped(said, "quiet")
+                head.setContentsMargins(0, 6, 0, 0)
+                self._samples_column.addWidget(head)
                 self._samples_column.addWidget(Sample(image, said))
         self.left_out.show_notes([told(words) for words in learned.notes] if learned is not None else [])
         self.samples_head.setVisible(bool(images))
