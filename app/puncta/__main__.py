@@ -36,12 +36,14 @@ def _open_window(uri: str | None) -> int:
             "There is no screen here, so the window cannot open; 'puncta run SOURCE --out x.mp4' does the same job "
             "without one."
         )
+    _check_libraries()
     from puncta.gui.app import run_window  # the toolkit is loaded only when a window is wanted
 
     return run_window(uri)
 
 
 def _bench_window(*, steer: bool = False, hour: bool = False, **request: Any) -> dict:
+    _check_libraries()
     if hour:
         from puncta.gui.bench_hour import measure_hour
 
@@ -53,6 +55,13 @@ def _bench_window(*, steer: bool = False, hour: bool = False, **request: Any) ->
     from puncta.gui.bench import measure_window
 
     return measure_window(**request)
+
+
+def _check_libraries() -> None:
+    """Say what the toolkit lacks of this system: it would end the program, and in its own words."""
+    from puncta.cli.screen_libraries import check_screen_libraries
+
+    check_screen_libraries(os.environ)
 
 
 def _check_file(uri: str | None) -> None:
