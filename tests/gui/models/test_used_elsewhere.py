@@ -8,6 +8,7 @@ import pytest
 from models_window import TIP, open_models, press
 from site_models import register_site_model
 
+from puncta.gui.models.shelf import read_shelf
 from puncta.inference.promotion import PROMOTIONS_NAME, history, promote, roll_back, user_models_dir
 from puncta.session.plugins import all_models
 
@@ -30,6 +31,13 @@ def look(qtbot, watch) -> None:
     qtbot.waitUntil(lambda: not watch._looking)
     watch.look()
     qtbot.waitUntil(lambda: not watch._looking)
+
+
+def look_at_shelf(qtbot, desk) -> None:
+    """Have the list read as an entry into Models does."""
+    before = desk.shelf
+    desk.look()
+    qtbot.waitUntil(lambda: desk.shelf is not before)
 
 
 def use(model: str) -> None:
@@ -112,8 +120,9 @@ def test_a_file_that_cannot_be_read_changes_nothing_and_is_told_once(reloaded, q
     whole = file.read_text(encoding="utf-8")
     file.write_text(whole[: len(whole) // 2], encoding="utf-8")
     look(qtbot, watch)
-    modeller.desk.look()
     qtbot.waitUntil(lambda: "goes on" in modeller.model_page.problems.text())
+    look_at_shelf(qtbot, modeller.desk)
+    assert "goes on" in modeller.model_page.problems.text()
     said = parts.window.status_line
     assert said.message.startswith("Which models are in use cannot be read any more, so what runs goes on. ")
     assert plugins == ["needle-tip"]
@@ -126,3 +135,15 @@ def test_a_file_that_cannot_be_read_changes_nothing_and_is_told_once(reloaded, q
     assert plugins == ["needle-tip"] * 2 and history("needle-tip") == ()
     assert "in use" in modeller.left.rows["model", TIP].accessibleName()
     assert modeller.model_page.problems.text() == ""
+
+
+def test_a_list_that_was_read_before_a_change_and_comes_after_it_does_not_stay(reloaded, qtbot) -> None:
+    parts, made, plugins = reloaded
+    desk = parts.window.modeller.desk
+    old = read_shelf()
+    use(made)
+    look(qtbot, desk.watch)
+    desk._take_shelf(old, desk._news(old))  # as a slow read of an entry into Models would
+    assert desk.shelf is old
+    look(qtbot, desk.watch)
+    assert desk.shelf.is_in_use(desk.shelf.find(made)) and plugins[-1] == "needle-tip"

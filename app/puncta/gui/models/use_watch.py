@@ -26,7 +26,10 @@ WATCH_MS = 2000
 
 Choices = Mapping[str, tuple[str, str]]
 """The model, and the hash of its file, that was chosen last for each plugin."""
-Marks = tuple[tuple[int, int, int] | None, ...]
+Mark = tuple[int, int, int]
+Marks = tuple[Mark | None, Mark | None]
+"""Time, size and number of the registry's file and of the choices' file; None where there is none."""
+UNREAD: Mark = (-1, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +139,16 @@ class UseWatch(QObject):
     def note(self, promotions: Promotions) -> tuple[str, ...]:
         """Take in what was read; return the plugins whose choice has changed."""
         self._noted += 1
+        if self._marks is not None:  # it may be older than what was seen last, so the file is read once more
+            self._marks = (self._marks[0], UNREAD)
         before, self._promotions = self._promotions, promotions
         return () if before is None else changed_between(choices_of(before), choices_of(promotions))
 
     def _take_in(self, found: Found) -> None:
-        self._marks = found.marks
         if found.problem and found.problem != self._problem:
             self._say(found.problem)
         self._problem = found.problem
-        changed = self.note(found.promotions)
+        changed, self._marks = self.note(found.promotions), found.marks
         if found.shelf is not None:
             self._take(found.shelf, changed)
 
@@ -162,7 +166,7 @@ def changed_between(before: Choices, now: Choices) -> tuple[str, ...]:
 def _read(before: Before) -> Found | None:
     """Read what has changed; None where nothing has. Called in a thread."""
     home = user_models_dir()
-    now = tuple(_mark_of(home / name) for name in (REGISTRY_NAME, PROMOTIONS_NAME))
+    now = _mark_of(home / REGISTRY_NAME), _mark_of(home / PROMOTIONS_NAME)
     if now == before.marks:
         return None
     try:
@@ -170,12 +174,12 @@ def _read(before: Before) -> Found | None:
     except UserError as error:
         promotions, problem = before.promotions or {}, str(error)
     # A window that starts need not read every registry to remember what is in use, nor does one whose own choice it is.
-    listed = before.marks is not None and before.marks[:1] != now[:1]
+    listed = before.marks is not None and before.marks[0] != now[0]
     chosen = before.promotions is not None and (promotions, problem) != (before.promotions, before.problem)
     return Found(now, read_shelf(promotions) if listed or chosen else None, promotions, problem)
 
 
-def _mark_of(path: Path) -> tuple[int, int, int] | None:
+def _mark_of(path: Path) -> Mark | None:
     try:
         stat = path.stat()
     except OSError:
