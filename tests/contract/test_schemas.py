@@ -94,9 +94,10 @@ def test_golden_sample_is_valid(kind: str) -> None:
     assert list(Draft202012Validator(schemas.load_schema(kind)).iter_errors(golden_document(kind))) == []
 
 
-def test_samples_are_made_by_their_script(tmp_path: Path, repo_root: Path) -> None:
+def test_samples_are_made_by_their_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
+    monkeypatch.syspath_prepend(GOLDEN)  # its parts lie beside it, as when it is run
     spec = importlib.util.spec_from_file_location("make_samples", GOLDEN / "make_samples.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -2,81 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from annotate_window import CONTROL, HEIGHT, MM, SHIFT, WIDTH, Hand, annotating, open_clip, pose_at
+from adjudicating import COUNT, adjudicating, keys, label, order, read_by, two_readings
+from annotate_window import CONTROL, SHIFT, annotating, open_clip, pose_at
 from PySide6.QtCore import Qt
 
 from puncta.annotation.adjudicate import CONSENSUS
-from puncta.annotation.assignments import Work, assign, mark
-from puncta.annotation.cases import Case, case_of_source
-from puncta.annotation.commands import Board, Command, LabelConflict, draw, not_visible, set_flag
-from puncta.annotation.labels import Kind, NotVisible, Slot, TipLabel
-from puncta.annotation.shared import Standing
-from puncta.annotation.store import AnnotationStore, Applied
-from puncta.core.frame import FrameKey
+from puncta.annotation.assignments import Work, mark
+from puncta.annotation.cases import case_of_source
+from puncta.annotation.commands import Board, draw, set_flag
+from puncta.annotation.labels import Kind, NotVisible, TipLabel
+from puncta.annotation.store import AnnotationStore
 from puncta.core.overlay import Dash, Fill
 from puncta.formats.dataset import load_dataset
 from puncta.gui.actions import ADJUDICATE
-from puncta.session.between_keys import needle_values
-
-COUNT = 30
-NAMES = ("needle_tip", "needle", "target")
-
-
-def keys() -> list[FrameKey]:
-    return [frame.hashed_key() for frame in iter(open_clip("clip-a").read, None)]
-
-
-def read_by(
-    store: AnnotationStore, case: Case, rater: str, off_mm: dict[int, float], hidden: tuple[int, ...] = ()
-) -> None:
-    """A reading of the first ten frames whose needles lie so far beside the true ones."""
-    board = Board(case.id, rater)
-    at = keys()
-    for index in range(10):
-        if index in hidden:
-            for name in ("needle", "needle_tip"):
-                store.apply(not_visible(board, name, at[index]))
-            continue
-        pose, off = pose_at(index, COUNT), off_mm.get(index, 0.0) / MM
-        moved = replace(
-            pose,
-            tip_px=(pose.tip_px[0], pose.tip_px[1] + off),
-            entry_px=(pose.entry_px[0], pose.entry_px[1] + off),
-        )
-        for name, value in needle_values(moved, (HEIGHT, WIDTH), NAMES).items():
-            store.apply(draw(board, name, at[index], value))
-
-
-def two_readings(**rules: bool) -> Case:
-    """Anna and bert have read the clip; they part on frames 3 (most), 5 and 7."""
-    with AnnotationStore.open() as store:
-        case = store.add_case(case_of_source(open_clip("clip-a").info, "needle"))
-        read_by(store, case, "anna", {})
-        read_by(store, case, "bert", {5: 3.0, 7: 6.0}, hidden=(3,))
-        if rules:
-            assign(store, case.id, "T", **rules)
-    return case
-
-
-def label(hand: Hand, index: int, name: str):
-    return hand.notes.desk.board.get(Slot(index, name))
-
-
-def adjudicating(stage, qtbot) -> Hand:
-    hand = annotating(stage, qtbot)
-    hand.calm()
-    assert hand.notes.left.adjudicate.isVisible()
-    hand.key(Qt.Key.Key_J, CONTROL)
-    hand.wait(lambda: hand.notes.adjudication.on and bool(hand.notes.adjudication.disputes))
-    hand.calm()
-    return hand
-
-
-def order(hand: Hand) -> list[tuple[int, str]]:
-    return [(d.index, d.name) for d in hand.notes.adjudication.disputes]
 
 
 def test_what_agrees_is_taken_over_and_the_largest_difference_comes_first(stage, qtbot) -> None:
@@ -273,132 +213,3 @@ def test_the_consensus_goes_out_as_files(stage, qtbot, tmp_path: Path, monkeypat
     dataset = load_dataset(tmp_path / "out")
     assert len(dataset.images) == 10 and {a.rater for a in dataset.annotations} == {CONSENSUS}
     assert "30 labels on 10 frames are in" in hand.parts.window.status_line.message
-
-
-def test_an_answer_that_is_taken_back_is_named_and_its_row_stands_there_again(stage, qtbot) -> None:
-    two_readings()
-    hand = adjudicating(stage, qtbot)
-    hand.shows(3)
-    hand.key(Qt.Key.Key_A)
-    hand.shows(7)
-    hand.calm()
-    rows = hand.notes.adjudication.panel.rows
-    assert not any(row.isVisible() and row.words.text().startswith("003") for row in rows)
-    hand.go(3)
-    hand.key(Qt.Key.Key_Z, CONTROL)
-    line = hand.parts.window.status_line
-    hand.wait(lambda: "Frame 003, " in line.message and "waits again" in line.message)
-    hand.calm()
-    assert any(row.isVisible() and row.words.text().startswith("003") for row in rows)
-    assert hand.notes.adjudication.dispute.index == 3 and hand.parts.desk.shown_index() == 3
-
-
-def test_undo_right_after_an_answer_takes_that_one_back_and_goes_to_its_frame(stage, qtbot) -> None:
-    two_readings()
-    hand = adjudicating(stage, qtbot)
-    adjudication = hand.notes.adjudication
-    for key, to in ((Qt.Key.Key_A, 7), (Qt.Key.Key_B, 5)):
-        hand.key(key)
-        hand.calm()
-        hand.shows(to)
-
-    def settled() -> list[bool]:
-        return [d.settled(hand.notes.desk.board) for d in adjudication.disputes]
-
-    for back, left in ((7, [True, False, False]), (3, [False, False, False])):
-        hand.key(Qt.Key.Key_Z, CONTROL)
-        hand.calm()
-        hand.shows(back)
-        assert settled() == left and adjudication.dispute.index == back
-        assert f"Frame {back:03d}, " in hand.parts.window.status_line.message
-    hand.key(Qt.Key.Key_Z, CONTROL)
-    hand.calm()
-    assert "Nothing to take back" in hand.parts.window.status_line.message
-    taken_over = [label(hand, index, "needle_tip") for index in (0, 1, 2, 4, 6, 8, 9)]
-    assert None not in taken_over, "what agreed was no answer and stays"
-    for on, left in ((3, [True, False, False]), (7, [True, True, False])):
-        hand.key(Qt.Key.Key_Z, CONTROL | SHIFT)
-        hand.calm()
-        hand.shows(on)
-        assert settled() == left
-
-
-def test_undo_takes_the_own_drawing_before_the_answer_that_led_to_its_frame(stage, qtbot) -> None:
-    two_readings()
-    hand = adjudicating(stage, qtbot)
-    hand.key(Qt.Key.Key_A)
-    hand.calm()
-    hand.shows(7)
-    pose = pose_at(7, COUNT)
-    hand.drag((pose.entry_px[0] - 1.0, pose.entry_px[1] + 0.6), pose.tip_px)
-    hand.calm()
-    assert label(hand, 7, "needle") is not None
-    hand.key(Qt.Key.Key_Z, CONTROL)
-    hand.calm()
-    assert label(hand, 7, "needle") is None and hand.parts.desk.shown_index() == 7
-    hand.key(Qt.Key.Key_Z, CONTROL)
-    hand.calm()
-    hand.shows(3)
-    assert label(hand, 3, "needle") is None
-
-
-def test_undo_passes_over_an_answer_that_the_store_has_refused(stage, qtbot, monkeypatch) -> None:
-    two_readings()
-    hand = adjudicating(stage, qtbot)
-    hand.key(Qt.Key.Key_A)
-    hand.calm()
-    hand.shows(7)
-
-    def refuse(_store: AnnotationStore, _command: Command) -> Applied:
-        raise LabelConflict("needle on frame 7 was changed meanwhile; nothing was overwritten, look at it again.")
-
-    with monkeypatch.context() as refusing:
-        refusing.setattr(AnnotationStore, "apply", refuse)
-        hand.key(Qt.Key.Key_B)
-        hand.wait(lambda: isinstance(hand.notes.desk.trouble, LabelConflict) or label(hand, 7, "needle") is None)
-        hand.calm()
-    hand.wait(lambda: hand.notes.desk.board is not None and label(hand, 7, "needle") is None)
-    hand.calm()
-    assert [frame for _uid, frame in hand.notes.desk.made] == [3]
-    hand.key(Qt.Key.Key_Z, CONTROL)
-    hand.calm()
-    hand.shows(3)
-    assert label(hand, 3, "needle") is None, "the answer before it is taken back"
-    assert "Nothing to take back" not in hand.parts.window.status_line.message
-
-
-def test_undo_passes_over_an_answer_that_the_labs_server_has_refused_later(stage, qtbot) -> None:
-    two_readings()
-    hand = adjudicating(stage, qtbot)
-    for frame in (7, 5):
-        hand.key(Qt.Key.Key_A)
-        hand.calm()
-        hand.shows(frame)
-    desk = hand.notes.desk
-    (_first, _frame), (late, at) = desk.made
-    assert at == 7
-    hand.notes.store.standing = Standing(True, 0, 1, "", None, frozenset({late}))
-    hand.notes.store.settled.emit()
-    assert [frame for _uid, frame in desk.made] == [3]
-
-
-def test_nothing_is_answered_before_its_frame_is_on_the_screen(stage, qtbot, monkeypatch) -> None:
-    two_readings()
-    hand = adjudicating(stage, qtbot)
-    hand.shows(3)
-    with monkeypatch.context() as slow:
-        slow.setattr(hand.parts.desk, "seek", lambda _index: None)  # the picture is long in coming
-        hand.key(Qt.Key.Key_N)
-        assert hand.notes.adjudication.dispute.index == 7 and hand.parts.desk.shown_index() == 3
-        for key in (Qt.Key.Key_A, Qt.Key.Key_B, Qt.Key.Key_0):
-            hand.parts.window.status_line.say("")
-            hand.key(key)
-            hand.calm()
-            assert hand.parts.window.status_line.message.startswith("Frame 007 is not on the screen yet.")
-        assert [label(hand, index, "needle") for index in (3, 7)] == [None, None]
-    hand.key(Qt.Key.Key_A)
-    hand.shows(7)
-    assert label(hand, 7, "needle") is None, "it goes there first"
-    hand.key(Qt.Key.Key_A)
-    hand.calm()
-    assert label(hand, 7, "needle") is not None and label(hand, 3, "needle") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from puncta.annotation.cases import Case
 from puncta.annotation.commands import Board, Command
-from puncta.annotation.labels import Kind, Label, Provenance, State, Value
+from puncta.annotation.labels import Kind, Label, Provenance, State, Value, by_person
 from puncta.annotation.store import AnnotationStore, Applied
 from puncta.core.frame import FrameKey
 
@@ -36,6 +36,11 @@ def make_case(**facts: object) -> Case:
 def proposal(name: str, index: int, value: Value, rater: str = "anna", made: Provenance = MODEL) -> Label:
     """What a model proposes."""
     return Label(name, key(index), rater, value, made, State.PROPOSED)
+
+
+def label(name: str, index: int, value: Value, rater: str, state: State = State.CONFIRMED) -> Label:
+    """A label that a person has drawn."""
+    return Label(name, key(index), rater, value, by_person(rater), state)
 
 
 def do(store: AnnotationStore, board: Board, command: Command | None) -> Applied:
