@@ -220,6 +220,13 @@ def _share(name: str, value: Any) -> str:
     return f"{value:.3g}" if "auc" in name or not -1 <= value <= 1 else f"{100 * value:.1f} %"
 
 
+def _others(data: Mapping[str, Any]) -> str:
+    """Say what the pictures are of that are not simulated through and through."""
+    given = f"frames of the data that it was given ({', '.join(data['datasets'])})" if data.get("datasets") else ""
+    drawn = "simulated needles on real needle-free stills" if data.get("backgrounds") or not given else ""
+    return f"The same for {' and '.join(w for w in (given, drawn) if w)}. These pictures stay in this folder."
+
+
 def _pictures(folder: Path, data: Mapping[str, Any]) -> str:
     parts = []
     for name, words in (
@@ -231,9 +238,9 @@ def _pictures(folder: Path, data: Mapping[str, Any]) -> str:
     ):
         path = folder / name
         if path.exists():
-            data = base64.b64encode(path.read_bytes()).decode()
+            shown = base64.b64encode(path.read_bytes()).decode()
             parts.append(f'<p class="quiet">{words}</p><img alt="{html.escape(words)}" '
-                         f'src="data:image/png;base64,{data}">')
+                         f'src="data:image/png;base64,{shown}">')
     return f"<h2>Validation pictures</h2>{''.join(parts)}" if parts else ""
 
 
