@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from models_window import TIP, job_of, open_models, press, verbs, with_trainer
+from offset_models import PLUGIN, install_spot, write_spots
 from site_models import compared, register_site_model, some_comparison
 
+from puncta.core.errors import UserError
 from puncta.gui.models.comparison_view import Beside, ComparisonView
 from puncta.gui.models.difference_table import beside_sentence, verdict_sentence
 from puncta.gui.models.judging import others_of
-from puncta.gui.models.kept_comparison import comparisons_of, keep_comparison
+from puncta.gui.models.kept_comparison import compare_and_keep, comparisons_of, keep_comparison
 from puncta.gui.models.shelf import read_shelf
 from puncta.gui.theme import make_theme
 from puncta.inference.promotion import promote, roll_back
+from puncta.inference.registry import ModelCard
 from puncta.session.model_comparison import Comparison
 from puncta.session.plugins import all_models
 
@@ -191,3 +194,30 @@ def test_the_pages_say_what_is_in_use_and_what_is_not(stage, qtbot, monkeypatch)
     )
     parts.desk.model_switched.emit("needle-tip", new, 'Needle tip goes on with "x 1". The file is gone.')
     assert "goes on with" in modeller.model_page.problems.text()
+
+
+def test_what_is_kept_is_not_computed_again_and_one_that_fails_costs_the_others_nothing(tmp_path) -> None:
+    install_spot(coarse=(6.0, ()), fine=(0.0, ()), torn=(1.0, ()))
+    registry, data = all_models(), write_spots(tmp_path / "spots")
+    coarse, fine, torn = (registry.find(name) for name in ("coarse", "fine", "torn"))
+    (tmp_path / "job").mkdir()
+    (fine.folder / "runs" / "fine-1.0").mkdir(parents=True)
+    job = job_of("a", "done", plugin=PLUGIN, model=fine.identity, folder=tmp_path / "job", data=str(data))
+    told: list[tuple[int, int]] = []
+
+    def compare(*olds: ModelCard) -> tuple[Comparison | UserError, ...]:
+        return compare_and_keep(job, olds, fine, lambda *at: told.append(at), lambda: False)
+
+    (made,) = compare(coarse)
+    assert isinstance(made, Comparison) and (made.old, made.new) == ("coarse 1.0", "fine 1.0") and told
+    assert [one.old for one in comparisons_of(fine)] == ["coarse 1.0"], "with the model"
+    shutil.rmtree(job.folder)
+    told.clear()
+    (torn.folder / torn.file).write_bytes(b"torn")
+    again, failed = compare(coarse, torn)
+    assert isinstance(again, Comparison) and [r.verdict for r in again.rows] == [r.verdict for r in made.rows]
+    assert isinstance(failed, UserError) and "does not match its recorded hash" in str(failed)
+    told.clear()
+    assert compare(coarse) == (again,) and told == []
+    with pytest.raises(UserError, match="recorded hash"):
+        compare(torn, coarse)
