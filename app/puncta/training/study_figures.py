@@ -28,12 +28,15 @@ from puncta.training.pose import BOX_PAD_PX
 
 BOX_FIGURES = ("needle_ap50", "needle_ap70", "needle_f1", "needle_iou")
 TIP_FIGURES = ("tip_error_mm", "tip_error_mm_95", "tip_within_2mm", "tip_within_3mm", "tip_within_2mm_always",
-               "tip_error_percent", "tip_within_5_percent", "angle_error_deg", "miss_rate", "false_alarm_rate")
+               "tip_error_percent", "tip_within_5_percent", "angle_error_deg", "miss_rate", "false_alarm_rate",
+               "quiet_within_2mm", "quiet_miss_rate", "quiet_false_alarm_rate")
 FIGURES = BOX_FIGURES + TIP_FIGURES
 PERCENT = frozenset(FIGURES) - {"tip_error_mm", "tip_error_mm_95", "tip_error_percent", "angle_error_deg"}
 """Figures kept as shares and shown in percent."""
 LESS_IS_BETTER = frozenset({"tip_error_mm", "tip_error_mm_95", "tip_error_percent", "angle_error_deg", "miss_rate",
-                            "false_alarm_rate"})
+                            "false_alarm_rate", "quiet_miss_rate", "quiet_false_alarm_rate"})
+QUIET = 0.02
+"""Share of the tune split's needle-free frames on which a row may answer where rows are compared at equal quiet."""
 
 
 def boxes_of(tip_px: NDArray[np.float64], entry_px: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -64,6 +67,18 @@ def best_threshold(truth: Truth, answers: Answers) -> float:
     return float(answers.score[order][int(f1.argmax())])
 
 
+def quiet_threshold(truth: Truth, answers: Answers) -> float:
+    """Lowest score at which at most `QUIET` of the needle-free frames are answered; to be chosen on the tune split.
+
+    Rows cut at their best F1 give false alarms on anything from one frame in fifty to one in two, and who answers
+    everywhere misses nothing: only at equal quiet do misses compare.
+    """
+    empty = np.sort(answers.score[np.isnan(truth.tip_px[:, 0])])[::-1]
+    if not len(empty):
+        return -np.inf
+    return float(np.nextafter(empty[min(int(QUIET * len(empty)), len(empty) - 1)], np.inf))
+
+
 def within_2mm(truth: Truth, answers: Answers) -> float:
     """Share of tips of known scale found within 2 mm, whatever their scores."""
     error = _errors_mm(truth, answers)
@@ -86,8 +101,16 @@ def _angles_deg(truth: Truth, answers: Answers, rows: NDArray[np.intp]) -> NDArr
     return out
 
 
-def statistics(truth: Truth, answers: Answers, threshold: float) -> dict[str, Statistic]:
-    """Every figure of a row on a set as a function of resampled clips; an answer below the threshold is a miss."""
+def statistics(
+    truth: Truth, answers: Answers, threshold: float, quiet_at: float | None = None
+) -> dict[str, Statistic]:
+    """Every figure of a row on a set as a function of resampled clips; an answer below the threshold is a miss.
+
+    Parameters
+    ----------
+    quiet_at : float or None
+        Threshold of the figures at equal quiet; None leaves these out.
+    """
     there = ~np.isnan(truth.tip_px[:, 0])
     told = answers.score >= threshold
     clips, clip = truth.clips, truth.clip
@@ -113,6 +136,11 @@ def statistics(truth: Truth, answers: Answers, threshold: float) -> dict[str, St
         "miss_rate": share(~told, there),
         "false_alarm_rate": share(told, ~there),
     }
+    if quiet_at is not None:
+        sure = answers.score >= quiet_at
+        out["quiet_within_2mm"] = share((error_mm <= 2) & sure, scaled)
+        out["quiet_miss_rate"] = share(~sure, there)
+        out["quiet_false_alarm_rate"] = share(sure, ~there)
     if has_boxes:
         overlap = overlaps_of(truth, answers)
         order = np.argsort(-answers.score, kind="stable")
@@ -164,12 +192,14 @@ def mean_drawn(parts: list[Drawn]) -> Drawn:
                  min(p.n for p in parts))
 
 
-def draw_figures(truth: Truth, answers: Answers, threshold: float, seed: int, resamples: int) -> Mapping[str, Drawn]:
+def draw_figures(
+    truth: Truth, answers: Answers, threshold: float, seed: int, resamples: int, quiet_at: float | None = None
+) -> Mapping[str, Drawn]:
     """All figures of a row on a set with their draws; the same seed gives the same resamples for every row."""
     weights = draw_resamples(truth.clips, resamples, seed)
     ones = np.ones((1, truth.clips))
     out = {}
-    for name, statistic in statistics(truth, answers, threshold).items():
+    for name, statistic in statistics(truth, answers, threshold, quiet_at).items():
         if statistic.n == 0:
             continue
         few = statistic.contributing_clips < 2

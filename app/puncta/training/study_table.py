@@ -21,10 +21,12 @@ from puncta.training.study import Claim, Study
 from puncta.training.study_figures import (
     LESS_IS_BETTER,
     PERCENT,
+    QUIET,
     Drawn,
     best_threshold,
     draw_figures,
     mean_drawn,
+    quiet_threshold,
 )
 from puncta.training.study_files import TUNE, Places, load_answers, load_truth
 
@@ -38,7 +40,8 @@ _SHOWN = {
     "tip_within_3mm": "within 3 mm [%]", "tip_error_percent": "tip error [% of the side]",
     "tip_within_5_percent": "within 5 % of the side [%]", "needle_ap50": "AP50", "needle_ap70": "AP70",
     "needle_f1": "F1", "needle_iou": "mean IoU [%]", "angle_error_deg": "angle [deg]", "miss_rate": "misses [%]",
-    "false_alarm_rate": "false alarms [%]",
+    "false_alarm_rate": "false alarms [%]", "quiet_within_2mm": "at equal quiet: within 2 mm [%]",
+    "quiet_miss_rate": "misses [%]", "quiet_false_alarm_rate": "false alarms [%]",
 }
 _WITHOUT_MM = ("tip_error_percent", "tip_within_5_percent")
 _WITH_MM = ("tip_error_mm", "tip_error_mm_95", "tip_within_2mm", "tip_within_3mm")
@@ -75,10 +78,12 @@ def write_table(study: Study, out: Path, tell: Tell | None = None) -> Path:
     for done, name in enumerate(names, start=1):
         # A finder without training always answers: its best chance to be near.
         trained = name not in study.untrained
-        thresholds[name] = best_threshold(truths[TUNE], load_answers(places.answers(name, TUNE))) if trained else 0.0
+        tuned = load_answers(places.answers(name, TUNE))
+        thresholds[name] = best_threshold(truths[TUNE], tuned) if trained else 0.0
+        quiet_at = quiet_threshold(truths[TUNE], tuned) if trained else None
         figures[name] = {
             s: draw_figures(truths[s], load_answers(places.answers(name, s)), thresholds[name], SEED + k,
-                            study.resamples)
+                            study.resamples, quiet_at)
             for k, s in enumerate(study.sets)
         }
         tell(Progress("rows of the table", done, len(names), {}))
@@ -179,7 +184,9 @@ def _as_text(
         f"# {study.title}", "",
         f"Every trained row saw the same clips and {first.samples:,} answered frames at {study.size} px with the same "
         "optimiser and seed. All needles are simulated or drawn. Scores are cut at the best F1 of boxes on the tune "
-        "split; finders without training always answer. In brackets: 95 % of bootstrap resamples of clips.", "",
+        "split; finders without training always answer. At equal quiet: cut where each row answers on "
+        f"{100 * QUIET:g} % of the tune split's needle-free frames. In brackets: 95 % of bootstrap resamples of "
+        "clips.", "",
     ]
     if missing:
         lines += [f"Not there yet: {', '.join(missing)}.", ""]

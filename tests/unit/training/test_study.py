@@ -22,6 +22,7 @@ from puncta.training.study_figures import (  # noqa: E402
     boxes_of,
     draw_figures,
     overlaps,
+    quiet_threshold,
     statistics,
 )
 from puncta.training.study_table import check_claim, sizes_of  # noqa: E402
@@ -129,6 +130,26 @@ def test_figures_of_known_answers() -> None:
     turned = np.degrees(np.arctan2(40, 82) - np.arctan2(40, 80))
     assert found["angle_error_deg"] == pytest.approx(abs(turned), abs=1e-6)
     assert best_threshold(truth, answers) == 0.2
+
+
+def test_rows_are_compared_where_they_are_equally_quiet() -> None:
+    count = 100
+    tips = np.full((2 * count, 2), np.nan)
+    tips[count:] = 50.0
+    truth = Truth(4, 128, np.arange(2 * count) % 4, np.arange(2 * count), tips, tips + 20, np.full((2 * count, 2), 0.1))
+    # Empty frames are scored 0.00 to 0.99, those with a needle 0.505 to 1.495.
+    scores = np.concatenate([np.arange(count) / 100, np.arange(count) / 100 + 0.505])
+    answers = Answers(scores, np.nan_to_num(tips, nan=10.0), np.nan_to_num(tips + 20, nan=30.0))
+    at = quiet_threshold(truth, answers)
+    assert (answers.score[:count] >= at).mean() == pytest.approx(0.02)
+    found = {k: s.values(np.ones((1, 4)))[0] for k, s in statistics(truth, answers, 0.0, at).items()}
+    assert found["quiet_false_alarm_rate"] == pytest.approx(0.02)
+    assert found["quiet_miss_rate"] == pytest.approx(0.47)
+    assert found["quiet_within_2mm"] == pytest.approx(0.53)
+    assert found["false_alarm_rate"] == 1.0
+    # A score that many empty frames share is not let through because some of them may pass.
+    level = Answers(np.full(2 * count, 0.7), answers.tip_px, answers.entry_px)
+    assert (level.score >= quiet_threshold(truth, level)).mean() == 0.0
 
 
 def test_a_row_without_an_axis_has_tip_figures_only() -> None:
