@@ -6,7 +6,7 @@ import ast
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,9 @@ from PySide6.QtCore import QCoreApplication
 
 from puncta.core.errors import UserError
 from puncta.core.events import LinkState, PipelineStatus, PlayState, SourceHealth, SourceProblem
-from puncta.gui.i18n import install_language, remove_language
+from puncta.gui.annotate import said as annotate_said
+from puncta.gui.i18n import install_language, remove_language, tr
+from puncta.gui.models import said as models_said
 from puncta.gui.panels.latency import show_source_failure, show_source_state
 from puncta.gui.source_said import SAID, told
 from puncta.session.latency import LatencyMeter
@@ -91,6 +93,17 @@ def test_every_sentence_of_a_source_has_a_german_one(german: None, repo_root: Pa
     said = {words for file in files for words in sentences(file)}
     assert len(said) > 100 and any(words.startswith("Camera 7 is gone") for words in said)
     assert sorted(words for words in said if told(words) == words) == []
+
+
+@pytest.mark.parametrize(
+    ("forms", "say"),
+    [(SAID, told), (models_said.SAID, models_said.told), (annotate_said.SAID, annotate_said.told)],
+)
+def test_no_sentence_is_taken_for_a_wider_one(german: None, forms: tuple[str, ...], say: Callable[[str], str]) -> None:
+    def fill(form: str) -> str:
+        return re.sub(r"\{(\w+)\}", "7", form)
+
+    assert [form for form in forms if say(fill(form)) != fill(tr(form))] == []
 
 
 def refused(uri: str | Path) -> str:

@@ -111,6 +111,7 @@ SAID = (
     "{device} sends volumes, not pictures; choose a device with pictures by ?device=NAME in the address.",
     "{title} is live and cannot be sought; record it and open the recording.",
     "{title} was closed before its first picture came.",
+    "The source stopped working; the log has the details.",
     "{title} stopped working; the log has the details.",
     # a Clarius probe
     "The Clarius probe at {place} does not let Puncta in; start the Clarius App, join the probe's network, allow Cast "
@@ -136,7 +137,6 @@ SAID = (
     "The source sends {rate} pictures a second instead of {promised}; choose a smaller picture size or look at the "
     "cable and the network.",
     "Fewer pictures come than a moment ago; look at the cable and the network.",
-    "The source stopped working; the log has the details.",
     # how a live source is written
     "{address} is not understood: {why}.",
     "size is written as {size}",

@@ -68,10 +68,10 @@ SAID = (
     # what a store says
     "{thing} on frame {index} was changed meanwhile; nothing was overwritten, look at it again.",
     "the gesture it belongs to is not on the server",
-    "The store {place} cannot be used: {why}.",
-    "The store {place} cannot be opened: {why}.",
     "The store at {place} cannot be opened: {why}.",
     "The store at {place} cannot be used: {why}.",
+    "The store {place} cannot be used: {why}.",
+    "The store {place} cannot be opened: {why}.",
     "The store at {place} does not answer: {why}.",
     "The server of the store at {place} does not allow '{name}' to do this; ask whoever runs it for the right to make "
     "and change its tables.",
