@@ -6212,6 +6212,10 @@
         <translation>{names} läuft in einem anderen Fenster des Programms: Dieses wartet nicht darauf, und beide dauern länger.</translation>
     </message>
     <message>
+        <source>{names} are under way in other windows of the program: this one does not wait for them, and all take longer.</source>
+        <translation>{names} laufen in anderen Fenstern des Programms: Dieses wartet nicht auf sie, und alle dauern länger.</translation>
+    </message>
+    <message>
         <source>{name}, no. {number}</source>
         <translation>{name}, Nr. {number}</translation>
     </message>

@@ -7,14 +7,17 @@ from types import SimpleNamespace
 
 import pytest
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QLabel
 from site_models import compared, some_comparison
 
-from puncta.gui.models.comparison_view import ComparisonView
+from puncta.gui.models.comparison_view import Beside, ComparisonView
 from puncta.gui.models.difference_table import DifferenceTable, Whisker, dots_of, verdict_sentence
 from puncta.gui.models.model_desk import Draft, keeps_its_split
+from puncta.gui.models.page_parts import Facts
 from puncta.gui.models.split_bar import SplitBar
 from puncta.gui.models.training_page import loss_curves, tune_curves
 from puncta.gui.models.words import difference_words, figure_table, minutes_words, number_words, time_words
+from puncta.gui.panels.parts import ShapeMark
 from puncta.gui.theme import apply_theme, make_theme
 from puncta.session.retrain import LabelledCase, SplitPlan, TrainingData, plan_split
 
@@ -181,3 +184,19 @@ def test_nobody_is_promised_to_be_new_where_cases_are_held_out(qtbot, fonts) -> 
     assert "has not learnt from" in view.said.text()
     view.show_comparison(replace(made, notes=(*made.notes, SAME_PERSON)))
     assert "held out by case" in view.said.text() and "not learnt" not in view.said.text()
+
+
+def test_lines_of_a_comparison_take_the_theme_that_was_chosen_since(qtbot, fonts) -> None:
+    view = ComparisonView(make_theme("dark"))
+    qtbot.addWidget(view)
+    view.set_theme(light := make_theme("light"))
+    view.show_besides([Beside("a 1", "in use", some_comparison()), Beside("b 1", "", None, "Its file is gone.")])
+    assert [mark._theme for mark in view.others[0].findChildren(ShapeMark)] == [light]
+
+
+def test_names_that_were_cut_short_are_shown_anew_where_they_alone_have_changed(qtbot, fonts) -> None:
+    facts = Facts()
+    qtbot.addWidget(facts)
+    for rest in ("c", "d"):
+        facts.show_facts([("Learns from", "a and 1 more")], {"Learns from": f"a, {rest}"})
+    assert facts.findChildren(QLabel)[-1].toolTip() == "a, d"

@@ -156,6 +156,8 @@ def test_a_name_that_is_taken_is_numbered_and_what_runs_elsewhere_is_not_waited_
     assert waits_words([job_of("a", "paused"), job_of("b", "done")]) == ""
     assert waits_words([job_of("a", "running"), job_of("b", "waiting")]).startswith("training a, training b come first")
     assert "this one does not wait for that" in waits_words([job_of("a", "running", here=False)])
+    others = [job_of(one, "running", here=False) for one in "ab"]
+    assert waits_words(others).startswith("training a, training b are under way in other windows of the program: ")
 
 
 @pytest.mark.usefixtures("german")
@@ -166,6 +168,7 @@ def test_what_follows_from_a_plan_is_told_in_the_language_of_the_window(qtbot, f
     roles = {"subject": {**nobody.roles, "b": "test"}}
     assert moved_words(roles, nobody) == "Eine Aufgabe war unbesetzt: b lehrt nun. Alle anderen behalten ihre."
     assert waits_words([job_of("a", "running")]).endswith("wenn das zu Ende ist, in etwa 5 min.")
+    assert " laufen in anderen Fenstern " in waits_words([job_of(one, "running", here=False) for one in "ab"])
     folder = make_dataset("site", 6, 30, stated=True)
     hide_tips(folder, "test", 9)
     bar = SplitBar(make_theme("dark"))

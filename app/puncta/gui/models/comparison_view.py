@@ -120,6 +120,10 @@ class ComparisonView(QWidget):
         for part in (self.verdict, self._beside, self._choice, self._card, self.more, self.notes):
             part.hide()
 
+    def set_theme(self, theme: Theme) -> None:
+        """New lines take this theme."""
+        self._theme = theme
+
     def show_comparison(self, comparison: Comparison) -> None:
         """Show a comparison."""
         self.show_besides([Beside(comparison.old, "", comparison)])

@@ -147,6 +147,7 @@ class Facts(QWidget):
         self._grid.setVerticalSpacing(4)
         self._grid.setColumnStretch(1, 1)
         self.facts: tuple[tuple[str, str], ...] = ()
+        self._whole: dict[str, str] = {}
 
     def show_facts(self, facts: Iterable[tuple[str, str]], whole: Mapping[str, str] | None = None) -> None:
         """Show pairs of name and value.
@@ -156,17 +157,17 @@ class Facts(QWidget):
         whole : mapping of str to str or None
             What stands behind a value that was cut short, by its name.
         """
-        facts = tuple(facts)
-        if facts == self.facts:
+        facts, behind_all = tuple(facts), dict(whole or {})
+        if (facts, behind_all) == (self.facts, self._whole):
             return
-        self.facts = facts
+        self.facts, self._whole = facts, behind_all
         empty(self._grid)
         for row, (name, value) in enumerate(facts):
             left, right = wrapped(name, "quiet"), wrapped(value)
             metrics = left.fontMetrics()
             left.setMinimumWidth(min(metrics.horizontalAdvance(name) + 2, metrics.averageCharWidth() * NAME_CHARS))
             right.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            behind = (whole or {}).get(name, "")
+            behind = behind_all.get(name, "")
             right.setAccessibleName(f"{name}: {behind or value}")
             right.setToolTip(behind)
             self._grid.addWidget(left, row, 0, Qt.AlignmentFlag.AlignTop)

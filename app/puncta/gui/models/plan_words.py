@@ -89,8 +89,11 @@ def waits_words(jobs: Iterable[JobStatus]) -> str:
         if first.state != "waiting" and first.left_s is not None:
             words = tr("{name} comes first: this one begins when that has ended, in about {time}.")
         return words.format(name=first.name, time=time_words(first.left_s))
-    words = tr("{names} is under way in another window of the program: this one does not wait for that, and both take "
-               "longer.")
+    one = tr("{names} is under way in another window of the program: this one does not wait for that, and both take "
+             "longer.")
+    many = tr("{names} are under way in other windows of the program: this one does not wait for them, and all take "
+              "longer.")
+    words = many if len(elsewhere) > 1 else one
     return words.format(names=list_words([job.name for job in elsewhere], 3)) if elsewhere else ""
 
 
