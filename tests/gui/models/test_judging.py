@@ -83,6 +83,30 @@ def test_who_a_new_model_is_set_beside() -> None:
     assert others("") == [(first, ""), (TIP, "comes with Puncta")], "the one that was put in use before"
 
 
+def test_a_comparison_that_failed_is_tried_again_when_its_page_is_opened_and_not_before(
+    stage, qtbot, monkeypatch
+) -> None:
+    new = register_site_model("1", b"new")
+    parts = open_models(stage, qtbot)
+    modeller, tried = parts.window.modeller, []
+
+    def compare(job, _olds, _then, failed) -> None:
+        tried.append(job.id)
+        failed(UserError("The dataset is gone."))
+
+    monkeypatch.setattr(modeller.desk, "compare", compare)
+    trainer = with_trainer(parts, job_of("a", "done", left_s=0.0, model=new))
+    qtbot.waitUntil(lambda: ("training", "a") in modeller.left.rows)
+    modeller.show_thing("training", "a")
+    assert tried == ["a"]
+    trainer.tell(job_of("b", "running"))
+    qtbot.waitUntil(lambda: ("training", "b") in modeller.left.rows)
+    modeller.show_training()
+    assert tried == ["a"] and modeller.training_page.comparison.said.text() == "The dataset is gone."
+    modeller.show_thing("training", "a")
+    assert tried == ["a", "a"]
+
+
 def test_one_that_could_not_be_compared_hides_nothing_of_the_others(qtbot, fonts) -> None:
     view = ComparisonView(make_theme("dark"))
     qtbot.addWidget(view)

@@ -137,6 +137,33 @@ def test_a_file_that_cannot_be_read_changes_nothing_and_is_told_once(reloaded, q
     assert modeller.model_page.problems.text() == ""
 
 
+@pytest.mark.parametrize("first", ["look", "promote"])
+def test_a_list_that_is_read_while_this_window_changes_it_is_not_taken_for_somebody_elses(
+    reloaded, qtbot, monkeypatch, first: str
+) -> None:
+    parts, made, _plugins = reloaded
+    desk = parts.window.modeller.desk
+    qtbot.waitUntil(lambda: desk.shelf is not None)
+    asked: list[tuple] = []
+    monkeypatch.setattr(desk, "_ask", lambda work, then, _failed=None: asked.append((work, then)))
+    begin = {"look": desk.look, "promote": lambda: desk.promote(desk.shelf.find(made), lambda: None)}
+    for what in sorted(begin, key=lambda what: what != first):
+        begin[what]()
+    if first == "look":  # read before, delivered after
+        (read, take_list), (change, take_change) = asked
+        old = read()
+        take_change(change())
+        take_list(old)
+        (_again, take_list) = asked[2]
+        take_list(asked[2][0]())
+    else:  # read after, delivered before
+        (change, take_change), (read, take_list) = asked
+        changed = change()
+        take_list(read())
+        take_change(changed)
+    assert desk.elsewhere == () and desk.shelf.is_in_use(desk.shelf.find(made))
+
+
 def test_a_list_that_was_read_before_a_change_and_comes_after_it_does_not_stay(reloaded, qtbot) -> None:
     parts, made, plugins = reloaded
     desk = parts.window.modeller.desk

@@ -29,6 +29,12 @@ class Judging:
     def __init__(self, modeller: Modeller) -> None:
         self._m = modeller
         self._under_way: set[str] = set()
+        self._failed: dict[str, list[tuple[str, str]]] = {}
+        """What a training's model could not be compared with, since its page was opened."""
+
+    def forget(self) -> None:
+        """A page is opened: what failed is tried again."""
+        self._failed.clear()
 
     def look(self, job: JobStatus) -> None:
         """Judge the new model beside the one in use, the one that comes with Puncta, and the one it went on from."""
@@ -40,13 +46,15 @@ class Judging:
         if not others:
             view.say(tr("There is no other model to compare it with."))
             return
-        known = [(one.old, one.role) for one in view.besides] == [(old.identity, role) for old, role in others]
-        if known or job.id in self._under_way:
+        wanted = [(old.identity, role) for old, role in others]
+        known = [(one.old, one.role) for one in view.besides] == wanted
+        # The page is shown anew as often as any training tells how far it is.
+        if known or job.id in self._under_way or self._failed.get(job.id) == wanted:
             return
         self._under_way.add(job.id)
         view.say(tr("The models look at the held out frames."))
         olds = [old for old, _role in others]
-        self._m.desk.compare(job, olds, partial(self._take, job, others), partial(self._fail, job.id))
+        self._m.desk.compare(job, olds, partial(self._take, job, others), partial(self._fail, job.id, wanted))
 
     def _take(self, job: JobStatus, others: Sequence[tuple[ModelCard, str]], found: Sequence[Judged]) -> None:
         self._under_way.discard(job.id)
@@ -60,11 +68,13 @@ class Judging:
             self.look(job)  # another model may have been put in use meanwhile
         self._m.follow()
 
-    def _fail(self, job: str, error: Exception) -> None:
+    def _fail(self, job: str, wanted: list[tuple[str, str]], error: Exception) -> None:
         from puncta.session.model_comparison import ComparisonStopped
 
         self._under_way.discard(job)
         view, stopped = self._view(job), isinstance(error, ComparisonStopped)
+        if not stopped:
+            self._failed[job] = wanted
         if view is not None:
             words = tr("The comparison was stopped. It begins again when this page is opened.")
             view.say(words if stopped else told(str(error)))

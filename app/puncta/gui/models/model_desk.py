@@ -80,8 +80,15 @@ class ModelDesk(QObject):
 
     def look(self) -> None:
         """Read which models there are."""
-        before = self.watch.promotions
-        self._ask(lambda: read_shelf(before), lambda shelf: self._take_shelf(shelf, self._news(shelf)))
+        before, changes = self.watch.promotions, self.watch.changes
+
+        def there(shelf: Shelf) -> None:
+            if changes != self.watch.changes:  # what this window has changed meanwhile is newer, and nobody else's
+                self.look()
+            else:
+                self._take_shelf(shelf, () if self.watch.holds else self._news(shelf))
+
+        self._ask(lambda: read_shelf(before), there)
 
     def read_card(self, card: ModelCard, then: Callable[[str], None]) -> None:
         """Read the words of a model's card."""

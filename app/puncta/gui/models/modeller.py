@@ -141,6 +141,7 @@ class Modeller(QObject):
         if on:
             stage.say_hint("")
             self._hold_picture()
+            self.judging.forget()
             self.desk.look()
             self.desk.trainings.begin()
             window.jobs.run(load_plots)
@@ -196,6 +197,7 @@ class Modeller(QObject):
         if kind == MODEL:
             self._show_model()
         elif kind == TRAINING:
+            self.judging.forget()
             self._training_page()
             self.show_training()
             self._read_curves()

@@ -90,6 +90,8 @@ class UseWatch(QObject):
         self._problem = ""
         self._looking = False
         self._changing = self._noted = 0
+        self.changes = 0
+        """So often this window has begun, or ended, to change something itself."""
         self._timer = QTimer(self)
         self._timer.setInterval(WATCH_MS)
         self._timer.timeout.connect(self.look)
@@ -98,6 +100,11 @@ class UseWatch(QObject):
     def promotions(self) -> Promotions | None:
         """What was promoted when that could be read last; None before it was."""
         return self._promotions
+
+    @property
+    def holds(self) -> bool:
+        """Whether this window changes something itself right now."""
+        return self._changing > 0
 
     def begin(self) -> None:
         """Remember what is in use, and look from now on."""
@@ -131,10 +138,12 @@ class UseWatch(QObject):
         """This window changes something itself; nothing is looked at until `go_on`."""
         self._changing += 1
         self._noted += 1
+        self.changes += 1
 
     def go_on(self) -> None:
         """What this window has changed is done."""
         self._changing -= 1
+        self.changes += 1
 
     def note(self, promotions: Promotions) -> tuple[str, ...]:
         """Take in what was read; return the plugins whose choice has changed."""
