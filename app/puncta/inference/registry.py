@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from puncta import paths
@@ -137,8 +138,10 @@ class Registry:
         """
         fitting = self._fitting(model_id)
         if not fitting:
-            there = ", ".join(dict.fromkeys(f"{c.id}@{c.version}" for c in self.cards)) or "none"
-            raise UserError(f'There is no model "{model_id}"; there are: {there}.')
+            names = list(dict.fromkeys(f"{c.id}@{c.version}" for c in self.cards))
+            near = get_close_matches(model_id.strip().replace(" ", "@", 1), [*names, *(c.id for c in self.cards)], 1)
+            meant = f', but there is "{near[0]}"' if near else ""
+            raise UserError(f'There is no model "{model_id}"{meant}; there are: {", ".join(names) or "none"}.')
         return _newest(fitting)
 
     def _fitting(self, model_id: str) -> list[ModelCard]:

@@ -142,3 +142,10 @@ def test_a_bad_registry_file_is_a_problem_not_a_crash(tmp_path: Path, text: str)
 def test_a_registry_that_is_no_text_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "registry.toml").write_bytes(b"\xff\xfe\x00")
     assert len(load(tmp_path, tmp_path=tmp_path / "x").problems) == 1
+
+
+def test_a_mistyped_model_is_told_the_nearest_there_is(tmp_path: Path) -> None:
+    names = (("needle-tip-ut", "0.1"), ("needle-tip-site", "1"), ("needle-tip-site", "2"))
+    folder = write_registry(tmp_path / "models", *(entry(id=name, version=version) for name, version in names))
+    with pytest.raises(UserError, match='no model "needle-tip-sit@2", but there is "needle-tip-site@2"; there are: '):
+        load(folder, tmp_path=tmp_path).find("needle-tip-sit@2")
