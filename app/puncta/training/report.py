@@ -25,6 +25,7 @@ from puncta.training.pace import stages_of
 from puncta.training.recipes import recipe_of
 from puncta.training.report_charts import Chart, Series, draw_chart, svg_from_chart
 from puncta.training.report_story import Story, describe_data, read_story, speeds, tell_state
+from puncta.training.tune_words import name_figure, value_of
 
 PAGE = "report.html"
 CURVES = "curves.png"
@@ -53,26 +54,6 @@ summary{cursor:pointer;color:#0072b2}
 @media print{body{padding:0}.charts{grid-template-columns:1fr 1fr}}
 """
 
-_FIGURES = {
-    "within_5_percent": "tip within 5 % of the side",
-    "presence_auc": "tip there or not, AUC",
-    "frames": "frames judged",
-    "usefulness": "usefulness",
-    "usefulness_unfiltered": "usefulness, every frame alone",
-    "usefulness_sample_alone": "usefulness on a sample, every frame alone",
-    "usefulness_sample_filtered": "usefulness on a sample, with the filter",
-    "shown_of_tips": "tips that are shown",
-    "close_of_shown": "close, of those shown",
-    "predicted_of_shown": "carried on by the filter, of those shown",
-    "false_alarms": "false alarms, of frames without a tip",
-    "median_error_mm": "median error",
-    "median_radius_cells": "median circle",
-    "coverage90": "tips in their 90 % circle",
-    "ece": "calibration error",
-    "unfamiliar": "frames called unfamiliar",
-    "not_ultrasound": "frames called no ultrasound",
-}
-_KINDS = {"simulated_": "simulated pictures: ", "stills_": "needles in stills: "}
 _SHORT = {"within_5_percent": "tip near", "presence_auc": "presence"}
 """Names at the ends of lines, where room is scarce."""
 
@@ -188,7 +169,7 @@ def _cards(story: Story) -> list[tuple[str, str]]:
     cards = []
     if story.tune:
         for name, value in story.tune[-1].get("metrics", {}).items():
-            cards.append((name_figure(name), _share(name, value)))
+            cards.append((name_figure(name), value_of(name, value)))
     if story.train:
         losses = [v for v in story.train[-1].get("losses", {}).values() if isinstance(v, int | float)]
         if losses:
@@ -198,26 +179,6 @@ def _cards(story: Story) -> list[tuple[str, str]]:
     if story.rate:
         cards.append(("samples a second", f"{story.rate:.0f}"))
     return cards
-
-
-def name_figure(name: str) -> str:
-    """Return a figure's name in words."""
-    for prefix, words in _KINDS.items():
-        if name.startswith(prefix):
-            return words + name_figure(name.removeprefix(prefix))
-    return _FIGURES.get(name, name.replace("_", " "))
-
-
-def _share(name: str, value: Any) -> str:
-    """Return a figure with its unit, which its name tells; what names none is a share."""
-    if not isinstance(value, int | float):
-        return "-"
-    if name == "frames":
-        return f"{value:,.0f}"
-    for unit in ("mm", "cells", "px", "deg"):
-        if name.endswith(f"_{unit}"):
-            return f"{value:.3g} {unit}"
-    return f"{value:.3g}" if "auc" in name or not -1 <= value <= 1 else f"{100 * value:.1f} %"
 
 
 def _others(data: Mapping[str, Any]) -> str:
@@ -263,7 +224,7 @@ def _thresholds(story: Story) -> str:
     if not story.calibration:
         return ""
     figures = story.calibration.get("figures", {})
-    rows = [(name_figure(k), _share(k, v)) for k, v in figures.items()]
+    rows = [(name_figure(k), value_of(k, v)) for k, v in figures.items()]
     return ('<h2>After the training: filter and threshold, set on the tune split</h2>'
             '<p class="quiet">These figures are on what the settings were chosen on; tests come later, '
             "on other sets.</p>"
@@ -309,7 +270,7 @@ def _numbers(story: Story) -> str:
     body = _grid(["samples", *names], rows)
     if tuned:
         body += "<p></p>" + _grid(["samples", *(name_figure(n) for n in figures)],
-                                  [[f"{k:,}", *(_share(n, m.get(n)) for n in figures)] for k, m in tuned.items()])
+                                  [[f"{k:,}", *(value_of(n, m.get(n)) for n in figures)] for k, m in tuned.items()])
     return f"<h2>Numbers</h2><details><summary>Losses and figures as tables</summary>{body}</details>"
 
 

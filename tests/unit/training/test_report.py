@@ -184,6 +184,15 @@ def test_answers_are_read_back_in_the_clips_own_pixels() -> None:
     assert [t.badge for t in row.tiles] == ["worst", ""]
 
 
+def test_counts_and_log_odds_are_no_shares_and_have_the_names_of_the_card(tmp_path: Path) -> None:
+    figures = {"known_alarms_after": 1.0, "threshold_raised": 0.0, "site_frames": 1.0}
+    (write_folder(tmp_path) / "calibration.json").write_text(json.dumps({"figures": figures}), encoding="utf-8")
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    said = page.split("set on the tune split")[1].split("</table>")[0]
+    assert "False alarms, machines known before, after it".lower() in said.lower()
+    assert "%" not in said and "known alarms" not in said
+
+
 def test_pictures_of_the_data_given_are_not_called_simulated_needles_on_stills(tmp_path: Path) -> None:
     clips = [made_clip("a", "dataset", True, "F"), made_clip("bb", "composite", True)]
     answers = pictures.answer_chosen(Pointing(3.0), [pictures.Chosen(clip, 5) for clip in clips], 64)
