@@ -6228,10 +6228,6 @@
         <translation>{count} Bilder und {drawn} mit gezeichneter Nadel</translation>
     </message>
     <message>
-        <source>A hidden tip lies in a shadow or out of the plane: it has no place, and "no tip" would be wrong. Such frames teach nothing and are not judged.</source>
-        <translation>Eine verborgene Spitze liegt im Schatten oder außerhalb der Ebene: Sie hat keinen Ort, und „keine Spitze“ wäre falsch. Solche Bilder lehren nichts und werden nicht beurteilt.</translation>
-    </message>
-    <message>
         <source>Frames of your own data</source>
         <translation>Bilder Ihrer eigenen Daten</translation>
     </message>
@@ -6290,6 +6286,46 @@
     <message>
         <source>Dataset</source>
         <translation>Datensatz</translation>
+    </message>
+    <message>
+        <source>A hidden tip lies in a shadow or out of the plane: it has no place, and "no tip" would be wrong. Such frames teach nothing and are not judged; held out ones whose shaft is labelled are judged by that and not counted here.</source>
+        <translation>Eine verborgene Spitze liegt im Schatten oder außerhalb der Ebene: Sie hat keinen Ort, und „keine Spitze“ wäre falsch. Solche Bilder lehren nichts und werden nicht beurteilt; zurückgehaltene, deren Schaft markiert ist, werden danach beurteilt und hier nicht mitgezählt.</translation>
+    </message>
+    <message>
+        <source>Pausing…</source>
+        <translation>Wird angehalten …</translation>
+    </message>
+    <message>
+        <source>Cancelling…</source>
+        <translation>Wird abgebrochen …</translation>
+    </message>
+    <message>
+        <source>Removed {name}. The model it made stays.</source>
+        <translation>{name} ist entfernt. Das Modell, das daraus wurde, bleibt.</translation>
+    </message>
+    <message>
+        <source>Removed {name}.</source>
+        <translation>{name} ist entfernt.</translation>
+    </message>
+    <message>
+        <source>Its last checkpoint is kept until you remove it; Resume would go on from there.</source>
+        <translation>Der letzte Zwischenstand bleibt, bis Sie es entfernen; Fortsetzen ginge von dort aus.</translation>
+    </message>
+    <message>
+        <source>It was cancelled before its first checkpoint; nothing of it is used.</source>
+        <translation>Es wurde vor dem ersten Zwischenstand abgebrochen; nichts davon wird verwendet.</translation>
+    </message>
+    <message>
+        <source>Start it anew</source>
+        <translation>Von vorn beginnen</translation>
+    </message>
+    <message>
+        <source>Goes on from {model}, which is not in use.</source>
+        <translation>Geht von {model} aus, das nicht in Gebrauch ist.</translation>
+    </message>
+    <message>
+        <source>On held out frames it was worse than the model that comes with Puncta.</source>
+        <translation>Auf zurückgehaltenen Bildern war es schlechter als das Modell, das mit Puncta kommt.</translation>
     </message>
 </context>
 </TS>

@@ -54,7 +54,10 @@ class LabelledCase:
     split : str or None
         As stated already.
     hidden : mapping of str to int
-        Of these frames those whose tip is in a shadow or out of the plane: no place, and not "no tip" either.
+        Of these frames those whose tip is in a shadow or out of the plane, and of whose needle nothing else is said:
+        no place, and not "no tip" either, so they are not judged.
+    unplaced : mapping of str to int
+        The same with those whose shaft is to be seen: these are judged by that, and teach where a tip is no more.
     """
 
     id: str
@@ -65,6 +68,7 @@ class LabelledCase:
     frames: Mapping[str, int]
     split: str | None = None
     hidden: Mapping[str, int] = field(default_factory=dict)
+    unplaced: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +156,21 @@ def open_training_data(path: Path) -> TrainingData:
     counts: dict[int | None, Counter[str]] = defaultdict(Counter)
     free = is_needle_free(dataset)
     drawn = {v.id for v in dataset.videos if DRAWN in v.more} if free else set()
-    hidden = _hidden_of(dataset)
+    hidden, unplaced = _hidden_of(dataset), _hidden_of(dataset, (TIP_CATEGORY,))
     unseen: Counter[int | None] = Counter(i.video_id for i in dataset.images if i.id in hidden)
+    nowhere: Counter[int | None] = Counter(i.video_id for i in dataset.images if i.id in unplaced)
     for image in dataset.images:
         if image.review in TRUSTED and image.video_id not in drawn:
             counts[image.video_id].update(teaches(image))
     cases = [
         LabelledCase(
             str(v.id), v.name, v.subject, v.machine, dataset.info.simulated, dict(counts[v.id]), v.split,
-            _told(unseen[v.id]),
+            _told(unseen[v.id]), _told(nowhere[v.id]),
         )
         for v in dataset.videos
         if counts.get(v.id)
     ]
-    cases += _pictures(dataset, counts[None], hidden)
+    cases += _pictures(dataset, counts[None], hidden, unplaced)
     named = dataset.info.more.get("name")
     title = named if isinstance(named, str) else path.resolve().name
     found = gathered(str(path), title, cases, path, dataset.info.label_set)
@@ -174,22 +179,26 @@ def open_training_data(path: Path) -> TrainingData:
     return replace(found, needle_free=True, problems=left_out_of(dataset))
 
 
-def _pictures(dataset: Dataset, counted: Counter[str], hidden: Collection[int]) -> list[LabelledCase]:
+def _pictures(
+    dataset: Dataset, counted: Counter[str], hidden: Collection[int], unplaced: Collection[int]
+) -> list[LabelledCase]:
     """Pictures of no clip: one case for each subject and split."""
     if not counted:
         return []
     groups: dict[tuple[str | None, str | None, str | None], Counter[str]] = defaultdict(Counter)
     unseen: Counter[tuple[str | None, str | None, str | None]] = Counter()
+    nowhere: Counter[tuple[str | None, str | None, str | None]] = Counter()
     for image in dataset.images:
         if image.video_id is None and image.review in TRUSTED:
             group = image.subject, image.split, image.machine
             groups[group].update(teaches(image))
             unseen[group] += image.id in hidden
+            nowhere[group] += image.id in unplaced
     simulated = dataset.info.simulated
     return [
         LabelledCase(
             f"{PICTURES}{n}", f"single pictures {n}", person, machine, simulated, dict(some), split,
-            _told(unseen[person, split, machine]),
+            _told(unseen[person, split, machine]), _told(nowhere[person, split, machine]),
         )
         for n, ((person, split, machine), some) in enumerate(groups.items(), 1)
         if some
@@ -200,16 +209,17 @@ def _told(hidden: int) -> dict[str, int]:
     return {TIPS: hidden} if hidden else {}
 
 
-def _hidden_of(dataset: Dataset) -> set[int]:
+def _hidden_of(dataset: Dataset, of: tuple[str, ...] = (TIP_CATEGORY, NEEDLE_CATEGORY)) -> set[int]:
     """Pictures whose tip is said to be there and cannot be seen, and of whose needle nothing else is said.
 
-    They are neither learnt from nor judged by: there is no place, and "no tip" would be wrong.
+    They are neither learnt from nor judged by: there is no place, and "no tip" would be wrong. With the tip alone
+    asked ``of`` those are among them whose shaft is to be seen.
     """
     names = {category.id: category.name for category in dataset.categories}
     found = annotations_by_image(dataset)
 
     def is_hidden(image: Image) -> bool:
-        for name in (TIP_CATEGORY, NEEDLE_CATEGORY):
+        for name in of:
             if is_judged(image, name):
                 seen = [a.visibility for a in found.get(image.id, ()) if names.get(a.category_id) == name]
                 if not seen or not UNSEEN.issuperset(seen):
@@ -235,7 +245,7 @@ def _of_store(store: AnnotationStore, rater: str | None) -> Iterable[TrainingDat
             by_set[case.label_set].append(
                 LabelledCase(
                     case.id, case.title, case.subject, case.machine, case.simulated, dict(frames), case.split,
-                    _told(_count_hidden(labels)),
+                    _told(_count_hidden(labels)), _told(_count_hidden(labels, (TIP_CATEGORY,))),
                 )
             )
     for name in sorted(by_set.keys() | problems.keys()):
@@ -258,11 +268,11 @@ def _count(labels: Sequence[Label]) -> Counter[str]:
     return +out
 
 
-def _count_hidden(labels: Sequence[Label]) -> int:
+def _count_hidden(labels: Sequence[Label], of: tuple[str, ...] = (TIP_CATEGORY, NEEDLE_CATEGORY)) -> int:
     """Frames as in `_hidden_of`."""
     said: dict[int, set[tuple[str, bool]]] = defaultdict(set)
     for label in labels:
-        if label.trusted and label.slot.category in (TIP_CATEGORY, NEEDLE_CATEGORY):
+        if label.trusted and label.slot.category in of:
             unseen = isinstance(label.value, NotVisible) and label.value.visibility in UNSEEN
             said[label.key.index].add((label.slot.category, unseen))
     return sum((TIP_CATEGORY, True) in there and all(unseen for _name, unseen in there) for there in said.values())

@@ -54,7 +54,8 @@ class SplitPlan:
     warning : str
         What has to be said about it, "" for nothing.
     hidden : mapping of str to int
-        Frames among them whose tip is in a shadow or out of the plane: nothing is learnt from or judged by those.
+        Frames among them whose tip is in a shadow or out of the plane: nothing is learnt from or judged by those. Held
+        out ones whose shaft is to be seen are judged by that, and are not among them.
     drawn : int
         Frames with a drawn needle that judge as well; they are not among the labelled ones.
     stated : bool
@@ -239,7 +240,8 @@ def _plan(
     for case in cases:
         names[side[case.id]].add((case.subject or NOT_STATED) if by == "subject" else case.title)
         frames[side[case.id]] += case.frames.get(plugin, 0)
-        hidden[side[case.id]] += case.hidden.get(plugin, 0)
+        counts = case.hidden if side[case.id] == TEST else case.unplaced
+        hidden[side[case.id]] += counts.get(plugin, 0)
     return SplitPlan(
         by, tuple(sorted(names[TRAIN])), tuple(sorted(names[TUNE])), tuple(sorted(names[TEST])), dict(frames),
         dict(side), honest, warning, plugin, tuple(cases), dict(+hidden), drawn, stated,

@@ -148,4 +148,5 @@ def _hidden_words(split: SplitPlan | None) -> str:
     if split is None or not any(split.hidden.values()):
         return ""
     return tr("A hidden tip lies in a shadow or out of the plane: it has no place, and \"no tip\" would be wrong. Such "
-              "frames teach nothing and are not judged.")
+              "frames teach nothing and are not judged; held out ones whose shaft is labelled are judged by that and "
+              "not counted here.")

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from teaching_labels import TIP, data, labelled_store
 
 from puncta.annotation.commands import Board, not_visible
-from puncta.formats.dataset import TIP_CATEGORY, Visibility, load_dataset
+from puncta.formats.dataset import NEEDLE_CATEGORY, TIP_CATEGORY, Visibility, load_dataset, save_dataset
 from puncta.pipeline.discover import discover
 from puncta.session.evaluate_tips import Labels
 from puncta.session.retrain import datasets_at_hand, make_dataset, open_training_data, plan_split, split_of_dataset
+from puncta.training.data import load_clips
+from puncta.training.dataset_reading import build_labelled_clips
 
 SIX = data(*((name, 20) for name in "abcdef"))
 
@@ -77,3 +79,25 @@ def test_frames_whose_tip_cannot_be_seen_are_counted_as_the_evaluation_leaves_th
         judged = sum(labels.of(i, None) is not None for i in dataset.images if i.split == side)
         assert judged == again.frames[side] - again.hidden.get(side, 0)
     assert open_training_data(made.folder).frames_labelled == 9
+
+
+def test_of_what_teaches_every_hidden_tip_is_counted_also_where_the_shaft_is_to_be_seen(tmp_path: Path) -> None:
+    with labelled_store(tmp_path, frames=19) as store:
+        found = datasets_at_hand(store, tmp_path / "none")[0]
+        folder = make_dataset(store, found, plan_split(found), tmp_path / "set").folder
+    dataset = load_dataset(folder)
+    tip, shaft = dataset.category(TIP_CATEGORY), dataset.category(NEEDLE_CATEGORY)
+    notes = [replace(a, visibility=Visibility.SHADOWED) for a in dataset.annotations if a.category_id == tip.id]
+    shafts = [replace(a, id=a.id + 1000, category_id=shaft.id, visibility=Visibility.CLEAR) for a in notes]
+    images = tuple(
+        replace(i, labelled=(TIP_CATEGORY, NEEDLE_CATEGORY)) if TIP_CATEGORY in i.labelled else i
+        for i in dataset.images
+    )
+    save_dataset(replace(dataset, images=images, annotations=(*notes, *shafts)), folder)
+    plan = split_of_dataset(folder, TIP)
+    clips = load_clips(build_labelled_clips(folder, "train", tmp_path / "cache", lambda *_: None))
+    teaching = int(sum((clip.judged >= 0).sum() for clip in clips))
+    assert plan.hidden["train"] > 0 and teaching == plan.frames["train"] - plan.hidden["train"]
+    labels = Labels(load_dataset(folder), discover().get(TIP).manifest)
+    judged = sum(labels.of(i, None) is not None for i in images if i.split == "test")
+    assert judged == plan.frames["test"] - plan.hidden.get("test", 0)
