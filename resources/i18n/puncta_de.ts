@@ -4284,14 +4284,6 @@
         <translation>Der Vergleich wurde angehalten. Er beginnt neu, wenn diese Seite geöffnet wird.</translation>
     </message>
     <message>
-        <source>{frames} frames of {clips} clips and {subjects} subjects that the new model has not learnt from.</source>
-        <translation>{frames} Bilder aus {clips} Clips und {subjects} Personen, aus denen das neue Modell nicht gelernt hat.</translation>
-    </message>
-    <message>
-        <source>{frames} frames of {clips} clips; their subjects are not stated.</source>
-        <translation>{frames} Bilder aus {clips} Clips; ihre Personen sind nicht angegeben.</translation>
-    </message>
-    <message>
         <source>Everything here is simulated: the figures say nothing about real scanners or patients.</source>
         <translation>Alles hier ist simuliert: die Zahlen sagen nichts über echte Geräte oder Patienten.</translation>
     </message>
@@ -4506,10 +4498,6 @@
     <message>
         <source>The training {name} was interrupted when the program ended.</source>
         <translation>Das Training {name} wurde unterbrochen, als das Programm endete.</translation>
-    </message>
-    <message>
-        <source>{frames} frames of {clips} clips, held out by case.</source>
-        <translation>{frames} Bilder aus {clips} Clips, nach Fällen zurückgehalten.</translation>
     </message>
     <message>
         <source>Whole cases are held out, not people: the same person may be among those learnt from, so the comparison is weaker than it looks.</source>
@@ -6326,6 +6314,30 @@
     <message>
         <source>On held out frames it was worse than the model that comes with Puncta.</source>
         <translation>Auf zurückgehaltenen Bildern war es schlechter als das Modell, das mit Puncta kommt.</translation>
+    </message>
+    <message>
+        <source>{frames} of {clips} and {subjects} that the new model has not learnt from.</source>
+        <translation>{frames} aus {clips} und von {subjects}: Das neue Modell hat nicht daraus gelernt.</translation>
+    </message>
+    <message>
+        <source>{frames} of {clips}; no subject is stated.</source>
+        <translation>{frames} aus {clips}; keine Person ist angegeben.</translation>
+    </message>
+    <message>
+        <source>{frames} of {clips}, held out by case.</source>
+        <translation>{frames} aus {clips}, nach Fällen zurückgehalten.</translation>
+    </message>
+    <message>
+        <source>1 frame</source>
+        <translation>1 Bild</translation>
+    </message>
+    <message>
+        <source>1 clip</source>
+        <translation>1 Clip</translation>
+    </message>
+    <message>
+        <source>{count} clips</source>
+        <translation>{count} Clips</translation>
     </message>
 </context>
 </TS>

@@ -18,14 +18,14 @@ from puncta.gui.panels.parts import text_label
 from puncta.gui.theme import Theme
 
 if TYPE_CHECKING:
-    from puncta.session.model_comparison import Comparison
+    from puncta.session.model_comparison import ComparedFigure, Comparison
 
 
 LEADING = frozenset({
     "tip_within_2mm", "miss_rate", "false_alarm_rate", "tip_error_mm", "mask_iou", "mask_miss_rate", "false_mask_rate",
     "mask_boundary_mm", "flag_f1", "flag_exact_match", "flag_risk", "flicker_per_min", "ece",
 })
-"""Figures that are shown at once; the others are a press away."""
+"""Figures that are shown at once, as are those that differ; the others are a press away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +166,11 @@ class ComparisonView(QWidget):
 
         comparison: Comparison = self.beside.currentData()
         self.comparison = comparison
-        frames = tr("{frames} frames of {clips} clips and {subjects} subjects that the new model has not learnt from.")
-        nameless = tr("{frames} frames of {clips} clips; their subjects are not stated.")
-        numbers = {"frames": comparison.frames, "clips": comparison.clips, "subjects": comparison.subjects}
-        weaker = tr("{frames} frames of {clips} clips, held out by case.")
-        form = weaker if SAME_PERSON in comparison.notes else frames if comparison.subjects else nameless
-        words = form.format(**numbers)
+        known = tr("{frames} of {clips} and {subjects} that the new model has not learnt from.")
+        nameless = tr("{frames} of {clips}; no subject is stated.")
+        weaker = tr("{frames} of {clips}, held out by case.")
+        form = weaker if SAME_PERSON in comparison.notes else known if comparison.subjects else nameless
+        words = form.format(**_counted(comparison))
         words = f"{words} {tr('Old: {old}. New: {new}.').format(old=comparison.old, new=comparison.new)}"
         self.said.setText(words)
         self.notes.show_notes([told(note) for note in comparison.notes])
@@ -188,11 +187,26 @@ class ComparisonView(QWidget):
         self._show_rows()
 
     def _show_rows(self) -> None:
-        """Show the figures of the machine that is chosen, those that tell most or all of them."""
+        """Show the figures of the machine that is chosen, all or those that tell most: whatever differs comes first."""
         if self.comparison is None:
             return
         name = self.machine.currentData()
         rows = self.comparison.per_machine[name] if name else self.comparison.rows
-        leading = [row for row in rows if row.name in LEADING]
+        rows = sorted(rows, key=_is_alike)
+        leading = [row for row in rows if row.name in LEADING or not _is_alike(row)]
         self.more.setVisible(0 < len(leading) < len(rows))
         self.table.show_rows(rows if self.more.isChecked() or not leading else leading)
+
+
+def _is_alike(row: ComparedFigure) -> bool:
+    return row.verdict not in ("better", "worse")
+
+
+def _counted(comparison: Comparison) -> dict[str, str]:
+    """Count what a comparison rests on, in words."""
+    frames, clips, subjects = comparison.frames, comparison.clips, comparison.subjects
+    return {
+        "frames": tr("1 frame") if frames == 1 else tr("{count} frames").format(count=frames),
+        "clips": tr("1 clip") if clips == 1 else tr("{count} clips").format(count=clips),
+        "subjects": tr("1 subject") if subjects == 1 else tr("{count} subjects").format(count=subjects),
+    }

@@ -1,0 +1,34 @@
+"""What a result and a model's page say: what differs comes first, counts agree, long texts stand once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from site_models import compared, some_comparison
+
+from puncta.gui.models.comparison_view import ComparisonView
+from puncta.gui.theme import make_theme
+
+
+def test_every_figure_that_differs_is_shown_at_once_and_first(qtbot, fonts) -> None:
+    view = ComparisonView(make_theme("dark"))
+    qtbot.addWidget(view)
+    rare = compared("abstain_rate", "Abstentions", "share", "lower", 0.1, 0.4, 0.02)
+    alike = compared("tip_ap50", "Tip AP50", "share", "higher", 0.4, 0.4, 0.1)
+    made = some_comparison()
+    view.show_comparison(replace(made, rows=(*made.rows, rare, alike), per_machine={}))
+    assert view.verdict.text() == "Of 6 figures the new model is better in 2 and worse in 2. Look at each."
+    verdicts = [words.split(": ")[1].split(",")[0] for words in view.table.words()]
+    assert verdicts == ["better", "better", "worse", "worse", "no clear difference"]
+    assert "Abstentions" in view.table.words()[3] and not view.more.isHidden()
+    view.more.setChecked(True)
+    assert len(view.table.words()) == 6 and "Abstentions" in view.table.words()[3]
+
+
+def test_one_clip_and_one_subject_are_counted_in_the_singular(qtbot, fonts) -> None:
+    view = ComparisonView(make_theme("dark"))
+    qtbot.addWidget(view)
+    view.show_comparison(replace(some_comparison(), frames=412, clips=1, subjects=1))
+    assert view.said.text().startswith("412 frames of 1 clip and 1 subject that the new model has not learnt from.")
+    view.show_comparison(replace(some_comparison(), frames=1, clips=2, subjects=0))
+    assert view.said.text().startswith("1 frame of 2 clips; no subject is stated.")
