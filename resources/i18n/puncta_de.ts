@@ -6312,10 +6312,6 @@
         <translation>Geht von {model} aus, das nicht in Gebrauch ist.</translation>
     </message>
     <message>
-        <source>On held out frames it was worse than the model that comes with Puncta.</source>
-        <translation>Auf zurückgehaltenen Bildern war es schlechter als das Modell, das mit Puncta kommt.</translation>
-    </message>
-    <message>
         <source>{frames} of {clips} and {subjects} that the new model has not learnt from.</source>
         <translation>{frames} aus {clips} und von {subjects}: Das neue Modell hat nicht daraus gelernt.</translation>
     </message>
@@ -6338,6 +6334,278 @@
     <message>
         <source>{count} clips</source>
         <translation>{count} Clips</translation>
+    </message>
+    <message>
+        <source>tip within 5 % of the side</source>
+        <translation>Spitze innerhalb von 5 % der Seite</translation>
+    </message>
+    <message>
+        <source>tip there or not, AUC</source>
+        <translation>Spitze da oder nicht, AUC</translation>
+    </message>
+    <message>
+        <source>frames judged</source>
+        <translation>beurteilte Bilder</translation>
+    </message>
+    <message>
+        <source>labelled frames of the site that it learnt from</source>
+        <translation>markierte Bilder des Standorts, aus denen es gelernt hat</translation>
+    </message>
+    <message>
+        <source>usefulness: close tips that are shown, less what false alarms cost</source>
+        <translation>Nutzen: gezeigte nahe Spitzen, abzüglich dessen, was Fehlalarme kosten</translation>
+    </message>
+    <message>
+        <source>usefulness, every frame alone</source>
+        <translation>Nutzen, jedes Bild für sich</translation>
+    </message>
+    <message>
+        <source>usefulness on a sample, every frame alone</source>
+        <translation>Nutzen an einer Stichprobe, jedes Bild für sich</translation>
+    </message>
+    <message>
+        <source>usefulness on a sample, with the filter</source>
+        <translation>Nutzen an einer Stichprobe, mit dem Filter</translation>
+    </message>
+    <message>
+        <source>tips that are shown</source>
+        <translation>gezeigte Spitzen</translation>
+    </message>
+    <message>
+        <source>close, of those shown</source>
+        <translation>nahe, von den gezeigten</translation>
+    </message>
+    <message>
+        <source>carried on by the filter, of those shown</source>
+        <translation>vom Filter weitergeführt, von den gezeigten</translation>
+    </message>
+    <message>
+        <source>false alarms, of frames without a tip</source>
+        <translation>Fehlalarme, von Bildern ohne Spitze</translation>
+    </message>
+    <message>
+        <source>frames without a tip on which one is shown</source>
+        <translation>Bilder ohne Spitze, auf denen eine gezeigt wird</translation>
+    </message>
+    <message>
+        <source>angle error, median</source>
+        <translation>Fehler des Winkels, Median</translation>
+    </message>
+    <message>
+        <source>depth error, median</source>
+        <translation>Fehler der Tiefe, Median</translation>
+    </message>
+    <message>
+        <source>radius of the circle around a tip, median</source>
+        <translation>Radius des Kreises um eine Spitze, Median</translation>
+    </message>
+    <message>
+        <source>tips in their 90 % circle</source>
+        <translation>Spitzen in ihrem 90-%-Kreis</translation>
+    </message>
+    <message>
+        <source>tips in their circle</source>
+        <translation>Spitzen in ihrem Kreis</translation>
+    </message>
+    <message>
+        <source>frames called unfamiliar</source>
+        <translation>als unvertraut bezeichnete Bilder</translation>
+    </message>
+    <message>
+        <source>familiar pictures called unfamiliar</source>
+        <translation>vertraute Bilder, als unvertraut bezeichnet</translation>
+    </message>
+    <message>
+        <source>familiar pictures of other looks called unfamiliar</source>
+        <translation>vertraute Bilder anderen Aussehens, als unvertraut bezeichnet</translation>
+    </message>
+    <message>
+        <source>pictures of the site called unfamiliar</source>
+        <translation>Bilder des Standorts, als unvertraut bezeichnet</translation>
+    </message>
+    <message>
+        <source>stills of other organs called unfamiliar</source>
+        <translation>Standbilder anderer Organe, als unvertraut bezeichnet</translation>
+    </message>
+    <message>
+        <source>simulated pictures of other organs called unfamiliar</source>
+        <translation>simulierte Bilder anderer Organe, als unvertraut bezeichnet</translation>
+    </message>
+    <message>
+        <source>frames called no ultrasound</source>
+        <translation>Bilder, als kein Ultraschall bezeichnet</translation>
+    </message>
+    <message>
+        <source>threshold for showing a tip raised by, in log odds</source>
+        <translation>Schwelle für das Zeigen einer Spitze erhöht um, in Log-Odds</translation>
+    </message>
+    <message>
+        <source>circles widened, times</source>
+        <translation>Kreise geweitet, Faktor</translation>
+    </message>
+    <message>
+        <source>kept of what was learnt</source>
+        <translation>behalten vom Gelernten</translation>
+    </message>
+    <message>
+        <source>tips shown within 2 mm, machines known before</source>
+        <translation>innerhalb von 2 mm gezeigte Spitzen, vorher bekannte Geräte</translation>
+    </message>
+    <message>
+        <source>false alarms, machines known before</source>
+        <translation>Fehlalarme, vorher bekannte Geräte</translation>
+    </message>
+    <message>
+        <source>overlap of the mask (IoU), machines known before</source>
+        <translation>Überdeckung der Maske (IoU), vorher bekannte Geräte</translation>
+    </message>
+    <message>
+        <source>loss at the site</source>
+        <translation>Loss am Standort</translation>
+    </message>
+    <message>
+        <source>overlap of the mask (IoU), this site</source>
+        <translation>Überdeckung der Maske (IoU), dieser Standort</translation>
+    </message>
+    <message>
+        <source>overlap of the mask (IoU)</source>
+        <translation>Überdeckung der Maske (IoU)</translation>
+    </message>
+    <message>
+        <source>overlap of shown masks (IoU)</source>
+        <translation>Überdeckung gezeigter Masken (IoU)</translation>
+    </message>
+    <message>
+        <source>needles that are shown</source>
+        <translation>gezeigte Nadeln</translation>
+    </message>
+    <message>
+        <source>masks where there is no needle</source>
+        <translation>Masken, wo keine Nadel ist</translation>
+    </message>
+    <message>
+        <source>flags, F1</source>
+        <translation>Merkmale, F1</translation>
+    </message>
+    <message>
+        <source>frames with all flags right</source>
+        <translation>Bilder mit lauter richtigen Merkmalen</translation>
+    </message>
+    <message>
+        <source>flags decided</source>
+        <translation>entschiedene Merkmale</translation>
+    </message>
+    <message>
+        <source>flags withheld by the filter</source>
+        <translation>vom Filter zurückgehaltene Merkmale</translation>
+    </message>
+    <message>
+        <source>wrong among the decided, with the filter</source>
+        <translation>falsch unter den entschiedenen, mit dem Filter</translation>
+    </message>
+    <message>
+        <source>changes of a flag a minute</source>
+        <translation>Wechsel eines Merkmals je Minute</translation>
+    </message>
+    <message>
+        <source>changes of a flag a minute, every frame alone</source>
+        <translation>Wechsel eines Merkmals je Minute, jedes Bild für sich</translation>
+    </message>
+    <message>
+        <source>heat maps that point right</source>
+        <translation>Wärmekarten, die richtig zeigen</translation>
+    </message>
+    <message>
+        <source>level that keeps its risk on a machine left out</source>
+        <translation>Stufe, die ihr Risiko an einem ausgelassenen Gerät hält</translation>
+    </message>
+    <message>
+        <source>8-bit variant: speed, times that of the full one</source>
+        <translation>8-Bit-Variante: Geschwindigkeit, Vielfaches der vollen</translation>
+    </message>
+    <message>
+        <source>8-bit variant: change of AP50</source>
+        <translation>8-Bit-Variante: Änderung der AP50</translation>
+    </message>
+    <message>
+        <source>8-bit variant: change of the tip error</source>
+        <translation>8-Bit-Variante: Änderung der Fehler der Spitze</translation>
+    </message>
+    <message>
+        <source>8-bit variant: largest deviation of its answers</source>
+        <translation>8-Bit-Variante: größte Abweichung ihrer Antworten</translation>
+    </message>
+    <message>
+        <source>simulated pictures</source>
+        <translation>simulierte Bilder</translation>
+    </message>
+    <message>
+        <source>needles in stills</source>
+        <translation>Nadeln in Standbildern</translation>
+    </message>
+    <message>
+        <source>other looks</source>
+        <translation>anderes Aussehen</translation>
+    </message>
+    <message>
+        <source>breast</source>
+        <translation>Brust</translation>
+    </message>
+    <message>
+        <source>stills without a needle</source>
+        <translation>Standbilder ohne Nadel</translation>
+    </message>
+    <message>
+        <source>wrong where this machine is left out</source>
+        <translation>falsch, wo dieses Gerät ausgelassen ist</translation>
+    </message>
+    <message>
+        <source>right answers</source>
+        <translation>richtige Antworten</translation>
+    </message>
+    <message>
+        <source>a method without learning</source>
+        <translation>ein Verfahren ohne Lernen</translation>
+    </message>
+    <message>
+        <source>before adapting</source>
+        <translation>vor dem Anpassen</translation>
+    </message>
+    <message>
+        <source>after it</source>
+        <translation>danach</translation>
+    </message>
+    <message>
+        <source>cells of the map</source>
+        <translation>Felder der Karte</translation>
+    </message>
+    <message>
+        <source>held out subjects</source>
+        <translation>zurückgehaltene Personen</translation>
+    </message>
+    <message>
+        <source>this site</source>
+        <translation>dieser Standort</translation>
+    </message>
+    <message>
+        <source>machines it knows</source>
+        <translation>Geräte, die es kennt</translation>
+    </message>
+    <message>
+        <source>machines new to it</source>
+        <translation>Geräte, die ihm neu sind</translation>
+    </message>
+    <message>
+        <source>tune frames</source>
+        <translation>Einstellbilder</translation>
+    </message>
+    <message>
+        <source>quality</source>
+        <translation>Qualität</translation>
+    </message>
+    <message>
+        <source>cord</source>
+        <translation>Rückenmark</translation>
     </message>
 </context>
 </TS>

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from puncta.formats.progress import say_time
-from puncta.training.tune_words import name_figure, value_of
+from puncta.formats.tune_words import name_figure, value_of
 
 _SHOWN = 40
 """Figures a card shows at most."""

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from puncta.formats.atomic import AtomicFile, write_text_atomic
+from puncta.formats.tune_words import name_figure, value_of
 from puncta.recording.sheet import SAFETY_LINE
 from puncta.training.pace import stages_of
 from puncta.training.recipes import recipe_of
 from puncta.training.report_charts import Chart, Series, draw_chart, svg_from_chart
 from puncta.training.report_story import Story, describe_data, read_story, speeds, tell_state
-from puncta.training.tune_words import name_figure, value_of
 
 PAGE = "report.html"
 CURVES = "curves.png"

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 from site_models import compared, some_comparison
 
+from puncta.formats.tune_words import CELLS, FIGURES, KINDS, TIMES
+from puncta.gui.i18n import install_language, remove_language, tr
 from puncta.gui.models.comparison_view import ComparisonView
+from puncta.gui.models.words import SET_NAMES, plain_figures
 from puncta.gui.theme import make_theme
 
 
@@ -32,3 +35,27 @@ def test_one_clip_and_one_subject_are_counted_in_the_singular(qtbot, fonts) -> N
     assert view.said.text().startswith("412 frames of 1 clip and 1 subject that the new model has not learnt from.")
     view.show_comparison(replace(some_comparison(), frames=1, clips=2, subjects=0))
     assert view.said.text().startswith("1 frame of 2 clips; no subject is stated.")
+
+
+def test_all_figures_of_a_card_stand_in_words_in_both_languages(qapp) -> None:
+    metrics = {
+        "tune_median_error_mm": 0.1391, "tune_stills_shown_without_tip": 0.008, "tune_site_frames": 354.0,
+        "unseen_machine_baseline_tip_within_2mm": 0.35, "int8_ap50_change": 0.01, "tune_ece_quality": 0.02,
+    }
+    assert plain_figures(metrics) == (
+        ("Tip error, median (tune frames)", "0.14 mm"),
+        ("Needles in stills: frames without a tip on which one is shown (tune frames)", "0.8 %"),
+        ("Labelled frames of the site that it learnt from (tune frames)", "354"),
+        ("A method without learning: Tips found within 2 mm (machines new to it)", "35.0 %"),
+        ("8-bit variant: change of AP50", "1.0 %"),
+        ("Calibration error: quality (tune frames)", "2.0 %"),
+    )
+    kept = install_language(qapp, "de")
+    try:
+        said = [name for name, _value in plain_figures(metrics)]
+        words = {*FIGURES.values(), *KINDS.values(), *TIMES.values(), *SET_NAMES.values(), CELLS}
+        assert [text for text in sorted(words) if tr(text) == text] == []
+    finally:
+        remove_language(qapp, kept)
+        install_language(qapp, "en")
+    assert said[1].startswith("Nadeln in Standbildern: Bilder ohne Spitze") and "Qualität" in said[5]

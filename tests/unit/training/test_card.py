@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from puncta.training.card import card_of, learnt_from
-from puncta.training.tune_words import name_figure, value_of
+from puncta.formats.tune_words import name_figure, value_of
 
 ENTRY = {
     "id": "needle-tip-site", "version": "1", "plugin": "needle-tip", "recipe": "puncta train tip_site",

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from PySide6.QtCore import QDate, QDateTime, QLocale, QTime
 
+from puncta.formats.tune_words import FIGURES, KINDS, name_figure, value_of
 from puncta.gui.i18n import tr
 
 STATE_WORDS = {
@@ -33,6 +34,9 @@ STATE_MARKS = {
 """Shape and tone of a training's state."""
 UNDER_WAY = ("waiting", "making data", "running")
 HELD = ("paused", "interrupted")
+PAUSE, CANCEL = "pause", "cancel"
+ASKED_WORDS = {PAUSE: "Pausing…", CANCEL: "Cancelling…"}
+"""What a training was asked to do and has not done yet."""
 
 ORIGIN_WORDS = {"shipped": "comes with Puncta", "user": "made or installed here", "plugin": "comes with the plugin"}
 KIND_WORDS = {
@@ -95,6 +99,11 @@ SET_WORDS: Mapping[str, str] = {
     "tune": "Tune frames, which set its thresholds",
 }
 """Sets of frames, the most telling first: the prefixes of the figures in a card."""
+SET_NAMES: Mapping[str, str] = {
+    "held_out": "held out subjects", "site": "this site", "same_machine": "machines it knows",
+    "unseen_machine": "machines new to it", "tune": "tune frames",
+}
+"""The same, short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +135,22 @@ def figure_table(metrics: Mapping[str, object]) -> FigureTable:
 
 
 def plain_figures(metrics: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    """Every figure of a card as it stands there."""
-    return tuple(
-        (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
-        for name, value in metrics.items()
-        if isinstance(value, int | float | str)
-    )
+    """Every figure of a card in words, with the frames that it was measured on."""
+    return tuple(_told_figure(name, value) for name, value in metrics.items() if isinstance(value, int | float | str))
+
+
+def _told_figure(key: str, value: float | str) -> tuple[str, str]:
+    prefix = next((p for p in SET_NAMES if key.startswith(f"{p}_")), "") if key not in FIGURES else ""
+    name = key.removeprefix(f"{prefix}_") if prefix else key
+    plain = name.removeprefix("baseline_")
+    if plain in FIGURE_WORDS:
+        words, unit = FIGURE_WORDS[plain]
+        said = tr(words) if plain == name else f"{tr(KINDS['baseline_'])}: {tr(words)}"
+        told = number_words(float(value), unit) if not isinstance(value, str) else value
+    else:
+        said, told = name_figure(name, tr), value if isinstance(value, str) else value_of(name, value, tr)
+    said = f"{said[:1].upper()}{said[1:]}"
+    return f"{said} ({tr(SET_NAMES[prefix])})" if prefix else said, told
 
 
 def number_words(value: float | None, unit: str, *, named: bool = True) -> str:

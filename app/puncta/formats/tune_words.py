@@ -1,8 +1,12 @@
-"""What the figures of a tune split are called, and their values with a unit, for cards and reports."""
+"""What the figures of a tune split are called, and their values with a unit, for cards, reports and the window."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+Say = Callable[[str], str]
+"""Returns words in the reader's language."""
 
 FIGURES = {
     "within_5_percent": "tip within 5 % of the side",
@@ -55,6 +59,10 @@ FIGURES = {
     "flicker_unfiltered": "changes of a flag a minute, every frame alone",
     "pointing": "heat maps that point right",
     "level": "level that keeps its risk on a machine left out",
+    "int8_speed": "8-bit variant: speed, times that of the full one",
+    "int8_ap50_change": "8-bit variant: change of AP50",
+    "int8_tip_error_change_mm": "8-bit variant: change of the tip error",
+    "int8_deviation": "8-bit variant: largest deviation of its answers",
 }
 KINDS = {
     "simulated_": "simulated pictures",
@@ -65,6 +73,7 @@ KINDS = {
     "wrong_left_out_": "wrong where this machine is left out",
     "right_": "right answers",
     "ece_": "calibration error",
+    "baseline_": "a method without learning",
 }
 """Beginnings of names: the kind of frames that a figure is of, or the figure, and what follows says of what."""
 TIMES = {"_before": "before adapting", "_after": "after it"}
@@ -73,25 +82,27 @@ COUNTS = ("frames", "site_frames", "known_alarms_before", "known_alarms_after")
 PLAIN = (
     "usefulness", "usefulness_unfiltered", "usefulness_sample_alone", "usefulness_sample_filtered", "threshold_raised",
     "circle_widened", "level", "flicker_per_minute", "flicker_unfiltered", "site_loss_before", "site_loss_after",
+    "int8_speed", "int8_deviation",
 )
 """Values that are no shares, whatever their size."""
-UNITS = {"mm": " mm", "px": " px", "deg": "°", "cells": " cells of the map"}
+CELLS = "cells of the map"
+UNITS = {"mm": " mm", "px": " px", "deg": "°", "cells": f" {CELLS}"}
 
 
-def name_figure(name: str) -> str:
-    """Return a figure's name in words."""
+def name_figure(name: str, say: Say = str) -> str:
+    """Return a figure's name in words, which ``say`` may translate."""
     if name in FIGURES:
-        return FIGURES[name]
+        return say(FIGURES[name])
     for ending, words in TIMES.items():
         if name.endswith(ending):
-            return f"{name_figure(name.removesuffix(ending))}, {words}"
+            return f"{name_figure(name.removesuffix(ending), say)}, {say(words)}"
     for prefix, words in KINDS.items():
         if name.startswith(prefix):
-            return f"{words}: {name_figure(name.removeprefix(prefix))}"
-    return "CSF" if name == "csf" else name.replace("_", " ")
+            return f"{say(words)}: {name_figure(name.removeprefix(prefix), say)}"
+    return say("CSF") if name == "csf" else say(name.replace("_", " "))
 
 
-def value_of(name: str, value: Any) -> str:
+def value_of(name: str, value: Any, say: Say = str) -> str:
     """Return a figure with its unit, which its name tells; what names none is a share."""
     if not isinstance(value, int | float):
         return "-"
@@ -99,5 +110,5 @@ def value_of(name: str, value: Any) -> str:
         return f"{value:,.0f}"
     for unit, words in UNITS.items():
         if name.endswith(f"_{unit}"):
-            return f"{value:.3g}{words}"
+            return f"{value:.3g}{words.replace(CELLS, say(CELLS))}"
     return f"{value:.3g}" if name in PLAIN or "auc" in name or not -1 <= value <= 1 else f"{100 * value:.1f} %"
