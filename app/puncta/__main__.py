@@ -59,8 +59,9 @@ def _bench_window(*, steer: bool = False, hour: bool = False, **request: Any) ->
 
 def _check_libraries() -> None:
     """Say what the toolkit lacks of this system: it would end the program, and in its own words."""
-    from puncta.cli.screen_libraries import check_screen_libraries
+    from puncta.cli.screen_libraries import check_screen_libraries, check_toolkit
 
+    check_toolkit()
     check_screen_libraries(os.environ)
 
 

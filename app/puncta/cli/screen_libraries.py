@@ -6,6 +6,8 @@ The wheels bring the toolkit but not these libraries of the system, and a fresh 
 from __future__ import annotations
 
 import ctypes
+import importlib
+import re
 import sys
 from collections.abc import Callable, Mapping
 
@@ -57,6 +59,26 @@ def check_screen_libraries(
             f"The window needs {what} missing: {', '.join(missing)}; install what is missing (on Debian and Ubuntu: "
             f"sudo apt install {packages}), then try again."
         )
+
+
+def check_toolkit(load: Callable[[str], object] = importlib.import_module) -> None:
+    """Load the toolkit's widgets, which need libraries of the system whatever screen there is.
+
+    Raises
+    ------
+    UserError
+        A library is missing; the sentence names it.
+    """
+    try:
+        load("PySide6.QtWidgets")
+    except ImportError as error:
+        missing = re.match(r"(\S+): cannot open shared object file", str(error))
+        if missing is None:
+            raise
+        raise UserError(
+            f"The window needs a library of this system that is missing: {missing[1]}; install the package that holds "
+            "it (python3 installer/bootstrap.py run finds and installs all that are missing), then try again."
+        ) from error
 
 
 def _loads(name: str, load: Callable[[str], object]) -> bool:

@@ -41,7 +41,7 @@ _SHOWN = {
     "tip_within_5_percent": "within 5 % of the side [%]", "needle_ap50": "AP50", "needle_ap70": "AP70",
     "needle_f1": "F1", "needle_iou": "mean IoU [%]", "angle_error_deg": "angle [deg]", "miss_rate": "misses [%]",
     "false_alarm_rate": "false alarms [%]", "quiet_within_2mm": "at equal quiet: within 2 mm [%]",
-    "quiet_miss_rate": "misses [%]", "quiet_false_alarm_rate": "false alarms [%]",
+    "quiet_miss_rate": "at equal quiet: misses [%]", "quiet_false_alarm_rate": "at equal quiet: false alarms [%]",
 }
 _WITHOUT_MM = ("tip_error_percent", "tip_within_5_percent")
 _WITH_MM = ("tip_error_mm", "tip_error_mm_95", "tip_within_2mm", "tip_within_3mm")
@@ -184,8 +184,8 @@ def _as_text(
         f"# {study.title}", "",
         f"Every trained row saw the same clips and {first.samples:,} answered frames at {study.size} px with the same "
         "optimiser and seed. All needles are simulated or drawn. Scores are cut at the best F1 of boxes on the tune "
-        "split; finders without training always answer. At equal quiet: cut where each row answers on "
-        f"{100 * QUIET:g} % of the tune split's needle-free frames. In brackets: 95 % of bootstrap resamples of "
+        "split; finders without training always answer. At equal quiet: cut where each row answers on at "
+        f"most {100 * QUIET:g} % of the tune split's needle-free frames. In brackets: 95 % of bootstrap resamples of "
         "clips.", "",
     ]
     if missing:

@@ -9,7 +9,7 @@ import pytest
 
 from puncta import __main__ as start
 from puncta.cli import screen_libraries
-from puncta.cli.screen_libraries import X11_LIBRARIES, check_screen_libraries, uses_x11
+from puncta.cli.screen_libraries import X11_LIBRARIES, check_screen_libraries, check_toolkit, uses_x11
 from puncta.core.errors import UserError
 
 X11 = {"DISPLAY": ":0"}
@@ -63,6 +63,7 @@ def test_puncta_says_so_and_ends_with_status_2_before_the_toolkit_is_loaded(
     monkeypatch.setattr(start, "_is_screen_there", lambda: True)
     monkeypatch.setattr(screen_libraries, "uses_x11", lambda *_: True)
     monkeypatch.setattr(screen_libraries, "_loads", lambda name, _load: name != "libxcb-cursor.so.0")
+    monkeypatch.setattr(screen_libraries, "check_toolkit", lambda: None)
     for name in ("app", "bench"):
         monkeypatch.setitem(sys.modules, f"puncta.gui.{name}", None)  # a window that is wanted all the same is a fault
     assert start.main() == 2
@@ -70,6 +71,19 @@ def test_puncta_says_so_and_ends_with_status_2_before_the_toolkit_is_loaded(
     assert "sudo apt install libxcb-cursor0" in said and len(said.splitlines()) == 1
     with pytest.raises(UserError, match="libxcb-cursor0"):
         start._bench_window()
+
+
+def test_a_library_that_the_toolkit_itself_lacks_is_named_and_any_other_fault_is_ours() -> None:
+    def fails(text: str):  # noqa: ANN202
+        def load(_name: str) -> None:
+            raise ImportError(text)
+
+        return load
+
+    with pytest.raises(UserError, match=r"missing: libEGL.so.1; install .*bootstrap.py run.*then try again[.]$"):
+        check_toolkit(fails("libEGL.so.1: cannot open shared object file: No such file or directory"))
+    with pytest.raises(ImportError, match="no module"):
+        check_toolkit(fails("no module named PySide6"))
 
 
 def test_the_installer_looks_for_the_same_libraries(repo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ class UseWatch(QObject):
         self._ask, self._take, self._say = ask, take, say
         self._marks: Marks | None = None
         self._promotions: Promotions | None = None
-        self._problem = ""
+        self._problem = self._fault = ""
         self._looking = False
         self._changing = self._noted = 0
         self.changes = 0
@@ -130,7 +130,9 @@ class UseWatch(QObject):
 
         def failed(error: Exception) -> None:
             self._looking = False
-            log.error("what is in use cannot be looked at", exc_info=error)
+            if str(error) != self._fault:  # it would stand in the log every other second
+                log.error("what is in use cannot be looked at", exc_info=error)
+            self._fault = str(error)
 
         self._ask(lambda: _read(before), there, failed)
 

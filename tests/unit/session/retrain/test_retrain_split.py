@@ -45,7 +45,7 @@ def test_a_person_who_comes_later_takes_nobodys_place() -> None:
     first = plan_split(without(SIX, "d", "e", "f"))
     later = plan_split(SIX, roles=roles_of(first))
     assert {name: later.roles[name] for name in "abc"} == first.roles
-    assert {len(names) for names in later.names.values()} != {0} and later.frames["test"] >= 20
+    assert all(later.names.values()) and later.frames["test"] >= 20
 
 
 def test_what_a_dataset_states_of_some_people_stays_where_it_says_nothing_of_others() -> None:
