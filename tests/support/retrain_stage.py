@@ -19,7 +19,7 @@ import psutil
 given = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 out, pause, parent = Path(given["--out"]), Path(given["--pause-file"]), int(given["--parent"])
 out.mkdir(exist_ok=True)
-kept = out / "checkpoint"
+kept = out / "checkpoint.pt"
 at = int(kept.read_text()) if kept.exists() else 0
 how = json.loads((out.parent / "how.json").read_text()) if (out.parent / "how.json").exists() else {}
 def say(unit, done, total, state="running", message=""):

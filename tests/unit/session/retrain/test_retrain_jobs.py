@@ -51,7 +51,7 @@ def test_paused_and_resumed_it_goes_on_where_it_was(jobs: RetrainJobs, site: Pat
     wait_for(lambda: jobs.status(job).unit == "samples" and jobs.status(job).done >= 3)
     jobs.pause(job)
     wait_for(lambda: state_of(jobs, job) == "paused")
-    at = int((jobs.folder / job / "training" / "checkpoint").read_text())
+    at = int((jobs.folder / job / "training" / "checkpoint.pt").read_text())
     assert at >= 3 and jobs.status(job).elapsed_s > 0
     spent = jobs.status(job).elapsed_s
     how(jobs, job, steps=at + 2)
@@ -71,7 +71,7 @@ def test_a_killed_process_is_interrupted_and_goes_on(jobs: RetrainJobs, site: Pa
     assert record is not None and record.pid
     psutil.Process(record.pid).kill()
     wait_for(lambda: state_of(jobs, job) == "interrupted")
-    at = int((jobs.folder / job / "training" / "checkpoint").read_text())
+    at = int((jobs.folder / job / "training" / "checkpoint.pt").read_text())
     assert at >= 2
     how(jobs, job, steps=at + 1)
     jobs.resume(job)
@@ -97,7 +97,7 @@ def test_a_full_disk_is_said_even_where_the_process_could_not(
     job = jobs.start(RetrainPlan("one", "tip_site", site, BASE))
     how(jobs, job, crash=1)
     wait_for(lambda: state_of(jobs, job) == "failed")
-    assert jobs.status(job).message.startswith("The disk is full") and "resume" in jobs.status(job).message
+    assert jobs.status(job).message.startswith("The disk is full") and "Resume" in jobs.status(job).message
     monkeypatch.setattr(retrain_run, "LEAST_FREE", 0)
     jobs.resume(job)
     wait_for(lambda: state_of(jobs, job) == "failed")

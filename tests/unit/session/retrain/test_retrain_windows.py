@@ -33,7 +33,7 @@ def test_closing_pauses_and_another_start_of_the_program_goes_on(tmp_path: Path,
     again = make_jobs(tmp_path)
     try:
         assert {s.id: s.state for s in again.jobs()} == {job: "paused", waiting: "paused"}
-        how(again, job, steps=int((again.folder / job / "training" / "checkpoint").read_text()) + 1)
+        how(again, job, steps=int((again.folder / job / "training" / "checkpoint.pt").read_text()) + 1)
         again.resume(job)
         wait_for(lambda: state_of(again, job) == "done")
     finally:
@@ -201,7 +201,7 @@ def test_the_window_killed_the_training_stops_with_a_checkpoint_and_goes_on(tmp_
         assert window.stdout is not None
         job = window.stdout.readline().strip()
         folder = tmp_path / "trainings" / job
-        wait_for(lambda: (folder / "training" / "checkpoint").exists(), 120)
+        wait_for(lambda: (folder / "training" / "checkpoint.pt").exists(), 120)
         record = read_record(folder)
         assert record is not None
     finally:
@@ -209,7 +209,7 @@ def test_the_window_killed_the_training_stops_with_a_checkpoint_and_goes_on(tmp_
         window.wait()
         window.stdout.close()
     wait_for(lambda: not psutil.pid_exists(record.pid) or psutil.Process(record.pid).status() == "zombie")
-    at = int((folder / "training" / "checkpoint").read_text())
+    at = int((folder / "training" / "checkpoint.pt").read_text())
     jobs = make_jobs(tmp_path)
     try:
         status = jobs.status(job)
