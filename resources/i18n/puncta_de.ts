@@ -5584,14 +5584,6 @@
         <translation>Derzeit gilt keine Wahl eines Modells, und das Plugin hat keines, das es nehmen könnte.</translation>
     </message>
     <message>
-        <source>The model that comes with Puncta is at work; no choice of another one counts now.</source>
-        <translation>Das mit Puncta gelieferte Modell arbeitet; derzeit gilt keine andere Wahl.</translation>
-    </message>
-    <message>
-        <source>The model that comes with the plugin is at work; no choice of another one counts now.</source>
-        <translation>Das mit dem Plugin gelieferte Modell arbeitet; derzeit gilt keine andere Wahl.</translation>
-    </message>
-    <message>
         <source>The plugin brings no model, so the newest one made or installed here is at work.</source>
         <translation>Das Plugin bringt kein Modell mit; es arbeitet das neueste, das hier entstanden oder installiert ist.</translation>
     </message>
@@ -6606,6 +6598,46 @@
     <message>
         <source>cord</source>
         <translation>Rückenmark</translation>
+    </message>
+    <message>
+        <source>How it was made, in full</source>
+        <translation>Wie es entstand, ausführlich</translation>
+    </message>
+    <message>
+        <source>What was in use, and when</source>
+        <translation>Was wann in Gebrauch war</translation>
+    </message>
+    <message>
+        <source>Was in use</source>
+        <translation>War in Gebrauch</translation>
+    </message>
+    <message>
+        <source>{begin} to {end}</source>
+        <translation>{begin} bis {end}</translation>
+    </message>
+    <message>
+        <source>For {plugin}, the newest first; each was in use until the one above it.</source>
+        <translation>Für {plugin}, das neueste zuerst; jedes war in Gebrauch, bis das darüber kam.</translation>
+    </message>
+    <message>
+        <source>{plugin} uses the model that comes with Puncta: no other one is put in use.</source>
+        <translation>{plugin} benutzt das Modell, das mit Puncta kommt: Kein anderes ist in Gebrauch genommen.</translation>
+    </message>
+    <message>
+        <source>{plugin} uses the model that its plugin brings: no other one is put in use.</source>
+        <translation>{plugin} benutzt das Modell, das sein Plugin mitbringt: Kein anderes ist in Gebrauch genommen.</translation>
+    </message>
+    <message>
+        <source>{first}; and 1 other</source>
+        <translation>{first}; und 1 weiteres</translation>
+    </message>
+    <message>
+        <source>{first}; and {count} others</source>
+        <translation>{first}; und {count} weitere</translation>
+    </message>
+    <message>
+        <source>{name}, the last of {count} trainings in a row</source>
+        <translation>{name}, das letzte von {count} Trainings in Folge</translation>
     </message>
 </context>
 </TS>

@@ -213,9 +213,8 @@ def test_the_pages_say_what_is_in_use_and_what_is_not(stage, qtbot, monkeypatch)
     qtbot.waitUntil(lambda: "changes nothing" in message.text())
     modeller.show_thing("model", TIP)
     never = modeller.model_page.never
-    assert never.isVisible() and never.text() == (
-        "The model that comes with Puncta is at work; no choice of another one counts now."
-    )
+    assert never.isVisible()
+    assert never.text() == "Needle tip uses the model that comes with Puncta: no other one is put in use."
     parts.desk.model_switched.emit("needle-tip", new, 'Needle tip goes on with "x 1". The file is gone.')
     assert "goes on with" in modeller.model_page.problems.text()
 

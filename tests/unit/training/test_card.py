@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from puncta.training.card import card_of, learnt_from
 from puncta.formats.tune_words import name_figure, value_of
+from puncta.training.card import card_of, learnt_from
 
 ENTRY = {
     "id": "needle-tip-site", "version": "1", "plugin": "needle-tip", "recipe": "puncta train tip_site",

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QTextBrowse
 from puncta.gui.i18n import tr
 from puncta.gui.models.comparison_view import Beside, ComparisonView
 from puncta.gui.models.left_panel import name_of
+from puncta.gui.models.made_words import short_data, short_recipe, spells_of, told_once
 from puncta.gui.models.page_parts import Card, Facts, Page, Title, empty, heading, wrapped
 from puncta.gui.models.shelf import Family, Shelf
 from puncta.gui.models.words import ORIGIN_WORDS, figure_table, moment_words, plain_figures
@@ -121,6 +122,13 @@ class ModelPage(Page):
         self.more.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.all = Facts()
         self.more.toggled.connect(self.all.setVisible)
+        self.long = QPushButton(tr("How it was made, in full"))
+        self.long.setProperty("slim", "true")
+        self.long.setCheckable(True)
+        self.long.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.in_full = Facts()
+        self.long.toggled.connect(self.in_full.setVisible)
+        self.history_of = wrapped("", "quiet")
         self.history = Facts()
         self.never = wrapped("", "quiet")
         self.judged_head = heading(tr("On held out frames"))
@@ -128,19 +136,22 @@ class ModelPage(Page):
         self.text = CardText()
         self._card_head = heading(tr("Its card"))
         above: tuple[QWidget, ...] = (
-            self.title, self.problems, heading(tr("What it is")), self.facts, self.judged_head, self.judged,
-            heading(tr("Figures")), self.note, self._figures,
+            self.judged_head, self.judged, heading(tr("Figures")), self.note, self._figures,
         )
         below: tuple[QWidget, ...] = (
-            self.all, heading(tr("Put in use")), self.history, self.never, self._card_head, self.text,
+            self.all, heading(tr("What was in use, and when")), self.history_of, self.history, self.never,
+            self._card_head, self.text,
         )
-        for part in above:
+        for part in (self.title, self.problems, heading(tr("What it is")), self.facts):
+            self.column.addWidget(part)
+        self.column.addWidget(self.long, 0, Qt.AlignmentFlag.AlignLeft)
+        for part in (self.in_full, *above):
             self.column.addWidget(part)
         self.column.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
         for part in below:
             self.column.addWidget(part)
         self.column.addStretch(1)
-        for part in (self.all, self.history, self.judged_head, self.judged):
+        for part in (self.all, self.in_full, self.history, self.judged_head, self.judged):
             part.hide()
         self.text.set_theme(theme)
 
@@ -171,17 +182,26 @@ class ModelPage(Page):
         self.title.show_title(title, second, chips)
         self.problems.setText("\n".join((*shelf.problems, *([goes_on] if goes_on else ()))))
         self.problems.setVisible(bool(self.problems.text()))
-        promoted = family.promoted_at(card) if family is not None else ""
         facts = [(tr("Where it comes from"), tr(ORIGIN_WORDS[card.origin]))]
-        if promoted:
-            facts.append((tr("Put in use"), moment_words(promoted)))
-        facts += [(tr("Learnt from"), card.training_data), (tr("Made by"), card.recipe or tr("not stated"))]
-        facts += [(tr("Licence"), card.licence)]
-        self.facts.show_facts(facts)
+        spells = spells_of(family.history, card) if family is not None else ()
+        if spells:
+            facts.append((tr("Put in use") if used else tr("Was in use"), "\n".join(spells)))
+        learnt, made = tr("Learnt from"), tr("Made by")
+        in_full, text = told_once(card, text)
+        short = {learnt: short_data(card.training_data), made: short_recipe(card.recipe) or tr("not stated")}
+        whole = {learnt: in_full[0], made: in_full[1] or tr("not stated")}
+        facts += [*short.items(), (tr("Licence"), card.licence)]
+        self.facts.show_facts(facts, {name: words for name, words in whole.items() if words != short[name]})
+        self.in_full.show_facts(whole.items())
+        self.long.setVisible(whole != short)
+        self.in_full.setVisible(whole != short and self.long.isChecked())
         self._show_figures(card)
         entries = family.history[::-1] if family is not None else ()
+        words = tr("For {plugin}, the newest first; each was in use until the one above it.")
+        self.history_of.setText(words.format(plugin=title))
+        self.history_of.setVisible(bool(entries))
         self.history.show_facts([(moment_words(p.at_utc), p.model) for p in entries])
-        self.never.setText(_standard_words(family))
+        self.never.setText(_standard_words(family, title))
         self.never.setVisible(not entries)
         self._card_head.setVisible(bool(text))
         self.text.setVisible(bool(text))
@@ -222,13 +242,13 @@ class ModelPage(Page):
         self.more.setVisible(bool(card.metrics))
 
 
-def _standard_words(family: Family | None) -> str:
+def _standard_words(family: Family | None, plugin: str) -> str:
     """Say what is at work while no choice of a model counts; one may have been made and taken back."""
     if family is None or family.in_use is None:
         return tr("No choice of a model counts now, and the plugin has none that it could use.")
     words = {
-        "shipped": tr("The model that comes with Puncta is at work; no choice of another one counts now."),
-        "plugin": tr("The model that comes with the plugin is at work; no choice of another one counts now."),
+        "shipped": tr("{plugin} uses the model that comes with Puncta: no other one is put in use."),
+        "plugin": tr("{plugin} uses the model that its plugin brings: no other one is put in use."),
         "user": tr("The plugin brings no model, so the newest one made or installed here is at work."),
     }
-    return words[family.in_use.origin]
+    return words[family.in_use.origin].format(plugin=plugin)
