@@ -76,6 +76,7 @@ def texts_of_source(root: Path) -> set[str]:
         facts.VISIBILITY_WORDS,
         worklist.STATE_WORDS,
         model_words.STATE_WORDS,
+        model_words.ASKED_WORDS,
         model_words.ORIGIN_WORDS,
         model_words.KIND_WORDS,
         model_words.VERDICT_WORDS,

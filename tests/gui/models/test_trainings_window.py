@@ -52,7 +52,7 @@ def test_cancelling_and_removing_are_asked_twice(stage, qtbot) -> None:
     press(parts, "training_cancel")
     press(parts, "training_cancel")
     qtbot.waitUntil(lambda: modeller.training_page.job.state == "cancelled")
-    qtbot.waitUntil(lambda: "There is no checkpoint yet, so Resume begins it anew" in modeller.bar.words.full())
+    qtbot.waitUntil(lambda: "cancelled before its first checkpoint" in modeller.bar.words.full())
     press(parts, "training_remove")
     assert trainer.done == [("cancel", "a")]
     press(parts, "training_remove")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 from puncta.gui.i18n import tr
 from puncta.gui.models.page_parts import ListRow, empty, wrapped
 from puncta.gui.models.shelf import Shelf
-from puncta.gui.models.words import HELD, ORIGIN_WORDS, STATE_MARKS, STATE_WORDS, UNDER_WAY, time_words
+from puncta.gui.models.words import ASKED_WORDS, HELD, ORIGIN_WORDS, STATE_MARKS, STATE_WORDS, UNDER_WAY, time_words
 from puncta.gui.panels.parts import text_label
 from puncta.gui.theme import Theme
 from puncta.inference.registry import ModelCard
@@ -34,8 +34,10 @@ def name_of(card: ModelCard) -> str:
     return tr("Version {version}").format(version=card.version)
 
 
-def state_words(job: JobStatus) -> str:
-    """State of a training and, while it goes on, how long it still takes."""
+def state_words(job: JobStatus, asked: str = "") -> str:
+    """State of a training and, while it goes on, how long it still takes; or what it was ``asked`` to do."""
+    if asked:
+        return tr(ASKED_WORDS[asked])
     words = tr(STATE_WORDS.get(job.state, job.state))
     if job.state == "running" and job.left_s is not None:
         return tr("{state}, {time} left").format(state=words, time=time_words(job.left_s))
@@ -127,8 +129,8 @@ class ModelsPanel(QWidget):
                 self.rows[MODEL, card.identity].show_words(name_of(card), second, mark)
         self.mark(*self._current)
 
-    def show_trainings(self, jobs: Sequence[JobStatus]) -> None:
-        """Show the trainings, what goes on first."""
+    def show_trainings(self, jobs: Sequence[JobStatus], asked: Mapping[str, str] | None = None) -> None:
+        """Show the trainings, what goes on first; of some is ``asked`` what has not happened yet."""
         rank = {state: number for number, state in enumerate((*UNDER_WAY[::-1], *HELD))}
         ordered = sorted(jobs, key=lambda job: rank.get(job.state, len(rank)))
         ids = tuple(job.id for job in ordered)
@@ -141,7 +143,8 @@ class ModelsPanel(QWidget):
                 self._add(self._jobs, TRAINING, job.id)
             self._give_back(focus)
         for job in ordered:
-            self.rows[TRAINING, job.id].show_words(job.name, state_words(job), STATE_MARKS.get(job.state))
+            words = state_words(job, (asked or {}).get(job.id, ""))
+            self.rows[TRAINING, job.id].show_words(job.name, words, STATE_MARKS.get(job.state))
         self._none.setVisible(not ids)
         self.mark(*self._current)
 
@@ -187,3 +190,4 @@ class ModelsPanel(QWidget):
         row = ListRow(self._theme, identity, "", partial(self._choose, kind, identity))
         self.rows[kind, identity] = row
         column.addWidget(row)
+        row.show()  # now and not with the next turn of the loop: a row that is hidden takes no focus

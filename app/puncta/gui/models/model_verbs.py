@@ -12,11 +12,12 @@ from puncta.gui.i18n import tr
 from puncta.gui.models.left_panel import MODEL, TRAINING, name_of
 from puncta.gui.models.model_desk import COMPARING, MAKING
 from puncta.gui.models.said import told
-from puncta.gui.models.words import UNDER_WAY
+from puncta.gui.models.words import ASKED_WORDS, UNDER_WAY
 from puncta.gui.modes.models import Verb
 
 if TYPE_CHECKING:
     from puncta.gui.models.modeller import Modeller
+    from puncta.gui.models.training_page import TrainingPage
     from puncta.inference.registry import ModelCard
     from puncta.session.retrain import JobStatus
 
@@ -168,12 +169,15 @@ class ModelVerbs:
         """Show it, unless something else is looked at meanwhile."""
         if self._m.planning:
             self._m.show_thing(TRAINING, job)
+            if self._m.on:  # the page that had the keys has gone: Space is for the training now
+                self._m.left.focus_current()
         self._m.follow()
 
     def pause(self) -> None:
         """Pause the training that is shown, or go on with it."""
         job = self._m.job()
         if job is not None and job.state in UNDER_WAY:
+            self._keep_keys()
             self._m.desk.trainings.pause(job.id)
         elif job is not None:
             self._m.desk.trainings.resume(job.id)
@@ -182,6 +186,7 @@ class ModelVerbs:
         """Cancel the training that is shown, asked twice."""
         job = self._m.job()
         if self._sure("cancel") and job is not None:
+            self._keep_keys()
             self._m.desk.trainings.cancel(job.id)
         self._m.follow()
 
@@ -189,8 +194,31 @@ class ModelVerbs:
         """Remove the training that is shown, asked twice."""
         job = self._m.job()
         if self._sure("remove") and job is not None:
-            self._m.desk.remove_training(job, self._m.show_first)
+            self._keep_keys()
+            self._m.desk.remove_training(job, partial(self._removed, job))
         self._m.follow()
+
+    def _removed(self, job: JobStatus) -> None:
+        """Say it; the page has gone to its model, or to the one in use, already."""
+        stays = tr("Removed {name}. The model it made stays.")
+        words = stays if job.state == "done" and self._made(job) is not None else tr("Removed {name}.")
+        self._m.say(words.format(name=job.name))
+
+    def lands_on(self, page: TrainingPage | None) -> str:
+        """The model to show when the training of a page has gone: what it made, else the one its plugin uses."""
+        job, shelf = page.job if page is not None else None, self._m.desk.shelf
+        if job is None or shelf is None:
+            return ""
+        made = self._made(job) if job.state == "done" else None
+        family = shelf.family(job.plugin)
+        card = made or (family.in_use or family.cards[0] if family is not None else None)
+        return card.identity if card is not None else ""
+
+    def _keep_keys(self) -> None:
+        """Buttons that go off, or away, leave the keys to the row and not to whatever comes next in the window."""
+        there = self._m.window.focusWidget()
+        if there is not None and self._m.bar.isAncestorOf(there):
+            self._m.left.focus_current()
 
     def _sure(self, what: str) -> bool:
         """Whether it was asked before; else it is asked now."""
@@ -260,10 +288,17 @@ class ModelVerbs:
         if m.asking == "remove":
             sure = (Verb("training_remove", tr("Remove it")), Verb("models_back", tr("Keep it"), primary=True))
             return Offer(self._what_goes(job), None, sure)
+        asked = m.desk.trainings.asked.get(job.id, "")
+        if asked:
+            words = tr(ASKED_WORDS[asked])
+            verbs = (("training_cancel", tr("Cancel"), False), ("training_pause", tr("Pause"), True))
+            return Offer(words, None, tuple(Verb(*verb, enabled=False, why=words) for verb in verbs))
         if job.state in UNDER_WAY:
             pause = Verb("training_pause", tr("Pause"), primary=True)
             return Offer(verbs=(Verb("training_cancel", tr("Cancel")), pause))
         remove = Verb("training_remove", tr("Remove"))
+        if job.state == "cancelled":
+            return self._of_cancelled(job, remove)
         if job.state != "done":
             words = tr("Resume goes on from its last checkpoint.")
             anew = tr("There is no checkpoint yet, so Resume begins it anew.")
@@ -279,3 +314,11 @@ class ModelVerbs:
         used = shelf.is_in_use(card)
         words = tr("In use") if used else tr("Use this model")
         return Offer(said, share, (remove, Verb("model_use", words, primary=not used, enabled=not used)))
+
+    @staticmethod
+    def _of_cancelled(job: JobStatus, remove: Verb) -> Offer:
+        """Nothing is expected of it any more; whoever has changed their mind is told what they would get."""
+        kept = tr("Its last checkpoint is kept until you remove it; Resume would go on from there.")
+        nothing = tr("It was cancelled before its first checkpoint; nothing of it is used.")
+        again = tr("Resume") if job.checkpoint else tr("Start it anew")
+        return Offer(kept if job.checkpoint else nothing, None, (Verb("training_pause", again), remove))

@@ -233,6 +233,7 @@ class Modeller(QObject):
         if self.shown[0] == PLAN:
             self.desk.stop_long(MAKING)
             self.show_first(self._before)
+            self.left.focus_current()  # the page with the keys has gone
             return True
         return False
 
@@ -304,7 +305,7 @@ class Modeller(QObject):
         return self.training_page
 
     def _show_trainings(self) -> None:
-        self.left.show_trainings(tuple(self.desk.trainings.all.values()))
+        self.left.show_trainings(tuple(self.desk.trainings.all.values()), self.desk.trainings.asked)
         self.show_training()
         if self.job() is not None and not self._curves.isActive():
             self._curves.start()
@@ -324,7 +325,9 @@ class Modeller(QObject):
         job = self.job()
         if job is None:
             if self.shown[0] == TRAINING and self.desk.trainings.trainer is not None:
-                self.show_first()
+                self.show_first((MODEL, self.verbs.lands_on(self.training_page)))
+                if self.on:
+                    self.left.focus_current()
             return
         page = self._training_page()
         recipe = next((r for r in self.desk.trainings.recipes if r.id == job.recipe), None)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QButtonGroup, QComboBox, QLineEdit, QVBoxLayout, Q
 
 from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
+from puncta.gui.models.base_note import BaseNote, fill_bases
 from puncta.gui.models.case_choice import CaseChoice
 from puncta.gui.models.data_words import (
     datasets_folder,
@@ -20,7 +21,6 @@ from puncta.gui.models.data_words import (
     unread,
     without_labels_elsewhere,
 )
-from puncta.gui.models.left_panel import name_of
 from puncta.gui.models.model_desk import Draft, ModelDesk
 from puncta.gui.models.page_parts import Choice, Notes, Page, Title, choice_box, empty, heading, wrapped
 from puncta.gui.models.plan_words import (
@@ -78,6 +78,7 @@ class PlanPage(Page):
         self.bases = choice_box(tr("Goes on from"))
         self.bases.activated.connect(lambda i: self.choose_base(self.bases.itemData(i)))
         self._base_head = heading(tr("Goes on from"))
+        self.base_note = BaseNote(desk)
         self._data_box, self._recipe_box = QWidget(), QWidget()
         self._data_column, self._recipe_column = QVBoxLayout(self._data_box), QVBoxLayout(self._recipe_box)
         for column in (self._data_column, self._recipe_column):
@@ -101,7 +102,7 @@ class PlanPage(Page):
         for part in (
             self.title, heading(tr("For")), self.plugins, heading(tr("Learn from")), self.no_data,
             self._data_box, self.damaged, self.cases, self.recordings,
-            heading(tr("How")), self._recipe_box, self.elsewhere, self._base_head, self.bases,
+            heading(tr("How")), self._recipe_box, self.elsewhere, self._base_head, self.bases, self.base_note,
             heading(tr("Who is held out")), self.split_bar, heading(tr("Time")), self.time, self.waits, self.warnings,
             heading(tr("Name")), self.name,
         ):
@@ -133,11 +134,7 @@ class PlanPage(Page):
         self.plugin, self._without_labels = plugin, None
         self.recipe = ""  # the one of the plugin before does not go with the models of this one
         self.plugins.setCurrentIndex(max(0, self.plugins.findData(plugin)))
-        family = self._desk.shelf.family(plugin) if self._desk.shelf is not None else None
-        self.bases.clear()
-        for card in family.cards if family is not None else ():
-            used = self._desk.shelf is not None and self._desk.shelf.is_in_use(card)
-            self.bases.addItem(f"{name_of(card)} ({tr('in use')})" if used else name_of(card), card.identity)
+        fill_bases(self.bases, self._desk.shelf, plugin)
         self.choose_base(base if self.bases.findData(base) >= 0 else self.bases.itemData(0) or "")
         self._show_recipes()
         self._show_data()
@@ -164,6 +161,7 @@ class PlanPage(Page):
 
     def _ask_time(self) -> None:
         self.estimated, self._refused = None, ""
+        self.base_note.show_base("" if self.bases.isHidden() else self.base)
         self._times_asked += 1
         number = self._times_asked
         self._tell()
@@ -395,4 +393,6 @@ class PlanPage(Page):
         self.waits.setText(waits_words(jobs))
         self.waits.setVisible(bool(self.waits.text()))
         if not self._named and self.recipe:
-            self.name.setText(usual_name(self.plugins.currentText(), {job.name for job in jobs}))
+            family = self._desk.shelf.family(self.plugin) if self._desk.shelf is not None else None
+            taken = {*(job.name for job in jobs), *(family.trained_as if family is not None else ())}
+            self.name.setText(usual_name(self.plugins.currentText(), taken))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from puncta.core.errors import UserError
+from puncta.inference.installing import RUNS
 from puncta.inference.promotion import Promotion, Promotions, read_promotions
 from puncta.inference.registry import ModelCard, Registry
 from puncta.pipeline.discover import discover
@@ -23,6 +26,8 @@ class Family:
     in_use : ModelCard or None
     history : tuple of Promotion
         Newest last.
+    trained_as : tuple of str
+        Names of the trainings that have made its models here, as their cards tell them.
     """
 
     plugin: str
@@ -30,6 +35,7 @@ class Family:
     cards: tuple[ModelCard, ...]
     in_use: ModelCard | None
     history: tuple[Promotion, ...] = ()
+    trained_as: tuple[str, ...] = ()
 
     def promoted_at(self, card: ModelCard) -> str:
         """When a model was put in use last, UTC; "" where it never was."""
@@ -87,8 +93,22 @@ def read_shelf(before: Promotions | None = None) -> Shelf:
             rest = sorted((c for c in cards if in_use is None or c.identity != in_use.identity), key=_newest_first)
             title = manifest.title if manifest is not None else plugin
             own = () if in_use is None else (in_use,)
-            families.append(Family(plugin, title, (*own, *rest), in_use, registry.promotions.get(plugin, ())))
+            history = registry.promotions.get(plugin, ())
+            families.append(Family(plugin, title, (*own, *rest), in_use, history, names_of(cards)))
     return Shelf(registry, tuple(families), tuple(dict.fromkeys(registry.problems)))
+
+
+def names_of(cards: Iterable[ModelCard]) -> tuple[str, ...]:
+    """Return the names of the trainings that have made models here; of some they are not known."""
+    found = []
+    for card in cards:
+        if card.origin == "user":
+            head = card.folder / RUNS / f"{card.id}-{card.version}" / "training.json"
+            try:
+                found.append(str(json.loads(head.read_text(encoding="utf-8"))["config"]["title"]))
+            except (OSError, ValueError, KeyError, TypeError):  # installed without it, or damaged: nothing is taken
+                continue
+    return tuple(found)
 
 
 def read_card_text(card: ModelCard) -> str:

@@ -13,7 +13,7 @@ from PySide6.QtGui import QImage
 
 from puncta.core.errors import UserError
 from puncta.gui.bridge import Bridge
-from puncta.gui.models.words import HELD, UNDER_WAY
+from puncta.gui.models.words import CANCEL, HELD, PAUSE, UNDER_WAY
 from puncta.inference.registry import ModelCard
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class TrainingDesk(QObject):
     changed = Signal()
     ended = Signal()
     """One is done: there is another model."""
+    wrong = Signal(object)
+    """The error of what was asked and cannot be done."""
 
     def __init__(self, ask: Ask, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -85,6 +87,8 @@ class TrainingDesk(QObject):
         self._splits: dict[tuple[str, str], SplitPlan | None] = {}
         self.trainer: RetrainJobs | None = None
         self.all: dict[str, JobStatus] = {}
+        self.asked: dict[str, str] = {}
+        """What trainings under way were asked to do and have not done yet: "pause" or "cancel", by their ids."""
         self.recipes: tuple[RetrainRecipe, ...] = ()
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
@@ -197,7 +201,7 @@ class TrainingDesk(QObject):
 
     def pause(self, job: str) -> None:
         """Let a training write a checkpoint and stop."""
-        self._with_trainer(lambda trainer: trainer.pause(job))
+        self._ask_for(job, PAUSE, lambda trainer: trainer.pause(job))
 
     def resume(self, job: str) -> None:
         """Go on with a training."""
@@ -205,7 +209,27 @@ class TrainingDesk(QObject):
 
     def cancel(self, job: str) -> None:
         """Stop a training for good."""
-        self._with_trainer(lambda trainer: trainer.cancel(job))
+        self._ask_for(job, CANCEL, lambda trainer: trainer.cancel(job))
+
+    def _ask_for(self, job: str, what: str, work: Callable[[RetrainJobs], None]) -> None:
+        """Its process writes a checkpoint before it ends, so what was asked is told until then, and asked once."""
+        trainer, status = self.trainer, self.all.get(job)
+        if trainer is None or status is None or status.state not in UNDER_WAY or job in self.asked:
+            return
+
+        def wrong(error: Exception) -> None:
+            self.asked.pop(job, None)
+            self.changed.emit()
+            self.wrong.emit(error)
+
+        self.asked[job] = what
+        self.changed.emit()
+        self._ask(lambda: work(trainer), lambda _none: self.read(), wrong)
+
+    def _settle(self) -> None:
+        """What has ended, or has gone, was asked for nothing any more."""
+        for job in [j for j in self.asked if j not in self.all or self.all[j].state not in UNDER_WAY]:
+            del self.asked[job]
 
     def remove(self, job: str, then: Callable[[], None]) -> None:
         """Take a training away; the model it made stays."""
@@ -244,6 +268,7 @@ class TrainingDesk(QObject):
             done = {name for name, job in self.all.items() if job.state in UNDER_WAY}
             ended = any(job.state == "done" and name in done for name, job in found.items())
             self.all = found
+            self._settle()
             self.changed.emit()
             if ended:
                 self.ended.emit()
@@ -264,6 +289,7 @@ class TrainingDesk(QObject):
             for name, job in told.items()
         )
         self.all |= told
+        self._settle()
         if told:
             self.changed.emit()
         if ended:

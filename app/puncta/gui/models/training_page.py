@@ -16,7 +16,16 @@ from puncta.gui.models.plan_words import thresholds_words
 from puncta.gui.models.said import told
 from puncta.gui.models.split_bar import SplitBar
 from puncta.gui.models.training_desk import OWN, SIMULATED
-from puncta.gui.models.words import FIGURE_WORDS, SHARE, STATE_MARKS, STATE_WORDS, UNDER_WAY, moment_words, time_words
+from puncta.gui.models.words import (
+    FIGURE_WORDS,
+    HELD,
+    SHARE,
+    STATE_MARKS,
+    STATE_WORDS,
+    UNDER_WAY,
+    moment_words,
+    time_words,
+)
 from puncta.gui.panels.parts import Bar
 from puncta.gui.theme import Theme
 
@@ -87,6 +96,7 @@ class TrainingPage(Page):
         self._samples_column.setContentsMargins(0, 0, 0, 0)
         self.sample_words: tuple[str, ...] = ()
         self._images: tuple[object, ...] = ()
+        self._drawn = False
         self._recipe: RetrainRecipe | None = None
         self.split_head = heading(tr("Who is held out"))
         self.split_bar = SplitBar(theme)
@@ -129,6 +139,7 @@ class TrainingPage(Page):
         self.message.setText(made if done else "" if going else told(job.message))
         self.message.setVisible(bool(self.message.text()))
         self.left.setAlignment((Qt.AlignmentFlag.AlignRight if going else Qt.AlignmentFlag.AlignLeft) | _UPRIGHT)
+        self._say_of_curves()
         self.comparison_head.setVisible(done)
         self.comparison.setVisible(done)
         facts = [(tr("Dataset"), _last_part(job.data))] if job.data else []
@@ -143,6 +154,12 @@ class TrainingPage(Page):
             self.show_learned(None)
             self.bring_up()
 
+    def _say_of_curves(self) -> None:
+        """Promise curves only where there will be some."""
+        promised = not self._drawn and self.job is not None and self.job.state in (*UNDER_WAY, *HELD)
+        self.waiting.setVisible(promised)
+        self.curves_head.setVisible(promised or self._drawn)
+
     def show_learned(self, learned: Learned | None) -> None:
         """Show curves and sample pictures."""
         curves = learned.curves if learned is not None else {}
@@ -150,7 +167,8 @@ class TrainingPage(Page):
         most = last_sample([*losses, *figures])
         self.losses.show_curves(losses, most)
         self.figures.show_curves(figures, most)
-        self.waiting.setVisible(not curves)
+        self._drawn = bool(curves)
+        self._say_of_curves()
         images = learned.pictures if learned is not None else ()
         split = learned.split if learned is not None else None
         self.split_head.setVisible(split is not None)
