@@ -62,7 +62,7 @@ class ModelDesk(QObject):
         self._bridge.woken.connect(self.progressed)
         self.trainings = TrainingDesk(self._ask, self)
         self.trainings.ended.connect(self.look)
-        self.trainings.wrong.connect(self._say)
+        self.trainings.say = self._say
         self.watch = UseWatch(self._ask, self._take_shelf, self._say_unread, self)
         self.stop = threading.Event()
         self.shelf: Shelf | None = None

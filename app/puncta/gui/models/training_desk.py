@@ -70,12 +70,12 @@ class TrainingDesk(QObject):
     changed = Signal()
     ended = Signal()
     """One is done: there is another model."""
-    wrong = Signal(object)
-    """The error of what was asked and cannot be done."""
 
     def __init__(self, ask: Ask, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._ask = ask
+        self.say: Failed = lambda _error: None
+        """Says why what was asked cannot be done."""
         self._bridge = Bridge(self)
         self._bridge.woken.connect(self._take)
         self._lock = threading.Lock()
@@ -220,7 +220,7 @@ class TrainingDesk(QObject):
         def wrong(error: Exception) -> None:
             self.asked.pop(job, None)
             self.changed.emit()
-            self.wrong.emit(error)
+            self.say(error)
 
         self.asked[job] = what
         self.changed.emit()
