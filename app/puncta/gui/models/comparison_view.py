@@ -191,8 +191,8 @@ class ComparisonView(QWidget):
         if self.comparison is None:
             return
         name = self.machine.currentData()
-        rows = self.comparison.per_machine[name] if name else self.comparison.rows
-        rows = sorted(rows, key=_is_alike)
+        all_of_it = self.comparison.per_machine[name] if name else self.comparison.rows
+        rows = sorted(all_of_it, key=_is_alike)
         leading = [row for row in rows if row.name in LEADING or not _is_alike(row)]
         self.more.setVisible(0 < len(leading) < len(rows))
         self.table.show_rows(rows if self.more.isChecked() or not leading else leading)

@@ -135,6 +135,7 @@ class ModelPage(Page):
         self.judged = ComparisonView(theme)
         self.text = CardText()
         self._card_head = heading(tr("Its card"))
+        first: tuple[QWidget, ...] = (self.title, self.problems, heading(tr("What it is")), self.facts)
         above: tuple[QWidget, ...] = (
             self.judged_head, self.judged, heading(tr("Figures")), self.note, self._figures,
         )
@@ -142,7 +143,7 @@ class ModelPage(Page):
             self.all, heading(tr("What was in use, and when")), self.history_of, self.history, self.never,
             self._card_head, self.text,
         )
-        for part in (self.title, self.problems, heading(tr("What it is")), self.facts):
+        for part in first:
             self.column.addWidget(part)
         self.column.addWidget(self.long, 0, Qt.AlignmentFlag.AlignLeft)
         for part in (self.in_full, *above):
