@@ -235,6 +235,23 @@ def test_what_was_found_goes_the_moment_somebody_reads_blind(stage, qtbot) -> No
     assert not findings_seen(hand), "not a moment later: cards and figures too"
 
 
+def test_nothing_is_painted_at_once_while_a_source_is_being_taken_over(stage, qtbot, monkeypatch) -> None:
+    assigned("cleo", proposals=True)
+    hand = annotating(stage, qtbot, rater="cleo")
+    in_review(hand)
+    hand.wait(lambda: findings_seen(hand))
+    view = hand.parts.window.stage.view
+    painted: list[str] = []
+    monkeypatch.setattr(view, "repaint", lambda: painted.append("at once"))
+    monkeypatch.setattr(view, "update", lambda *_: painted.append("in its turn"))
+    # The toolkit ended the program where a view was painted before the window round it was laid out.
+    hand.parts.desk.set_blind(True)
+    assert set(painted) == {"in its turn"}
+    painted.clear()
+    hand.parts.desk.pictured.emit()
+    assert "at once" in painted
+
+
 def test_another_reader_and_one_whose_study_allows_it_see_the_findings(stage, qtbot) -> None:
     assigned("bert")
     assigned("cleo", proposals=True)

@@ -376,7 +376,7 @@ class Desk(QObject):
         if self.veil.is_due and self.analysis is not None and self.veil.whole is not None:
             self.analysis = self.veil.cover(self.veil.whole)
             if self.veil.on:
-                self.pictured.emit()
+                self.veil.cover_now(self.pictured.emit)
             else:  # a source that is being taken over is laid out first: a picture is painted at once
                 QTimer.singleShot(0, self, self.pictured.emit)
         self.status_changed.emit()

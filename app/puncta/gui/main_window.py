@@ -235,8 +235,8 @@ class MainWindow(QMainWindow):
         if self.second is not None:
             self.second.show_picture()
         self.annotator.show_picture()
-        # At once: what stands round the picture is drawn when its turn comes, behind it.
-        self.stage.view.repaint()
+        # At once, where the window is laid out: what stands round the picture is drawn when its turn comes, behind it.
+        self.stage.view.update() if self.desk.veil.covering else self.stage.view.repaint()
         self._bar.refresh_place()
         index = self.desk.shown_index()
         back, self._shown_index = index < self._shown_index, index

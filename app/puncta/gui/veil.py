@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,26 @@ class Veil:
         It is known that the open case is read blind.
     whole : Analysis or None
         The last picture, with what was found on it.
+    covering : bool
+        The last picture is being covered while its source is taken over and the window is not laid out: nothing may be
+        painted at once then, which has crashed the toolkit.
     """
 
     def __init__(self) -> None:
-        self.on = self.blind = self._covered = False
+        self.on = self.blind = self.covering = self._covered = False
         self.whole: Analysis | None = None
 
     def settle(self, blind: bool | None) -> None:
         """Say whether the case is read blind; None is not known yet."""
         self.on, self.blind = blind is not False, blind is True
+
+    def cover_now(self, show: Callable[[], None]) -> None:
+        """Have the covered picture shown in place of the last one; it is painted when its turn comes."""
+        self.covering = True
+        try:
+            show()
+        finally:
+            self.covering = False
 
     @property
     def is_due(self) -> bool:
