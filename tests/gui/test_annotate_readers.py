@@ -158,14 +158,14 @@ def test_queue_and_strip_name_the_models_of_a_proposal_but_not_to_somebody_who_r
     assert hand.notes.left.makers.text() == "By track-test 2.0, tip-test 1.0"
     assert "track-test 2.0" in hand.notes.left.queue[0].toolTip()
     hand.go(10)
-    assert "Proposed by track-test 2.0, tip-test 1.0 from frame 0" in hand.notes.strip.words.full()
+    hand.wait(lambda: "Proposed by track-test 2.0, tip-test 1.0 from frame 0" in hand.notes.strip.words.full())
     assigned("T")
     hand.notes.blind.begin()
     hand.notes.reopen()
     is_open(hand, "T")
     hand.wait(lambda: hand.parts.desk.veil.blind)
     hand.go(11)
-    assert hand.notes.strip.words.full().startswith("Proposed")
+    hand.wait(lambda: hand.notes.strip.words.full().startswith("Proposed"))
     assert "-test" not in words_seen(hand) and "-test" not in hand.notes.left.queue[0].toolTip()
 
 
