@@ -128,7 +128,8 @@ def test(arguments: Sequence[str]) -> int:
     _install_test_tools()
     environment.add_peers()
     own_workers = any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in for_pytest)
-    workers = [] if own_workers else ["-n", "2", "--dist", "loadfile"]
+    # A worker that dies ends the run with its test named: replaced, it would leave the others waiting for ever.
+    workers = [] if own_workers else ["-n", "2", "--dist", "loadfile", "--max-worker-restart", "0"]
     return _call(environment, ["-m", "pytest", "-rs", *workers, *for_pytest], environ, folder=ROOT)
 
 

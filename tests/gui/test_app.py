@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from pathlib import Path
 
 import pytest
 from plugin_folder import write_plugin
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QObject, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QPushButton
+from shiboken6 import Shiboken
 
 from puncta import paths
 from puncta.core.events import PlayState
@@ -65,6 +67,14 @@ def test_a_first_start_plays_the_sample_with_three_things_to_try(qapp) -> None:
     }
     assert [t for t in threading.enumerate() if t not in before and t.is_alive()] == []
     assert load_settings()[0].last_source == str(paths.sample_case())
+
+
+def test_the_end_of_the_window_is_the_end_of_its_event_loop(qapp) -> None:
+    """A timer or a watch on a pipe that lived on would end in whichever thread looks next: Qt dies of it."""
+    assert run_window(None, quit_after_s=0.5, keep_settings=False) == 0
+    alive = [thing for thing in gc.get_objects() if isinstance(thing, QObject) and Shiboken.isValid(thing)]
+    assert alive, "the application itself"
+    assert [x for x in alive if isinstance(x, QSocketNotifier) or type(x).__module__.startswith("qasync")] == []
 
 
 def test_a_last_case_that_is_gone_gives_way_to_the_sample(qapp, tmp_path) -> None:

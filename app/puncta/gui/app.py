@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import qasync
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
@@ -22,6 +22,7 @@ from puncta import paths
 from puncta.gui.bridge import Bridge, Jobs
 from puncta.gui.consent import ConsentAsker
 from puncta.gui.desk import Desk
+from puncta.gui.garbage import GarbageSearch
 from puncta.gui.i18n import install_language, tr
 from puncta.gui.main_window import MainWindow, first_sources
 from puncta.gui.preferences import Preferences
@@ -48,6 +49,7 @@ class Parts:
         *,
         keep: bool = True,
     ) -> None:
+        self.garbage = GarbageSearch()
         self.bridge, self.jobs = Bridge(), Jobs()
         self.preferences = Preferences(settings, self.jobs, keep=keep)
         self.player = (make_player or _make_player)(self.bridge, self.preferences)
@@ -64,6 +66,10 @@ class Parts:
         self.window.modeller.close()
         self.jobs.close()
         self.preferences.save_now()
+        self.garbage.close()
+        # What the other threads knew must end here, in the GUI thread, whoever lets go of it last.
+        for part in (self.bridge, self.jobs, self.garbage):
+            part.deleteLater()
 
 
 def run_window(
@@ -139,9 +145,12 @@ def run_window(
         parts.stop()
         parts.window.deleteLater()
         app.sendPostedEvents()
+        app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         loop.close()
         asyncio.set_event_loop(None)
-        del translators
+        del translators, loop
+        closed = None
+        gc.collect()  # the loop is a ring with a timer in it, which has to end in this thread
     return 1 if faults.count else 0
 
 

@@ -87,7 +87,8 @@ def test_words_after_run_are_the_programs(seen: Seen) -> None:
 def test_words_after_test_are_pytests(seen: Seen) -> None:
     assert verbs.start(["test", "-k", "frame", "--torch-index", "https://index.example", "tests/unit"]) == 7
     assert seen.prepared == [(TO_TEST, "https://index.example")]
-    assert seen.called == [["-m", "pytest", "-rs", "-n", "2", "--dist", "loadfile", "-k", "frame", "tests/unit"]]
+    shared = ["-n", "2", "--dist", "loadfile", "--max-worker-restart", "0"]
+    assert seen.called == [["-m", "pytest", "-rs", *shared, "-k", "frame", "tests/unit"]]
     assert seen.environ["QT_QPA_PLATFORM"] == "offscreen"
 
 

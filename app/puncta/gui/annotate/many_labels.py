@@ -10,6 +10,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from puncta.gui.garbage import no_search
+
 MANY = 2000
 """From so many labels on they are set apart."""
 
@@ -17,13 +19,8 @@ MANY = 2000
 @contextmanager
 def reading_many() -> Iterator[None]:
     """While labels are read by the thousand, nobody looks for garbage among those that have come."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
+    with no_search():
         yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class SetApart:
