@@ -5568,8 +5568,8 @@
         <translation>Dieses Training mit seinen Dateien entfernen? Ein Modell hat es noch nicht ergeben.</translation>
     </message>
     <message>
-        <source>Remove this training with its files? Its comparison goes too, for its model is gone.</source>
-        <translation>Dieses Training mit seinen Dateien entfernen? Auch sein Vergleich geht verloren, denn sein Modell ist nicht mehr da.</translation>
+        <source>Remove this training with its files? Its model is gone already, so nothing of it stays.</source>
+        <translation>Dieses Training mit seinen Dateien entfernen? Sein Modell ist schon nicht mehr da, es bleibt also nichts davon.</translation>
     </message>
     <message>
         <source>Remove this training with its files? The model it made stays, with this comparison on its page.</source>

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,13 @@ from puncta.core.errors import UserError
 from puncta.gui.models.comparison_view import Beside, ComparisonView
 from puncta.gui.models.difference_table import beside_sentence, verdict_sentence
 from puncta.gui.models.judging import others_of
-from puncta.gui.models.kept_comparison import compare_and_keep, comparisons_of, keep_comparison
+from puncta.gui.models.kept_comparison import (
+    compare_and_keep,
+    comparisons_of,
+    folder_of,
+    keep_comparison,
+    keep_with_model,
+)
 from puncta.gui.models.shelf import read_shelf
 from puncta.gui.theme import make_theme
 from puncta.inference.promotion import promote, roll_back
@@ -81,6 +88,14 @@ def test_who_a_new_model_is_set_beside() -> None:
     use(second)
     assert others(first) == [(first, "what it went on from"), (TIP, "comes with Puncta")]
     assert others("") == [(first, ""), (TIP, "comes with Puncta")], "the one that was put in use before"
+
+
+def test_a_model_is_not_set_beside_a_copy_of_itself() -> None:
+    """One that was made here may be in use under another name with the same file."""
+    same, other = register_site_model("1", b"a"), register_site_model("2", b"a")
+    use(same)
+    new = all_models().find(other)
+    assert [card.identity for card, _role in others_of(read_shelf(), new, same)] == [TIP]
 
 
 def test_a_comparison_that_failed_is_tried_again_when_its_page_is_opened_and_not_before(
@@ -180,6 +195,27 @@ def test_a_training_stays_where_its_comparison_cannot_be_kept(stage, qtbot, tmp_
     assert trainer.done == [] and modeller.shown == ("training", "a") and (tmp_path / "a").exists()
 
 
+def test_what_is_broken_or_of_another_file_gives_way_to_the_comparison_that_holds(tmp_path) -> None:
+    model = register_site_model("1", b"new")
+    card = all_models().find(model)
+    made, (home,) = comparison_of(TIP, model, better=True), folder_of(card)
+    keep_comparison(tmp_path, made)
+    (name,) = (path.name for path in tmp_path.iterdir())
+    numbered = json.dumps(json.loads((tmp_path / name).read_text()) | {"per_machine": []})
+    for broken in ('{"old": 1}', '["old"]', '"old"', numbered):
+        home.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(broken)
+        assert comparisons_of(card) == ()
+        keep_with_model(tmp_path, card)
+        assert [one.frames for one in comparisons_of(card)] == [made.frames]
+    keep_comparison(home, replace(made, new_sha256="c" * 64))
+    keep_with_model(tmp_path, card)
+    assert [one.frames for one in comparisons_of(card)] == [made.frames]
+    keep_comparison(tmp_path, replace(made, frames=7))
+    keep_with_model(tmp_path, card)
+    assert [one.frames for one in comparisons_of(card)] == [made.frames], "what holds already stays"
+
+
 def test_before_a_training_is_removed_it_is_said_what_goes(stage, qtbot) -> None:
     register_site_model()
     parts = open_models(stage, qtbot)
@@ -187,7 +223,7 @@ def test_before_a_training_is_removed_it_is_said_what_goes(stage, qtbot) -> None
     jobs = (job_of("a", "cancelled"), job_of("b", "done", model="gone 1"))
     with_trainer(parts, *jobs)
     qtbot.waitUntil(lambda: ("training", "b") in modeller.left.rows)
-    for job, words in (("a", "It has made no model yet."), ("b", "Its comparison goes too, for its model is gone.")):
+    for job, words in (("a", "It has made no model yet."), ("b", "Its model is gone already, so nothing of it stays.")):
         modeller.show_thing("training", job)
         press(parts, "training_remove")
         assert words in modeller.bar.words.full()

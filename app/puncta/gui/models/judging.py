@@ -100,7 +100,8 @@ def others_of(shelf: Shelf, new: ModelCard, base: str) -> list[tuple[ModelCard, 
     standard = standard_of(shelf, new.plugin)
     used = family.in_use.identity if family.in_use is not None else ""
     first = (used, base, *(p.model for p in family.history[::-1]))
-    ahead = next((card for name in first if name and name != new.identity and (card := shelf.find(name))), None)
+    cards = (shelf.find(name) for name in first if name)
+    ahead = next((card for card in cards if card is not None and card.sha256 != new.sha256), None)
     found: list[ModelCard] = [] if ahead is None else [ahead]
     for card in (standard, shelf.find(base) if base else None):
         if card is not None and card.sha256 not in {new.sha256, *(c.sha256 for c in found)}:

@@ -110,7 +110,9 @@ def keep_with_model(folder: Path, card: ModelCard) -> None:
     for target in folder_of(card):
         for path in sorted(folder.glob("comparison-*.json")):
             kept = _read(path)
-            if kept is not None and kept.new_sha256 == card.sha256 and not (target / path.name).exists():
+            there = _read(target / path.name)
+            stale = there is None or there.new_sha256 != card.sha256
+            if kept is not None and kept.new_sha256 == card.sha256 and stale:
                 try:
                     target.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
@@ -125,7 +127,7 @@ def _file(folder: Path, sha256: str) -> Path:
 def _read(path: Path) -> Comparison | None:
     try:
         return _comparison(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):  # absent, or of another version: it is made again
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # absent or of another version: made again
         return None
 
 

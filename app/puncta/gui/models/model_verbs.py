@@ -231,7 +231,7 @@ class ModelVerbs:
         if job.state != "done":
             return tr("Remove this training with its files? It has made no model yet.")
         if self._made(job) is None:
-            return tr("Remove this training with its files? Its comparison goes too, for its model is gone.")
+            return tr("Remove this training with its files? Its model is gone already, so nothing of it stays.")
         page = self._m.training_page
         if page is None or page.comparison.comparison is None:
             return tr("Remove this training with its files? The model it made stays.")
