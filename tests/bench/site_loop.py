@@ -1,12 +1,13 @@
-"""Closes the loop once, whole: 300 labelled frames of machine F, retraining, and what that did to F and to others.
+"""Closes the loop once, whole: 300 labelled frames of a site, retraining, and what that did to it and to others.
 
-    PYTHONPATH=app python tests/bench/site_loop.py --out DIR [--sets DIR] [--step sets|site|full|evaluate|table]
-        [--cache DIR] [--stills DIR]
+    PYTHONPATH=app python tests/bench/site_loop.py --machine F|G --out DIR [--sets DIR]
+        [--step sets|site|full|evaluate|table] [--cache DIR] [--stills DIR]
 
 Five steps, each taken up where it was stopped: simulated sets are built; the recipe tip_site learns from 300 labelled
-frames of F (train and tune together), through the jobs of the program; what it is compared with learns from thirty
-times as many frames of F; the shipped model and both are judged on other subjects of F and on machines A to E; and the
-table is written to resources/docs/results/site-loop.md. Without --step all run. Nothing is chosen on what judges.
+frames of the machine (train and tune together), through the jobs of the program; what it is compared with learns from
+thirty times as many; the shipped model and both are judged on other subjects of that machine and on machines A to E;
+and the table is written to resources/docs/results, site-loop.md for F and site-loop-g.md for G. Without --step all
+run. Nothing is chosen on what judges.
 """
 
 from __future__ import annotations
@@ -35,11 +36,10 @@ PROCEDURES = ["breast", "nerve", "vessel"]
 SIZES = [[320, 256], [256, 256], [384, 320]]
 HELD_OUT, FULL = 96, 400
 MORE_SAMPLES = 134_400
-SETS = ("f-held-out", "tip-same-machine", "tip-unseen-machine", "no-needle")
+SETS = ("tip-same-machine", "tip-unseen-machine", "no-needle")
 TITLES = {
-    "f-held-out": "F, other subjects", "tip-same-machine": "A, B and C",
-    "tip-unseen-machine": "D and E (kept for tests)", "no-needle": "A to E without a needle",
-    "tip-real-background": "needles in real stills",
+    "tip-same-machine": "A, B and C", "tip-unseen-machine": "D and E (kept for tests)",
+    "no-needle": "A to E without a needle", "tip-real-background": "needles in real stills",
     "real-background-negatives": "real stills without a needle",
 }
 FIGURES = (
@@ -49,26 +49,25 @@ FIGURES = (
 )
 
 
-def part(split: str, seeds: tuple[int, int], frames: int, every: int, **more: Any) -> dict[str, Any]:
-    """A part of a dataset's specification on machine F."""
-    return {
-        "split": split, "procedures": PROCEDURES, "machines": ["F"], "seeds": list(seeds), "frames": frames,
-        "every": every, "sizes_px": SIZES, "needle_free": 0.15, "late": 0.25, **more,
-    }
+def part(machine: str, split: str, seeds: tuple[int, int], frames: int, every: int) -> dict[str, Any]:
+    """A part of a dataset's specification on a machine."""
+    return {"split": split, "procedures": PROCEDURES, "machines": [machine], "seeds": list(seeds), "frames": frames,
+            "every": every, "sizes_px": SIZES, "needle_free": 0.15, "late": 0.25}
 
 
-def specs() -> dict[str, list[dict[str, Any]]]:
-    """Specifications of the sets of machine F; every clip is a subject of its own."""
-    train = SUBJECTS - TUNE_SUBJECTS
+def specs(machine: str) -> dict[str, list[dict[str, Any]]]:
+    """Specifications of the sets of a machine; every clip is a subject of its own."""
+    train, low = SUBJECTS - TUNE_SUBJECTS, machine.lower()
+
+    def of(split: str, first: int, clips: int, frames: int, every: int = 1) -> dict[str, Any]:
+        return part(machine, split, (first, first + clips), frames, every)
+
     return {
-        "f-site-all": [
-            part("train", (890_000, 890_000 + train), 2 * PER_CLIP, 1),
-            part("tune", (890_500, 890_500 + TUNE_SUBJECTS), 2 * PER_CLIP, 1),
+        f"{low}-site-all": [
+            of("train", 890_000, train, 2 * PER_CLIP), of("tune", 890_500, TUNE_SUBJECTS, 2 * PER_CLIP),
         ],
-        "f-full": [
-            part("train", (892_000, 892_000 + FULL), 24, 1), part("tune", (893_000, 893_048), 24, 1),
-        ],
-        "f-held-out": [part("test", (891_000, 891_000 + HELD_OUT), 24, 2)],
+        f"{low}-full": [of("train", 892_000, FULL, 24), of("tune", 893_000, 48, 24)],
+        f"{low}-held-out": [of("test", 891_000, HELD_OUT, 24, 2)],
     }
 
 
@@ -77,6 +76,8 @@ class Bench:
 
     Parameters
     ----------
+    machine : str
+        The site: F or G.
     out, sets, cache : Path
         Everything it makes; test sets that may be there already; simulated clips that trainings share.
     stills : Path or None
@@ -86,8 +87,9 @@ class Bench:
     """
 
     def __init__(
-        self, out: Path, sets: Path, cache: Path, stills: Path | None = None, samples: int | None = None
+        self, machine: str, out: Path, sets: Path, cache: Path, stills: Path | None = None, samples: int | None = None
     ) -> None:
+        self.machine, self.low, self.held_out = machine, machine.lower(), f"{machine.lower()}-held-out"
         self.out, self.sets, self.cache, self.stills, self.samples = out, sets, cache, stills, samples
         out.mkdir(parents=True, exist_ok=True)
         # Models, trainings and their pace lie here and not with the user's own.
@@ -108,15 +110,15 @@ class Bench:
 
     def home_of(self, name: str) -> Path:
         """Folder of a set to learn from."""
-        return self.place(name) if name != "f-site" else self.out / "sets" / name
+        return self.place(name) if name != f"{self.low}-site" else self.out / "sets" / name
 
     def step_sets(self) -> None:
         """Build what judges and the 300 frames, as far as they are missing."""
-        self.build(("f-site-all", "f-held-out"), self.judges()[1:])
-        self.thin(self.place("f-site-all"), self.out / "sets" / "f-site")
+        self.build((f"{self.low}-site-all", self.held_out), self.judges()[1:])
+        self.thin(self.place(f"{self.low}-site-all"), self.out / "sets" / f"{self.low}-site")
 
     def build(self, own: Sequence[str], shipped: Sequence[str] = ()) -> None:
-        """Build sets of machine F and sets whose specification ships, as far as they are missing."""
+        """Build sets of the machine and sets whose specification ships, as far as they are missing."""
         import tomli_w
 
         from puncta.paths import resources_dir
@@ -127,9 +129,10 @@ class Bench:
         folder.mkdir(exist_ok=True)
         wanted = {name: resources_dir() / "datasets" / f"{name}.toml" for name in shipped}
         for name in own:
-            parts = specs()[name]
+            parts = specs(self.machine)[name]
             wanted[name] = folder / f"{name}.toml"
-            table = {"name": name, "description": "Simulated punctures on machine F.", "license": "CC0-1.0"}
+            table = {"name": name, "description": f"Simulated punctures on machine {self.machine}."}
+            table["license"] = "CC0-1.0"
             wanted[name].write_text(tomli_w.dumps({**table, "part": parts}), encoding="utf-8")
         for name, path in wanted.items():
             target = self.place(name)
@@ -168,12 +171,12 @@ class Bench:
         if self.samples:
             # Beside other work one thread does more than two that wait for one another.
             few = {"samples": self.samples, "stages": [{"size": 192, "samples": self.samples // 2}], "threads": 1}
-        self.train("site", "f-site", {"training": few} if few else {})
+        self.train("site", f"{self.low}-site", {"training": few} if few else {})
 
     def step_full(self) -> None:
-        """Train what the other is compared with: the same recipe on all of F, longer, nothing held back."""
-        self.build(("f-full",))
-        self.train("full", "f-full", {
+        """Train what the other is compared with: the same recipe on all of it, longer, nothing held back."""
+        self.build((f"{self.low}-full",))
+        self.train("full", f"{self.low}-full", {
             "data": {"site_share": 0.75},
             "training": {
                 "samples": MORE_SAMPLES, "stages": [{"size": 192, "samples": MORE_SAMPLES // 2}],
@@ -218,7 +221,8 @@ class Bench:
 
     def judges(self) -> tuple[str, ...]:
         """Names of the sets that judge."""
-        return SETS if self.stills is None else (*SETS, "tip-real-background", "real-background-negatives")
+        sets = (self.held_out, *SETS)
+        return sets if self.stills is None else (*sets, "tip-real-background", "real-background-negatives")
 
     def models(self) -> dict[str, str]:
         """Identity of each model by what it is called in the table."""
@@ -257,7 +261,8 @@ class Bench:
     def step_table(self) -> None:
         """Write the table from the answers that are there."""
         text = self.markdown()
-        path = REPO / "resources" / "docs" / "results" / "site-loop.md"
+        name = "site-loop.md" if self.machine == "F" else f"site-loop-{self.low}.md"
+        path = REPO / "resources" / "docs" / "results" / name
         if self.samples is None:
             path.write_text(text, encoding="utf-8")
         print(text)
@@ -267,7 +272,8 @@ class Bench:
         from puncta.metrics.summary import compare, summarise
 
         models = self.models()
-        lines = HEADER.splitlines()
+        lines = HEADER.format(m=self.machine, base=BASE, what=SITES[self.machine]).splitlines()
+        titles, names = {**TITLES, self.held_out: f"{self.machine}, other subjects"}, self.names()
         for data in self.judges():
             runs = {
                 name: pickle.loads(self.answers(data, model).read_bytes())  # noqa: S301 - our own file
@@ -280,21 +286,24 @@ class Bench:
             apart = {name: compare(run.frames, runs["before"].frames) for name, run in runs.items() if name != "before"}
             clips = len({f.clip for f in runs["before"].frames})
             frames = len(runs["before"].frames)
-            lines += ["", f"## {TITLES[data]}", "", f"`{data}`, {clips} clips, {frames} frames.", ""]
-            heads = [NAMES[name] for name in runs]
-            lines.append("| figure | " + " | ".join(heads) + "".join(f" | {NAMES[n]}: change" for n in apart) + " |")
+            lines += ["", f"## {titles[data]}", "", f"`{data}`, {clips} clips, {frames} frames.", ""]
+            heads = [names[name] for name in runs]
+            lines.append("| figure | " + " | ".join(heads) + "".join(f" | {names[n]}: change" for n in apart) + " |")
             lines.append("| --- |" + " --- |" * (len(heads) + len(apart)))
             for key, title, scale in FIGURES:
                 cells = [told(found[n].get(key), scale) for n in runs] + [told(apart[n].get(key), scale) for n in apart]
                 if any(c != "-" for c in cells):
                     lines.append(f"| {title} | " + " | ".join(cells) + " |")
-            if data == SETS[0] and {"site", "full"} <= runs.keys():
+            if data == self.held_out and {"site", "full"} <= runs.keys():
                 lines += ["", self.way({n: runs[n].frames for n in ("before", "site", "full")})]
         return "\n".join([*lines, "", *self.told_trainings()]) + "\n"
 
-    @staticmethod
-    def way(frames: Mapping[str, Sequence[Any]]) -> str:
-        """Say how much of the way to a model trained on F the 300 frames went, with its interval over clips."""
+    def names(self) -> dict[str, str]:
+        """What the models are called in the table."""
+        return {"before": "shipped", "site": f"300 frames of {self.machine}", "full": f"all of {self.machine}"}
+
+    def way(self, frames: Mapping[str, Sequence[Any]]) -> str:
+        """Say how much of the way to a model trained on all of it the 300 frames went, with its interval over clips."""
         import numpy as np
 
         from puncta.metrics.intervals import draw_resamples
@@ -310,16 +319,16 @@ class Bench:
         gained, whole = values["site"] - values["before"], values["full"] - values["before"]
         if not whole[0] > 0:
             return (
-                "**The model trained on all of F is no better on F than the shipped one** "
+                f"**The model trained on all of {self.machine} is no better on it than the shipped one** "
                 f"({100 * whole[0]:+.1f} points of tips within 2 mm), the one of 300 frames changes by "
                 f"{100 * gained[0]:+.1f}: there is no way of which a share could be gone."
             )
         share = (gained / np.where(whole > 0.002, whole, np.nan))[1:]
         low, high = np.nanpercentile(share, [2.5, 97.5])
+        gone = f"{100 * gained[0] / whole[0]:.0f} % of the way to a model trained on all of {self.machine}"
         return (
-            f"**300 frames go {100 * gained[0] / whole[0]:.0f} % of the way to a model trained on F** (tips within 2 "
-            f"mm: {100 * gained[0]:+.1f} of {100 * whole[0]:+.1f} points; 95 % interval over clips {100 * low:.0f} to "
-            f"{100 * high:.0f} %)."
+            f"**300 frames go {gone}** (tips within 2 mm: {100 * gained[0]:+.1f} of {100 * whole[0]:+.1f} points; 95 % "
+            f"interval over clips {100 * low:.0f} to {100 * high:.0f} %)."
         )
 
     def told_trainings(self) -> list[str]:
@@ -336,21 +345,26 @@ class Bench:
             end = stages.pop("clips tuned on", 0.0)
             share = kept["metrics"].get("tune_share_kept", 1.0)
             took = f"{kept['seconds'] / 60:.1f} min | {sum(stages.values()):.0f} s | {samples:.0f} s | {end:.0f} s"
-            lines.append(f"| {NAMES[name]} | {kept['model']} | {took} | {100 * share:.0f} % |")
+            lines.append(f"| {self.names()[name]} | {kept['model']} | {took} | {100 * share:.0f} % |")
         return lines
 
 
-HEADER = """# The loop back into the model, closed once
+HEADER = """# The loop back into the model, closed once on machine {m}
 
-Everything here is simulated. Machine F is a site: neither its machine nor its subjects were in any training of the
-model that ships. 20 subjects with 15 labelled frames each, 300 in all, are what somebody labels in an afternoon: 16
-subjects teach, 4 set what is kept, and the frames in between have no label. `tip_site` retrains the shipped model on
-them as Models mode does it. What it is compared with is the same recipe on 400 subjects of F, 9,600 labelled frames,
-four times as long and with nothing held back for the sake of other machines. Intervals are 95 %, over clips; changes
-are paired. A silent frame with a tip counts as not within 2 mm.
+Everything here is simulated. Machine {m} is a site: {what}.
+Neither it nor its subjects were in any training of the model that ships, {base}.
+20 subjects with 15 labelled frames each, 300 in all, are what somebody labels in an afternoon: 16 subjects teach, 4
+set what is kept, and the frames in between have no label. `tip_site` retrains the shipped model on them as Models mode
+does it. What it is compared with is the same recipe on 400 subjects of {m}, 9,600 labelled frames, four times as long
+and with nothing held back for other machines. Intervals are 95 %, over clips; changes are paired. A silent frame with a
+tip counts as not within 2 mm.
 
-`PYTHONPATH=app python tests/bench/site_loop.py --out DIR`"""
-NAMES = {"before": "shipped", "site": "300 frames of F", "full": "all of F"}
+`PYTHONPATH=app python tests/bench/site_loop.py --machine {m} --out DIR`"""
+SITES = {
+    "F": "a handheld look",
+    "G": "a coarse curved probe of low contrast, with long persistence. It was made for this, and chosen by one look at"
+         " the shipped model on 30 subjects that judge nothing here, before anything had learnt from it",
+}
 
 
 def told(estimate: Any, scale: float) -> str:
@@ -367,6 +381,7 @@ def told(estimate: Any, scale: float) -> str:
 def main() -> int:
     """Run the steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--machine", choices=sorted(SITES), default="F")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sets", type=Path, help="where test sets may lie already")
     parser.add_argument("--cache", type=Path, help="simulated clips that trainings share")
@@ -375,8 +390,8 @@ def main() -> int:
     parser.add_argument("--step", action="append", choices=["sets", "site", "full", "evaluate", "table"])
     args = parser.parse_args()
     out = args.out.resolve()
-    bench = Bench(out, (args.sets or out / "sets").resolve(), (args.cache or out / "cache").resolve(), args.stills,
-                  args.samples)
+    bench = Bench(args.machine, out, (args.sets or out / "sets").resolve(), (args.cache or out / "cache").resolve(),
+                  args.stills, args.samples)
     for name in args.step or ["sets", "site", "full", "evaluate", "table"]:
         bench.step(name)
     return 0

@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add = parser.add_argument
     add("procedure", metavar="PROCEDURE", help="breast, nerve, vessel or infant-lp")
-    add("--machine", metavar="M", help="machine A to F (default: A)")
+    add("--machine", metavar="M", help="machine A to G (default: A)")
     add("--seed", metavar="N", type=int, help="chooses the subject (default: 1)")
     add("--frames", metavar="N", type=int, help=f"number of frames (default: {DEFAULT_FRAMES}, or the script's length)")
     add("--fps", metavar="R", type=float, help="frames a second, 5 to 60 (default: the machine's own rate)")

@@ -86,7 +86,7 @@ class CineGenerator:
     procedure : str
         One of `PROCEDURES`.
     machine : str
-        A preset's letter, A-F.
+        A preset's letter, A-G.
     seed : int
         Chooses everything that is drawn; one seed shows the same subject on every machine.
     size_px : (width, height) or None

@@ -1,7 +1,8 @@
 """Simulated ultrasound machines: ranges of physics and picture settings, drawn anew for every cine.
 
-A, B and C are the training family, D and E are kept for testing only and F stands for one site that a model is
-adapted to (a handheld look). The names say nothing about any maker.
+A, B and C are the training family, D and E are kept for testing only, F and G stand for one site each that a model is
+adapted to: F is a handheld look that the shipped tip detector reads as well as others, G a coarse curved probe of low
+contrast that it reads badly. The names say nothing about any maker.
 """
 
 from __future__ import annotations
@@ -73,6 +74,10 @@ PRESETS: dict[str, MachinePreset] = {
                        looks=(2, 3), gamma=(1.1, 1.6), s_curve=(0.4, 0.8), smoothing=(0.4, 0.75), edge=(0.1, 0.4),
                        persistence=(0.1, 0.35), jpeg=(78, 92), video=True, uneven_rate=0.3, median_grey=(26, 62),
                        screen_px=(800, 640), ruler_inside=True),
+    "G": MachinePreset("G", (2, 3), (0.3, 0.35), (3.5, 4.0), (85, 95), (1.6, 2.6), (36, 50), (40, 60), (15, 25),
+                       looks=(1, 2, 2), convex_share=1.0, gamma=(0.8, 1.0), noise_db=(-38, -34), smoothing=(1.0, 2.0),
+                       persistence=(0.5, 0.7), jpeg=(30, 45), median_grey=(70, 105), haze_db=(-16, -12),
+                       screen_px=(640, 480)),
 }
 
 

@@ -187,7 +187,7 @@ def frames_with_flow(generator: CineGenerator, controls: Controls, count: int) -
     return out
 
 
-@pytest.mark.parametrize("machine", ["A", "B", "C", "D", "E", "F"])
+@pytest.mark.parametrize("machine", ["A", "B", "C", "D", "E", "F", "G"])
 @pytest.mark.parametrize("procedure", ["breast", "nerve", "vessel", "infant-lp"])
 def test_flow_warps_frame_to_frame(procedure: str, machine: str) -> None:
     generator = CineGenerator(procedure, machine, 5, size_px=SIZE, needle=True, start="inside", noise=False)
