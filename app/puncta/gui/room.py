@@ -50,10 +50,12 @@ class Room:
         window.right.setVisible(self._chosen.get("right", room >= NARROW * 0.7) and not models)
 
     def fit_bottom(self) -> None:
-        """Give the bottom bar the height of the mode that is shown."""
+        """Give the bottom bar the height of the mode that is shown, and of the line above it."""
         bottom = self._window.bottom
         shown = bottom.currentWidget()
-        bottom.setFixedHeight(shown.sizeHint().height() if shown is not None else 0)
+        bottom.ensurePolished()
+        line_px = bottom.height() - bottom.contentsRect().height()
+        bottom.setFixedHeight(shown.sizeHint().height() + line_px if shown is not None else 0)
 
     def toggle(self, side: str) -> None:
         """Show or hide a panel, whatever the width of the window."""

@@ -343,3 +343,10 @@ def test_the_top_bar_is_whole_at_1100_pixels(stage, qtbot, scale: float, mode: s
     window.resize(1900, 900)
     settle(qtbot)
     assert bar._name.isVisible() and bar.calibration.isVisible() is (mode != "models")
+
+
+def test_the_line_above_the_bottom_bar_takes_no_room_of_its_buttons(stage, qtbot) -> None:
+    bar = open_models(stage, qtbot).window.modeller.bar
+    assert bar.height() >= bar.minimumSizeHint().height()
+    for button in bar.buttons.values():
+        assert button.mapTo(bar, button.rect().bottomLeft()).y() <= button.parentWidget().geometry().bottom()
