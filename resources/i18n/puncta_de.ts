@@ -3977,7 +3977,7 @@
     </message>
     <message>
         <source>comes with Puncta</source>
-        <translation>kommt mit Puncta</translation>
+        <translation>mitgeliefert</translation>
     </message>
     <message>
         <source>made or installed here</source>

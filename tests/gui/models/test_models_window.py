@@ -15,6 +15,7 @@ from widget_checks import cut_labels, nameless
 from puncta.core.errors import UserError
 from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.models.plan_page import title_of
+from puncta.gui.panels.parts import ElidedLabel
 from puncta.inference.promotion import history
 from puncta.session.retrain_data import datasets_dir
 from puncta.settings import Settings
@@ -350,3 +351,14 @@ def test_the_line_above_the_bottom_bar_takes_no_room_of_its_buttons(stage, qtbot
     assert bar.height() >= bar.minimumSizeHint().height()
     for button in bar.buttons.values():
         assert button.mapTo(bar, button.rect().bottomLeft()).y() <= button.parentWidget().geometry().bottom()
+
+
+def test_a_row_says_in_german_too_where_a_model_in_use_comes_from(stage, qtbot, qapp) -> None:
+    kept = install_language(qapp, "de")
+    try:
+        rows = open_models(stage, qtbot).window.modeller.left.rows
+        lines = [label for label in rows["model", TIP].findChildren(ElidedLabel) if "Gebrauch" in label.full()]
+        assert [label.text() for label in lines] == [label.full() for label in lines] == ["in Gebrauch, mitgeliefert"]
+    finally:
+        remove_language(qapp, kept)
+        install_language(qapp, "en")
