@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from puncta.imaging.unfamiliar import EMPTY, FROZEN, NO_SPECKLE, PictureWatch, grain_of
+from puncta.imaging.unfamiliar import EMPTY, FROZEN, GRAIN_LEAST, NO_SPECKLE, PictureWatch, grain_of
 from puncta.sim.cine import simulate_cine
 
 SIZE = 256
@@ -41,6 +41,17 @@ def test_simulated_scanners_are_ultrasound(procedure: str, machine: str) -> None
     made = simulate_cine(procedure, machine, 91, 2, size_px=(320, 256))
     x, y, w, h = made.region
     grey = cv2.resize(made.frames[1][y : y + h, x : x + w], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    assert PictureWatch().look(grey, 0) is None
+
+
+@pytest.mark.parametrize("seed", [91, 92, 93])
+def test_a_coarse_smooth_curved_probe_is_ultrasound(seed: int) -> None:
+    """Its picture has little grain finer than two pixels, and grain of a few."""
+    made = simulate_cine("breast", "G", seed, 2, size_px=(320, 256))
+    x, y, w, h = made.region
+    grey = cv2.resize(made.frames[1][y : y + h, x : x + w], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    fine = grain_of(grey)
+    assert fine is not None and fine[1] < GRAIN_LEAST[1], "by the fine grain it would be none"
     assert PictureWatch().look(grey, 0) is None
 
 
