@@ -211,6 +211,15 @@ def test_a_blind_reader_does_not_see_in_review_what_plugins_find_on_the_clip(sta
     assert "Hidden" not in words_seen(hand) and hand.parts.desk.shown_index() == 4
 
 
+def test_a_held_picture_has_its_flags_again_when_annotate_is_left(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.go(7)
+    hand.parts.window.show_figures()  # as a moment after the picture
+    in_review(hand)
+    assert hand.parts.desk.shown_index() == 7 and "Simulated" in words_seen(hand)
+    assert "None on this picture" not in words_seen(hand)
+
+
 def test_not_one_picture_shows_findings_to_a_blind_reader_who_opens_the_clip_in_review(stage, qtbot) -> None:
     assigned("bert")
     settings = Settings(first_start_done=True, enabled_plugins=["echo"], rater="bert", repeat=True)

@@ -231,6 +231,8 @@ class Annotator(QObject):
         window.stage.say_hint("")
         self.redraw()
         window.room.restyle()
+        if not on:
+            window.show_figures()  # a held picture does not come again
         self.refresh()
 
     def take_source(self) -> bool:
