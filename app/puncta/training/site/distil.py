@@ -18,10 +18,11 @@ from puncta.training.data import Clip
 from puncta.training.dataset_reading import SOURCE
 from puncta.training.loop import Batch, Task, stack_samples
 from puncta.training.losses import Targets, tip_loss
-from puncta.training.site.trust import FULL, SURE, Trust
 
+SURE = 0.9
+"""The old network's word on a site's frame without a label counts where it is as sure as this of a tip, or of none."""
 BETWEEN = 0.3
-"""Most weight of a site's frame without a label, on which the old network is sure; a simulated one has 1."""
+"""Weight of such a frame; a simulated one has 1."""
 
 
 class KeptStatistics(nn.Module):
@@ -118,10 +119,8 @@ def stack_site(samples: Sequence[SiteSample]) -> Batch:
     )
 
 
-def site_task(
-    size: int, augment: bool, length: int, plain_looks: float, distil: float, trust: Trust = FULL
-) -> Task:
-    """The task of adapting at an input size; ``trust`` is what the old network's word is worth at the site."""
+def site_task(size: int, augment: bool, length: int, plain_looks: float, distil: float) -> Task:
+    """The task of adapting at an input size."""
 
     def draw(clip: Clip, rng: np.random.Generator) -> SiteSample:
         sample = make_sample(clip, size, rng, length, plain=not augment, plain_looks=plain_looks)
@@ -130,7 +129,7 @@ def site_task(
     def loss(answer: tuple[Tensor, ...], targets: SiteTargets) -> tuple[Tensor, dict[str, float]]:
         total, parts = tip_loss(answer[0], answer[1], targets.told)
         if len(answer) > 3 and distil > 0:
-            kept = kept_loss(answer, keep_weights(answer[-1], targets, trust))
+            kept = kept_loss(answer, keep_weights(answer[-1], targets))
             total = total + distil * kept
             parts = {**parts, "kept": distil * float(kept.detach())}
         return total, parts
@@ -138,11 +137,11 @@ def site_task(
     return Task(draw, stack_site, loss)
 
 
-def keep_weights(presence_before: Tensor, targets: SiteTargets, trust: Trust) -> Tensor:
+def keep_weights(presence_before: Tensor, targets: SiteTargets) -> Tensor:
     """Weight of the old answer on each frame: 1 on simulated ones, 0 on labelled ones, little on the others."""
     chance = torch.sigmoid(presence_before.reshape(-1).float())
-    worth = trust.tip * (chance >= SURE) + trust.none * (chance <= 1 - SURE)
-    between = BETWEEN * worth * (targets.told.present < 0)
+    sure = (chance >= SURE) | (chance <= 1 - SURE)
+    between = torch.where(sure & (targets.told.present < 0), BETWEEN, 0.0)
     return torch.where(targets.site, between, torch.ones_like(between))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from puncta.training.answers import Answers, Rows
 from puncta.training.site.thresholds import chance_alarms
 
-SHARES = (1.0, 0.7, 0.4)
+SHARES = (1.0, 0.85, 0.7, 0.55, 0.4)
 """Shares of the way that are tried, besides none of it."""
 SAME = 0.01
 """Losses that differ by less are the same."""

@@ -53,7 +53,6 @@ from puncta.training.site.distil import KeptStatistics, site_task
 from puncta.training.site.kept_familiar import familiar_after
 from puncta.training.site.mixing import SHARES, Mixed, mix_back, said_of
 from puncta.training.site.thresholds import Settled, read_calibration, settle
-from puncta.training.site.trust import trust_in
 
 LEAST_FRAMES = 20
 """Labelled frames below which adapting is refused; a program asks for more."""
@@ -240,7 +239,6 @@ def adapt_tip(
     task = functools.lru_cache(functools.partial(
         site_task, augment=settings.augment, length=settings.length, plain_looks=settings.plain_looks,
         distil=float(options["distil"]),
-        trust=trust_in(before, site_samples(splits.site, settings.size, settings.length)),
     ))
     share = float(experiment.section("data")["site_share"])
     pool = ClipPool(splits.groups(share), experiment.seed)

@@ -40,7 +40,7 @@ from puncta.training.report_run import Redrawing, redraw
 from puncta.training.run import LOOKS, Progress, Tell, reporter, settings_of
 from puncta.training.site.distil import KeptStatistics
 from puncta.training.site.kept_familiar import Nearest, graph_of, read_familiar
-from puncta.training.site.mixing import SHARES, set_share
+from puncta.training.site.mixing import set_share
 from puncta.training.site.run import words_of
 from puncta.training.site.tracker_data import build_labelled_masks, check_told
 from puncta.training.tracker.calibrate import (
@@ -69,6 +69,8 @@ KNOWN, SITE = "simulated", "site"
 FAMILIAR_CLIPS = 40
 LEAST_TOLD = 20
 ROOM = 1.05
+TRACKER_SHARES = (1.0, 0.7, 0.4)
+"""Shares of the way that are tried, besides none of it; each takes a run over all clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,7 @@ def finish_tracker(
     example = torch.from_numpy(own_channels(with_needle[0], experiment.size)[:PARITY_FRAMES])[None]
     after = {name: value.clone() for name, value in net.state_dict().items()}
     old: Mapping[str, Tensor] = {name: value.clone() for name, value in before_net.state_dict().items()}
-    shares = SHARES if options["mix_back"] else ()
+    shares = TRACKER_SHARES if options["mix_back"] else ()
     looks, looked = (len(shares) + 1) * len(splits.tune_clips), 0
     trial = out / ".trial.onnx"
 

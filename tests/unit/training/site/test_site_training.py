@@ -36,7 +36,6 @@ from puncta.training.site.kept_familiar import graph_of, read_familiar  # noqa: 
 from puncta.training.site.mixing import Judged, Mixed, choose_share, said_of  # noqa: E402
 from puncta.training.site.run import adapt_tip  # noqa: E402
 from puncta.training.site.thresholds import alarms_of, chance_alarms, is_quiet, read_calibration  # noqa: E402
-from puncta.training.site.trust import Trust  # noqa: E402
 
 SUBJECTS = {"s1": "train", "s2": "train", "s3": "tune", "s4": "test"}
 
@@ -113,7 +112,7 @@ def test_labelled_frames_are_free_and_unsure_words_are_not_kept(site: Path, tmp_
     batch = stack_site([task.draw(c, np.random.default_rng(5)) for c in (clips[0], simulated)])
     told = batch.targets.told.present
     assert (told[:4] >= 0).any() and (told[4:] == -1).all()
-    weights = keep_weights(torch.tensor([4.0, -4.0, 0.5, 4.0, 0.0, 0.0, 0.0, 0.0]), batch.targets, Trust())
+    weights = keep_weights(torch.tensor([4.0, -4.0, 0.5, 4.0, 0.0, 0.0, 0.0, 0.0]), batch.targets)
     assert (weights[4:] == 1.0).all()
     assert all(w == 0.0 for w, t in zip(weights[:4].tolist(), told[:4].tolist()) if t >= 0)
     assert float(weights[2]) == 0.0  # the old network was not sure
