@@ -65,5 +65,5 @@ def test_at_another_size_the_stages_go_along_and_the_rest_stays() -> None:
     small = known.at_size(192)
     assert (known.size, small.size) == (256, 192)
     assert [s["size"] for s in small.section("training")["stages"]] == [128]
-    assert [s["samples"] for s in small.section("training")["stages"]] == [14400]
+    assert [s["samples"] for s in small.section("training")["stages"]] == [24000]
     assert small.section("data") == known.section("data") and small.section("model")["id"] == "needle-tip-site"
