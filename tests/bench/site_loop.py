@@ -23,6 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from site_loop_words import FIGURES, SITES, TITLES, head_of, told
+
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "app"))
 
@@ -37,16 +39,6 @@ SIZES = [[320, 256], [256, 256], [384, 320]]
 HELD_OUT, FULL = 96, 400
 MORE_SAMPLES = 134_400
 SETS = ("tip-same-machine", "tip-unseen-machine", "no-needle")
-TITLES = {
-    "tip-same-machine": "A, B and C", "tip-unseen-machine": "D and E (kept for tests)",
-    "no-needle": "A to E without a needle", "tip-real-background": "needles in real stills",
-    "real-background-negatives": "real stills without a needle",
-}
-FIGURES = (
-    ("tip_within_2mm", "tip within 2 mm [%]", 100.0), ("miss_rate", "misses [%]", 100.0),
-    ("false_alarm_rate", "false alarms [%]", 100.0), ("tip_error_mm", "tip error, median [mm]", 1.0),
-    ("coverage90", "in their 90 % circle [%]", 100.0), ("ece", "calibration error [%]", 100.0),
-)
 
 
 def part(machine: str, split: str, seeds: tuple[int, int], frames: int, every: int) -> dict[str, Any]:
@@ -272,7 +264,7 @@ class Bench:
         from puncta.metrics.summary import compare, summarise
 
         models = self.models()
-        lines = HEADER.format(m=self.machine, base=BASE, what=SITES[self.machine]).splitlines()
+        lines = head_of(self.machine, BASE).splitlines()
         titles, names = {**TITLES, self.held_out: f"{self.machine}, other subjects"}, self.names()
         for data in self.judges():
             runs = {
@@ -347,35 +339,6 @@ class Bench:
             took = f"{kept['seconds'] / 60:.1f} min | {sum(stages.values()):.0f} s | {samples:.0f} s | {end:.0f} s"
             lines.append(f"| {self.names()[name]} | {kept['model']} | {took} | {100 * share:.0f} % |")
         return lines
-
-
-HEADER = """# The loop back into the model, closed once on machine {m}
-
-Everything here is simulated. Machine {m} is a site: {what}.
-Neither it nor its subjects were in any training of the model that ships, {base}.
-20 subjects with 15 labelled frames each, 300 in all, are what somebody labels in an afternoon: 16 subjects teach, 4
-set what is kept, and the frames in between have no label. `tip_site` retrains the shipped model on them as Models mode
-does it. What it is compared with is the same recipe on 400 subjects of {m}, 9,600 labelled frames, four times as long
-and with nothing held back for other machines. Intervals are 95 %, over clips; changes are paired. A silent frame with a
-tip counts as not within 2 mm.
-
-`PYTHONPATH=app python tests/bench/site_loop.py --machine {m} --out DIR`"""
-SITES = {
-    "F": "a handheld look",
-    "G": "a coarse curved probe of low contrast, with long persistence. It was made for this, and chosen by one look at"
-         " the shipped model on 30 subjects that judge nothing here, before anything had learnt from it",
-}
-
-
-def told(estimate: Any, scale: float) -> str:
-    """A figure with its interval."""
-    if estimate is None or estimate.value is None:
-        return "-"
-    digits = 1 if scale == 100.0 else 2
-    value = f"{scale * estimate.value:.{digits}f}"
-    if estimate.low is None:
-        return value
-    return f"{value} ({scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f})"
 
 
 def main() -> int:
