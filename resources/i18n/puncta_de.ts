@@ -2712,6 +2712,10 @@
         <translation>Zwischen Schlüsselbildern</translation>
     </message>
     <message>
+        <source>Proposals taken away</source>
+        <translation>Vorschläge weggenommen</translation>
+    </message>
+    <message>
         <source>Accept range</source>
         <translation>Bereich annehmen</translation>
     </message>
@@ -3668,8 +3672,40 @@
         <translation>Das gezeigte Training entfernen, nach Rückfrage</translation>
     </message>
     <message>
-        <source>Remove this training with its files? The model it made stays.</source>
-        <translation>Dieses Training mit seinen Dateien entfernen? Das Modell, das es gemacht hat, bleibt.</translation>
+        <source>Remove this training with {what}? The model it made stays.</source>
+        <translation>Dieses Training mit {what} entfernen? Das Modell, das es gemacht hat, bleibt.</translation>
+    </message>
+    <message>
+        <source>Its labels are nowhere else, so they stay among your datasets, as {folder}.</source>
+        <translation>Seine Beschriftungen gibt es sonst nirgends; sie bleiben als {folder} unter Ihren Datensätzen.</translation>
+    </message>
+    <message>
+        <source>Its own copy of the dataset {name}</source>
+        <translation>Eigene Kopie des Datensatzes {name}</translation>
+    </message>
+    <message>
+        <source>Its own copy of frames of the recordings</source>
+        <translation>Eigene Kopie von Bildern der Aufnahmen</translation>
+    </message>
+    <message>
+        <source>Its own copy of labels made here</source>
+        <translation>Eigene Kopie hier gemachter Beschriftungen</translation>
+    </message>
+    <message>
+        <source>its files and its copy of the dataset {name}</source>
+        <translation>seinen Dateien und seiner Kopie des Datensatzes {name}</translation>
+    </message>
+    <message>
+        <source>its files and its copy of the recordings' frames</source>
+        <translation>seinen Dateien und seiner Kopie von Bildern der Aufnahmen</translation>
+    </message>
+    <message>
+        <source>its files and its copy of the labels</source>
+        <translation>seinen Dateien und seiner Kopie der Beschriftungen</translation>
+    </message>
+    <message>
+        <source>its files</source>
+        <translation>seinen Dateien</translation>
     </message>
     <message>
         <source>Rests on {count} frames</source>
@@ -5564,16 +5600,16 @@
         <translation>{model} ist da und in Gebrauch.</translation>
     </message>
     <message>
-        <source>Remove this training with its files? It has made no model yet.</source>
-        <translation>Dieses Training mit seinen Dateien entfernen? Ein Modell hat es noch nicht ergeben.</translation>
+        <source>Remove this training with {what}? It has made no model yet.</source>
+        <translation>Dieses Training mit {what} entfernen? Ein Modell hat es noch nicht ergeben.</translation>
     </message>
     <message>
-        <source>Remove this training with its files? Its model is gone already, so nothing of it stays.</source>
-        <translation>Dieses Training mit seinen Dateien entfernen? Sein Modell ist schon nicht mehr da, es bleibt also nichts davon.</translation>
+        <source>Remove this training with {what}? Its model is gone already, so nothing of it stays.</source>
+        <translation>Dieses Training mit {what} entfernen? Sein Modell ist schon nicht mehr da, es bleibt also nichts davon.</translation>
     </message>
     <message>
-        <source>Remove this training with its files? The model it made stays, with this comparison on its page.</source>
-        <translation>Dieses Training mit seinen Dateien entfernen? Sein Modell bleibt, und dieser Vergleich steht auf dessen Seite.</translation>
+        <source>Remove this training with {what}? The model it made stays, with this comparison on its page.</source>
+        <translation>Dieses Training mit {what} entfernen? Sein Modell bleibt, und dieser Vergleich steht auf dessen Seite.</translation>
     </message>
     <message>
         <source>On held out frames</source>

@@ -143,18 +143,18 @@ def test_after_the_name_is_asked_the_first_key_works_on_the_picture(stage, qtbot
     assert hand.notes.right.note.text() == ""
 
 
-def test_the_history_keeps_what_was_done_where_it_is_too_narrow(stage, qtbot) -> None:
+def test_the_history_keeps_the_frames_where_it_is_too_narrow(stage, qtbot) -> None:
     hand = annotating(stage, qtbot)
     pose = pose_at(0, 30)
     hand.drag((pose.entry_px[0] - 1.0, pose.entry_px[1] + 0.6), pose.tip_px)
     hand.calm()
     words = hand.notes.right._history[0][0]
-    assert words.full() == "Needle  000"
-    words.setFixedWidth(QFontMetrics(words.font()).horizontalAdvance("Needle  0…"))
-    assert words.text().startswith("Needle") and words.text().endswith("…")
-
-
-
+    assert words.full() == "000  Needle"
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert words.full() == "000  Undone: Needle"
+    words.setFixedWidth(QFontMetrics(words.font()).horizontalAdvance("000  Und…"))
+    assert words.text().startswith("000") and words.text().endswith("…")
 
 def test_the_models_are_not_asked_about_frames_that_are_confirmed_already(stage, qtbot) -> None:
     hand = annotating(stage, qtbot)
@@ -213,7 +213,7 @@ def test_opening_again_makes_no_gesture_and_shows_what_was_done_before(stage, qt
     assert [(g.title, g.first, g.last) for g in again.notes.desk.history] == lines
     assert lines[0] == ("Accept", 22, 22) and ("Between key frames", 1, 28) in lines
     words, when, line = again.notes.right._history[0]
-    assert line.isVisible() and words.full().startswith("Accept") and when.text()
+    assert line.isVisible() and words.full() == "022  Accept" and when.text()
 
 
 def test_an_undo_that_reaches_beyond_the_frame_on_the_screen_says_so(stage, qtbot) -> None:
@@ -250,6 +250,36 @@ def test_undo_of_a_key_frame_says_that_proposals_go_with_it_and_of_one_frame_alo
     hand.calm()
     follows = "What lies between key frames follows, proposals on 28 frames from 001 to 028."
     assert said(hand).startswith("Taken back: ") and said(hand).endswith(follows)
+
+
+def test_proposals_of_a_key_frame_that_was_taken_back_stay_gone_and_the_history_says_so(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    for index in (0, 29):
+        hand.go(index)
+        draw_true(hand, index)
+        hand.calm()
+    hand.key(Qt.Key.Key_Z, CONTROL)
+    hand.calm()
+    assert hand.notes.desk.board.labelled_frames() == (0,)
+    assert hand.notes.right._history[0][0].full() == "001 to 028  Proposals taken away"
+    hand.go(0)
+    hand.key(Qt.Key.Key_Minus)
+    hand.go(29)
+    draw_true(hand, 29)
+    hand.calm()
+    stage.close(hand.parts)
+    again = annotating(stage, qtbot)
+    again.calm()
+    lines = [(g.title, g.first, g.last) for g in again.notes.desk.history]
+    assert ("Proposals taken away", 1, 28) in lines
+    again.go(10)
+    again.key(Qt.Key.Key_Z, CONTROL)
+    again.calm()
+    assert again.notes.desk.board.labelled_frames() == (0, 29)
+    again.key(Qt.Key.Key_Z, CONTROL)
+    again.wait(lambda: said(again) == "Nothing to take back here.")
+    again.calm()
+    assert again.notes.desk.board.labelled_frames() == (0, 29)
 
 
 def test_proposals_that_were_taken_back_do_not_come_back_by_opening_again(stage, qtbot) -> None:

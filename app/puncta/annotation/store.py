@@ -267,8 +267,10 @@ class AnnotationStore:
                     target_uid=None,
                     revision=revision,
                 )
-                made_on = None if command.automatic else command.frame
-                store_history.log_changes(connection, number, command.case_id, command.rater, moves, made_on)
+                made_on, automatic = None if command.automatic else command.frame, command.automatic
+                store_history.log_changes(
+                    connection, number, command.case_id, command.rater, moves, made_on, automatic=automatic
+                )
                 written = [(slot, after) for slot, _before, after in moves]
                 store_rows.write_contents(connection, command.case_id, command.rater, written, revision)
             return Applied(revision, tuple(made), tuple(passed), command.title, command.uid)

@@ -6,6 +6,9 @@ Undo on a frame takes the last gesture in force there, or made there over other 
 frame was in view), and takes back all of it that no later gesture has covered on another frame; what is covered stays
 in force and is taken back there, in its turn. So undo never changes what a later gesture has made, and undoing
 everything leads to the first state whatever the order of the frames.
+
+What was proposed between key frames rests on them. Once other key frames replace it, or it is taken away because one
+of them is gone, nothing is to lead back to it: the change that does so stands in for those that had laid it.
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from puncta.annotation.labels import Slot, utc_now
+from puncta.annotation.labels import Kind, Slot, State, utc_now
 from puncta.annotation.store_bulk import id_list, insert_rows
 from puncta.annotation.store_rows import contents_at
 from puncta.annotation.tables import CHANGES, COMMANDS, DISCARDED, LIVE, UNDONE
+from puncta.formats.jsontext import parse_json
+
+Moves = Sequence[tuple[Slot, str | None, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +89,19 @@ def log_changes(
     command_id: int,
     case_id: str,
     rater: str,
-    moves: Iterable[tuple[Slot, str | None, str | None]],
+    moves: Moves,
     made_on: int | None = None,
+    *,
+    automatic: bool = False,
 ) -> None:
-    """Write a gesture's changes, and drop what could be made again on its frames and on the one it was made on."""
+    """Write a gesture's changes, and drop what could be made again on its frames and on the one it was made on.
+
+    Parameters
+    ----------
+    automatic : bool
+        A machine's: what it makes of proposals between key frames stands in for those.
+    """
+    beneath = _stand_in(connection, case_id, rater, moves) if automatic else {}
     rows: list[dict[str, Any]] = [
         {
             "command_id": command_id,
@@ -95,9 +110,9 @@ def log_changes(
             "frame_index": slot.index,
             "name": slot.name,
             "number": slot.number,
-            "before": before,
+            "before": before if after is None else beneath.get(slot, before),
             "after": after,
-            "status": LIVE,
+            "status": DISCARDED if after is None and slot in beneath else LIVE,
         }
         for slot, before, after in moves
     ]
@@ -115,6 +130,51 @@ def log_changes(
         gone += connection.execute(over).scalars().all()
     _set_status(connection, list(dict.fromkeys(gone)), DISCARDED)
     insert_rows(connection, CHANGES, rows)
+
+
+def _stand_in(connection: Connection, case_id: str, rater: str, moves: Moves) -> dict[Slot, str | None]:
+    """Drop from the log what had laid proposals between key frames that a machine replaces or takes away now.
+
+    Return what stood in their slots before that, which is what an undo of the machine's gesture leads to.
+    """
+    over = {
+        slot: (before, after)
+        for slot, before, after in moves
+        if _between_keys(before) and (after is None or _between_keys(after))
+    }
+    if not over:
+        return {}
+    frames = [slot.index for slot in over]
+    c = CHANGES.c
+    query = (
+        sa.select(c.id, c.frame_index, c.name, c.number, c.before, c.after, COMMANDS.c.automatic)
+        .join(COMMANDS, COMMANDS.c.id == c.command_id)
+        .where(*_mine(case_id, rater, LIVE), c.frame_index.between(min(frames), max(frames)))
+        .order_by(c.command_id.desc(), c.id.desc())
+    )
+    beneath = {slot: before for slot, (before, _after) in over.items()}
+    gone, open_slots = [], set(over)
+    for number, index, name, nth, before, after, automatic in connection.execute(query):
+        slot = Slot(index, name, nth)
+        if slot not in open_slots:
+            continue
+        # Models' own proposals beneath are not lost by being replaced, but lie out of reach once the slot is emptied.
+        wanted = over[slot][1] is None or _between_keys(after)
+        if automatic and wanted and after is not None and after == beneath[slot]:
+            gone.append(number)
+            beneath[slot] = before
+        else:
+            open_slots.discard(slot)
+    _set_status(connection, gone, DISCARDED)
+    return beneath
+
+
+def _between_keys(text: str | None) -> bool:
+    """Whether a slot's text is a proposal made between key frames."""
+    if text is None or str(Kind.INTERPOLATED) not in text:
+        return False
+    content = parse_json(text, "label")
+    return content["state"] == str(State.PROPOSED) and content["made"]["kind"] == str(Kind.INTERPOLATED)
 
 
 def log_step(

@@ -10,11 +10,11 @@ from pathlib import Path
 import pg_server
 import pytest
 import sqlalchemy as sa
-from label_maker import do, key, make_case
+from label_maker import do, key, make_case, proposal
 
 from puncta.annotation.assignments import Work, assign, assignment, mark
-from puncta.annotation.commands import Board, draw, erase, not_visible, set_flag
-from puncta.annotation.labels import Slot, TipLabel
+from puncta.annotation.commands import Board, draw, erase, not_visible, propose, set_flag
+from puncta.annotation.labels import Kind, Provenance, Slot, TipLabel
 from puncta.annotation.shared import SharedStore, open_labels
 from puncta.annotation.store import AnnotationStore
 from puncta.annotation.store_refusals import StoreForbidden, StoreUnreachable
@@ -86,6 +86,34 @@ def test_undo_and_redo_travel(seat: Seat) -> None:
     wanted = contents(here, case.id)
     assert here.sync() and here.refused == () and there.sync()
     assert contents(there, case.id) == wanted == contents(here, case.id)
+
+
+def test_what_went_with_its_key_frame_stays_gone_on_the_server_too(seat: Seat) -> None:
+    here, there = seat("a"), seat("b")
+    case = here.add_case(make_case())
+    board = Board(case.id, "anna")
+    made = Provenance(Kind.INTERPOLATED, "between key frames", "0.1", "frames 0 and 9")
+
+    def lay(y: float) -> None:
+        found = [proposal("needle_tip", i, TipLabel((1, y)), made=made) for i in range(1, 9)]
+        do(here, board, propose(board, found, title="Between key frames"))
+
+    do(here, board, draw(board, "needle_tip", key(5), TipLabel((5, 5))))
+    do(here, board, erase(board, [Slot(5, "needle_tip")], frame=5, title="Erase"))
+    lay(1.0)
+    gone = erase(board, [Slot(i, "needle_tip") for i in range(1, 9)])
+    assert gone is not None
+    do(here, board, replace(gone, automatic=True))
+    assert here.sync()
+    lay(2.0)
+    lay(3.0)
+    titles = []
+    while (done := here.undo(case.id, "anna", 5)) is not None:
+        titles.append(done.title)
+        assert here.sync() and here.refused == () and there.sync()
+        assert contents(there, case.id) == contents(here, case.id)
+        assert {x.made.kind for x in here.labels(case.id)} <= {Kind.PERSON}, "no proposal comes back"
+    assert titles == ["Between key frames", "Erase", "Label needle_tip"]
 
 
 def test_the_same_rater_on_two_machines_loses_nothing_unseen(seat: Seat) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -23,7 +24,9 @@ from puncta.annotation.commands import (
 )
 from puncta.annotation.labels import (
     FlagLabel,
+    Kind,
     Label,
+    Provenance,
     State,
     TipLabel,
 )
@@ -32,6 +35,19 @@ from puncta.annotation.store import AnnotationStore, Applied
 from puncta.annotation.tables import COMMANDS
 
 Opener = Callable[[], AnnotationStore]
+
+
+def between(frames: Iterable[int], y: float, base: str = "frames 0 and 9") -> list[Label]:
+    """What is proposed between key frames."""
+    made = Provenance(Kind.INTERPOLATED, "between key frames", "0.1", base)
+    return [proposal("needle_tip", i, TipLabel((1, y)), made=made) for i in frames]
+
+
+def taken_away(board: Board, frames: Iterable[int]) -> Command | None:
+    """A key frame is gone, and what was proposed goes with it."""
+    slots = [a.slot for i in frames for a in board.on_frame(i) if a.made.kind is Kind.INTERPOLATED]
+    command = erase(board, [s for s in slots if not board.snapshot()[s].trusted])
+    return None if command is None else replace(command, automatic=True)
 
 
 def test_undo_takes_the_frame_in_view_and_survives_a_restart(open_store: Opener) -> None:
@@ -117,6 +133,54 @@ def test_a_new_gesture_drops_what_could_be_redone_on_its_frame_only(store: Annot
     assert store.redo(case.id, "anna", 2) is not None
 
 
+def test_undo_does_not_lead_back_to_proposals_that_went_with_their_key_frame(open_store: Opener) -> None:
+    store = open_store()
+    case = store.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(store, board, set_note(board, key(4), "dark"))
+    do(store, board, propose(board, between(range(1, 9), 1.0), title="First"))
+    do(store, board, taken_away(board, range(1, 9)))
+    assert store.undo_titles(case.id, "anna", 5) == (None, None)
+    do(store, board, propose(board, between(range(1, 9), 2.0), title="Second"))
+    store.close()
+    store = open_store()
+    done = store.undo(case.id, "anna", 5)
+    assert done is not None and done.title == "Second" and len(done.changes) == 8
+    assert {x.name for x in store.labels(case.id)} == {"note"}
+    assert store.undo(case.id, "anna", 5) is None and {x.name for x in store.labels(case.id)} == {"note"}
+    assert store.undo_titles(case.id, "anna", 4)[0] == "Note", "what a person did there can still be taken back"
+    done = store.redo(case.id, "anna", 5)
+    assert done is not None and {c.after.value for c in done.changes if c.after} == {TipLabel((1, 2.0))}
+
+
+def test_undo_of_proposals_does_not_lead_back_to_those_that_they_replaced(store: AnnotationStore) -> None:
+    case = store.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(store, board, propose(board, [proposal("needle_tip", 3, TipLabel((7, 7)))], title="Propagate"))
+    for y in (1.0, 2.0, 3.0):
+        do(store, board, propose(board, between(range(1, 6), y), title="Between key frames"))
+    done = store.undo(case.id, "anna", 5)
+    assert done is not None and len(done.changes) == 5
+    assert [(x.key.index, x.made.kind) for x in store.labels(case.id)] == [(3, Kind.MODEL)], "a model rests on no key"
+    assert store.undo(case.id, "anna", 5) is None
+    assert store.redo(case.id, "anna", 5) is not None
+    assert {x.value for x in store.labels(case.id)} == {TipLabel((1, 3.0))}
+    assert store.undo(case.id, "anna", 3) is not None and store.undo(case.id, "anna", 3) is not None
+    assert store.labels(case.id) == ()
+
+
+def test_a_hand_between_two_proposals_is_taken_back_in_its_turn(store: AnnotationStore) -> None:
+    case = store.add_case(make_case())
+    board = Board(case.id, "anna")
+    do(store, board, propose(board, between(range(1, 4), 1.0), title="First"))
+    do(store, board, draw(board, "needle_tip", key(2), TipLabel((5, 5)), title="Tip"))
+    do(store, board, taken_away(board, range(1, 4)))
+    assert [x.key.index for x in store.labels(case.id)] == [2]
+    assert store.undo_titles(case.id, "anna", 2)[0] == "Tip" and store.undo_titles(case.id, "anna", 3)[0] is None
+    assert store.undo(case.id, "anna", 2) is not None
+    assert [x.state for x in store.labels(case.id)] == [State.PROPOSED]
+
+
 def test_the_inverse_of_a_command_takes_it_back(store: AnnotationStore) -> None:
     case = store.add_case(make_case())
     board = Board(case.id, "anna")
@@ -134,7 +198,7 @@ def test_the_inverse_of_a_command_takes_it_back(store: AnnotationStore) -> None:
 EDITS = st.lists(
     st.tuples(
         st.sampled_from(["tip", "hide", "flag", "range", "erase", "propose", "accept", "reject", "note", "undo",
-                         "redo", "undo case"]),
+                         "redo", "undo case", "between", "between", "taken away"]),
         st.integers(0, 3), st.integers(0, 2)),
     min_size=1, max_size=12)  # fmt: skip
 
@@ -154,6 +218,10 @@ def gesture(board: Board, kind: str, frame: int, amount: int) -> Command | None:
             return erase(board, [label.slot for i in span for label in board.on_frame(i)], frame=frame)
         case "propose":
             return propose(board, [proposal("needle_tip", i, TipLabel((9, amount))) for i in span], frame=frame)
+        case "between":
+            return propose(board, between(span, 10 + amount))
+        case "taken away":
+            return taken_away(board, span)
         case "accept":
             return accept_range(board, frame, frame + amount)
         case "reject":

@@ -27,6 +27,7 @@ NEEDLE_NAMES = (NEEDLE, NEEDLE + LINE_SUFFIX, TIP)
 TOPIC = "help"
 """Of the sentence above the picture."""
 BETWEEN_TITLE = "Between key frames"
+GONE_TITLE = "Proposals taken away"
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ class LabelHelp:
         keys, wanted, stale = self._keys.look(board, dirty, unfinished=unfinished, unwanted=unwanted)
         self._unfinished = False
         if stale:
-            gone = erase(board, stale, title=BETWEEN_TITLE)
+            gone = erase(board, stale, title=GONE_TITLE)
             annotator.desk.do(None if gone is None else replace(gone, automatic=True))
         if wanted:
             calibration = annotator.window.desk.calibration

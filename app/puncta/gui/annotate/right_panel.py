@@ -225,8 +225,8 @@ class AnnotateInspector(QWidget):
                 if gesture.last != gesture.first:
                     frames = tr("{first} to {last}").format(first=frames, last=f"{gesture.last:03d}")
                 title = told(gesture.title)
-                # What was done first: where the line is too short, the frames give way.
-                words.set_full(f"{tr('Undone')}: {title}  {frames}" if gesture.taken_back else f"{title}  {frames}")
+                # The frames first: where the line is too short, the words give way.
+                words.set_full(f"{frames}  {tr('Undone')}: {title}" if gesture.taken_back else f"{frames}  {title}")
                 age = now - gesture.at_s
                 when.setText(_age_words(age))
 
