@@ -22,6 +22,7 @@ from puncta import paths
 from puncta.core.errors import UserError
 from puncta.formats.dataset import is_dataset
 from puncta.inference.registry import ModelCard, Registry
+from puncta.session.retrain_copies import let_go
 from puncta.session.retrain_data import (
     LabelledCase,
     TrainingData,
@@ -183,7 +184,7 @@ class RetrainJobs:
             record = JobRecord(
                 job, plan.name.strip(), recipe.id, recipe.plugin, plan.base if recipe.needs_base else "",
                 str(Path(plan.data).resolve()), f"{recipe.model} {version}", f"{now:%Y-%m-%dT%H:%M:%SZ}",
-                **this_program(),
+                copy_of=plan.copy_of, **this_program(),
             )
             place = self.folder / job
             try:
@@ -232,13 +233,10 @@ class RetrainJobs:
             self._put(job, state="waiting", message="", **this_program())
             self._wait_in_line(job)
 
-    def remove(self, job: str) -> None:
-        """Take a training away with all its files; the model that it made stays registered.
+    def remove(self, job: str) -> Path | None:
+        """Take a training away with its files and the data copied for it; the model that it made stays registered.
 
-        Raises
-        ------
-        UserError
-            It runs.
+        Return where a copy is now that had to be kept, as `let_go` does. Raises UserError where it runs, or that fails.
         """
         with self._lock:
             record = self._record(job)
@@ -249,8 +247,11 @@ class RetrainJobs:
                 raise UserError(f"{record.name} waits in another window of the program; cancel it there first.")
             if job in self._queue:
                 self._queue.remove(job)
+            self._find_others()  # one of them may learn from the same copy
+            kept_copy = let_go(record.data, record.copy_of, [r.data for i, r in self._records.items() if i != job])
             shutil.rmtree(self.folder / job, ignore_errors=True)
             del self._records[job]
+            return kept_copy
 
     def close(self) -> None:
         """Pause what runs and wait for it; nothing is lost."""

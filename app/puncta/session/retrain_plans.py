@@ -57,6 +57,8 @@ class RetrainPlan:
         Time it may take; None takes the recipe's own number of samples.
     changes : mapping
         Further settings of the experiment, by section.
+    copy_of : str
+        What the data were copied from for this training, as in `retrain_copies`; "" where they were not.
     """
 
     name: str
@@ -65,6 +67,7 @@ class RetrainPlan:
     base: str = ""
     minutes: float | None = None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    copy_of: str = ""
 
 
 def trainings_dir() -> Path:

@@ -52,6 +52,8 @@ class JobStatus:
         There is a checkpoint to go on from.
     here : bool
         It runs or waits in this program, and not in another window of it.
+    copy_of : str
+        What its data were copied from for it alone, as in `retrain_copies`; "" where it learns from somebody's dataset.
     """
 
     id: str
@@ -74,6 +76,7 @@ class JobStatus:
     created_utc: str = ""
     checkpoint: bool = False
     here: bool = True
+    copy_of: str = ""
 
     @property
     def active(self) -> bool:
@@ -119,13 +122,14 @@ class JobRecord:
     work: float = 0.0
     stages: tuple[tuple[str, float], ...] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    copy_of: str = ""
 
     def status(self, folder: Path, elapsed_s: float, left_s: float | None) -> JobStatus:
         """Return it as others see it."""
         return JobStatus(
             self.id, self.name, self.recipe, self.plugin, self.base, self.state, self.stage, self.done, self.total,
             self.unit, elapsed_s, left_s, dict(self.metrics), self.message, folder, self.model, self.data,
-            self.created_utc, has_checkpoint(folder), self.owner in (0, os.getpid()),
+            self.created_utc, has_checkpoint(folder), self.owner in (0, os.getpid()), self.copy_of,
         )
 
 

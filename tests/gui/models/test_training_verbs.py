@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from models_window import TIP, Trainer, job_of, open_models, press, verbs, with_trainer
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 from site_models import make_dataset, register_site_model, some_comparison
 
 from puncta import paths
 from puncta.core.errors import UserError
 from puncta.gui.i18n import install_language, remove_language, tr
+from puncta.gui.models.data_words import title_of
 from puncta.gui.models.kept_comparison import folder_of, keep_comparison
 from puncta.gui.models.left_panel import state_words
 from puncta.gui.models.plan_words import usual_name
+from puncta.session.retrain_copies import copies_dir
+from puncta.session.retrain_data import datasets_dir
 
 
 @pytest.fixture
@@ -215,6 +220,47 @@ def test_a_plan_says_that_it_goes_on_from_a_model_that_is_not_in_use(stage, qtbo
     assert not line.isVisible()
     page.choose_base("needle-tip-ut 0.4")
     assert line.words.text() == "Goes on from needle-tip-ut 0.4, which is not in use."
+
+
+def test_the_copy_of_a_started_training_is_not_offered_and_removing_it_says_that_it_goes(stage, qtbot) -> None:
+    make_dataset("site-f", 6, 30)
+    parts = open_models(stage, qtbot)
+    modeller = parts.window.modeller
+    planned(parts, qtbot)
+    press(parts, "training_start")
+    qtbot.waitUntil(lambda: modeller.shown == ("training", "new"))
+    trainer = modeller.desk.trainings.trainer
+    (plan,) = trainer.plans
+    assert plan.data.is_dir() and [folder.name for folder in datasets_dir().iterdir()] == ["site-f"]
+    trainer.tell(replace(trainer.known["new"], state="cancelled", data=str(plan.data), copy_of=plan.copy_of))
+    qtbot.waitUntil(lambda: "training_remove" in verbs(parts))
+    labels = [label.text() for label in modeller.training_page.findChildren(QLabel)]
+    assert "Its own copy of the dataset site-f" in labels
+    press(parts, "training_remove")
+    said = "Remove this training with its files and its copy of the dataset site-f? It has made no model yet."
+    assert modeller.bar.words.full() == said
+    modeller.show_thing("model", TIP)
+    modeller.plan()
+    qtbot.waitUntil(lambda: modeller.plan_page.draft() is not None)
+    titles = [title_of(data) for data in modeller.plan_page._fitting()]
+    assert titles == ["Dataset site-f", "Recordings that show no needle"]
+
+
+def test_labels_that_a_copy_alone_still_has_are_promised_and_said_to_stay(stage, qtbot, tmp_path) -> None:
+    class Keeps(Slow):
+        def remove(self, job: str) -> Path:
+            super().remove(job)
+            return tmp_path / "site-1"
+
+    copy = copies_dir() / "site-1"
+    parts = open_models(stage, qtbot)
+    job = job_of("a", "cancelled", data=str(copy), copy_of=str(tmp_path / "gone"))
+    show(parts, qtbot, job, trainer=Keeps())
+    press(parts, "training_remove")
+    assert parts.window.modeller.bar.words.full().startswith("Remove this training with its files?")
+    press(parts, "training_remove")
+    qtbot.waitUntil(lambda: "Removed" in parts.window.status_line.message)
+    assert parts.window.status_line.message.endswith("so they stay among your datasets, as site-1.")
 
 
 @pytest.mark.usefixtures("german")

@@ -1,9 +1,8 @@
-"""What is about to be trained, and where its dataset is made."""
+"""What is about to be trained, and what its dataset is a copy of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,13 +39,10 @@ def keeps_its_split(draft: Draft) -> bool:
     return draft.whole and data.path is not None and all(case.split == split.side.get(case.id) for case in data.cases)
 
 
-def free_folder(name: str) -> Path:
-    """Return a folder among this user's datasets that is not there yet, named after a training."""
-    from puncta.session.retrain_data import datasets_dir
+def copy_of(draft: Draft) -> str:
+    """Return what a dataset that is made for a draft is a copy of, as in `puncta.session.retrain_copies`."""
+    from puncta.session.retrain_copies import LABELS, RECORDINGS
 
-    plain = "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())[:40] or "training"
-    home = datasets_dir()
-    number = 1
-    while (home / f"{plain}-{number}").exists():
-        number += 1
-    return home / f"{plain}-{number}"
+    if draft.data.path is not None:
+        return str(draft.data.path.resolve())
+    return RECORDINGS if draft.data.needle_free else LABELS

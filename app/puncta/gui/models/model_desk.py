@@ -16,7 +16,7 @@ from puncta.annotation.shared import open_labels
 from puncta.core.errors import UserError
 from puncta.gui.bridge import Bridge, Jobs
 from puncta.gui.i18n import tr
-from puncta.gui.models.draft import Draft, free_folder, keeps_its_split
+from puncta.gui.models.draft import Draft, copy_of, keeps_its_split
 from puncta.gui.models.said import told
 from puncta.gui.models.shelf import Shelf, read_card_text, read_shelf
 from puncta.gui.models.training_desk import TrainingDesk
@@ -236,8 +236,10 @@ class ModelDesk(QObject):
 
         def work() -> str:
             from puncta.session.retrain import RetrainPlan, make_dataset
+            from puncta.session.retrain_copies import free_folder
 
             folder = draft.data.path if keeps_its_split(draft) else None
+            made_of = copy_of(draft) if folder is None else ""
             if folder is None:
                 folder = free_folder(draft.name)
                 told: dict[str, Any] = {"tell": self._tell, "cancelled": stop.is_set}
@@ -246,7 +248,7 @@ class ModelDesk(QObject):
                 else:
                     with open_labels(self._store(), begin=False) as store:
                         make_dataset(store, draft.data, draft.split, folder, **told)
-            plan = RetrainPlan(draft.name, draft.recipe, folder, draft.base)
+            plan = RetrainPlan(draft.name, draft.recipe, folder, draft.base, copy_of=made_of)
             try:
                 return trainer.start(plan)
             except Exception as error:
@@ -321,8 +323,9 @@ class ModelDesk(QObject):
 
         self._ask(work, then)
 
-    def remove_training(self, job: JobStatus, then: Callable[[], None]) -> None:
+    def remove_training(self, job: JobStatus, then: Callable[[Path | None], None]) -> None:
         """Take a training away; its model stays, with what it was compared with."""
+        self.stop_long(COMPARING)  # on frames that may go now
         card = self.shelf.find(job.model) if self.shelf is not None else None
 
         def work() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puncta.core.errors import UserError
 from puncta.gui.i18n import tr
+from puncta.gui.models.copy_words import what_goes
 from puncta.gui.models.left_panel import MODEL, TRAINING, name_of
 from puncta.gui.models.model_desk import COMPARING, MAKING
 from puncta.gui.models.said import told
@@ -198,11 +200,15 @@ class ModelVerbs:
             self._m.desk.remove_training(job, partial(self._removed, job))
         self._m.follow()
 
-    def _removed(self, job: JobStatus) -> None:
+    def _removed(self, job: JobStatus, kept: Path | None = None) -> None:
         """Say it; the page has gone to its model, or to the one in use, already."""
         stays = tr("Removed {name}. The model it made stays.")
         words = stays if job.state == "done" and self._made(job) is not None else tr("Removed {name}.")
-        self._m.say(words.format(name=job.name))
+        said = [words.format(name=job.name)]
+        if kept is not None:
+            among = tr("Its labels are nowhere else, so they stay among your datasets, as {folder}.")
+            said.append(among.format(folder=kept.name))
+        self._m.say(" ".join(said))
 
     def lands_on(self, page: TrainingPage | None) -> str:
         """The model to show when the training of a page has gone: what it made, else the one its plugin uses."""
@@ -228,14 +234,16 @@ class ModelVerbs:
 
     def _what_goes(self, job: JobStatus) -> str:
         """Ask before a training is removed, and say what becomes of what it has made."""
-        if job.state != "done":
-            return tr("Remove this training with its files? It has made no model yet.")
-        if self._made(job) is None:
-            return tr("Remove this training with its files? Its model is gone already, so nothing of it stays.")
         page = self._m.training_page
-        if page is None or page.comparison.comparison is None:
-            return tr("Remove this training with its files? The model it made stays.")
-        return tr("Remove this training with its files? The model it made stays, with this comparison on its page.")
+        if job.state != "done":
+            words = tr("Remove this training with {what}? It has made no model yet.")
+        elif self._made(job) is None:
+            words = tr("Remove this training with {what}? Its model is gone already, so nothing of it stays.")
+        elif page is None or page.comparison.comparison is None:
+            words = tr("Remove this training with {what}? The model it made stays.")
+        else:
+            words = tr("Remove this training with {what}? The model it made stays, with this comparison on its page.")
+        return words.format(what=what_goes(job))
 
     # --- what is offered ---------------------------------------------------------------------------------------
 

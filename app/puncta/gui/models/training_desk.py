@@ -231,28 +231,30 @@ class TrainingDesk(QObject):
         for job in [j for j in self.asked if j not in self.all or self.all[j].state not in UNDER_WAY]:
             del self.asked[job]
 
-    def remove(self, job: str, then: Callable[[], None]) -> None:
-        """Take a training away; the model it made stays."""
+    def remove(self, job: str, then: Callable[[Path | None], None]) -> None:
+        """Take a training away; the model it made stays. Told is where a copy of its data is that had to be kept."""
+        trainer = self.trainer
+        if trainer is None:
+            return
 
-        def work(trainer: RetrainJobs) -> None:
-            trainer.remove(job)
+        def work() -> Path | None:
+            kept = trainer.remove(job)
             with self._lock:
                 self._told.pop(job, None)
+            return kept
 
-        def there() -> None:
+        def there(kept: Path | None) -> None:
             self.all.pop(job, None)
             self.changed.emit()
             self.read()
-            then()
+            then(kept)
 
-        self._with_trainer(work, there)
+        self._ask(work, there)
 
-    def _with_trainer(
-        self, work: Callable[[RetrainJobs], None], then: Callable[[], None] | None = None
-    ) -> None:
+    def _with_trainer(self, work: Callable[[RetrainJobs], None]) -> None:
         trainer = self.trainer
         if trainer is not None:
-            self._ask(lambda: work(trainer), lambda _none: then() if then is not None else None)
+            self._ask(lambda: work(trainer))
 
     def read(self) -> None:
         """Read how all trainings stand."""

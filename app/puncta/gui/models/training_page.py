@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 
 from puncta.gui.i18n import tr
 from puncta.gui.models.comparison_view import ComparisonView
+from puncta.gui.models.copy_words import learns_from
 from puncta.gui.models.curves import Curve, CurvePlot, last_sample
 from puncta.gui.models.page_parts import Facts, Notes, Page, Title, empty, heading, wrapped
 from puncta.gui.models.plan_words import thresholds_words
@@ -142,7 +143,7 @@ class TrainingPage(Page):
         self._say_of_curves()
         self.comparison_head.setVisible(done)
         self.comparison.setVisible(done)
-        facts = [(tr("Dataset"), _last_part(job.data))] if job.data else []
+        facts = [(tr("Dataset"), learns_from(job))] if job.data else []
         if job.created_utc:
             facts.append((tr("Begun"), moment_words(job.created_utc)))
         if job.model:
@@ -236,10 +237,6 @@ def _time_words(job: JobStatus) -> str:
     spent = tr("{time} so far").format(time=time_words(job.elapsed_s)) if job.elapsed_s >= 1 else ""
     left = tr("{time} left").format(time=time_words(job.left_s)) if job.left_s is not None else ""
     return ", ".join(words for words in (left, spent) if words)
-
-
-def _last_part(path: str) -> str:
-    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
 STAGE_WORDS = {
