@@ -81,7 +81,7 @@ def test_painting_20000_times_keeps_the_references_to_none(qtbot, fonts) -> None
     gc.collect()  # what tests before have left behind goes now, not while it is counted
     before = sys.getrefcount(None)
     for i in range(20_000):
-        view.show_analysis(analyses[i % 2], 0)
+        view.show_analysis(analyses[(i + 1) % 2], 0)
         view.render(image)
     after = sys.getrefcount(None)
     assert len(painted) == 20_001

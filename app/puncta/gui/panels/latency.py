@@ -39,9 +39,9 @@ DROP_WORDS = {
 
 
 def judge_latency(
-    status: PipelineStatus, latency: LatencySnapshot, now_ns: int, *, stalled: bool
+    status: PipelineStatus, latency: LatencySnapshot, now_ns: int, *, stalled: bool, since_ns: int = 0
 ) -> tuple[str, str, str]:
-    """Return word, tone and shape of the dot."""
+    """Return word, tone and shape of the dot; it has played ``since_ns`` without a pause [ns, monotonic]."""
     if status.state is PlayState.OPENING:
         return tr("opening"), "neutral", "ring"
     if status.state in {PlayState.FAILED, PlayState.RECONNECTING}:
@@ -49,7 +49,7 @@ def judge_latency(
     if status.state is not PlayState.PLAYING:
         return (tr("paused") if status.info is not None else tr("no source")), "neutral", "square"
     patience = max(LOST_NS, round(3 * (status.info.interval_ns if status.info else 0) / max(0.1, status.rate)))
-    if stalled or (latency.last_paint_ns and now_ns - latency.last_paint_ns > patience):
+    if stalled or (latency.last_paint_ns and now_ns - max(latency.last_paint_ns, since_ns) > patience):
         return tr("lost"), "bad", "cross"
     if latency.frame_to_painted is not None and latency.frame_to_painted.p95_ms > LATE_MS:
         return tr("late"), "caution", "diamond"
@@ -182,6 +182,7 @@ class LatencyButton(QPushButton):
         self._theme = theme
         self._mark = ("", "", "")
         self._with_figures = self._wants_figures = False
+        self._since_ns = 0
         self._latest: tuple[PipelineStatus, LatencySnapshot] | None = None
         self.details: LatencyDetails | None = None
         self.clicked.connect(self._open)
@@ -196,10 +197,12 @@ class LatencyButton(QPushButton):
         self, status: PipelineStatus, latency: LatencySnapshot, *, stalled: bool, figures: bool, room: bool = True
     ) -> None:
         """Follow the meter; figures that are wanted wait until there is room."""
+        if self._latest is None or self._latest[0].state is not PlayState.PLAYING:
+            self._since_ns = time.monotonic_ns()  # a picture was held: the time until now is no loss
         self._latest = (status, latency)
         self._wants_figures = figures and status.state is PlayState.PLAYING
         figures = figures and room
-        mark = judge_latency(status, latency, time.monotonic_ns(), stalled=stalled)
+        mark = judge_latency(status, latency, time.monotonic_ns(), stalled=stalled, since_ns=self._since_ns)
         if mark != self._mark:
             self._mark = mark
             self.setIcon(_mark_icon(self._theme, mark[2], mark[1]))

@@ -9,11 +9,13 @@ from typing import Protocol
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QFont,
+    QHideEvent,
     QMouseEvent,
     QNativeGestureEvent,
     QPainter,
     QPaintEvent,
     QResizeEvent,
+    QShowEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -25,6 +27,7 @@ from puncta.core.prompts import Prompt
 from puncta.core.results import Analysis
 from puncta.gui.i18n import tr
 from puncta.gui.theme import Theme
+from puncta.gui.video.fresh import differ
 from puncta.gui.video.layers import draw_scene
 from puncta.gui.video.layers.canvas import Canvas
 from puncta.gui.video.layers.ruler import draw_ruler
@@ -98,7 +101,7 @@ class VideoView(QWidget):
         self._table = tone_table(1.0, 1.0)
         self._picture: Picture | None = None
         self._scaled: tuple[tuple[float, bool], Picture, Picture] | None = None
-        self._unpainted = False
+        self._unpainted = self._away = False
         self._magnified = Magnified()
         self._drag_from: QPointF | None = None
         self._cursor: QPointF | None = None
@@ -111,7 +114,8 @@ class VideoView(QWidget):
         before = self.analysis
         self.analysis = analysis
         self._composed_ns = time.monotonic_ns() if now_ns is None else now_ns
-        self._unpainted = analysis is not None
+        # What comes while nobody sees this, or is shown once more, has been held: that is no delay to report.
+        self._unpainted = analysis is not None and not self._away and (self._unpainted or differ(before, analysis))
         if analysis is None:
             self._picture = self.scene = None
             self._memory.clear()
@@ -230,6 +234,16 @@ class VideoView(QWidget):
         if self._unpainted and self.analysis is not None:
             self._unpainted = False
             self.on_painted(self.analysis, time.monotonic_ns())
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """A picture that nobody saw in time is not late when this is seen again."""
+        super().hideEvent(event)
+        self._unpainted, self._away = False, True
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Pictures are seen again."""
+        super().showEvent(event)
+        self._away = False
 
     def _paint_picture(self, painter: QPainter, view: ViewTransform) -> None:
         """Paint the picture and the ground round it; the whole picture lies on device pixels and is only copied."""
