@@ -2284,6 +2284,10 @@
         <translation>Bestätigt von {rater}</translation>
     </message>
     <message>
+        <source>Confirmed by {rater}, proposed between key frames</source>
+        <translation>Bestätigt von {rater}, vorgeschlagen zwischen Schlüsselbildern</translation>
+    </message>
+    <message>
         <source>Darken the view</source>
         <translation>Ansicht abdunkeln</translation>
     </message>
@@ -2362,6 +2366,10 @@
     <message>
         <source>Needle {width}</source>
         <translation>Nadel {width}</translation>
+    </message>
+    <message>
+        <source>Line in hand</source>
+        <translation>Linie in der Hand</translation>
     </message>
     <message>
         <source>Needles snap to the bright line.</source>

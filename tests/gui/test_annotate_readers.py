@@ -211,6 +211,53 @@ def test_a_blind_reader_does_not_see_in_review_what_plugins_find_on_the_clip(sta
     assert "Hidden" not in words_seen(hand) and hand.parts.desk.shown_index() == 4
 
 
+def offered(hand: Hand) -> tuple[set[str], set[str], set[str]]:
+    """Buttons of help by models that can be pressed, their tool tips, and their keys in the status line."""
+    buttons, keyboard = hand.notes.right.buttons, hand.parts.window.keyboard
+    keys = {keyboard.words()[name] for name in buttons} & {key for key, _words in keyboard.hints(hand.notes.key_mode)}
+    return {n for n, b in buttons.items() if b.isEnabled()}, {b.toolTip() for b in buttons.values()}, keys
+
+
+def test_help_by_models_looks_off_to_a_blind_reader_until_done_and_so_does_the_sentence_why(stage, qtbot) -> None:
+    assigned("bert")
+    hand = annotating(stage, qtbot, rater="bert")
+    status_line, why = hand.parts.window.status_line, "This is a blind reading; models propose nothing here."
+    hand.wait(lambda: hand.notes.work.stand is not None)
+    assert offered(hand) == (set(), {why}, set())
+    assert any(words == "accept" for _key, words in hand.parts.window.keyboard.hints(hand.notes.key_mode))
+    hand.key(Qt.Key.Key_F)
+    assert status_line.message == why
+    hand.notes.work.panel.buttons[Work.DONE].click()
+    hand.wait(lambda: hand.notes.work.stand.own.state is Work.DONE)
+    assert status_line.message == ""
+    assert offered(hand) == ({"propagate_back", "propagate_on", "teach"}, {""}, {"B", "F", "T"})
+
+
+def test_what_was_said_of_a_blind_reading_goes_with_it_in_review_too_and_other_words_stay(stage, qtbot) -> None:
+    assigned("bert")
+    hand = annotating(stage, qtbot, rater="bert")
+    hand.wait(lambda: hand.notes.work.stand is not None)
+    hand.key(Qt.Key.Key_T)
+    in_review(hand)
+    status_line = hand.parts.window.status_line
+    hand.calm()
+    assert "blind reading" in status_line.message
+    hand.notes.work.settle(Work.DONE)
+    hand.wait(lambda: findings_seen(hand))
+    assert status_line.message == ""
+    status_line.say("Written.")
+    hand.notes.blind.look()
+    hand.calm()
+    assert status_line.message == "Written."
+
+
+def test_help_by_models_stays_on_where_the_study_allows_proposals(stage, qtbot) -> None:
+    assigned("cleo", proposals=True)
+    hand = annotating(stage, qtbot, rater="cleo")
+    hand.wait(lambda: hand.notes.work.stand is not None)
+    assert offered(hand) == ({"propagate_back", "propagate_on", "teach"}, {""}, {"B", "F", "T"})
+
+
 def test_a_held_picture_has_its_flags_again_when_annotate_is_left(stage, qtbot) -> None:
     hand = annotating(stage, qtbot)
     hand.go(7)

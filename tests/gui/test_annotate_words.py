@@ -282,6 +282,37 @@ def test_proposals_of_a_key_frame_that_was_taken_back_stay_gone_and_the_history_
     assert again.notes.desk.board.labelled_frames() == (0, 29)
 
 
+def test_a_frame_proposed_between_key_frames_and_accepted_says_so_without_the_version_of_the_tool(
+    stage, qtbot
+) -> None:
+    hand = annotating(stage, qtbot)
+    key_frames_and_accepted(hand)
+    assert hand.notes.strip.words.full() == "Confirmed by T, proposed between key frames"
+    assert hand.notes.desk.board.get(Slot(22, "needle")).made.version, "which is kept with the label"
+    hand.go(23)
+    hand.notes.refresh()
+    assert hand.notes.strip.words.full().startswith("Proposed between key frames: frames 0 and 29, confidence ")
+
+
+def test_the_needle_card_says_how_wide_the_line_in_hand_is(stage, qtbot) -> None:
+    hand = annotating(stage, qtbot)
+    hand.notes.refresh()
+    card = hand.notes.right.needle
+
+    def line_in_hand() -> list[str]:
+        shown = [(name.text(), value.text()) for name, value, line in card.lines if line.isVisible()]
+        return [value for name, value in shown if name == "Line in hand"]
+
+    assert line_in_hand() == ["14G, 2.11 mm"]
+    hand.key(Qt.Key.Key_Minus)
+    assert said(hand) == f"Needle {line_in_hand()[0]}" != "Needle 14G, 2.11 mm"
+    draw_true(hand, 0)
+    hand.calm()
+    assert len(line_in_hand()) == 1
+    hand.notes.verbs.take_up(next(t for t in hand.notes.things if t.name == "needle_tip"))
+    assert line_in_hand() == []
+
+
 def test_proposals_that_were_taken_back_do_not_come_back_by_opening_again(stage, qtbot) -> None:
     hand = annotating(stage, qtbot)
     for index in (0, 29):

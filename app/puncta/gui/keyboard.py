@@ -53,7 +53,7 @@ class Keyboard(QObject):
         self.pedals: dict[str, str] = {}
         self.actions: dict[str, QAction] = {}
         self.idle: frozenset[str] = frozenset()
-        """Headings of actions that can do nothing for now; the status line does not offer them."""
+        """Actions, by heading or id, that can do nothing for now; the status line does not offer them."""
         for spec in ACTIONS:
             action = QAction(tr(spec.words), window)
             action.setObjectName(f"action_{spec.id}")
@@ -102,7 +102,7 @@ class Keyboard(QObject):
         shown = [
             spec for spec in ACTIONS if spec.hint and self.keys.get(spec.id) and (not spec.modes or mode in spec.modes)
         ]
-        shown = [spec for spec in shown if spec.group not in self.idle]
+        shown = [spec for spec in shown if not self.idle & {spec.group, spec.id}]
         own = [spec for spec in shown if spec.modes == (mode,)]
         if len(own) > 3:  # a mode with many keys of its own says those first
             shown = own + [spec for spec in shown if spec.modes != (mode,)]

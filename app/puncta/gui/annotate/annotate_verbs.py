@@ -157,6 +157,7 @@ class AnnotateVerbs:
         words = annotator.width.step_needle(on, calibration)
         annotator.say(tr("Needle {width}").format(width=words))
         self._redraw_needle()
+        annotator.refresh()
 
     def _redraw_needle(self) -> None:
         """Give the needle that was drawn on this frame the width in hand."""

@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING
 
 from puncta.annotation.reading import may_propose
 from puncta.annotation.store import AnnotationStore
+from puncta.gui.i18n import tr
+from puncta.gui.veil import blind_words
 
 if TYPE_CHECKING:
     from puncta.gui.annotate.annotator import Annotator
+
+
+def nothing_proposed_words() -> str:
+    """Why models propose nothing here."""
+    return tr("This is a blind reading; models propose nothing here.")
 
 
 class BlindReading:
@@ -22,12 +29,19 @@ class BlindReading:
         self._a.window.desk.set_blind(None)
         self.look()
 
+    def show(self, blind: bool) -> None:
+        """Hide what plugins find, or show it; with the blind reading goes what was said of it."""
+        window = self._a.window
+        window.desk.set_blind(blind)
+        if not blind and window.status_line.message in {nothing_proposed_words(), blind_words()}:
+            window.status_line.hush()
+
     def look(self) -> None:
         """Ask whether the open case is read blind now."""
         window = self._a.window
         info, rater = window.desk.info, window.preferences.settings.rater
         if info is None or not info.seekable or not rater:
-            window.desk.set_blind(False)
+            self.show(False)
             return
 
         def read(store: AnnotationStore) -> bool:
@@ -39,7 +53,7 @@ class BlindReading:
             now = window.desk.info
             same = now is not None and (now.stream, now.uri) == (info.stream, info.uri)
             if same and window.preferences.settings.rater == rater:
-                window.desk.set_blind(blind)
+                self.show(blind)
 
         # A store that cannot be opened holds no reading either; Annotate says what is wrong with it.
         self._a.store.ask(read, show, lambda _error: show(False), quiet=True)

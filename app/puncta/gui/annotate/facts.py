@@ -151,7 +151,7 @@ def state_of(
         models = ", ".join(makers_of(proposed)) if named else ""
         if made.kind is Kind.INTERPOLATED:
             words = tr("Proposed between key frames: {base}").format(base=made.base)
-            words = f"{words},  {models}" if models else words
+            words = f"{words}, {models}" if models else words
         elif not named:
             words = tr("Proposed")
         else:
@@ -159,14 +159,16 @@ def state_of(
             words = tr("Proposed by {model} from {base}").format(model=models or made.by, base=base)
         sure = made.confidence
         if sure is not None:
-            words = f"{words},  {tr('Confidence').lower()} {sure:.2f}"
+            words = f"{words}, {tr('Confidence').lower()} {sure:.2f}"
         return words, "ring", "accent", True
     if placed:
         label = placed[0]
         by = label.rater or rater
         words = tr("Confirmed by {rater}").format(rater=by)
-        if named and label.made.kind in MACHINE_KINDS:
-            words = f"{words},  {label.made.by} {label.made.version}".rstrip()
+        if label.made.kind is Kind.INTERPOLATED:
+            words = tr("Confirmed by {rater}, proposed between key frames").format(rater=by)
+        elif named and label.made.kind in MACHINE_KINDS:
+            words = f"{words}, {label.made.by} {label.made.version}".rstrip()
         return words, "circle", "good", False
     if any(a.state is State.REJECTED for a in labels):
         return tr("Rejected. The frame is open."), "cross", "caution", False

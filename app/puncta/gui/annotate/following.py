@@ -49,7 +49,7 @@ class Following:
         self._suggestions: tuple[Suggestion, ...] = ()
         self._counts: dict[str, int] = {}
         self._compared: ConsensusCount | None = None
-        self._shown_shut = False
+        self._shown_shut = (False, False)
 
     def refresh(self) -> None:
         """Bring panels and ribbons up to the labels and the frame on the screen."""
@@ -66,7 +66,10 @@ class Following:
         a.left.show_things(a.things, self._counts, a.thing, a.shape, self._flag_words(index), phase)
         before = board.on_frame(index - 1) if board is not None and index > 0 else ()
         calibration = a.window.desk.calibration
-        a.right.show_frame(index, tip_facts(labels), needle_facts(labels, before, calibration), note_of(labels))
+        needle = needle_facts(labels, before, calibration)
+        if board is not None and a.shape is Shape.NEEDLE:
+            needle.append((tr("Line in hand"), a.width.needle_words(calibration)))
+        a.right.show_frame(index, tip_facts(labels), needle, note_of(labels))
         a.right.show_others(
             {
                 thing.name: (tr(thing.title), facts)
@@ -76,9 +79,9 @@ class Following:
             }
         )
         a.right.show_history(a.desk.history)
-        if self.shut is not self._shown_shut:
-            self._shown_shut = self.shut
-            show_shut(a, self.shut)
+        if (shut := (self.shut, a.work.blind)) != self._shown_shut:
+            self._shown_shut = shut
+            show_shut(a, *shut)
         words, shape, tone, proposed = state_of(labels, a.desk.rater, self._asked.get(index), named=named)
         if board is None:
             words = self.why_not_open()

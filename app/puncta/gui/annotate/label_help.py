@@ -12,6 +12,7 @@ from puncta.annotation.labels import LINE_SUFFIX, Kind, Label, NotVisible, State
 from puncta.annotation.reading import visible_suggestions
 from puncta.annotation.store import AnnotationStore
 from puncta.annotation.store_suggestions import DISAGREEMENT, TEACHES, Suggestion
+from puncta.gui.annotate.blind import nothing_proposed_words
 from puncta.gui.annotate.help_jobs import BETWEEN, ONWARD, TEACH, Piece
 from puncta.gui.annotate.key_frames import KeyFrames
 from puncta.gui.annotate.label_desk import joined
@@ -143,7 +144,7 @@ class LabelHelp:
         if stand is None:
             self._wish = again
         elif not stand.may_propose:
-            self._a.say(tr("This is a blind reading; models propose nothing here."))
+            self._a.say(nothing_proposed_words())
         return stand is not None and stand.may_propose
 
     def begin(self) -> None:

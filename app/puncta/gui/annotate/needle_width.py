@@ -39,6 +39,12 @@ class NeedleWidth:
             return _number(self._kept().get("needle_px"), USUAL_PX)
         return GAUGES_MM[self.gauge] / math.sqrt(calibration.mm_per_px[0] * calibration.mm_per_px[1])
 
+    def needle_words(self, calibration: Calibration | None) -> str:
+        """Say how wide the needle is drawn: its gauge and that in mm, or pixels."""
+        if calibration is None:
+            return f"{self.needle_px(None):.1f} px"
+        return f"{self.gauge}, {GAUGES_MM[self.gauge]:.2f} mm"
+
     @property
     def brush_px(self) -> float:
         """Width of the brush [px]."""
@@ -49,11 +55,11 @@ class NeedleWidth:
         if calibration is None:
             width = self.needle_px(None) * (STEP if wider else 1 / STEP)
             self._keep("needle_px", round(min(MOST_PX, max(LEAST_PX, width)), 2))
-            return f"{self.needle_px(None):.1f} px"
+            return self.needle_words(None)
         gauges = sorted(GAUGES_MM, key=lambda g: GAUGES_MM[g])
         place = gauges.index(self.gauge) + (1 if wider else -1)
         self._keep("gauge", gauges[max(0, min(len(gauges) - 1, place))])
-        return f"{self.gauge}, {GAUGES_MM[self.gauge]:.2f} mm"
+        return self.needle_words(calibration)
 
     def step_brush(self, wider: bool) -> str:
         """Take a wider or a narrower brush; return what it is now, in words."""

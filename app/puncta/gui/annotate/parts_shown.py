@@ -11,6 +11,7 @@ from puncta.core.errors import UserError
 from puncta.formats.label_sets import label_sets_dir, read_label_set, shipped_label_sets
 from puncta.gui.actions import ANNOTATE_GROUP as GROUP
 from puncta.gui.annotate.adjudication_scene import CONSENSUS_TOKEN
+from puncta.gui.annotate.blind import nothing_proposed_words
 from puncta.gui.i18n import tr
 
 if TYPE_CHECKING:
@@ -56,12 +57,22 @@ def show_adjudication(annotator: Annotator) -> None:
         window.room.restyle()
 
 
-def show_shut(annotator: Annotator, shut: bool) -> None:
-    """Leave nothing that looks as if it could be pressed where nothing can be labelled, or bring it back."""
+def show_shut(annotator: Annotator, shut: bool, blind: bool) -> None:
+    """Leave nothing that looks as if it could be pressed where it can do nothing, or bring it back.
+
+    Parameters
+    ----------
+    shut : bool
+        Nothing can be labelled.
+    blind : bool
+        Models may propose nothing.
+    """
     a, window = annotator, annotator.window
     for part in (a.left, a.right, a.status):
         part.set_shut(shut)
-    window.keyboard.idle = frozenset({GROUP}) if shut else frozenset()
+    a.right.set_blind(nothing_proposed_words() if blind else "")
+    kept_off = frozenset(a.right.buttons) if blind else frozenset()
+    window.keyboard.idle = frozenset({GROUP}) if shut else kept_off
     if a.on:
         window.status_line.set_hints(window.keyboard.hints(a.key_mode))
 

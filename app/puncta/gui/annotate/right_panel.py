@@ -59,6 +59,7 @@ class AnnotateInspector(QWidget):
     ) -> None:
         super().__init__(parent)
         self._theme, self._note = theme, note
+        self._shut, self._blind = False, ""
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 14, 14, 14)
         column.setSpacing(8)
@@ -156,8 +157,16 @@ class AnnotateInspector(QWidget):
 
     def set_shut(self, shut: bool) -> None:
         """Nothing can be labelled, or it can."""
-        for part in (*self.buttons.values(), self.note):
-            part.setEnabled(not shut)
+        self._shut = shut
+        self.note.setEnabled(not shut)
+        self.set_blind(self._blind)
+
+    def set_blind(self, why: str) -> None:
+        """Models may propose nothing, and why; "" where they may."""
+        self._blind = why
+        for button in self.buttons.values():
+            button.setEnabled(not self._shut and not why)
+            button.setToolTip(why)
 
     def set_theme(self, theme: Theme) -> None:
         """Take over another theme."""

@@ -96,6 +96,11 @@ class Worklist:
         self.stand: Stand | None = None
         self.panel = WorkPanel(self.settle)
 
+    @property
+    def blind(self) -> bool:
+        """Whether it is known that models may propose nothing here."""
+        return self.stand is not None and not self.stand.may_propose
+
     def close(self) -> None:
         """Another clip or another reader is coming."""
         self.stand = None
@@ -114,7 +119,8 @@ class Worklist:
             if desk.case is not None and (desk.case.id, desk.rater) == (case_id, rater):
                 self.stand = stand
                 self.panel.show_stand(stand)
-                self._a.window.desk.set_blind(not stand.may_propose)
+                self._a.blind.show(not stand.may_propose)
+                self._a.refresh()
                 self._a.left.adjudicate.setVisible(stand.readings > 1)
                 self._warm(stand.next)
                 then()
