@@ -74,7 +74,7 @@ RECIPES: tuple[RetrainRecipe, ...] = (
         "Goes on from a finished model, learns the labelled frames and keeps close to what the model said before on "
         "simulated cines of other machines and on frames without a label.",
         "tip_site", "fine-tune", "tips, or 'not visible', on single frames; frames in between may stay open", 60,
-        "needle-tip-site", True, MappingProxyType({"clips": 110.0, "samples": 420.0, "finish": 150.0}),
+        "needle-tip-site", True, MappingProxyType({"clips": 110.0, "samples": 600.0, "finish": 150.0}),
     ),
     RetrainRecipe(
         "tip_site_pre", "needle-tip", "Needle tip: learn this machine's pictures without labels",
