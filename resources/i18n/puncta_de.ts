@@ -4028,6 +4028,14 @@
         <translation>hier gemacht oder installiert</translation>
     </message>
     <message>
+        <source>from its plugin</source>
+        <translation>vom Plugin</translation>
+    </message>
+    <message>
+        <source>added here</source>
+        <translation>von hier</translation>
+    </message>
+    <message>
         <source>comes with the plugin</source>
         <translation>kommt mit dem Plugin</translation>
     </message>

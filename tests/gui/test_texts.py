@@ -78,6 +78,7 @@ def texts_of_source(root: Path) -> set[str]:
         model_words.STATE_WORDS,
         model_words.ASKED_WORDS,
         model_words.ORIGIN_WORDS,
+        model_words.ORIGIN_SHORT,
         model_words.KIND_WORDS,
         model_words.VERDICT_WORDS,
         model_words.SET_WORDS,

@@ -16,7 +16,7 @@ from puncta.core.errors import UserError
 from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.models.plan_page import title_of
 from puncta.gui.panels.parts import ElidedLabel
-from puncta.inference.promotion import history
+from puncta.inference.promotion import history, promote
 from puncta.session.retrain_data import datasets_dir
 from puncta.settings import Settings
 
@@ -351,6 +351,23 @@ def test_the_line_above_the_bottom_bar_takes_no_room_of_its_buttons(stage, qtbot
     assert bar.height() >= bar.minimumSizeHint().height()
     for button in bar.buttons.values():
         assert button.mapTo(bar, button.rect().bottomLeft()).y() <= button.parentWidget().geometry().bottom()
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "in use, added here"), ("de", "in Gebrauch, von hier")])
+def test_the_row_of_a_model_that_was_made_here_says_whole_that_it_is_in_use(stage, qtbot, qapp, language, said) -> None:
+    kept = install_language(qapp, language)
+    try:
+        made = register_site_model()
+        parts = open_models(stage, qtbot)
+        modeller = parts.window.modeller
+        qtbot.waitUntil(lambda: ("model", made) in modeller.left.rows)
+        promote(modeller.desk.shelf.registry, modeller.desk.shelf.find(made))
+        modeller.desk.look()
+        qtbot.waitUntil(lambda: said.partition(",")[0] in modeller.left.rows["model", made].accessibleName())
+        assert said in [label.text() for label in modeller.left.rows["model", made].findChildren(ElidedLabel)]
+    finally:
+        remove_language(qapp, kept)
+        install_language(qapp, "en")
 
 
 def test_a_row_says_in_german_too_where_a_model_in_use_comes_from(stage, qtbot, qapp) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 from puncta.gui.i18n import tr
 from puncta.gui.models.page_parts import ListRow, empty, wrapped
 from puncta.gui.models.shelf import Shelf
-from puncta.gui.models.words import ASKED_WORDS, HELD, ORIGIN_WORDS, STATE_MARKS, STATE_WORDS, UNDER_WAY, time_words
+from puncta.gui.models.words import ASKED_WORDS, HELD, ORIGIN_SHORT, STATE_MARKS, STATE_WORDS, UNDER_WAY, time_words
 from puncta.gui.panels.parts import text_label
 from puncta.gui.theme import Theme
 from puncta.inference.registry import ModelCard
@@ -122,7 +122,7 @@ class ModelsPanel(QWidget):
             self._give_back(focus)
         for family in shelf.families:
             for card in family.cards:
-                origin = tr(ORIGIN_WORDS[card.origin])
+                origin = tr(ORIGIN_SHORT[card.origin])
                 used = shelf.is_in_use(card)
                 second = tr("in use, {origin}").format(origin=origin) if used else origin
                 mark = ("circle", "good") if used else None

@@ -39,6 +39,8 @@ ASKED_WORDS = {PAUSE: "Pausing…", CANCEL: "Cancelling…"}
 """What a training was asked to do and has not done yet."""
 
 ORIGIN_WORDS = {"shipped": "comes with Puncta", "user": "made or installed here", "plugin": "comes with the plugin"}
+ORIGIN_SHORT = {"shipped": "comes with Puncta", "user": "added here", "plugin": "from its plugin"}
+"""The same in the list, whose rows are narrow; what is added was made here or installed from a file."""
 KIND_WORDS = {
     "fine-tune": "goes on from a model",
     "lora": "adds a small adapter to a model",
