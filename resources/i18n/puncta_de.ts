@@ -3400,6 +3400,110 @@
         <translation>1 Person</translation>
     </message>
     <message>
+        <source>subjects not stated</source>
+        <translation>Personen nicht angegeben</translation>
+    </message>
+    <message>
+        <source>not simulated</source>
+        <translation>nicht simuliert</translation>
+    </message>
+    <message>
+        <source>every infant's spine is simulated</source>
+        <translation>jede Säuglingswirbelsäule ist simuliert</translation>
+    </message>
+    <message>
+        <source>every needle but those of the site's own frames is simulated or drawn</source>
+        <translation>jede Nadel außer denen der eigenen Bilder des Standorts ist simuliert oder gezeichnet</translation>
+    </message>
+    <message>
+        <source>every needle is simulated or drawn</source>
+        <translation>jede Nadel ist simuliert oder gezeichnet</translation>
+    </message>
+    <message>
+        <source>begun with the weights of {names}</source>
+        <translation>begonnen mit den Gewichten von {names}</translation>
+    </message>
+    <message>
+        <source>needle-free stills of nerves ({names}, half by hash) as pictures of no spine and for tones and grain</source>
+        <translation>Einzelbilder von Nerven ohne Nadel ({names}, nach Prüfsumme die Hälfte) als Bilder ohne Wirbelsäule und für Töne und Korn</translation>
+    </message>
+    <message>
+        <source>as pictures of no spine {amount} simulated ones of {names}, and made phantoms and screens</source>
+        <translation>als Bilder ohne Wirbelsäule {amount} simulierte von {names}, dazu gemachte Phantome und Bildschirme</translation>
+    </message>
+    <message>
+        <source>{amount} simulated infant spines of machines {names}, {part} frames each, with flags by the simulator's rules</source>
+        <translation>{amount} simulierte Säuglingswirbelsäulen der Geräte {names} zu je {part} Bildern, mit Merkmalen nach den Regeln des Simulators</translation>
+    </message>
+    <message>
+        <source>{amount} labelled frame of {names} ({subjects}, {kind})</source>
+        <translation>{amount} beschriftetes Bild aus {names} ({subjects}, {kind})</translation>
+    </message>
+    <message>
+        <source>{amount} labelled frame of {names} ({subjects}, machine {machines}, {kind})</source>
+        <translation>{amount} beschriftetes Bild aus {names} ({subjects}, Gerät {machines}, {kind})</translation>
+    </message>
+    <message>
+        <source>{amount} labelled frames of {names} ({subjects}, {kind})</source>
+        <translation>{amount} beschriftete Bilder aus {names} ({subjects}, {kind})</translation>
+    </message>
+    <message>
+        <source>{amount} labelled frames of {names} ({subjects}, machine {machines}, {kind})</source>
+        <translation>{amount} beschriftete Bilder aus {names} ({subjects}, Gerät {machines}, {kind})</translation>
+    </message>
+    <message>
+        <source>the split train of {names}</source>
+        <translation>der Teil train von {names}</translation>
+    </message>
+    <message>
+        <source>the datasets {names}</source>
+        <translation>die Datensätze {names}</translation>
+    </message>
+    <message>
+        <source>the datasets {names} (split train)</source>
+        <translation>die Datensätze {names} (Teil train)</translation>
+    </message>
+    <message>
+        <source>{amount} clips with needles drawn into needle-free frames of {names}</source>
+        <translation>{amount} Clips mit Nadeln, die in Bilder ohne Nadel aus {names} gezeichnet sind</translation>
+    </message>
+    <message>
+        <source>the needle-free ones of {amount} cines of such stills</source>
+        <translation>die ohne Nadel unter {amount} Clips solcher Einzelbilder</translation>
+    </message>
+    <message>
+        <source>{amount} cines of made speckle as coarse probes show it</source>
+        <translation>{amount} Clips mit gemachtem Speckle, wie ihn grobe Schallköpfe zeigen</translation>
+    </message>
+    <message>
+        <source>{amount} cines of simulated needles in such stills</source>
+        <translation>{amount} Clips mit simulierten Nadeln in solchen Einzelbildern</translation>
+    </message>
+    <message>
+        <source>{amount} cines of simulated needles in such stills ({part} of them in the second leg)</source>
+        <translation>{amount} Clips mit simulierten Nadeln in solchen Einzelbildern ({part} davon im zweiten Abschnitt)</translation>
+    </message>
+    <message>
+        <source>{amount} cines of simulated needles in needle-free stills ({names})</source>
+        <translation>{amount} Clips mit simulierten Nadeln in Einzelbildern ohne Nadel ({names})</translation>
+    </message>
+    <message>
+        <source>{amount} cines of drawn needles at rest in such stills</source>
+        <translation>{amount} Clips mit ruhenden gezeichneten Nadeln in solchen Einzelbildern</translation>
+    </message>
+    <message>
+        <source>{amount} cines of drawn needles on needle-free stills ({names})</source>
+        <translation>{amount} Clips mit gezeichneten Nadeln auf Einzelbildern ohne Nadel ({names})</translation>
+    </message>
+    <message>
+        <source>{amount} simulated cines of machines {names}</source>
+        <translation>{amount} simulierte Clips der Geräte {names}</translation>
+    </message>
+    <message>
+        <source>{amount} simulated cines of machines {names}, so that these are not forgotten</source>
+        <translation>{amount} simulierte Clips der Geräte {names}, damit diese nicht vergessen werden</translation>
+    </message>
+    <message>
         <source>A new training</source>
         <translation>Ein neues Training</translation>
     </message>

@@ -23,7 +23,7 @@ from puncta.gui.dialogs import export_labels
 from puncta.gui.dialogs import settings as settings_dialog
 from puncta.gui.dialogs import simulator as simulator_dialog
 from puncta.gui.i18n import LANGUAGES, install_language, remove_language, tr
-from puncta.gui.models import plan_words, said, split_bar, training_page
+from puncta.gui.models import card_words, plan_words, said, split_bar, training_page
 from puncta.gui.models import words as model_words
 from puncta.gui.panels import (
     finding_rows,
@@ -107,6 +107,7 @@ def texts_of_source(root: Path) -> set[str]:
     found |= {findings.heat_words(name, speaks=s) for name in ("quality", "cord", "csf") for s in (True, False)}
     found |= {findings.POOR_PICTURE, finding_rows.POOR_WHY}
     found |= {EMPTY, NO_SPECKLE, *said.SAID, *labels_said.SAID, *source_said.SAID}
+    found |= {*card_words.PIECES, *card_words.KINDS, card_words.NO_SUBJECTS, card_words.AFTER}
     found |= words_of_label_sets()
     found |= words_of_plugin(root / "plugins" / "infant-lp")
     found |= {*read_outs.EXPECTED, video_stage.SAFETY_LINE}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from puncta.gui.i18n import tr
+from puncta.gui.models.card_words import learnt_words
 from puncta.gui.models.words import moment_words
 from puncta.inference.promotion import Promotion
 from puncta.inference.registry import ModelCard
@@ -17,9 +18,9 @@ LONG = 120
 def short_data(data: str) -> str:
     """Return what a model has learnt from in one line: labels of a site where it has any, else what comes first."""
     if len(data) <= LONG:
-        return data
+        return learnt_words(data)
     parts = data.split("; ")
-    first = next((part for part in parts if "labelled frame" in part), parts[0])
+    first = learnt_words(next((part for part in parts if "labelled frame" in part), parts[0]))
     first = first if len(first) <= LONG else f"{first[: LONG - 1].rstrip()}…"
     if len(parts) == 1:
         return first

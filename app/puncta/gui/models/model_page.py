@@ -18,6 +18,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QTextBrowser, QWidget
 
 from puncta.gui.i18n import tr
+from puncta.gui.models.card_words import learnt_words
 from puncta.gui.models.comparison_view import Beside, ComparisonView
 from puncta.gui.models.left_panel import name_of
 from puncta.gui.models.made_words import short_data, short_recipe, spells_of, told_once
@@ -190,7 +191,7 @@ class ModelPage(Page):
         learnt, made = tr("Learnt from"), tr("Made by")
         in_full, text = told_once(card, text)
         short = {learnt: short_data(card.training_data), made: short_recipe(card.recipe) or tr("not stated")}
-        whole = {learnt: in_full[0], made: in_full[1] or tr("not stated")}
+        whole = {learnt: learnt_words(in_full[0]), made: in_full[1] or tr("not stated")}
         facts += [*short.items(), (tr("Licence"), card.licence)]
         self.facts.show_facts(facts, {name: words for name, words in whole.items() if words != short[name]})
         self.in_full.show_facts(whole.items())

@@ -145,11 +145,19 @@ def told(sentence: str) -> str:
 
 def told_of(forms: tuple[str, ...], sentence: str) -> str | None:
     """Return a sentence in the language of the window; None where it has none of these forms."""
+    found = form_of(forms, sentence)
+    if found is None:
+        return None
+    form, parts = found
+    return tr(form).format(**{name: _filled(forms, name, text) for name, text in parts.items()})
+
+
+def form_of(forms: tuple[str, ...], sentence: str) -> tuple[str, dict[str, str]] | None:
+    """Return the form that a sentence has, and what is filled in; None where it has none of these."""
     for form in forms:
         found = _pattern(form).fullmatch(sentence)
         if found is not None:
-            fill = {name: _filled(forms, name, text) for name, text in found.groupdict().items()}
-            return tr(form).format(**fill)
+            return form, found.groupdict()
     return None
 
 

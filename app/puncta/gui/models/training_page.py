@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.models.comparison_view import ComparisonView
 from puncta.gui.models.copy_words import learns_from
 from puncta.gui.models.curves import Curve, CurvePlot, last_sample
@@ -227,7 +227,7 @@ def _stage_words(job: JobStatus) -> str:
     stage = tr(STAGE_WORDS.get(job.stage, job.stage))
     if not job.total:
         return stage
-    done = tr("{done} of {total}").format(done=f"{job.done:,.0f}", total=f"{job.total:,.0f}")
+    done = tr("{done} of {total}").format(done=numbers(f"{job.done:,.0f}"), total=numbers(f"{job.total:,.0f}"))
     return f"{stage}: {done}"
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from PySide6.QtCore import QDate, QDateTime, QLocale, QTime
 
 from puncta.formats.tune_words import FIGURES, KINDS, name_figure, value_of
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 
 STATE_WORDS = {
     "waiting": "Waiting",
@@ -150,7 +150,7 @@ def _told_figure(key: str, value: float | str) -> tuple[str, str]:
         said = tr(words) if plain == name else f"{tr(KINDS['baseline_'])}: {tr(words)}"
         told = number_words(float(value), unit) if not isinstance(value, str) else value
     else:
-        said, told = name_figure(name, tr), value if isinstance(value, str) else value_of(name, value, tr)
+        said, told = name_figure(name, tr), value if isinstance(value, str) else numbers(value_of(name, value, tr))
     said = f"{said[:1].upper()}{said[1:]}"
     return f"{said} ({tr(SET_NAMES[prefix])})" if prefix else said, told
 
@@ -168,7 +168,7 @@ def number_words(value: float | None, unit: str, *, named: bool = True) -> str:
 
 def _minus(value: float, places: int) -> str:
     text = f"{value:.{places}f}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else f"{0:.{places}f}"
+    return numbers(text.replace("-", "\N{MINUS SIGN}") if float(text) else f"{0:.{places}f}")
 
 
 def difference_words(value: float | None, low: float | None, high: float | None, unit: str) -> str:
