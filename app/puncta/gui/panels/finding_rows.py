@@ -20,7 +20,7 @@ from puncta.core.findings import (
 from puncta.core.overlay import Chip
 from puncta.core.readings import ReadOut
 from puncta.core.results import ClassResult, PluginOutput
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.parts import ShapeMark, set_property, text_label
 from puncta.gui.theme import Theme
 
@@ -56,7 +56,7 @@ def finding_tiles(chips: Sequence[Chip]) -> list[ReadOut]:
             continue
         sign = next((STATE_SIGNS[value] for value, word in STATE_WORDS.items() if word == state), "")
         basis = "of a moment ago" if chip.dim else tr(poor) if poor else ""
-        basis = basis or (tr("confidence {share}").format(share=chip.figure) if chip.figure else "")
+        basis = basis or (tr("confidence {share}").format(share=numbers(chip.figure)) if chip.figure else "")
         tiles.append(ReadOut(name, None, None, "", basis, f"{sign} {tr(state)}"))
     if tiles:
         words = f"{STATE_SIGNS[True]} {tr('target interspace')}" if advised else "–"
@@ -108,7 +108,7 @@ class FindingRows(QWidget):
         words, poor = finding_words(result, findings) if result is not None else ("–", "")
         words = f"{tr(words)}, {tr(poor)}" if poor else tr(words)
         set_property(word, "role", "quiet" if poor else "strong")
-        share = finding_figure(result) if result is not None else ""
+        share = numbers(finding_figure(result)) if result is not None else ""
         word.setText(words)
         figure.setText(share)
         name.setText(tr(finding_name(label)))

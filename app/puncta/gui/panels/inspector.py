@@ -15,7 +15,7 @@ from puncta.core.frame import Calibration
 from puncta.core.overlay import Chip
 from puncta.core.results import Analysis, Certainty, Detection, Line, PluginOutput
 from puncta.core.speakers import found_tip, spoken_for
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.finding_rows import FindingRows, findings_of
 from puncta.gui.panels.flow import FlowLayout
 from puncta.gui.panels.option_rows import OptionRows
@@ -75,7 +75,7 @@ def circle_words(output: PluginOutput | None, calibration: Calibration | None) -
         if isinstance(result, Detection) and result.radius90_px is not None and result.tip_px is not None:
             if calibration is None:
                 return f"± {result.radius90_px:.0f} px"
-            return f"± {result.radius90_px * sum(calibration.mm_per_px) / 2:.1f} mm"
+            return numbers(f"± {result.radius90_px * sum(calibration.mm_per_px) / 2:.1f} mm")
     return "–"
 
 
@@ -159,9 +159,9 @@ class PluginCard(QFrame):
         self._message.setVisible(bool(message))
         self._again.setVisible(status.breaker_open)
         self._set_row("model", tr("Model"), status.model or "–", visible=figures and bool(status.model))
-        time = "–" if status.p50_ms is None else f"{status.p50_ms:.1f} ms"
+        time = "–" if status.p50_ms is None else numbers(f"{status.p50_ms:.1f} ms")
         if status.p95_ms is not None:
-            time += f", p95 {status.p95_ms:.1f}"
+            time += numbers(f", p95 {status.p95_ms:.1f}")
         self._set_row("time", tr("Time"), time, visible=figures)
         self.options.show_options(status.options)
         # What judges whole pictures has no place, no circle and no angle to show.
@@ -188,7 +188,7 @@ class PluginCard(QFrame):
         confidence = confidence_of(output)
         self._bar.set_value(confidence)
         self._bar.setVisible(not self._judges)
-        words = "–" if confidence is None else f"{confidence:.2f}"
+        words = "–" if confidence is None else numbers(f"{confidence:.2f}")
         self._set_row("confidence", tr("Confidence"), words, visible=not self._judges)
         self._set_row("circle", tr("90 % circle"), circle_words(output, calibration), visible=not self._judges)
         has_line = output is not None and any(isinstance(r, Line) for r in output.results)

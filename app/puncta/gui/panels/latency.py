@@ -10,7 +10,7 @@ from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QFrame, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from puncta.core.events import PipelineStatus, PlayState, SourceHealth, SourceProblem
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.parts import draw_mark, text_label, tone_colour
 from puncta.gui.source_said import told
 from puncta.gui.theme import Theme
@@ -87,14 +87,15 @@ def source_rows(health: SourceHealth) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if health.rate is not None:
         promised = tr("{rate} of {promised} a second")
-        words = f"{health.rate:.1f}"
+        words = numbers(f"{health.rate:.1f}")
         if health.promised_rate:
-            words = promised.replace("{rate}", words).replace("{promised}", f"{health.promised_rate:g}")
+            words = promised.replace("{rate}", words).replace("{promised}", numbers(f"{health.promised_rate:g}"))
         rows.append((tr("Pictures that come"), words))
     if health.jitter_ms is not None:
-        rows.append((tr("Jitter, 95 of 100 within"), f"{health.jitter_ms:.1f} ms"))
+        rows.append((tr("Jitter, 95 of 100 within"), numbers(f"{health.jitter_ms:.1f} ms")))
     if health.silent_ms is not None and not health.flowing:
-        rows.append((tr("Last picture"), tr("{time} s ago").replace("{time}", f"{health.silent_ms / 1e3:.1f}")))
+        silent = numbers(f"{health.silent_ms / 1e3:.1f}")
+        rows.append((tr("Last picture"), tr("{time} s ago").replace("{time}", silent)))
     if health.connections > 1:
         rows.append((tr("Found again"), tr("{count} times").replace("{count}", str(health.connections - 1))))
     for name, rate in health.transforms:
@@ -141,17 +142,17 @@ class LatencyDetails(QFrame):
             rows.append((tr("Nothing is measured yet"), ""))
         else:
             rows += [
-                (tr("Median"), f"{values.p50_ms:.1f} ms"),
-                (tr("95 of 100 within"), f"{values.p95_ms:.1f} ms"),
-                (tr("99 of 100 within"), f"{values.p99_ms:.1f} ms"),
-                (tr("Pictures a second"), f"{latency.fps:.1f}"),
+                (tr("Median"), numbers(f"{values.p50_ms:.1f} ms")),
+                (tr("95 of 100 within"), numbers(f"{values.p95_ms:.1f} ms")),
+                (tr("99 of 100 within"), numbers(f"{values.p99_ms:.1f} ms")),
+                (tr("Pictures a second"), numbers(f"{latency.fps:.1f}")),
             ]
         overlay = latency.overlay_age
         if overlay is not None:
             words = tr("{median}, 95 of 100 within {most}, 99 within {worst} ms")
             figures = (("median", overlay.p50_ms), ("most", overlay.p95_ms), ("worst", overlay.p99_ms))
             for name, value in figures:
-                words = words.replace(f"{{{name}}}", f"{value:.1f}")
+                words = words.replace(f"{{{name}}}", numbers(f"{value:.1f}"))
             rows.append((tr("Age of the overlay"), words))
         rows.append((tr("Analysed"), tr("{done} of {count} frames").format(done=status.analysed, count=status.played)))
         drops = status.drops

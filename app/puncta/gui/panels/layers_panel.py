@@ -6,7 +6,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QMenu, QSlider, QVBoxLayout, QWidget
 
 from puncta.core.overlay import Layer
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.parts import IconButton, text_label
 from puncta.gui.preferences import Preferences
 from puncta.gui.theme import Theme
@@ -115,8 +115,8 @@ class LayersPanel(QWidget):
             slider.blockSignals(True)
             slider.setValue(round(value * 100))
             slider.blockSignals(False)
-        self._gain_words.setText(f"{view.gain:.2f}×")
-        self._gamma_words.setText(f"{view.gamma:.2f}")
+        self._gain_words.setText(numbers(f"{view.gain:.2f}×"))
+        self._gamma_words.setText(numbers(f"{view.gamma:.2f}"))
         self.reset.setEnabled((view.gain, view.gamma) != (1.0, 1.0))
 
     def _make_row(self, layer: Layer) -> None:

@@ -12,7 +12,7 @@ from puncta.core.frame import UltrasoundRegion
 from puncta.core.geometry import PointPx
 from puncta.core.guidance import plan_figures
 from puncta.core.target import LOSS_WORDS, TargetFix
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.parts import ShapeMark, Switch, text_label
 from puncta.gui.theme import Theme
 
@@ -28,7 +28,7 @@ def fix_words(fix: TargetFix | None, region: UltrasoundRegion | None) -> tuple[s
         return tr("Followed by the simulation's truth."), "good", "circle"
     calibrated = region.calibration is not None
     doubt = circle_doubt(fix.doubt_px, unit_scale(region.calibration))
-    figure = f"{doubt:.1f} mm" if calibrated else f"{doubt:.0f} px"
+    figure = numbers(f"{doubt:.1f} mm") if calibrated else f"{doubt:.0f} px"
     return tr("Follows the tissue, ± {doubt}.").format(doubt=figure), "good", "circle"
 
 

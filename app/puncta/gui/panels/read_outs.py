@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from puncta.core.overlay import ReadOut
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.flow import FlowLayout
 from puncta.gui.panels.parts import set_property, text_label
 from puncta.gui.theme import Theme
@@ -43,7 +43,7 @@ class ReadOutTile(QWidget):
         """Show a figure, or its name with a dash."""
         value = "–" if read_out is None else read_out.text()
         basis = "" if read_out is None else tr(read_out.basis)
-        for label, text in ((self._name, tr(name).upper()), (self._value, value), (self._basis, basis)):
+        for label, text in ((self._name, tr(name).upper()), (self._value, numbers(value)), (self._basis, basis)):
             if label.text() != text:
                 label.setText(text)
             set_property(label, "big", size)

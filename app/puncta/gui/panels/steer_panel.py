@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from puncta.gui.actions import key_words
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.above import AboveSketch
 from puncta.gui.panels.parts import IconButton, ShapeMark, text_label
 from puncta.gui.steering.words import event_lines, hit_words, target_line, tip_line, where_words
@@ -106,7 +106,7 @@ class AttemptCard(QFrame):
         _say(self.where, words[:1].upper() + words[1:])
         self._mark.set_mark(shape, tone)
         seconds = view.attempt.seconds
-        _say(self.clock, "–" if seconds is None else f"{seconds:.1f} s")
+        _say(self.clock, "–" if seconds is None else numbers(f"{seconds:.1f} s"))
         _say(self.target, target_line(view))
         tip = tip_line(view)
         _say(self.tip, tip)

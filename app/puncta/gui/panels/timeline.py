@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from puncta.core.findings import TARGET_INTERSPACE, finding_name
 from puncta.core.frame import SourceInfo
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.ribbons import bin_ribbon, draw_ribbon, order_ribbons, ribbon_words
 from puncta.gui.theme import Theme
 
@@ -79,7 +79,7 @@ def tip_words(track: NDArray[np.float32] | None, index: int) -> str:
     """Say what is known of the tip on a frame: its confidence, that none was found, or that nobody has looked yet."""
     if track is None or index >= len(track) or not np.isfinite(track[index]):
         return tr("Not analysed yet")
-    return f"{tr('Tip')} {track[index]:.2f}" if track[index] > 0 else tr("No tip in sight")
+    return f"{tr('Tip')} {numbers(f'{track[index]:.2f}')}" if track[index] > 0 else tr("No tip in sight")
 
 
 def tick_step(length_s: float, most: int) -> float:

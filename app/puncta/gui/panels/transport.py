@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from puncta.core.events import PlayState
 from puncta.gui.desk import SPEEDS, Desk
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.parts import IconButton, text_label
 from puncta.gui.panels.timeline import clock_words
 from puncta.gui.theme import Theme
@@ -43,7 +43,7 @@ class Transport(QWidget):
         self.speed.setToolTip(tr("Speed"))
         self.speed.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         for speed in SPEEDS:
-            self.speed.addItem(f"{speed:g}×", speed)
+            self.speed.addItem(numbers(f"{speed:g}×"), speed)
         self.speed.activated.connect(lambda i: desk.set_rate(SPEEDS[i]))
         row.addWidget(self.speed)
         row.addSpacing(10)
