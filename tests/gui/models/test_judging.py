@@ -153,7 +153,7 @@ def done_training(parts, qtbot, folder: Path, model: str):
     qtbot.waitUntil(lambda: ("training", "a") in modeller.left.rows)
     modeller.show_thing("training", "a")
     remove = trainer.remove
-    trainer.remove = lambda job: (shutil.rmtree(folder), remove(job))
+    trainer.remove = lambda job: (shutil.rmtree(folder), remove(job))[1]
     return modeller, trainer
 
 
