@@ -61,6 +61,8 @@ JUDGING = 160
 """Samples of the site's tune clips that a share is judged by, about."""
 LEAST_TOLD = 20
 """Fewer labelled frames than this in the site's tune split say nothing."""
+MOST_TAUGHT = 40
+"""So many clips of those that taught are looked at again, to see whether circles hold their tips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +340,10 @@ def finish_site(
         say(Progress("clips tuned on", min(looked, looks), looks, {}))
     count = len(splits.tune_known)
     was = answer(before, splits.tune)
-    settled = settle(final[:count], final[count:], scoring, filtering, anew=not splits.drawn, before=was)
+    taught = [answer_clip(network, clip) for clip in splits.site[:: max(1, -(-len(splits.site) // MOST_TAUGHT))]]
+    settled = settle(
+        final[:count], final[count:], scoring, filtering, anew=not splits.drawn, before=was, taught=taught
+    )
     _write(out, settled, mixed, splits, with_old)
     return parity, mixed.share
 

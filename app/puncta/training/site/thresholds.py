@@ -68,6 +68,7 @@ def read_calibration(folder: Path) -> tuple[TipScoring, TipFilterSettings]:
 def settle(
     known: Sequence[Answers], site: Sequence[Answers], scoring: TipScoring, filtering: TipFilterSettings,
     tell: Callable[[int, int], None] | None = None, anew: bool = True, before: Sequence[Answers] = (),
+    taught: Sequence[Answers] = (),
 ) -> Settled:
     """Set what an adapted network needs besides weights.
 
@@ -81,6 +82,8 @@ def settle(
         False never sets them anew: the site's needles are drawn.
     before : sequence of Answers
         The network's as it was, to all these clips: false alarms that it gave too are no reason to be more careful.
+    taught : sequence of Answers
+        To clips of the site that it learnt from. Circles that hold too few tips even there are too narrow.
     """
     everything = [*known, *site]
     free = sum(bool((a.clip.judged == 0).all()) for a in site)
@@ -92,7 +95,7 @@ def settle(
     scoring = replace(scoring, strangeness_most=_strangeness(everything, scoring.strangeness_most))
     had = alarms_of(follow(before, scoring, filtering)) if before else (0, 0)
     scoring, raised = _quiet(everything, scoring, filtering, had)
-    scoring, widened = _covered(everything, scoring, filtering)
+    scoring, widened = _covered([*everything, *taught], scoring, filtering)
     rows = follow(everything, scoring, filtering)
     if tell is not None:
         tell(len(everything), len(everything))
