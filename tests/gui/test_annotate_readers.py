@@ -282,6 +282,22 @@ def test_not_one_picture_shows_findings_to_a_blind_reader_who_opens_the_clip_in_
     assert "You read this case blind" not in words_seen(hand)
 
 
+def test_figures_shown_before_the_uncovered_picture_go_with_it(stage, qtbot) -> None:
+    """Leaving Annotate shows figures at once; the picture below them may still be on its way."""
+    assigned("cleo", proposals=True)
+    hand = annotating(stage, qtbot, rater="cleo")
+    in_review(hand)
+    hand.wait(lambda: findings_seen(hand))
+    desk, window = hand.parts.desk, hand.parts.window
+    desk.set_blind(None)
+    assert not findings_seen(hand)
+    desk.set_blind(False)
+    window.show_figures()
+    assert findings_seen(hand)
+    desk.set_blind(True)
+    assert not findings_seen(hand)
+
+
 def test_what_was_found_goes_the_moment_somebody_reads_blind(stage, qtbot) -> None:
     assigned("cleo", proposals=True)
     hand = annotating(stage, qtbot, rater="cleo")

@@ -253,7 +253,7 @@ class MainWindow(QMainWindow):
     def show_figures(self) -> None:
         """Show what stands beside the picture: read-outs, cards, flags."""
         self._figures.done()
-        analysis, scene = self.desk.analysis, self.stage.view.scene
+        self._veiled, analysis, scene = self.desk.veil.on, self.desk.analysis, self.stage.view.scene
         shown = not self.desk.stalled and self.desk.status.state is not PlayState.RECONNECTING
         self.inspector.show_analysis(analysis if shown else None)
         chips = scene.chips if scene is not None and shown else ()

@@ -40,7 +40,7 @@ def test_sheets_table_and_numbers_are_written(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (["--machines", "A,G"], "no machine 'G'; there are A, B, C, D, E, F."),
+        (["--machines", "A,H"], "no machine 'H'; there are A, B, C, D, E, F, G."),
         (["--procedures", "breats"], "nearest is 'breast'"),
         (["--cines", "0"], "--cines 0"),
         (["--json", "nowhere/looks.json"], "nowhere does not exist"),
