@@ -9,12 +9,15 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 
 from puncta.core.events import Percentiles, PipelineStatus, PlayState
+from puncta.core.frame import Calibration, CalibrationOrigin
 from puncta.core.overlay import ReadOut
 from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.panels.latency import LatencyButton
 from puncta.gui.panels.read_outs import ReadOutTile
 from puncta.gui.panels.timeline import tip_words
+from puncta.gui.panels.top_bar import calibration_words
 from puncta.gui.theme import make_theme
+from puncta.gui.video.layers.label import translate_label
 from puncta.session.latency import LatencySnapshot
 
 
@@ -47,3 +50,9 @@ def test_a_read_out_has_the_point_of_the_language(qtbot, point) -> None:
     qtbot.addWidget(tile)
     tile.show_read_out(ReadOut("To target", 12.3, None, "mm", ""), "To target", "false")
     assert f"12{point}" in tile._value.text() and "12." in tile.accessibleName()
+
+
+def test_calibration_and_labels_on_the_picture_have_the_point_of_the_language(point) -> None:
+    words = calibration_words(Calibration((0.172, 0.172), CalibrationOrigin.SIMULATED))
+    assert words.startswith(f"0{point}172 mm/px")
+    assert translate_label("tip, unsure 0.55").endswith(f" 0{point}55")

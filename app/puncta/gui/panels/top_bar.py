@@ -9,7 +9,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QMenu, QPushButton, QWidget
 
 from puncta.core.frame import Calibration
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.panels.latency import LatencyButton
 from puncta.gui.panels.parts import IconButton
 from puncta.gui.theme import Theme
@@ -27,7 +27,7 @@ def calibration_words(calibration: Calibration | None) -> str:
         return tr("uncalibrated")
     x, y = calibration.mm_per_px
     figure = f"{x:#.3g} mm/px" if abs(x - y) < 1e-6 * x else f"{x:#.3g} × {y:#.3g} mm/px"
-    return f"{figure}   {tr(str(calibration.origin.value))}"
+    return f"{numbers(figure)}   {tr(str(calibration.origin.value))}"
 
 
 class TopBar(QWidget):

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import QPainter
 
 from puncta.core.overlay import Label, Layer, OverlayItem, Ring, Stroke
-from puncta.gui.i18n import tr
+from puncta.gui.i18n import numbers, tr
 from puncta.gui.video.layers.canvas import Canvas
 from puncta.gui.video.layers.words import RIM_PT, draw_words
 
@@ -48,7 +48,7 @@ def draw_label(painter: QPainter, item: Label, canvas: Canvas, taken: Sequence[Q
 def translate_label(text: str) -> str:
     """Translate the words of a label and keep the figure that may follow them."""
     found = _FIGURE.search(text)
-    return tr(text) if found is None else f"{tr(text[: found.start()])}{found.group()}"
+    return tr(text) if found is None else f"{tr(text[: found.start()])}{numbers(found.group())}"
 
 
 def _rectangle_round(points: Sequence[QPointF]) -> QRectF:
