@@ -110,6 +110,17 @@ def test_the_search_waits_while_labels_are_read(searched, search) -> None:
     assert len(searched) == 1 and len(made) == 5000
 
 
+def test_of_two_that_read_the_last_one_gives_the_search_back() -> None:
+    """In whatever order they end: readers are threads of their own."""
+    first, second = no_search(), no_search()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
 def test_a_closed_window_leaves_nothing_for_other_threads_to_end(stage) -> None:
     """The ring of a window and its player holds these three; who finds the ring finds them ended."""
     parts = stage.open()

@@ -20,22 +20,24 @@ LOOK_EVERY_MS = 500
 
 _lock = threading.Lock()
 _holding = 0
+_was_on = False
 
 
 @contextmanager
 def no_search() -> Iterator[None]:
     """Nobody searches for garbage meanwhile, in no thread."""
-    global _holding
+    global _holding, _was_on
     with _lock:
+        if _holding == 0:
+            _was_on = gc.isenabled()
         _holding += 1
-        was = gc.isenabled()
         gc.disable()
     try:
         yield
     finally:
         with _lock:
             _holding -= 1
-            if was:
+            if _holding == 0 and _was_on:
                 gc.enable()
 
 
