@@ -15,6 +15,7 @@ from puncta.core.errors import UserError
 from puncta.core.frame import SourceKind
 from puncta.core.ports import FrameSource
 from puncta.gui.app import Parts
+from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.remembered import remembered_ruler
 from puncta.gui.theme import apply_theme, load_fonts, make_theme
 from puncta.pipeline.host import HostedPlugin
@@ -127,6 +128,15 @@ def garbage() -> Iterator[None]:
     yield
     gc.collect()
     gc.enable()
+
+
+@pytest.fixture
+def german(qapp: QApplication) -> Iterator[None]:
+    """The window's language while a test runs."""
+    kept = install_language(qapp, "de")
+    yield
+    remove_language(qapp, kept)
+    install_language(qapp, "en")
 
 
 @pytest.fixture

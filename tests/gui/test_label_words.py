@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 from label_maker import do, key, make_case
-from PySide6.QtCore import QCoreApplication
 
 from puncta.annotation.adjudicate import CONSENSUS, Difference, settle
 from puncta.annotation.agreement import apart
@@ -20,20 +19,13 @@ from puncta.annotation.store import AnnotationStore
 from puncta.annotation.store_refusals import unreachable
 from puncta.core.errors import UserError
 from puncta.gui.annotate.said import told
-from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.models.said import told as told_of_data
 from puncta.session.label_exchange import export_labels, outside_consensus
 from puncta.session.proposing import _strayed
 
+pytestmark = pytest.mark.usefixtures("german")
+
 TIP = TipLabel((5.0, 9.0))
-
-
-@pytest.fixture(autouse=True)
-def german(qapp: QCoreApplication) -> Iterator[None]:
-    kept = install_language(qapp, "de")
-    yield
-    remove_language(qapp, kept)
-    install_language(qapp, "en")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import ast
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from PySide6.QtCore import QCoreApplication
 from puncta.core.errors import UserError
 from puncta.core.events import LinkState, PipelineStatus, PlayState, SourceHealth, SourceProblem
 from puncta.gui.annotate import said as annotate_said
-from puncta.gui.i18n import install_language, remove_language, tr
+from puncta.gui.i18n import tr
 from puncta.gui.models import said as models_said
 from puncta.gui.panels.latency import show_source_failure, show_source_state
 from puncta.gui.source_said import SAID, told
@@ -36,14 +36,6 @@ FILLED = {
     "WRONG_VERSION.rstrip('.')": (WRONG_VERSION.rstrip("."),),
 }
 """What stands for a part of a sentence that is itself words, not a name or a number."""
-
-
-@pytest.fixture
-def german(qapp: QCoreApplication) -> Iterator[None]:
-    kept = install_language(qapp, "de")
-    yield
-    remove_language(qapp, kept)
-    install_language(qapp, "en")
 
 
 class Banners:

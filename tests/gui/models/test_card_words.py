@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from PySide6.QtCore import QCoreApplication
 
-from puncta.gui.i18n import install_language, numbers, remove_language
+from puncta.gui.i18n import install_language, numbers
 from puncta.gui.models.card_words import PIECES, learnt_words
 from puncta.gui.models.made_words import short_data
 from puncta.gui.models.said import form_of
@@ -28,14 +26,6 @@ GERMAN = (
     "nicht vergessen werden; 1.600 Clips mit Nadeln, die in Bilder ohne Nadel aus e gezeichnet sind; something else "
     "0.5 of 1,000; jede Nadel außer denen der eigenen Bilder des Standorts ist simuliert oder gezeichnet"
 )
-
-
-@pytest.fixture
-def german(qapp: QCoreApplication) -> Iterator[None]:
-    kept = install_language(qapp, "de")
-    yield
-    remove_language(qapp, kept)
-    install_language(qapp, "en")
 
 
 @pytest.mark.usefixtures("german")

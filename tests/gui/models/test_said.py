@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +12,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from PySide6.QtCore import QCoreApplication
 from site_models import make_dataset
 
 from puncta.core.errors import UserError
-from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.models.said import told
 from puncta.gui.models.split_bar import SplitBar
 from puncta.gui.theme import make_theme
@@ -40,14 +37,6 @@ from puncta.session.retrain_pace import PaceTable
 from puncta.session.retrain_records import JobRecord, settled, this_program
 
 RECORD = JobRecord("a", "a", "tip_site", "needle-tip", "needle-tip-ut 0.5", "", "m 1", "")
-
-
-@pytest.fixture
-def german(qapp: QCoreApplication) -> Iterator[None]:
-    kept = install_language(qapp, "de")
-    yield
-    remove_language(qapp, kept)
-    install_language(qapp, "en")
 
 
 def data(*subjects: str | None) -> TrainingData:

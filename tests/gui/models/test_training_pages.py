@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from models_window import TIP, job_of, open_models, with_trainer
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from site_models import leave_training, make_dataset
 
 from puncta.formats.dataset import Visibility, load_dataset, save_dataset
-from puncta.gui.i18n import install_language, remove_language
 from puncta.gui.models.plan_words import cautions, moved_words, thresholds_words, usual_name, waits_words
 from puncta.gui.models.split_bar import SplitBar
 from puncta.gui.theme import make_theme
@@ -23,14 +21,6 @@ from puncta.session.retrain import RECIPES, LabelledCase, TrainingData, plan_spl
 from puncta.settings import Settings
 
 RECIPE = {recipe.id: recipe for recipe in RECIPES}
-
-
-@pytest.fixture
-def german(qapp: QCoreApplication) -> Iterator[None]:
-    kept = install_language(qapp, "de")
-    yield
-    remove_language(qapp, kept)
-    install_language(qapp, "en")
 
 
 def data_of(people: str, sides: dict[str, str] | None = None, machines: str = "F") -> TrainingData:

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from models_window import TIP, Trainer, job_of, open_models, press, verbs, with_trainer
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from site_models import make_dataset, register_site_model, some_comparison
 
 from puncta import paths
 from puncta.core.errors import UserError
-from puncta.gui.i18n import install_language, remove_language, tr
+from puncta.gui.i18n import tr
 from puncta.gui.models.data_words import title_of
 from puncta.gui.models.kept_comparison import folder_of, keep_comparison
 from puncta.gui.models.left_panel import state_words
 from puncta.gui.models.plan_words import usual_name
 from puncta.session.retrain_copies import copies_dir
 from puncta.session.retrain_data import datasets_dir
-
-
-@pytest.fixture
-def german(qapp: QCoreApplication) -> Iterator[None]:
-    kept = install_language(qapp, "de")
-    yield
-    remove_language(qapp, kept)
-    install_language(qapp, "en")
 
 
 class Slow(Trainer):
